@@ -1,0 +1,59 @@
+"""The values a row of the input becomes, and how they travel in a shard."""
+
+from __future__ import annotations
+
+import enum
+
+import msgspec
+
+MAX_PAIRS = 16
+"""Pairs a completion's metadata may hold. Source: OpenAPI `Metadata` schema, prose (contract section 1)."""
+MAX_KEY_CHARS = 64
+"""Characters in a metadata key. Source: as `MAX_PAIRS`."""
+MAX_VALUE_CHARS = 512
+"""Characters in a metadata value. Source: as `MAX_PAIRS`."""
+
+Metadata = dict[str, str]
+"""A completion's metadata as the API returns it."""
+
+
+class Patch(msgspec.Struct, frozen=True, array_like=True):
+    """One completion to change: the unit that is applied and settled.
+
+    `line` is the 1-based line of the input where the row starts (of its first row, where several were folded).
+    A value of None asks for the key's removal.
+    """
+
+    line: int
+    completion_id: str
+    metadata: dict[str, str | None]
+
+
+class Rejection(msgspec.Struct, frozen=True, array_like=True):
+    """One row of the input that can never be sent, and why.
+
+    `column` names the CSV column or JSON field, where one is to blame. `cells` is the row as it was read, for the
+    report: the cells of a CSV row, or the one line of a JSONL file.
+    """
+
+    line: int
+    column: str | None
+    reason: str
+    cells: list[str]
+
+
+class Outcome(enum.IntEnum):
+    """How a row ended; 0 is a row that has not ended. The value is the byte stored for it."""
+
+    PENDING = 0
+    UPDATED = 1
+    UNCHANGED = 2
+    FAILED = 3
+    REJECTED = 4
+    DRIFTED = 5
+    CANCELLED = 6
+
+    @property
+    def word(self) -> str:
+        """The outcome as people read and type it."""
+        return self.name.lower()

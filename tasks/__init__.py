@@ -1,0 +1,1 @@
+"""The Celery application and its tasks: the only package that imports celery."""
