@@ -1,0 +1,91 @@
+"""Opens the ledger's server and says what is wrong with it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    ConnectionError,  # noqa: A004 - the server's, not the system's
+    OutOfMemoryError,
+    ReadOnlyError,
+    RedisError,
+    ResponseError,
+    TimeoutError,  # noqa: A004 - the server's, not the system's
+)
+
+SOCKET_TIMEOUT_S = 5.0
+"""Bound of one round trip, so that a dead link cannot hold a worker."""
+
+AWAY = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
+"""Errors that pass when the server is back, has room again or is a primary again (facts section 1.2, rows s-u)."""
+
+
+class LedgerUnreachable(Exception):
+    """The ledger's server cannot be reached or cannot be written to."""
+
+
+def describe(error: Exception) -> str:
+    """Say in one sentence what is wrong with the server and what to do about it."""
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
+    if isinstance(error, OutOfMemoryError):
+        return "Redis is out of memory (maxmemory); give it more or remove old data, then try again."
+    if isinstance(error, ReadOnlyError):
+        return "Redis is a read-only replica; point RELABEL_REDIS__URL at the primary and try again."
+    return f"Redis cannot be reached ({type(error).__name__}); check RELABEL_REDIS__URL and that the server runs."
+
+
+@asynccontextmanager
+async def open_ledger(url: str) -> AsyncIterator[Redis]:
+    """Connect to the ledger and close the connection at the end.
+
+    Raises:
+        LedgerUnreachable: the server is away, full, read-only or refuses the password, now or while it is in use.
+
+    """
+    redis = new_client(url)
+    try:
+        await redis.ping()
+        yield redis
+    except RedisError as error:
+        raise LedgerUnreachable(describe(error)) from error
+    finally:
+        await redis.aclose()
+
+
+def new_client(url: str) -> Redis:
+    """Make a client for the ledger; the caller closes it."""
+    client: Redis = Redis.from_url(
+        url,
+        socket_timeout=SOCKET_TIMEOUT_S,
+        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        health_check_interval=25,
+    )
+    return client
+
+
+async def persistence_warnings(redis: Redis) -> list[str]:
+    """Say what in the server's settings puts jobs at risk: eviction, or nothing written to disk."""
+    try:
+        policy = await _setting(redis, "maxmemory-policy")
+        append_only = await _setting(redis, "appendonly")
+    except ResponseError:  # managed servers may refuse CONFIG
+        return []
+    warnings = []
+    if policy not in {None, "noeviction"}:
+        warnings.append(f"Redis may drop jobs when memory is short (maxmemory-policy {policy}); set it to noeviction.")
+    if append_only not in {None, "yes"}:
+        warnings.append("Redis forgets jobs when it restarts (appendonly no); set appendonly yes.")
+    return warnings
+
+
+async def _setting(redis: Redis, name: str) -> str | None:
+    answer: dict[Any, Any] = await redis.config_get(name)
+    for value in answer.values():
+        return value.decode() if isinstance(value, bytes) else str(value)
+    return None

@@ -1,0 +1,120 @@
+"""A job: what was asked for, which state it is in, and how its rows stand."""
+
+from __future__ import annotations
+
+import enum
+import secrets
+import time
+
+import msgspec
+
+
+class JobState(enum.StrEnum):
+    """Where a job stands. `state lost` is what readers say of a job whose keys are gone or torn."""
+
+    SUBMITTING = "submitting"
+    HELD = "held"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+    LOST = "state lost"
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing will happen to the job any more."""
+        return self in {JobState.FINISHED, JobState.CANCELLED, JobState.LOST}
+
+
+class Mode(enum.StrEnum):
+    """What a patch means: added to what is there (`merge`), or all that is to be there (`replace`)."""
+
+    MERGE = "merge"
+    REPLACE = "replace"
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """How the input was laid out, so that a report can be laid out the same.
+
+    `format` is `csv` or `jsonl`; `id_column` is `completion_id` or `id`; `header` holds a CSV file's columns in order.
+    """
+
+    format: str
+    id_column: str
+    header: list[str]
+
+
+class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for."""
+
+    job_id: str
+    name: str
+    mode: Mode
+    journal: bool
+    target: str
+    columns: Columns
+    rows: int
+    shards: int
+    shard_rows: int
+    rejected: int
+    folded: int
+    fingerprint: str
+    keep_s: float
+
+    def rows_in(self, shard: int) -> int:
+        """Rows in the shard: all shards but the last are full."""
+        return min(self.shard_rows, self.rows - shard * self.shard_rows)
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """How a job's rows stand. The outcomes and `pending` sum up to `total`; `folded` is outside the sum."""
+
+    total: int
+    updated: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    rejected: int = 0
+    drifted: int = 0
+    cancelled: int = 0
+    pending: int = 0
+    folded: int = 0
+
+    @property
+    def settled(self) -> int:
+        """Rows that have ended."""
+        return self.total - self.pending
+
+
+class Traffic(msgspec.Struct, frozen=True, kw_only=True):
+    """What the job cost: requests sent, tries again, answers 429."""
+
+    requests: int = 0
+    retries: int = 0
+    throttled: int = 0
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job as it stands now. Times are seconds since the epoch by the Redis server's clock."""
+
+    spec: JobSpec
+    state: JobState
+    reason: str | None
+    reason_code: str | None
+    rate_per_minute: float | None
+    submitted_at: float
+    finished_at: float | None
+    counts: Counts
+    traffic: Traffic
+    rows_per_s: float
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds to the end at the pace of the last seconds; None while nothing can be said."""
+        if self.state is not JobState.RUNNING or self.rows_per_s <= 0:
+            return None
+        return self.counts.pending / self.rows_per_s
+
+
+def new_job_id() -> str:
+    """Make a job id that sorts by time and reads well aloud: date, time and four random hex digits."""
+    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(2)

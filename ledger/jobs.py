@@ -1,0 +1,215 @@
+"""Makes jobs, finds them, and moves them from state to state."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+from redis.asyncio import Redis
+
+from ledger.codec import pack_rejections, pack_shard
+from ledger.job import Counts, Job, JobSpec, JobState, Traffic
+from ledger.keys import ACTIVE, JOBS, JobKeys
+from ledger.row import Rejection
+from ledger.scripts import load_script
+
+SUBMITTED_KEEP_S = 180 * 86_400.0
+"""Longest life of a job that never ends: a bound, so that nothing stays for ever."""
+
+
+class NoSuchJob(Exception):
+    """There is no job of that id."""
+
+
+class Jobs:
+    """The jobs in one ledger."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._move = load_script(redis, "move")
+
+    async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
+        """Write the job down as `submitting`: workers do not see it yet."""
+        keys = JobKeys(spec.job_id)
+        now = await self.now()
+        job: dict[Any, Any] = {
+            "state": JobState.SUBMITTING,
+            "spec": msgspec.json.encode(spec),
+            "submitted_at": now,
+        }
+        if rate_per_minute is not None:
+            job["rate_per_minute"] = rate_per_minute
+        counts: dict[Any, Any] = {
+            "total": spec.rows + spec.rejected,
+            "rejected": spec.rejected,
+            "folded": spec.folded,
+        }
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.job, mapping=job)
+            pipe.hset(keys.counts, mapping=counts)
+            if spec.rows:
+                pipe.setrange(keys.outcomes, spec.rows - 1, b"\0")
+            pipe.zadd(JOBS, {spec.job_id: now})
+            await pipe.execute()
+        await self._expire(spec.job_id, SUBMITTED_KEEP_S)
+
+    async def store_shards(self, job_id: str, first: int, bodies: list[bytes]) -> None:
+        """Store consecutive shards, each a msgpack array of patches."""
+        keys = JobKeys(job_id)
+        numbers = range(first, first + len(bodies))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hset(keys.shards, mapping={str(n): pack_shard(b) for n, b in zip(numbers, bodies, strict=True)})
+            pipe.zadd(keys.waiting, {str(n): n for n in numbers})
+            for key in (keys.shards, keys.waiting):
+                pipe.pexpire(key, int(SUBMITTED_KEEP_S * 1000))
+            await pipe.execute()
+
+    async def store_rejections(self, job_id: str, group: list[Rejection]) -> None:
+        """Store a group of rejected rows."""
+        await self._redis.rpush(JobKeys(job_id).rejected, pack_rejections(group))
+
+    async def open(self, job_id: str, *, hold: bool = False) -> None:
+        """Let workers see a job whose shards are all stored; one without any rows to send is finished at once."""
+        spec = await self._spec(job_id)
+        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold else JobState.RUNNING
+        await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
+        if not state.ended:
+            await self._redis.sadd(ACTIVE, job_id)
+        await self.move(job_id, state, come_from=(JobState.SUBMITTING,))
+
+    async def move(
+        self, job_id: str, state: JobState, *, come_from: Iterable[JobState], code: str = "", reason: str = ""
+    ) -> JobState:
+        """Move the job to a state if it is in one of others; give the state that it had.
+
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        had = (await self._move([JobKeys(job_id).job], [state, code, reason, *come_from])).decode()
+        if not had:
+            raise NoSuchJob(job_id)
+        return JobState(had)
+
+    async def pause(self, job_id: str, *, code: str, reason: str) -> JobState:
+        """Let the workers put the job down within a second or two; rows in flight end first."""
+        return await self.move(job_id, JobState.PAUSED, come_from=(JobState.RUNNING,), code=code, reason=reason)
+
+    async def resume(self, job_id: str) -> JobState:
+        """Let the workers take the job up again."""
+        return await self.move(job_id, JobState.RUNNING, come_from=(JobState.PAUSED, JobState.HELD))
+
+    async def retire(self, job_id: str) -> None:
+        """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
+        spec = await self._spec(job_id)
+        await self._expire(job_id, spec.keep_s)
+        await self._redis.srem(ACTIVE, job_id)
+
+    async def forget(self, job_id: str) -> None:
+        """Take a job that is gone off the lists."""
+        await self._redis.srem(ACTIVE, job_id)
+        await self._redis.zrem(JOBS, job_id)
+
+    async def get(self, job_id: str) -> Job:
+        """Give the job as it stands now.
+
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        keys = JobKeys(job_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hgetall(keys.job)
+            pipe.hgetall(keys.counts)
+            pipe.hmget(keys.pace, ["settled", "before_at", "before_rows"])
+            pipe.exists(keys.outcomes)
+            pipe.time()
+            fields, counts, pace, there, (seconds, micros) = await pipe.execute()
+        if b"spec" not in fields:
+            raise NoSuchJob(job_id)
+        return _job(fields, counts, _rows_per_s(pace, seconds + micros / 1e6), torn=not there)
+
+    async def latest(self, number: int) -> list[Job]:
+        """Give the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
+        jobs = []
+        for job_id in _texts(await self._redis.zrevrange(JOBS, 0, number - 1)):
+            try:
+                jobs.append(await self.get(job_id))
+            except NoSuchJob:
+                await self.forget(job_id)
+        return jobs
+
+    async def active(self) -> list[str]:
+        """Give the ids of the jobs that have not ended."""
+        return sorted(_texts(await self._redis.smembers(ACTIVE)))
+
+    async def now(self) -> float:
+        """Give the server's time, seconds since the epoch: the one clock that all workers share."""
+        seconds, micros = await self._redis.time()
+        return float(seconds) + float(micros) / 1e6
+
+    async def _spec(self, job_id: str) -> JobSpec:
+        raw = await self._redis.hget(JobKeys(job_id).job, "spec")
+        if raw is None:
+            raise NoSuchJob(job_id)
+        return msgspec.json.decode(raw, type=JobSpec)
+
+    async def _expire(self, job_id: str, seconds: float) -> None:
+        keys = JobKeys(job_id)
+        lasting = (
+            keys.job,
+            keys.counts,
+            keys.outcomes,
+            keys.shards,
+            keys.details,
+            keys.rejected,
+            keys.journals,
+        )
+        passing = (keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in (*lasting, *passing):
+                pipe.pexpire(key, int(seconds * 1000))
+            await pipe.execute()
+
+
+def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: float, *, torn: bool) -> Job:
+    spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
+    numbers = {name.decode(): int(value) for name, value in counts.items()}
+    ended = sum(numbers.get(word, 0) for word in ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"))
+    rows = Counts(
+        pending=numbers.get("total", 0) - ended,
+        **{name: numbers.get(name, 0) for name in Counts.__struct_fields__ if name != "pending"},
+    )
+    lost = spec.rows > 0 and (torn or not counts)
+    return Job(
+        spec=spec,
+        state=JobState.LOST if lost else JobState(fields[b"state"].decode()),
+        reason=_text(fields, b"reason"),
+        reason_code=_text(fields, b"reason_code"),
+        rate_per_minute=_number(fields, b"rate_per_minute"),
+        submitted_at=float(fields[b"submitted_at"]),
+        finished_at=_number(fields, b"finished_at"),
+        counts=rows,
+        traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
+        rows_per_s=rows_per_s,
+    )
+
+
+def _texts(raw: Iterable[Any]) -> list[str]:
+    return [value.decode() for value in raw]
+
+
+def _text(fields: dict[bytes, bytes], name: bytes) -> str | None:
+    return fields[name].decode() if name in fields else None
+
+
+def _number(fields: dict[bytes, bytes], name: bytes) -> float | None:
+    return float(fields[name]) if name in fields else None
+
+
+def _rows_per_s(pace: list[Any], now: float) -> float:
+    if None in pace:
+        return 0.0
+    settled, since, before = (float(value) for value in pace)
+    return max(0.0, (settled - before) / max(now - since, 0.5))

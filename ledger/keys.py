@@ -1,0 +1,92 @@
+"""Every key that relabel keeps in Redis; a job's keys share the `{job_id}` hash tag, so one script may touch them."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+JOBS = "relabel:jobs"
+"""Sorted set: job id by time of submission."""
+ACTIVE = "relabel:active"
+"""Set: ids of the jobs that have not ended."""
+WORKERS = "relabel:workers"
+"""Sorted set: `worker name|children` by time of the last heartbeat."""
+RESCUE_LOCK = "relabel:rescue"
+"""String: held by the worker that rescues just now."""
+
+
+class JobKeys(NamedTuple):
+    """The keys of one job."""
+
+    job_id: str
+
+    def _key(self, name: str) -> str:
+        return f"relabel:{{{self.job_id}}}:{name}"
+
+    @property
+    def job(self) -> str:
+        """Hash: what the job is and which state it is in."""
+        return self._key("job")
+
+    @property
+    def counts(self) -> str:
+        """Hash: rows by outcome, and requests by what became of them."""
+        return self._key("counts")
+
+    @property
+    def shards(self) -> str:
+        """Hash: shard number to its compressed patches."""
+        return self._key("shards")
+
+    @property
+    def outcomes(self) -> str:
+        """String: one byte a row, see `ledger.row.Outcome`."""
+        return self._key("outcomes")
+
+    @property
+    def details(self) -> str:
+        """Hash: row number to what there is to say about it."""
+        return self._key("details")
+
+    @property
+    def rejected(self) -> str:
+        """List: compressed groups of rejected rows."""
+        return self._key("rejected")
+
+    @property
+    def waiting(self) -> str:
+        """Sorted set: shards that nobody was told of, by number."""
+        return self._key("waiting")
+
+    @property
+    def announced(self) -> str:
+        """Sorted set: shards a message was sent for, by the time of the message."""
+        return self._key("announced")
+
+    @property
+    def leased(self) -> str:
+        """Sorted set: shards that a worker is at, by the end of its lease."""
+        return self._key("leased")
+
+    @property
+    def owners(self) -> str:
+        """Hash: shard number to the lease's owner."""
+        return self._key("owners")
+
+    @property
+    def crashes(self) -> str:
+        """Hash: shard number to leases that ended without a word and without progress."""
+        return self._key("crashes")
+
+    @property
+    def pace(self) -> str:
+        """Hash: what the workers are waiting for, and how fast rows settled lately."""
+        return self._key("pace")
+
+    @property
+    def journals(self) -> str:
+        """Hash: shard number to the compressed before-images of a shard that ended."""
+        return self._key("journals")
+
+    def journal(self, shard: int) -> str:
+        """String: before-images of a shard that is under way, group after group."""
+        return self._key(f"journal:{shard}")

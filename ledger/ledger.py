@@ -1,0 +1,19 @@
+"""The ledger as its users hold it: jobs, shards and settlements on one connection."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from ledger.jobs import Jobs
+from ledger.settlements import Settlements
+from ledger.shards import Shards
+
+
+class Ledger:
+    """Everything that is kept of jobs, over one client that somebody else closes."""
+
+    def __init__(self, redis: Redis) -> None:
+        self.redis = redis
+        self.jobs = Jobs(redis)
+        self.shards = Shards(redis)
+        self.settlements = Settlements(redis)

@@ -1,0 +1,32 @@
+-- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one.
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased
+-- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none)
+-- Returns: rows written; -1 where a worker is at the shard or the job is gone
+if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 or redis.call('ZSCORE', KEYS[7], ARGV[1]) then
+  return -1
+end
+local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
+local outcomes = redis.call('GETRANGE', KEYS[3], ARGV[2], ARGV[2] + ARGV[3] - 1)
+local written, from = 0, string.find(outcomes, '%z')
+while from do
+  local row = ARGV[2] + from - 1
+  redis.call('SETRANGE', KEYS[3], row, string.char(ARGV[4]))
+  if ARGV[5] ~= '' then
+    redis.call('HSET', KEYS[4], row, ARGV[5])
+  end
+  written = written + 1
+  from = string.find(outcomes, '%z', from + 1)
+end
+if written > 0 then
+  redis.call('HINCRBY', KEYS[2], words[tonumber(ARGV[4])], written)
+end
+redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('ZREM', KEYS[6], ARGV[1])
+local left = redis.call('ZCARD', KEYS[5]) + redis.call('ZCARD', KEYS[6]) + redis.call('ZCARD', KEYS[7])
+local state = redis.call('HGET', KEYS[1], 'state')
+if left == 0 and (state == 'running' or state == 'paused') then
+  local time = redis.call('TIME')
+  redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
+  redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
+end
+return written

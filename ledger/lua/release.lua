@@ -1,0 +1,32 @@
+-- End a worker's turn at a shard: close it where all its rows have an outcome, else let it wait for its next turn.
+-- KEYS: 1 job, 2 outcomes, 3 waiting, 4 announced, 5 leased, 6 owners, 7 crashes, 8 pace, 9 journal of the shard,
+--       10 journals
+-- ARGV: 1 shard, 2 owner, 3 first row, 4 rows, 5 compacted journal ('' for none)
+-- Returns: 'lost' (lease is another's or gone), 'waiting' (rows are left), 'closed', 'finished' (it was the job's last)
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HGET', KEYS[6], ARGV[1]) ~= ARGV[2] then
+  return 'lost'
+end
+redis.call('ZREM', KEYS[5], ARGV[1])
+redis.call('HDEL', KEYS[6], ARGV[1])
+redis.call('HDEL', KEYS[8], 'shard:' .. ARGV[1])
+redis.call('HDEL', KEYS[7], ARGV[1])
+local outcomes = redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[3] + ARGV[4] - 1)
+if string.find(outcomes, '%z') then
+  redis.call('ZADD', KEYS[3], ARGV[1], ARGV[1])
+  return 'waiting'
+end
+if ARGV[5] ~= '' then
+  redis.call('HSET', KEYS[10], ARGV[1], ARGV[5])
+  redis.call('DEL', KEYS[9])
+end
+if redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5]) > 0 then
+  return 'closed'
+end
+if state ~= 'running' and state ~= 'paused' then
+  return 'closed'
+end
+local time = redis.call('TIME')
+redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
+redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
+return 'finished'

@@ -1,0 +1,43 @@
+-- Write the outcomes of rows that have none yet, and count what was really written.
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace
+-- ARGV: 1 shard, 2 requests, 3 retries, 4 throttled, then for each row: row number in the job, outcome (1-6),
+--       detail (msgpack, '' for none)
+-- Returns: rows written; -1 where the job or its outcomes are gone
+if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
+  return -1
+end
+local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
+local tally, written = {}, 0
+for i = 5, #ARGV, 3 do
+  local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
+  if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
+    redis.call('SETRANGE', KEYS[3], row, string.char(outcome))
+    if ARGV[i + 2] ~= '' then
+      redis.call('HSET', KEYS[4], row, ARGV[i + 2])
+    end
+    tally[outcome] = (tally[outcome] or 0) + 1
+    written = written + 1
+  end
+end
+for outcome, number in pairs(tally) do
+  redis.call('HINCRBY', KEYS[2], words[outcome], number)
+end
+for i, word in ipairs({ 'requests', 'retries', 'throttled' }) do
+  if ARGV[i + 1] ~= '0' then
+    redis.call('HINCRBY', KEYS[2], word, ARGV[i + 1])
+  end
+end
+if written > 0 then
+  redis.call('HDEL', KEYS[5], ARGV[1])
+  -- pace: two marks some seconds apart, between which the rate is read
+  local time = redis.call('TIME')
+  local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  local settled = redis.call('HINCRBY', KEYS[6], 'settled', written)
+  local mark = tonumber(redis.call('HGET', KEYS[6], 'mark_at') or '0')
+  if now - mark >= 5 then
+    local before = redis.call('HMGET', KEYS[6], 'mark_at', 'mark_rows')
+    redis.call('HSET', KEYS[6], 'before_at', before[1] or now, 'before_rows', before[2] or settled - written,
+      'mark_at', now, 'mark_rows', settled)
+  end
+end
+return written

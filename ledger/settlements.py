@@ -1,0 +1,69 @@
+"""Writes down what became of rows and what was there before: the two writes that nothing may skip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from ledger.codec import BeforeImage, Detail, pack_detail, pack_images
+from ledger.job import Traffic
+from ledger.keys import JobKeys
+from ledger.row import Outcome
+from ledger.scripts import Argument, load_script
+from ledger.shards import LeasedShard
+
+
+class StateLost(Exception):
+    """The job's keys are gone or torn: the server came back empty, or dropped them."""
+
+
+class Settlement(NamedTuple):
+    """A row's end: its number within the shard, how it ended, and what there is to say."""
+
+    row: int
+    outcome: Outcome
+    detail: Detail | None = None
+
+
+class Settlements:
+    """Settles rows and keeps their before-images."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._settle = load_script(redis, "settle")
+
+    async def settle(self, shard: LeasedShard, settlements: Sequence[Settlement], traffic: Traffic) -> int:
+        """Write outcomes where there is none yet and count what was written; safe to say twice.
+
+        Raises:
+            StateLost: the job is gone.
+
+        """
+        keys = JobKeys(shard.spec.job_id)
+        args: list[Argument] = [shard.number, traffic.requests, traffic.retries, traffic.throttled]
+        for row, outcome, detail in settlements:
+            args += (shard.first_row + row, int(outcome), pack_detail(detail) if detail else b"")
+        written = int(
+            await self._settle([keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace], args)
+        )
+        if written < 0:
+            raise StateLost(shard.spec.job_id)
+        return written
+
+    async def journal(self, shard: LeasedShard, images: list[BeforeImage]) -> None:
+        """Keep the before-images; when this returns, the server has them.
+
+        Raises:
+            StateLost: the job is gone.
+
+        """
+        keys = JobKeys(shard.spec.job_id)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.exists(keys.job)
+            pipe.append(keys.journal(shard.number), pack_images(images))
+            there, _ = await pipe.execute()
+        if not there:
+            await self._redis.delete(keys.journal(shard.number))
+            raise StateLost(shard.spec.job_id)

@@ -1,0 +1,203 @@
+"""Hands shards out to workers: announce, lease, renew, release, rescue."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+import msgspec
+from redis.asyncio import Redis
+
+from ledger.codec import Detail, compact_images, pack_detail, unpack_images, unpack_shard
+from ledger.job import JobSpec, JobState
+from ledger.keys import RESCUE_LOCK, WORKERS, JobKeys
+from ledger.row import Metadata, Outcome, Patch
+from ledger.scripts import load_script
+
+LEASE_S = 8.0
+"""Life of a lease that is not renewed; with a rescue every 2 s a dead child's shard is back within 15 s."""
+LOST_ANNOUNCEMENT_S = 30.0
+"""Age at which a message that nobody answered counts as lost (kombu's pop is not atomic: facts, section 1.1)."""
+PARK_AFTER = 4
+"""Leases in a row that may end with the worker's death and without one row settled before a shard is parked."""
+HEARTBEAT_KEEP_S = 15.0
+"""Age at which a silent worker no longer counts."""
+
+
+class LeaseAnswer(enum.StrEnum):
+    """What came of asking for a shard."""
+
+    LEASED = "leased"
+    GONE = "gone"
+    DONE = "done"
+    BUSY = "busy"
+    IDLE = "idle"
+
+
+class ReleaseAnswer(enum.StrEnum):
+    """What came of a worker's turn at a shard."""
+
+    LOST = "lost"
+    WAITING = "waiting"
+    CLOSED = "closed"
+    FINISHED = "finished"
+
+
+class Waits(NamedTuple):
+    """What the rows of a shard are doing just now: numbers of rows."""
+
+    in_flight: int
+    for_rate: int
+    backing_off: int
+
+
+class LeasedShard(NamedTuple):
+    """A shard in a worker's hands. `todo` holds the rows without an outcome, by their number within the shard."""
+
+    spec: JobSpec
+    number: int
+    owner: str
+    rate_per_minute: float | None
+    todo: dict[int, Patch]
+    images: dict[int, Metadata]
+
+    @property
+    def first_row(self) -> int:
+        """Number within the job of the shard's first row."""
+        return self.number * self.spec.shard_rows
+
+
+class Shards:
+    """The shards of all jobs in one ledger."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._announce = load_script(redis, "announce")
+        self._lease = load_script(redis, "lease")
+        self._renew = load_script(redis, "renew")
+        self._release = load_script(redis, "release")
+        self._rescue = load_script(redis, "rescue")
+        self._close = load_script(redis, "close")
+
+    async def to_announce(self, job_id: str) -> list[int]:
+        """Choose the shards to send messages for now: as many as keep every worker busy, and one more each."""
+        keys = JobKeys(job_id)
+        window = await self._window()
+        chosen = await self._announce([keys.job, keys.waiting, keys.announced, keys.leased], [window])
+        return [int(number) for number in chosen]
+
+    async def lease(self, job_id: str, number: int, owner: str) -> LeaseAnswer:
+        """Take the shard for `LEASE_S` seconds."""
+        keys = JobKeys(job_id)
+        answer = await self._lease(
+            [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners], [number, owner, LEASE_S]
+        )
+        return LeaseAnswer(answer.decode())
+
+    async def load(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
+        """Read a leased shard and what earlier turns left of it; None where its keys are gone or torn."""
+        keys = JobKeys(job_id)
+        raw_spec, rate = await self._redis.hmget(keys.job, ["spec", "rate_per_minute"])
+        if raw_spec is None:
+            return None
+        spec = msgspec.json.decode(raw_spec, type=JobSpec)
+        first, rows = number * spec.shard_rows, spec.rows_in(number)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.hget(keys.shards, str(number))
+            pipe.getrange(keys.outcomes, first, first + rows - 1)
+            pipe.get(keys.journal(number))
+            body, outcomes, journal = await pipe.execute()
+        if body is None or len(outcomes) != rows:
+            return None
+        todo = {row: patch for row, patch in enumerate(unpack_shard(body)) if outcomes[row] == Outcome.PENDING}
+        return LeasedShard(
+            spec=spec,
+            number=number,
+            owner=owner,
+            rate_per_minute=None if rate is None else float(rate),
+            todo=todo,
+            images=unpack_images(journal or b""),
+        )
+
+    async def renew(self, shard: LeasedShard, waits: Waits) -> JobState | None:
+        """Keep the lease, and learn the job's state; None where the lease is lost."""
+        keys = JobKeys(shard.spec.job_id)
+        answer = (
+            await self._renew(
+                [keys.job, keys.leased, keys.owners, keys.pace], [shard.number, shard.owner, LEASE_S, *waits]
+            )
+        ).decode()
+        return None if answer == "lost" else JobState(answer)
+
+    async def release(self, shard: LeasedShard) -> ReleaseAnswer:
+        """End the turn: the shard is closed where every row has its outcome, else it waits for its next turn."""
+        keys = JobKeys(shard.spec.job_id)
+        journal = await self._redis.get(keys.journal(shard.number))
+        answer = await self._release(
+            [
+                keys.job,
+                keys.outcomes,
+                keys.waiting,
+                keys.announced,
+                keys.leased,
+                keys.owners,
+                keys.crashes,
+                keys.pace,
+                keys.journal(shard.number),
+                keys.journals,
+            ],
+            [
+                shard.number,
+                shard.owner,
+                shard.first_row,
+                shard.spec.rows_in(shard.number),
+                compact_images(unpack_images(journal)) if isinstance(journal, bytes) else b"",
+            ],
+        )
+        return ReleaseAnswer(answer.decode())
+
+    async def rescue(self, job_id: str) -> list[int]:
+        """Let shards wait again that nobody is at; give those whose worker died `PARK_AFTER` times at them."""
+        keys = JobKeys(job_id)
+        parked = await self._rescue(
+            [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace],
+            [LOST_ANNOUNCEMENT_S, PARK_AFTER],
+        )
+        return [int(number) for number in parked]
+
+    async def close(self, spec: JobSpec, number: int, outcome: Outcome, detail: Detail | None) -> int:
+        """Give the shard's open rows one outcome and close it; give the number of rows, -1 where a worker is at it."""
+        keys = JobKeys(spec.job_id)
+        written = await self._close(
+            [keys.job, keys.counts, keys.outcomes, keys.details, keys.waiting, keys.announced, keys.leased],
+            [
+                number,
+                number * spec.shard_rows,
+                spec.rows_in(number),
+                int(outcome),
+                pack_detail(detail) if detail else b"",
+            ],
+        )
+        return int(written)
+
+    async def beat(self, worker: str, children: int) -> None:
+        """Say that the worker is alive and how many children it has."""
+        seconds, _ = await self._redis.time()
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(WORKERS, {f"{worker}|{children}": seconds})
+            pipe.zremrangebyscore(WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
+            await pipe.execute()
+
+    async def children(self) -> list[int]:
+        """Give the number of children of each living worker."""
+        seconds, _ = await self._redis.time()
+        members = await self._redis.zrangebyscore(WORKERS, seconds - HEARTBEAT_KEEP_S, "+inf")
+        return [int(member.rpartition(b"|")[2]) for member in members if isinstance(member, bytes)]
+
+    async def take_rescue(self, seconds: float) -> bool:
+        """Take the right to rescue for so long; False where another worker has it."""
+        return bool(await self._redis.set(RESCUE_LOCK, "1", nx=True, px=int(seconds * 1000)))
+
+    async def _window(self) -> int:
+        children = await self.children()
+        return max(2, sum(children) + len(children))

@@ -1,0 +1,14 @@
+"""The application that `celery -A tasks.app worker|beat|flower` finds."""
+
+from __future__ import annotations
+
+import sys
+
+from config.settings import SettingsError, load_settings
+from tasks.factory import make_app
+
+try:
+    app = make_app(load_settings())
+except SettingsError as error:
+    sys.stderr.write(f"relabel: {error}\n")
+    raise SystemExit(2) from None

@@ -1,0 +1,59 @@
+"""Makes the Celery application from the settings."""
+
+from __future__ import annotations
+
+from celery import Celery
+from celery.signals import setup_logging
+
+from config.logs import set_up_logging
+from config.settings import Settings
+from tasks.rescue import rescue_step
+from tasks.shard import add_shard_task
+
+QUEUE = "relabel"
+TASK_TIME_LIMIT_S = 900
+"""Backstop only: a turn ends itself after some 30 s, or waits for Redis (facts, section 1.4: never a soft limit)."""
+
+
+def make_app(settings: Settings) -> Celery:
+    """Make the application; nothing is connected yet. The values and their reasons: facts section 1.4.
+
+    Raises:
+        SettingsError: no Redis server is set.
+
+    """
+    app = Celery("relabel", broker=settings.celery_broker_url, set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_ignore_result=True,
+        task_store_errors_even_if_ignored=False,
+        task_acks_late=True,
+        task_reject_on_worker_lost=True,
+        task_acks_on_timeout=False,
+        task_time_limit=TASK_TIME_LIMIT_S,
+        worker_concurrency=settings.worker.children,
+        worker_prefetch_multiplier=1,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        worker_send_task_events=True,
+        task_send_sent_event=True,
+        worker_hijack_root_logger=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_channel_error_retry=True,
+        broker_transport_options={
+            "visibility_timeout": 300,
+            "unacked_restore_interval": 5,
+            "unacked_restore_throttle": 1,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "global_keyprefix": "relabel:celery:",
+        },
+        task_serializer="json",
+        accept_content=["json"],
+    )
+    setup_logging.connect(lambda **_: set_up_logging(settings.log_level), weak=False)
+    add_shard_task(app, settings)
+    app.steps["worker"].add(rescue_step(app, settings.ledger_url))
+    return app

@@ -1,0 +1,81 @@
+"""The worker's own timer: a thread beside the pool that beats and rescues."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from typing import Any
+
+from celery import Celery, bootsteps
+
+from ledger.connect import AWAY, describe, new_client
+from ledger.ledger import Ledger
+from tasks.shard import announce
+from worker.rescue import RESCUE_EVERY_S, rescue_all
+
+log = logging.getLogger(__name__)
+
+
+def rescue_step(app: Celery, ledger_url: str) -> type[bootsteps.StartStopStep]:
+    """Make the boot step that Celery starts with the worker and stops before the pool."""
+
+    class RescueStep(bootsteps.StartStopStep):
+        """Starts the rescue when the pool is there; the pool's children are forked before the thread exists."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, parent: Any, **options: Any) -> None:
+            super().__init__(parent, **options)
+            self._timer: RescueTimer | None = None
+
+        def start(self, parent: Any) -> None:
+            self._timer = RescueTimer(app, ledger_url, worker=parent.hostname, children=parent.concurrency)
+            self._timer.start()
+
+        def stop(self, _parent: Any) -> None:
+            if self._timer is not None:
+                self._timer.stop()
+                self._timer = None
+
+        terminate = stop
+
+    return RescueStep
+
+
+class RescueTimer:
+    """Beats and rescues every two seconds, until stopped; while Redis is away it waits."""
+
+    def __init__(self, app: Celery, ledger_url: str, *, worker: str, children: int) -> None:
+        self._app = app
+        self._ledger_url = ledger_url
+        self._worker = worker
+        self._children = children
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="rescue", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a round trip's bound."""
+        self._stopped.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        asyncio.run(self._loop())
+
+    async def _loop(self) -> None:
+        redis = new_client(self._ledger_url)
+        ledger = Ledger(redis)
+        try:
+            while not self._stopped.is_set():
+                try:
+                    await ledger.shards.beat(self._worker, self._children)
+                    await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
+                except AWAY as error:
+                    log.warning("%s", describe(error))
+                await asyncio.to_thread(self._stopped.wait, RESCUE_EVERY_S)
+        finally:
+            await redis.aclose()

@@ -1,0 +1,75 @@
+"""The task that carries out one shard, and the messages that ask for it."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import secrets
+from collections.abc import Iterable
+from typing import Any
+
+from celery import Celery
+from celery.signals import worker_process_shutdown, worker_shutting_down
+from kombu.exceptions import OperationalError
+
+from config.settings import Settings
+from worker.runtime import Runtime
+
+APPLY_SHARD = "relabel.apply_shard"
+
+log = logging.getLogger(__name__)
+
+
+class Process:
+    """What a worker process keeps between tasks. Made before the fork; the runtime is opened after it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        # shared memory: the parent hears of a shutdown, the children look here (facts, section 2.1)
+        self._stop = multiprocessing.Value("b", 0, lock=False)
+        self._runtime: Runtime | None = None
+
+    def runtime(self) -> Runtime:
+        """Give this process's runtime; the first task opens it."""
+        if self._runtime is None:
+            runtime = Runtime(self._settings, stopping=lambda: bool(self._stop.value))
+            runtime.open()
+            self._runtime = runtime
+        return self._runtime
+
+    def stop(self, **_: Any) -> None:
+        """Let all processes of this worker hand back what they have."""
+        self._stop.value = 1
+
+    def close(self, **_: Any) -> None:
+        """Close the runtime where this process opened one."""
+        if self._runtime is not None:
+            self._runtime.close()
+            self._runtime = None
+
+
+def add_shard_task(app: Celery, settings: Settings) -> None:
+    """Register `relabel.apply_shard(job_id, shard)`; safe to run twice, as the ledger decides."""
+    process = Process(settings)
+    worker_shutting_down.connect(process.stop, weak=False)
+    worker_process_shutdown.connect(process.close, weak=False)
+
+    @app.task(name=APPLY_SHARD)
+    def apply_shard(job_id: str, shard: int) -> None:
+        announce(app, job_id, process.runtime().run_shard(job_id, shard))
+
+
+def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
+    """Send a message for each shard. One that cannot be sent is announced again by the rescue."""
+    for shard in shards:
+        try:
+            app.send_task(
+                APPLY_SHARD,
+                args=(job_id, shard),
+                task_id=f"{job_id}.{shard}.{secrets.token_hex(3)}",
+                argsrepr="(hidden)",
+                kwargsrepr="{}",
+            )
+        except OperationalError as error:
+            log.warning("The broker takes no messages (%s); shards are announced again later.", type(error).__name__)
+            return

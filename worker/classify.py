@@ -1,0 +1,98 @@
+"""Turns an answer that is not a 200 into a decision: again, wait, row, stop (design, "A row's life")."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
+from worker.retry_after import retry_after
+
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "organization_spend_limit_exceeded",
+        "project_spend_limit_exceeded",
+        "organization_usage_limit_exceeded",
+        "billing_hard_limit_reached",
+    }
+)
+"""Codes of a 429 that no waiting mends (contract section 3)."""
+
+MESSAGE_CHARS = 300
+"""Most that is kept of a server's message."""
+
+_KEY_LIKE = re.compile(r"\b(sk|sess|rk)-[\w*\-.]{4,}|\b[0-9a-f]{32,}\b", re.IGNORECASE)
+
+
+class ErrorBody(msgspec.Struct, frozen=True):
+    """The API's error as far as it could be read; every part may be missing (contract section 3)."""
+
+    message: str = ""
+    type: str = ""
+    param: str = ""
+    code: str = ""
+
+
+def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "") -> Refusal:
+    """Decide what an answer with this status and body means for the row and the job.
+
+    `secret` is cut out of the server's message, should it be quoted there.
+    """
+    error = read_error(body, secret=secret)
+    request_id = headers.get("x-request-id", "")
+    message = error.message or f"the API answered {status} without an explanation"
+    code = error.code or error.type or f"http_{status}"
+    if status == 429:
+        if {error.code, error.type} & QUOTA_CODES:
+            return StopJob(code, message, status=status, request_id=request_id)
+        return Wait(code, message, request_id=request_id, retry_after=retry_after(headers))
+    if status in {408, 409} or status >= 500:
+        wait = retry_after(headers)
+        # a 409 was refused before anything was done; the others may come after the change was made
+        return Again(code, message, retry_after=wait, ambiguous=status != 409, status=status, request_id=request_id)
+    if status in {401, 403, 405} or (status == 404 and not _is_missing_row(error)):
+        return StopJob(code, message, status=status, request_id=request_id)
+    if 300 <= status < 400:
+        reason = f"the API answered with a redirect ({status}), which is not followed; correct OPENAI_BASE_URL"
+        return StopJob("redirect", reason, status=status, request_id=request_id)
+    return RowFailed(code, message, status=status, request_id=request_id)
+
+
+def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
+    """Read an error body of whatever shape; what cannot be read is left empty."""
+    try:
+        error = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return ErrorBody()
+    inner = error.get("error") if isinstance(error, dict) else None
+    if isinstance(inner, str):
+        return ErrorBody(message=_clean(inner, secret))
+    if not isinstance(inner, dict):
+        return ErrorBody()
+    return ErrorBody(
+        message=_clean(_text(inner, "message"), secret),
+        type=_text(inner, "type")[:64],
+        param=_text(inner, "param")[:64],
+        code=_text(inner, "code")[:64],
+    )
+
+
+def _is_missing_row(error: ErrorBody) -> bool:
+    # the API's own way to tell a missing completion from a wrong URL (contract section 3)
+    return error.code == "not_found" or error.param == "completion_id"
+
+
+def _text(error: dict[str, Any], name: str) -> str:
+    value = error.get(name)
+    return "" if value is None else str(value)
+
+
+def _clean(message: str, secret: str) -> str:
+    if secret:
+        message = message.replace(secret, "[key]")
+    return _KEY_LIKE.sub("[key]", " ".join(message.split()))[:MESSAGE_CHARS]

@@ -1,0 +1,61 @@
+"""What can go wrong with one request; the class is the decision.
+
+    Refusal
+    ├── Again     try again after a while, a bounded number of times
+    ├── Wait      every worker waits; no try is spent
+    ├── RowFailed the row ends as failed
+    └── StopJob   the job pauses; no row fails
+
+HandBack stands apart: nothing is wrong, the row waits for its shard's next turn.
+"""
+
+from __future__ import annotations
+
+
+class Refusal(Exception):
+    """A request that did not succeed, with the evidence: code, HTTP status (0: no answer), message, request id."""
+
+    def __init__(self, code: str, message: str, *, status: int = 0, request_id: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.status = status
+        self.request_id = request_id
+
+
+class Again(Refusal):
+    """Worth another try. `ambiguous`: the request was sent and may have been carried out."""
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        status: int = 0,
+        request_id: str = "",
+        retry_after: float | None = None,
+        ambiguous: bool = False,
+    ) -> None:
+        super().__init__(code, message, status=status, request_id=request_id)
+        self.retry_after = retry_after
+        self.ambiguous = ambiguous
+
+
+class Wait(Refusal):
+    """The rate is exceeded. `retry_after` is in seconds, None where the server gave none."""
+
+    def __init__(self, code: str, message: str, *, request_id: str = "", retry_after: float | None = None) -> None:
+        super().__init__(code, message, status=429, request_id=request_id)
+        self.retry_after = retry_after
+
+
+class RowFailed(Refusal):
+    """This row can never succeed as it is."""
+
+
+class StopJob(Refusal):
+    """No row can succeed until somebody mends something."""
+
+
+class HandBack(Exception):
+    """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""

@@ -1,0 +1,88 @@
+"""Writes things to the ledger in groups, and waits with patience while the ledger is away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from ledger.connect import AWAY, describe
+
+T = TypeVar("T")
+PATIENCE_S = 1.0
+"""Wait before a write is tried again while the ledger is away."""
+
+log = logging.getLogger(__name__)
+
+
+async def patiently(write: Callable[[], Awaitable[object]]) -> None:
+    """Write until it succeeds; the owner bounds it by cancelling."""
+    told = False
+    while True:
+        try:
+            await write()
+            return
+        except AWAY as error:
+            if not told:
+                log.warning("%s Nothing is sent meanwhile.", describe(error))
+                told = True
+            await asyncio.sleep(PATIENCE_S)
+
+
+class GroupWriter(Generic[T]):
+    """Collects things and writes them a group at a time, in order, from one task: `run`."""
+
+    def __init__(self, write: Callable[[list[T]], Awaitable[object]], *, linger_s: float, most: int) -> None:
+        self._write = write
+        self._linger_s = linger_s
+        self._most = most
+        self._finishing = False
+        self._group: list[T] = []
+        self._some = asyncio.Event()
+        self._due = asyncio.Event()
+        self._written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def add(self, thing: T) -> asyncio.Future[None]:
+        """Put a thing into the next group; the future ends when that group is written."""
+        self._group.append(thing)
+        self._some.set()
+        if len(self._group) >= self._most:
+            self._due.set()
+        return self._written
+
+    async def run(self) -> None:
+        """Write groups of up to `most` things, none older than `linger_s` seconds, until `finish` and all is written.
+
+        Raises:
+            StateLost: the job is gone; whoever waits for the group is told as well.
+
+        """
+        while self._group or not self._finishing:
+            await self._some.wait()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._due.wait(), self._linger_s)
+            await self._write_group()
+
+    def finish(self) -> None:
+        """Let `run` write what is left and end."""
+        self._finishing = True
+        self._some.set()
+        self._due.set()
+
+    async def _write_group(self) -> None:
+        group, written = self._group, self._written
+        self._group, self._written = [], asyncio.get_running_loop().create_future()
+        if not self._finishing:
+            self._some.clear()
+            self._due.clear()
+        if not group:
+            return
+        try:
+            await patiently(lambda: self._write(group))
+        except Exception as error:
+            written.set_exception(error)
+            written.exception()  # nobody need be waiting
+            raise
+        written.set_result(None)

@@ -1,0 +1,50 @@
+"""What a patch means for a completion: pure arithmetic on maps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.job import Mode
+from ledger.row import Metadata
+
+
+def intended(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
+    """Give the metadata that the completion is to have; in a merge, what was there before stays.
+
+    The whole map is sent in either mode, so the result is the same whether the service replaces or merges (contract
+    section 1). A key set to None is left out.
+    """
+    after = dict(before) if mode is Mode.MERGE else {}
+    for key, value in patch.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = value
+    return after
+
+
+def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
+    """Give what the completion held before this job touched it, key by key.
+
+    `earlier` is the image that an earlier try kept: after a lost answer or a crash nobody knows whether its write
+    happened. A key that now holds just what that write would have left, and did not before, was changed by it: its
+    value before counts. Every other key is somebody else's: its value now counts.
+    """
+    if earlier is None:
+        return current
+    wrote = intended(earlier, patch, mode)
+    image: Metadata = {}
+    for key in current.keys() | earlier.keys():
+        now, then = current.get(key), earlier.get(key)
+        ours = now == wrote.get(key) and now != then
+        value = then if ours else now
+        if value is not None:
+            image[key] = value
+    return image
+
+
+def kept_keys(after: Metadata, reply: Metadata) -> list[str] | None:
+    """Name the keys that the service kept although they were to go; None where the reply differs in another way."""
+    if any(reply.get(key) != value for key, value in after.items()):
+        return None
+    return sorted(reply.keys() - after.keys())

@@ -1,0 +1,49 @@
+"""Keeps every job going: brings back shards that nobody is at, and announces what there is room for."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+
+from ledger.codec import Detail
+from ledger.job import Job, JobState
+from ledger.jobs import NoSuchJob
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+
+RESCUE_EVERY_S = 2.0
+"""How often a worker beats and looks after the jobs."""
+
+log = logging.getLogger(__name__)
+Announce = Callable[[str, Iterable[int]], None]
+
+
+async def rescue_all(ledger: Ledger, announce: Announce) -> None:
+    """Look after every active job once, unless another worker does so just now."""
+    if not await ledger.shards.take_rescue(RESCUE_EVERY_S / 2):
+        return
+    for job_id in await ledger.jobs.active():
+        try:
+            await _rescue(ledger, await ledger.jobs.get(job_id), announce)
+        except NoSuchJob:
+            await ledger.jobs.forget(job_id)
+
+
+async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
+    job_id = job.spec.job_id
+    if job.state.ended:
+        await ledger.jobs.retire(job_id)
+        return
+    for number in await ledger.shards.rescue(job_id):
+        await _park(ledger, job, number)
+    if job.state is JobState.RUNNING:
+        announce(job_id, await ledger.shards.to_announce(job_id))
+
+
+async def _park(ledger: Ledger, job: Job, number: int) -> None:
+    message = "the worker died time and again at this row's shard before it settled a row"
+    at = await ledger.jobs.now()
+    rows = await ledger.shards.close(job.spec, number, Outcome.FAILED, Detail("worker_crash", 0, message, "", 0, at))
+    log.error(
+        "Job %s shard %d is parked: its worker died time and again; %d rows failed.", job.spec.job_id, number, rows
+    )

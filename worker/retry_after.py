@@ -1,0 +1,61 @@
+"""When to try again: the server's word where it gives one, else the official SDK's numbers."""
+
+from __future__ import annotations
+
+import email.utils
+import math
+import random
+import time
+from collections.abc import Callable, Mapping
+
+FIRST_DELAY_S = 0.5
+"""Source: openai-python `INITIAL_RETRY_DELAY` (contract section 2)."""
+LONGEST_DELAY_S = 8.0
+"""Source: openai-python `MAX_RETRY_DELAY` (contract section 2)."""
+LONGEST_RETRY_AFTER_S = 120.0
+"""Most that a server's own word is followed. Source: openai-python's cap on Retry-After (contract section 2)."""
+
+
+def backoff(failures: int, *, jitter: Callable[[], float] = random.random) -> float:
+    """Give the seconds to wait after so many failures (1 or more): min(0.5 * 2^n, 8), less up to a quarter.
+
+    Source: openai-python `_calculate_retry_timeout` (contract section 2).
+    """
+    delay: float = min(FIRST_DELAY_S * 2.0 ** min(failures - 1, 10), LONGEST_DELAY_S)
+    return delay * (1 - 0.25 * jitter())
+
+
+def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
+    """Read the seconds that the server asks for, capped at 120; None where it says nothing of use.
+
+    `retry-after-ms` goes first, then `retry-after` in seconds or as an HTTP date (openai-python
+    `_parse_retry_after_header`, contract section 2). A moment in the past means: at once.
+    """
+    millis = _number(headers.get("retry-after-ms"))
+    if millis is not None:
+        return _bounded(millis / 1000)
+    value = headers.get("retry-after")
+    seconds = _number(value)
+    if seconds is None and value is not None:
+        seconds = _seconds_until(value, now())
+    return _bounded(seconds)
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value) if value is not None else math.nan
+    except ValueError:
+        return None
+    return number if math.isfinite(number) and number >= 0 else None
+
+
+def _seconds_until(date: str, now: float) -> float | None:
+    try:
+        parsed = email.utils.parsedate_to_datetime(date)
+    except ValueError:
+        return None
+    return max(0.0, parsed.timestamp() - now)
+
+
+def _bounded(seconds: float | None) -> float | None:
+    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER_S)

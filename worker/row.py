@@ -1,0 +1,189 @@
+"""A row's life: read, journal, write, look at the reply (design, "A row's life")."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from ledger.codec import BeforeImage, Detail
+from ledger.job import Mode
+from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
+from ledger.settlements import Settlement
+from worker.age import missing_hint
+from worker.api import CompletionsApi, Reply
+from worker.errors import Again, Refusal, RowFailed, Wait
+from worker.intent import before_image, intended, kept_keys
+from worker.rate_limiter import RateLimiter
+from worker.retry_after import backoff
+
+STALE_AFTER_S = 10.0
+"""Age at which a read is made again before a write, as others may have edited meanwhile."""
+
+
+class Tally:
+    """Counts what a shard's rows cost and what they are waiting for."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.retries = 0
+        self.throttled = 0
+        self.in_flight = 0
+        self.backing_off = 0
+
+
+class Tools(NamedTuple):
+    """What a row needs. `pause_for` sleeps, or raises HandBack when the turn ends meanwhile."""
+
+    api: CompletionsApi
+    limiter: RateLimiter
+    journal: Callable[[BeforeImage], Awaitable[None]]
+    pause_for: Callable[[float], Awaitable[None]]
+    tally: Tally
+
+
+class Plan(NamedTuple):
+    """What is asked of every row of the shard. `name` is the start of each request's own id."""
+
+    mode: Mode
+    journal: bool
+    attempts: int
+    name: str
+
+
+class RowRun:
+    """One row's way to its settlement, over as many requests as it takes.
+
+    `image` is the before-image that an earlier turn kept for this row: its write may or may not have happened.
+    """
+
+    def __init__(self, tools: Tools, plan: Plan, row: int, patch: Patch, image: Metadata | None) -> None:
+        self._tools = tools
+        self._plan = plan
+        self._row = row
+        self._patch = patch
+        self._image = image
+        self._in_doubt = image is not None
+        self._failures = 0
+        self._requests = 0
+        self._current: Metadata | None = None
+        self._read_at = 0.0
+
+    async def settle(self) -> Settlement:
+        """Carry the row out.
+
+        Raises:
+            StopJob: nothing can succeed until somebody mends something.
+            HandBack: the turn ended before the row did.
+
+        """
+        while True:
+            try:
+                return await self._try_once()
+            except Wait as refusal:
+                self._tools.tally.throttled += 1
+                await self._tools.limiter.pause(refusal.retry_after)
+            except RowFailed as refusal:
+                return self._failed(refusal)
+            except Again as refusal:
+                self._failures += 1
+                if refusal.ambiguous:
+                    self._in_doubt, self._current = True, None
+                if self._failures >= self._plan.attempts:
+                    return await self._give_up(refusal)
+                await self._back_off(refusal)
+
+    async def _try_once(self) -> Settlement:
+        if self._must_read():
+            await self._read()
+            if ended := self._already_there():
+                return ended
+        after = await self._prepare()
+        if len(after) > MAX_PAIRS:
+            what = f"the result would have {len(after)} pairs; the API allows {MAX_PAIRS}"
+            return self._failed(RowFailed("too_many_pairs", what))
+        reply = await self._send(write=after)
+        if reply.metadata == after:
+            return Settlement(self._row, Outcome.UPDATED)
+        if kept := kept_keys(after, reply.metadata):
+            what = f"the service kept {', '.join(kept)}"
+            return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
+        what = "the API answered 200, but not with the metadata that was sent"
+        raise Again("reply_differs", what, status=200, request_id=reply.request_id, ambiguous=True)
+
+    def _must_read(self) -> bool:
+        if self._current is not None:
+            return asyncio.get_running_loop().time() - self._read_at > STALE_AFTER_S
+        return self._plan.mode is Mode.MERGE or self._plan.journal or self._in_doubt
+
+    async def _read(self) -> None:
+        reply = await self._send(write=None)
+        self._current, self._read_at = reply.metadata, asyncio.get_running_loop().time()
+
+    def _before(self, current: Metadata) -> Metadata:
+        return before_image(self._image, current, self._patch.metadata, self._plan.mode)
+
+    def _already_there(self) -> Settlement | None:
+        """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
+        current = self._current or {}
+        before = self._before(current)
+        if current != intended(before, self._patch.metadata, self._plan.mode):
+            return None
+        ours = self._in_doubt and (self._image is None or before != current)
+        if not ours:
+            return Settlement(self._row, Outcome.UNCHANGED)
+        what = "an answer was lost; a read found the metadata in place"
+        return Settlement(self._row, Outcome.UPDATED, self._detail(RowFailed("confirmed_by_read", what)))
+
+    async def _prepare(self) -> Metadata:
+        """Give what to send, once the before-image is safe."""
+        if self._current is None:
+            return intended({}, self._patch.metadata, self._plan.mode)
+        before = self._before(self._current)
+        if self._plan.journal and before != self._image:
+            await self._tools.journal(BeforeImage(self._row, before))
+        self._image = before
+        return intended(before, self._patch.metadata, self._plan.mode)
+
+    async def _send(self, *, write: Metadata | None) -> Reply:
+        tools = self._tools
+        await tools.limiter.acquire(write=write is not None)
+        name = f"{self._plan.name}-{self._row}-{self._requests}"
+        self._requests += 1
+        tools.tally.requests += 1
+        tools.tally.in_flight += 1
+        try:
+            if write is None:
+                return await tools.api.read(self._patch.completion_id, request_name=name)
+            return await tools.api.update(self._patch.completion_id, write, request_name=name)
+        finally:
+            tools.tally.in_flight -= 1
+
+    async def _back_off(self, refusal: Again) -> None:
+        tally = self._tools.tally
+        tally.retries += 1
+        tally.backing_off += 1
+        try:
+            await self._tools.pause_for(refusal.retry_after or backoff(self._failures))
+        finally:
+            tally.backing_off -= 1
+
+    async def _give_up(self, refusal: Again) -> Settlement:
+        if self._in_doubt:
+            # a write may have happened all the same: one more look before the row is called failed
+            with contextlib.suppress(Again, Wait, RowFailed):
+                await self._read()
+                if ended := self._already_there():
+                    return ended
+        return self._failed(refusal)
+
+    def _failed(self, refusal: Refusal) -> Settlement:
+        return Settlement(self._row, Outcome.FAILED, self._detail(refusal))
+
+    def _detail(self, refusal: Refusal) -> Detail:
+        message = refusal.message
+        if refusal.status == 404:
+            message += missing_hint(self._patch.completion_id, time.time())
+        return Detail(refusal.code, refusal.status, message, refusal.request_id, max(1, self._failures), time.time())

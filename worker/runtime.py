@@ -1,0 +1,128 @@
+"""What one worker process holds open: an event loop, a client for the API, a client for the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import socket
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+
+from redis.asyncio import Redis
+
+from config.settings import Settings
+from ledger.connect import AWAY, describe, new_client
+from ledger.jobs import NoSuchJob
+from ledger.ledger import Ledger
+from ledger.settlements import StateLost
+from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
+from worker.api import CompletionsApi, Target, open_api
+from worker.group_writer import patiently
+from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
+from worker.turn import Bounds, Turn
+
+log = logging.getLogger(__name__)
+
+
+def target_of(settings: Settings) -> Target:
+    """Take from the settings what a call to the API needs."""
+    key = settings.openai_api_key
+    return Target(
+        base_url=settings.openai_base_url,
+        secret=key.get_secret_value() if key else "",
+        auth=settings.api.auth,
+        version=settings.api.version,
+        organization=settings.openai_org_id,
+        project=settings.openai_project_id,
+        timeout_s=settings.api.timeout_s,
+        connect_timeout_s=settings.api.connect_timeout_s,
+    )
+
+
+class Runtime:
+    """Carries out shards in this process, one at a time. Made after the fork, closed by its owner."""
+
+    def __init__(self, settings: Settings, *, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._stopping = stopping
+        self._runner = asyncio.Runner()
+        self._stack = AsyncExitStack()
+        self._name = f"{socket.gethostname()}:{os.getpid()}"
+
+    def open(self) -> None:
+        """Make the loop and the clients."""
+        self._runner.run(self._open())
+
+    def close(self) -> None:
+        """Close the clients, then the loop that they live on."""
+        try:
+            self._runner.run(self._stack.aclose())
+        finally:
+            self._runner.close()
+
+    def run_shard(self, job_id: str, number: int) -> list[int]:
+        """Take a turn at the shard; give the shards to announce next."""
+        return self._runner.run(self._run_shard(job_id, number))
+
+    async def _open(self) -> None:
+        self._redis: Redis = new_client(self._settings.ledger_url)
+        self._stack.push_async_callback(self._redis.aclose)
+        in_flight = self._settings.worker.in_flight
+        target = target_of(self._settings)
+        self._api: CompletionsApi = await self._stack.enter_async_context(open_api(target, in_flight=in_flight))
+        self._ledger = Ledger(self._redis)
+        self._limits = Limits(self._redis)
+        self._limit_key = limit_key(target.base_url, target.secret, target.organization, target.project)
+
+    async def _run_shard(self, job_id: str, number: int) -> list[int]:
+        owner = f"{self._name}:{secrets.token_hex(4)}"
+        try:
+            if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
+                return []
+            shard = await self._ledger.shards.load(job_id, number, owner)
+            if shard is None:
+                await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
+                return []
+            await self._take_turn(shard)
+            return await self._ledger.shards.to_announce(job_id)
+        except AWAY as error:
+            log.warning("%s The shard is taken up again later.", describe(error))
+        except (StateLost, NoSuchJob):
+            log.error("Job %s is not in the ledger any more: Redis came back empty, or its keys were removed.", job_id)
+        return []
+
+    async def _take_turn(self, shard: LeasedShard) -> None:
+        job_id = shard.spec.job_id
+        if shard.spec.target != self._settings.openai_base_url:
+            reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
+            await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
+        else:
+            await self._turn(shard).run()
+        await patiently(lambda: self._release(shard))
+
+    async def _release(self, shard: LeasedShard) -> None:
+        answer = await self._ledger.shards.release(shard)
+        log.info("Job %s shard %d: %s.", shard.spec.job_id, shard.number, answer)
+        if answer is ReleaseAnswer.FINISHED:
+            await self._ledger.jobs.retire(shard.spec.job_id)
+
+    def _turn(self, shard: LeasedShard) -> Turn:
+        settings = self._settings
+        rate = settings.rate
+        limiter = RateLimiter(
+            self._limits,
+            key=self._limit_key,
+            limit=Limit.per_minute(rate.per_minute, rate.burst),
+            job_id=shard.spec.job_id,
+            job_limit=Limit.per_minute(shard.rate_per_minute) if shard.rate_per_minute else None,
+        )
+        return Turn(
+            shard,
+            ledger=self._ledger,
+            api=self._api,
+            limiter=limiter,
+            bounds=Bounds(settings.worker.in_flight, settings.job.shard_seconds, settings.api.attempts),
+            stopping=self._stopping,
+        )

@@ -1,0 +1,171 @@
+"""A worker's turn at a shard: lanes carry out rows, a keeper holds the lease and watches for reasons to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+from ledger.codec import BeforeImage
+from ledger.connect import AWAY
+from ledger.job import JobState, Traffic
+from ledger.ledger import Ledger
+from ledger.row import Patch
+from ledger.settlements import Settlement, StateLost
+from ledger.shards import LeasedShard, Waits
+from worker.api import CompletionsApi
+from worker.errors import HandBack, StopJob
+from worker.group_writer import GroupWriter, patiently
+from worker.rate_limiter import RateLimiter
+from worker.row import Plan, RowRun, Tally, Tools
+
+WATCH_EVERY_S = 0.2
+"""How often the clock and the worker's stop flag are looked at."""
+KEEP_EVERY_S = 1.0
+"""How often the lease is renewed and the job's state is read: pause and cancel are in effect after this."""
+DRAIN_S = 10.0
+"""Time that rows under way get once the shard's time is up, before they are handed back."""
+GRACE_S = 6.0
+"""Time that requests in flight and last writes get once the turn must end; a worker stops within 10 s."""
+JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
+SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 50
+
+
+class Bounds(NamedTuple):
+    """How much a turn may take: rows at once, seconds, tries of a row."""
+
+    in_flight: int
+    seconds: float
+    attempts: int
+
+
+class Turn:
+    """One turn at one leased shard. `stopping` tells whether the worker is ending."""
+
+    def __init__(
+        self,
+        shard: LeasedShard,
+        *,
+        ledger: Ledger,
+        api: CompletionsApi,
+        limiter: RateLimiter,
+        bounds: Bounds,
+        stopping: Callable[[], bool],
+    ) -> None:
+        self._shard = shard
+        self._ledger = ledger
+        self._limiter = limiter
+        self._bounds = bounds
+        self._stopping = stopping
+        self._tally = Tally()
+        self._counted = Traffic()
+        self._todo: Iterator[tuple[int, Patch]] = iter(shard.todo.items())
+        self._draining = asyncio.Event()
+        self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
+        self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
+        self._tools = Tools(api, limiter, self._journal_image, self._pause_for, self._tally)
+
+    async def run(self) -> None:
+        """Carry out rows until all are settled, the time is up, or the job or the worker is stopped.
+
+        Raises:
+            StateLost: the job is gone.
+
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                writers = [group.create_task(writer.run()) for writer in (self._journal, self._settled)]
+                lanes = [group.create_task(self._lane()) for _ in range(self._width())]
+                keepers = [
+                    group.create_task(self._keep_lease()),
+                    group.create_task(self._watch_clock([*lanes, *writers])),
+                ]
+                await asyncio.wait(lanes)
+                self._journal.finish()
+                self._settled.finish()
+                await asyncio.wait(writers)
+                for keeper in keepers:
+                    keeper.cancel()
+        except* StateLost as lost:
+            raise lost.exceptions[0] from None
+        finally:
+            await self._limiter.aclose()
+
+    def _width(self) -> int:
+        return max(1, min(self._bounds.in_flight, len(self._shard.todo)))
+
+    async def _lane(self) -> None:
+        spec = self._shard.spec
+        name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
+        plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
+        while not self._draining.is_set() and (next_row := next(self._todo, None)):
+            row, patch = next_row
+            try:
+                ended = await RowRun(self._tools, plan, row, patch, self._shard.images.get(row)).settle()
+            except HandBack:
+                continue
+            except StopJob as error:
+                await self._stop_job(error)
+            else:
+                self._settled.add(ended)
+
+    async def _stop_job(self, error: StopJob) -> None:
+        """Pause the job at once, so that all workers put it down within a second or two."""
+        self._put_down()
+        reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
+        await patiently(lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason))
+
+    async def _keep_lease(self) -> None:
+        """Renew the lease and learn whether the job is to go on, until cancelled."""
+        while True:
+            waits = Waits(self._tally.in_flight, self._limiter.waiting, self._tally.backing_off)
+            try:
+                state = await self._ledger.shards.renew(self._shard, waits)
+            except AWAY:
+                state = JobState.RUNNING  # nobody else can take the shard either; without slots nothing is sent
+            if state is not JobState.RUNNING:
+                self._put_down()
+            await asyncio.sleep(KEEP_EVERY_S)
+
+    async def _watch_clock(self, tasks: list[asyncio.Task[None]]) -> None:
+        """End the turn when its time is up or the worker is ending."""
+        loop = asyncio.get_running_loop()
+        drain_at = loop.time() + self._bounds.seconds
+        while not self._stopping():
+            if loop.time() > drain_at:
+                self._draining.set()
+                self._limiter.close(to_writes=False)
+            if loop.time() > drain_at + DRAIN_S:
+                self._put_down()
+            await asyncio.sleep(WATCH_EVERY_S)
+        self._put_down()
+        await asyncio.sleep(GRACE_S)
+        for task in tasks:
+            task.cancel()
+
+    def _put_down(self) -> None:
+        self._draining.set()
+        self._limiter.close(to_writes=True)
+
+    async def _pause_for(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._draining.wait(), seconds)
+            raise HandBack
+
+    async def _journal_image(self, image: BeforeImage) -> None:
+        await asyncio.shield(self._journal.add(image))
+
+    async def _keep_images(self, images: list[BeforeImage]) -> None:
+        await self._ledger.settlements.journal(self._shard, images)
+
+    async def _settle(self, settlements: list[Settlement]) -> None:
+        tally, counted = self._tally, self._counted
+        now = Traffic(requests=tally.requests, retries=tally.retries, throttled=tally.throttled)
+        since = Traffic(
+            requests=now.requests - counted.requests,
+            retries=now.retries - counted.retries,
+            throttled=now.throttled - counted.throttled,
+        )
+        await self._ledger.settlements.settle(self._shard, settlements, since)
+        self._counted = now
