@@ -147,7 +147,9 @@ class Settings(BaseSettings):
     def celery_broker_url(self) -> str:
         """The broker's URL as Celery reads it: the ledger's server unless another is set."""
         url = self.broker_url.get_secret_value() if self.broker_url else self.ledger_url
-        return f"redis+socket://{url.removeprefix('unix://')}" if url.startswith("unix://") else url
+        if not url.startswith("unix://"):
+            return url
+        return "redis+socket://" + url.removeprefix("unix://").replace("?db=", "?virtual_host=")
 
     @property
     def state_folder(self) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 import secrets
 import time
+from typing import NamedTuple
 
 import msgspec
 
@@ -93,6 +94,15 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     throttled: int = 0
 
 
+class Waits(NamedTuple):
+    """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for."""
+
+    in_flight: int = 0
+    for_rate: int = 0
+    backing_off: int = 0
+    paused_s: float = 0.0
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands now. Times are seconds since the epoch by the Redis server's clock."""
 
@@ -106,6 +116,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     counts: Counts
     traffic: Traffic
     rows_per_s: float
+    waits: Waits
 
     @property
     def eta_s(self) -> float | None:

@@ -9,13 +9,15 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import pack_rejections, pack_shard
-from ledger.job import Counts, Job, JobSpec, JobState, Traffic
+from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys
 from ledger.row import Rejection
 from ledger.scripts import load_script
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
+WORD_KEPT_S = 5.0
+"""Age at which what a worker said of its shard counts no more."""
 
 
 class NoSuchJob(Exception):
@@ -122,13 +124,14 @@ class Jobs:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hgetall(keys.job)
             pipe.hgetall(keys.counts)
-            pipe.hmget(keys.pace, ["settled", "before_at", "before_rows"])
+            pipe.hgetall(keys.pace)
             pipe.exists(keys.outcomes)
             pipe.time()
             fields, counts, pace, there, (seconds, micros) = await pipe.execute()
         if b"spec" not in fields:
             raise NoSuchJob(job_id)
-        return _job(fields, counts, _rows_per_s(pace, seconds + micros / 1e6), torn=not there)
+        now = seconds + micros / 1e6
+        return _job(fields, counts, _rows_per_s(pace, now), _waits(pace, now), torn=not there)
 
     async def latest(self, number: int) -> list[Job]:
         """Give the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
@@ -173,7 +176,7 @@ class Jobs:
             await pipe.execute()
 
 
-def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: float, *, torn: bool) -> Job:
+def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: float, waits: Waits, *, torn: bool) -> Job:
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
     ended = sum(numbers.get(word, 0) for word in ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"))
@@ -193,6 +196,7 @@ def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: flo
         counts=rows,
         traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
         rows_per_s=rows_per_s,
+        waits=waits,
     )
 
 
@@ -208,8 +212,16 @@ def _number(fields: dict[bytes, bytes], name: bytes) -> float | None:
     return float(fields[name]) if name in fields else None
 
 
-def _rows_per_s(pace: list[Any], now: float) -> float:
-    if None in pace:
+def _rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
+    if b"before_at" not in pace:
         return 0.0
-    settled, since, before = (float(value) for value in pace)
+    settled, since, before = (float(pace[name]) for name in (b"settled", b"before_at", b"before_rows"))
     return max(0.0, (settled - before) / max(now - since, 0.5))
+
+
+def _waits(pace: dict[bytes, bytes], now: float) -> Waits:
+    """Add up what the workers said of their shards in the last seconds."""
+    said = [value.split() for name, value in pace.items() if name.startswith(b"shard:")]
+    fresh = [[float(number) for number in numbers] for numbers in said if now - float(numbers[0]) < WORD_KEPT_S]
+    sums = [int(sum(column)) for column in zip(*(row[1:4] for row in fresh), strict=True)] or [0, 0, 0]
+    return Waits(*sums, paused_s=max((row[4] - (now - row[0]) for row in fresh), default=0.0))

@@ -9,7 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import Detail, compact_images, pack_detail, unpack_images, unpack_shard
-from ledger.job import JobSpec, JobState
+from ledger.job import JobSpec, JobState, Waits
 from ledger.keys import RESCUE_LOCK, WORKERS, JobKeys
 from ledger.row import Metadata, Outcome, Patch
 from ledger.scripts import load_script
@@ -41,14 +41,6 @@ class ReleaseAnswer(enum.StrEnum):
     WAITING = "waiting"
     CLOSED = "closed"
     FINISHED = "finished"
-
-
-class Waits(NamedTuple):
-    """What the rows of a shard are doing just now: numbers of rows."""
-
-    in_flight: int
-    for_rate: int
-    backing_off: int
 
 
 class LeasedShard(NamedTuple):

@@ -33,7 +33,7 @@ def rescue_step(app: Celery, ledger_url: str) -> type[bootsteps.StartStopStep]:
             self._timer = RescueTimer(app, ledger_url, worker=parent.hostname, children=parent.concurrency)
             self._timer.start()
 
-        def stop(self, _parent: Any) -> None:
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
             if self._timer is not None:
                 self._timer.stop()
                 self._timer = None

@@ -88,6 +88,7 @@ class RateLimiter:
         self._pump: asyncio.Task[None] | None = None
         self._closed_to: set[str] = set()
         self.waiting = 0
+        self.paused_s = 0.0
 
     async def acquire(self, *, write: bool) -> None:
         """Wait for a slot.
@@ -140,6 +141,7 @@ class RateLimiter:
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
             began = loop.time()
+            self.paused_s = grant.paused_s
             if not grant.slots:
                 await asyncio.sleep(min(grant.ask_again_s, LONGEST_SLEEP_S))
             for slot in grant.slots:

@@ -9,11 +9,11 @@ from typing import NamedTuple
 
 from ledger.codec import BeforeImage
 from ledger.connect import AWAY
-from ledger.job import JobState, Traffic
+from ledger.job import JobState, Traffic, Waits
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from ledger.settlements import Settlement, StateLost
-from ledger.shards import LeasedShard, Waits
+from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
@@ -119,7 +119,8 @@ class Turn:
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
         while True:
-            waits = Waits(self._tally.in_flight, self._limiter.waiting, self._tally.backing_off)
+            tally, limiter = self._tally, self._limiter
+            waits = Waits(tally.in_flight, limiter.waiting, tally.backing_off, limiter.paused_s)
             try:
                 state = await self._ledger.shards.renew(self._shard, waits)
             except AWAY:
