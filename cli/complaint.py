@@ -1,0 +1,49 @@
+"""Turns what can go wrong into one sentence and an exit code: the only place that does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
+
+import click
+
+from cli.exit_codes import UNREACHABLE, WRONG_USE
+from config.settings import SettingsError
+from ledger.connect import LedgerUnreachable
+from ledger.embedded import ServerNotStarted
+from ledger.jobs import NoSuchJob
+from producer.errors import UnreadableFile
+
+
+class Complaint(click.ClickException):
+    """An error for people: what, where, and what to do next."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Say it on standard error."""
+        click.echo(f"relabel: {self.message}", file=file, err=file is None)
+
+
+class WrongUse(Complaint):
+    """The call, a setting or the input is wrong."""
+
+    exit_code = WRONG_USE
+
+
+class Unreachable(Complaint):
+    """Redis or the API cannot be reached."""
+
+    exit_code = UNREACHABLE
+
+
+@contextmanager
+def complaints() -> Iterator[None]:
+    """Map the errors of the packages below to complaints."""
+    try:
+        yield
+    except NoSuchJob as error:
+        raise WrongUse(f"there is no job {error}; `relabel jobs` lists them.") from error
+    except (SettingsError, UnreadableFile) as error:
+        raise WrongUse(str(error)) from error
+    except (LedgerUnreachable, ServerNotStarted) as error:
+        raise Unreachable(str(error)) from error

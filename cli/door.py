@@ -1,0 +1,61 @@
+"""Opens what a verb needs: the settings, and a ledger that is either given or embedded."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
+
+from pydantic import SecretStr
+
+from config.settings import RedisSettings, Settings, load_settings
+from ledger.connect import open_ledger
+from ledger.embedded import EmbeddedServer, embedded_server
+from ledger.ledger import Ledger
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+
+def pass_settings(verb: Callable[Concatenate[Settings, P], T]) -> Callable[P, T]:
+    """Hand the settings to a verb as its first argument; they are read when it runs, so `--help` always works."""
+
+    @functools.wraps(verb)
+    def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
+        return verb(load_settings(), *args, **kwargs)
+
+    return wrapper
+
+
+@contextmanager
+def server_for(settings: Settings) -> Iterator[tuple[Settings, EmbeddedServer | None]]:
+    """Give settings that name a Redis server: the given one, else the embedded one, up for as long as it is used."""
+    if settings.redis.url is not None:
+        yield settings, None
+        return
+    with embedded_server(settings.state_folder) as server:
+        update = {
+            "redis": RedisSettings(url=SecretStr(server.ledger_url)),
+            "broker_url": settings.broker_url or SecretStr(server.broker_url),
+        }
+        yield settings.model_copy(update=update), server
+
+
+@asynccontextmanager
+async def ledger_of(settings: Settings) -> AsyncIterator[Ledger]:
+    """Open the ledger that the settings name."""
+    async with open_ledger(settings.ledger_url) as redis:
+        yield Ledger(redis)
+
+
+def with_ledger(settings: Settings, verb: Callable[[Ledger], Awaitable[T]]) -> T:
+    """Carry out an asynchronous verb on the ledger, for as long as it takes."""
+
+    async def run(reachable: Settings) -> T:
+        async with ledger_of(reachable) as ledger:
+            return await verb(ledger)
+
+    with server_for(settings) as (reachable, _):
+        return asyncio.run(run(reachable))
