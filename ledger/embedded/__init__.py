@@ -1,0 +1,10 @@
+"""The embedded server: a private Redis or Valkey for one machine, alive exactly as long as somebody uses it.
+
+Standard library only, and nothing of ours outside this folder, so that a short command may ask for it cheaply.
+"""
+
+from ledger.embedded.binary import find_server_binary
+from ledger.embedded.errors import ServerNotStarted
+from ledger.embedded.server import EmbeddedServer, embedded_server
+
+__all__ = ["EmbeddedServer", "ServerNotStarted", "embedded_server", "find_server_binary"]

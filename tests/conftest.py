@@ -1,0 +1,53 @@
+"""Real servers for the whole suite: each test process (xdist worker) has its own, so a flush hurts nobody else."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+
+from ledger.embedded import EmbeddedServer, embedded_server
+
+
+@pytest.fixture
+def state_dir() -> Iterator[Path]:
+    """A private folder with a path short enough for a socket; pytest's own `tmp_path` is not."""
+    with tempfile.TemporaryDirectory(prefix="relabel-") as path:
+        yield Path(path)
+
+
+@pytest.fixture(scope="session")
+def session_redis() -> Iterator[EmbeddedServer]:
+    """The server that the tests of this process share, one after the other; never stop or kill it."""
+    with tempfile.TemporaryDirectory(prefix="relabel-") as path, embedded_server(Path(path)) as server:
+        yield server
+
+
+@pytest.fixture
+def shared_redis(session_redis: EmbeddedServer) -> EmbeddedServer:
+    """The shared server, emptied: use its `ledger_url` and `broker_url`."""
+    with redis.Redis.from_url(session_redis.ledger_url) as client:
+        client.flushdb()
+    return session_redis
+
+
+@pytest.fixture
+def redis_url(shared_redis: EmbeddedServer) -> str:
+    """The ledger URL of an empty Redis."""
+    return shared_redis.ledger_url
+
+
+@pytest.fixture
+def broker_url(shared_redis: EmbeddedServer) -> str:
+    """The Celery URL of the same Redis as `redis_url`."""
+    return shared_redis.broker_url
+
+
+@pytest.fixture
+def private_redis(state_dir: Path) -> Iterator[EmbeddedServer]:
+    """A server for one test alone, which may flush it, stop it or kill it."""
+    with embedded_server(state_dir) as server:
+        yield server
