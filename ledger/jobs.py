@@ -108,6 +108,12 @@ class Jobs:
         await self._expire(job_id, spec.keep_s)
         await self._redis.srem(ACTIVE, job_id)
 
+    async def discard(self, job_id: str) -> None:
+        """Remove a job that workers never saw."""
+        keys = JobKeys(job_id)
+        await self._redis.unlink(*keys.lasting, *keys.passing)
+        await self.forget(job_id)
+
     async def forget(self, job_id: str) -> None:
         """Take a job that is gone off the lists."""
         await self._redis.srem(ACTIVE, job_id)
@@ -160,18 +166,8 @@ class Jobs:
 
     async def _expire(self, job_id: str, seconds: float) -> None:
         keys = JobKeys(job_id)
-        lasting = (
-            keys.job,
-            keys.counts,
-            keys.outcomes,
-            keys.shards,
-            keys.details,
-            keys.rejected,
-            keys.journals,
-        )
-        passing = (keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (*lasting, *passing):
+            for key in (*keys.lasting, *keys.passing):
                 pipe.pexpire(key, int(seconds * 1000))
             await pipe.execute()
 
@@ -224,4 +220,5 @@ def _waits(pace: dict[bytes, bytes], now: float) -> Waits:
     said = [value.split() for name, value in pace.items() if name.startswith(b"shard:")]
     fresh = [[float(number) for number in numbers] for numbers in said if now - float(numbers[0]) < WORD_KEPT_S]
     sums = [int(sum(column)) for column in zip(*(row[1:4] for row in fresh), strict=True)] or [0, 0, 0]
-    return Waits(*sums, paused_s=max((row[4] - (now - row[0]) for row in fresh), default=0.0))
+    paused = max((row[4] - (now - row[0]) for row in fresh), default=0.0)
+    return Waits(sums[0], sums[1], sums[2], max(0.0, paused))

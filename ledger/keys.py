@@ -14,6 +14,11 @@ RESCUE_LOCK = "relabel:rescue"
 """String: held by the worker that rescues just now."""
 
 
+def fingerprint_key(fingerprint: str) -> str:
+    """String: the id of the job that this content was submitted as."""
+    return f"relabel:submitted:{fingerprint}"
+
+
 class JobKeys(NamedTuple):
     """The keys of one job."""
 
@@ -21,6 +26,16 @@ class JobKeys(NamedTuple):
 
     def _key(self, name: str) -> str:
         return f"relabel:{{{self.job_id}}}:{name}"
+
+    @property
+    def lasting(self) -> tuple[str, ...]:
+        """The keys that reports read after the job's end."""
+        return (self.job, self.counts, self.outcomes, self.shards, self.details, self.rejected, self.journals)
+
+    @property
+    def passing(self) -> tuple[str, ...]:
+        """The keys that matter while the job runs."""
+        return (self.waiting, self.announced, self.leased, self.owners, self.crashes, self.pace)
 
     @property
     def job(self) -> str:
@@ -86,6 +101,11 @@ class JobKeys(NamedTuple):
     def journals(self) -> str:
         """Hash: shard number to the compressed before-images of a shard that ended."""
         return self._key("journals")
+
+    @property
+    def producer(self) -> str:
+        """String: there as long as the job's producer lives and is storing it."""
+        return self._key("producer")
 
     def journal(self, shard: int) -> str:
         """String: before-images of a shard that is under way, group after group."""

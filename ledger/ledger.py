@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
 from ledger.settlements import Settlements
 from ledger.shards import Shards
@@ -15,5 +16,6 @@ class Ledger:
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
         self.jobs = Jobs(redis)
+        self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
         self.settlements = Settlements(redis)

@@ -15,8 +15,10 @@ TASK_TIME_LIMIT_S = 900
 """Backstop only: a turn ends itself after some 30 s, or waits for Redis (facts, section 1.4: never a soft limit)."""
 
 
-def make_app(settings: Settings) -> Celery:
+def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
     """Make the application; nothing is connected yet. The values and their reasons: facts section 1.4.
+
+    A worker that is given the process id of its `owner` ends when that process does.
 
     Raises:
         SettingsError: no Redis server is set.
@@ -55,5 +57,5 @@ def make_app(settings: Settings) -> Celery:
     )
     setup_logging.connect(lambda **_: set_up_logging(settings.log_level), weak=False)
     add_shard_task(app, settings)
-    app.steps["worker"].add(rescue_step(app, settings.ledger_url))
+    app.steps["worker"].add(rescue_step(app, settings.ledger_url, owner=owner))
     return app

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 import threading
 from typing import Any
 
@@ -17,7 +19,7 @@ from worker.rescue import RESCUE_EVERY_S, rescue_all
 log = logging.getLogger(__name__)
 
 
-def rescue_step(app: Celery, ledger_url: str) -> type[bootsteps.StartStopStep]:
+def rescue_step(app: Celery, ledger_url: str, *, owner: int | None) -> type[bootsteps.StartStopStep]:
     """Make the boot step that Celery starts with the worker and stops before the pool."""
 
     class RescueStep(bootsteps.StartStopStep):
@@ -30,7 +32,9 @@ def rescue_step(app: Celery, ledger_url: str) -> type[bootsteps.StartStopStep]:
             self._timer: RescueTimer | None = None
 
         def start(self, parent: Any) -> None:
-            self._timer = RescueTimer(app, ledger_url, worker=parent.hostname, children=parent.concurrency)
+            self._timer = RescueTimer(
+                app, ledger_url, worker=parent.hostname, children=parent.concurrency, owner=owner
+            )
             self._timer.start()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
@@ -46,11 +50,12 @@ def rescue_step(app: Celery, ledger_url: str) -> type[bootsteps.StartStopStep]:
 class RescueTimer:
     """Beats and rescues every two seconds, until stopped; while Redis is away it waits."""
 
-    def __init__(self, app: Celery, ledger_url: str, *, worker: str, children: int) -> None:
+    def __init__(self, app: Celery, ledger_url: str, *, worker: str, children: int, owner: int | None) -> None:
         self._app = app
         self._ledger_url = ledger_url
         self._worker = worker
         self._children = children
+        self._owner = owner
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rescue", daemon=True)
 
@@ -76,6 +81,8 @@ class RescueTimer:
                     await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
                     log.warning("%s", describe(error))
+                if self._owner is not None and os.getppid() != self._owner:
+                    os.kill(os.getpid(), signal.SIGTERM)
                 await asyncio.to_thread(self._stopped.wait, RESCUE_EVERY_S)
         finally:
             await redis.aclose()

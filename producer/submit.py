@@ -1,0 +1,98 @@
+"""Turns a checked file into a job: stored first, then opened to the workers, then announced."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import NamedTuple, TypeVar
+
+from ledger.job import JobSpec, Mode, new_job_id
+from ledger.ledger import Ledger
+from producer.check import Checked
+
+STORE_TOGETHER = 16
+"""Shards that travel to the ledger in one round trip."""
+
+T = TypeVar("T")
+Announce = Callable[[str, Iterable[int]], None]
+"""Sends the messages that ask workers for these shards of the job."""
+
+
+class Order(NamedTuple):
+    """What is asked for beside the file. `again` submits the same content once more; `hold` waits for `resume`."""
+
+    name: str
+    mode: Mode
+    journal: bool
+    target: str
+    shard_rows: int
+    keep_s: float
+    rate_per_minute: float | None = None
+    hold: bool = False
+    again: bool = False
+
+
+class Submitted(NamedTuple):
+    """The job, and whether it had been there before with the same content, target and options."""
+
+    job_id: str
+    existed: bool
+
+
+async def submit(checked: Checked, order: Order, *, ledger: Ledger, announce: Announce) -> Submitted:
+    """Store the job and open it; workers see either all of it or nothing.
+
+    Raises:
+        RedisError: the ledger is away or full. The job stays `submitting`; the same call again replaces it.
+
+    """
+    spec = _spec(checked, order)
+    if order.again:
+        await ledger.fingerprints.take(spec.fingerprint, spec.job_id, order.keep_s)
+    else:
+        holder = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, order.keep_s)
+        if holder != spec.job_id:
+            return Submitted(holder, existed=True)
+    await ledger.jobs.create(spec, rate_per_minute=order.rate_per_minute)
+    await _store(checked, spec, ledger)
+    await ledger.jobs.open(spec.job_id, hold=order.hold)
+    announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
+    return Submitted(spec.job_id, existed=False)
+
+
+def _spec(checked: Checked, order: Order) -> JobSpec:
+    asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal}"
+    return JobSpec(
+        job_id=new_job_id(),
+        name=order.name,
+        mode=order.mode,
+        journal=order.journal,
+        target=order.target,
+        columns=checked.columns,
+        rows=checked.total,
+        shards=-(-checked.total // order.shard_rows),
+        shard_rows=order.shard_rows,
+        rejected=checked.rejected,
+        folded=checked.folded,
+        fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
+        keep_s=order.keep_s,
+    )
+
+
+async def _store(checked: Checked, spec: JobSpec, ledger: Ledger) -> None:
+    first = 0
+    for shards in _groups(checked.shards(spec.shard_rows), STORE_TOGETHER):
+        await ledger.fingerprints.still_storing(spec.job_id)
+        await ledger.jobs.store_shards(spec.job_id, first, [shard.body for shard in shards])
+        first += len(shards)
+    for group in _groups(checked.rejections(), spec.shard_rows):
+        await ledger.fingerprints.still_storing(spec.job_id)
+        await ledger.jobs.store_rejections(spec.job_id, group)
+
+
+def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
+    # itertools.batched is not there before Python 3.12
+    iterator = iter(things)
+    while group := list(islice(iterator, most)):
+        yield group

@@ -1,0 +1,26 @@
+"""A worker that belongs to one command: `python -m tasks.run_worker OWNER_PID`, ended with its owner."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from config.settings import SettingsError, load_settings
+from tasks.factory import make_app
+
+ARGUMENTS = ("--quiet", "--without-mingle", "--without-gossip", "--without-heartbeat")
+"""Celery's chatter among workers, of no use to one."""
+
+
+def main() -> None:
+    """Work until SIGTERM, or until the owner is gone."""
+    try:
+        app = make_app(load_settings(), owner=int(sys.argv[1]))
+    except SettingsError as error:
+        sys.stderr.write(f"relabel: {error}\n")
+        raise SystemExit(2) from None
+    app.worker_main(["worker", f"--hostname=run-{os.getpid()}@%h", *ARGUMENTS])
+
+
+if __name__ == "__main__":
+    main()
