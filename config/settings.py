@@ -6,7 +6,7 @@ import difflib
 import ipaddress
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -189,6 +189,24 @@ def load_settings() -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Give the environment in which a process of ours reads these very settings."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in environment_names()}
+    return kept | {name: _plain(value) for name, value in _flat(settings).items() if value is not None}
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    flat = {}
+    for name, (model, field) in environment_names().items():
+        group = name.removeprefix(PREFIX).partition("__")[0].lower()
+        flat[name] = getattr(settings if model is Settings else getattr(settings, group), field)
+    return flat
+
+
+def _plain(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
 
 
 def _refuse_unknown_names() -> None:

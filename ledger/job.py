@@ -95,12 +95,16 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Waits(NamedTuple):
-    """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for."""
+    """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for.
+
+    `paused_by` tells why: `rate_limited` by the API, or the API is `failing`.
+    """
 
     in_flight: int = 0
     for_rate: int = 0
     backing_off: int = 0
     paused_s: float = 0.0
+    paused_by: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

@@ -217,8 +217,9 @@ def _rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
 
 def _waits(pace: dict[bytes, bytes], now: float) -> Waits:
     """Add up what the workers said of their shards in the last seconds."""
-    said = [value.split() for name, value in pace.items() if name.startswith(b"shard:")]
-    fresh = [[float(number) for number in numbers] for numbers in said if now - float(numbers[0]) < WORD_KEPT_S]
-    sums = [int(sum(column)) for column in zip(*(row[1:4] for row in fresh), strict=True)] or [0, 0, 0]
-    paused = max((row[4] - (now - row[0]) for row in fresh), default=0.0)
-    return Waits(sums[0], sums[1], sums[2], max(0.0, paused))
+    said = [value.decode().split(" ") for name, value in pace.items() if name.startswith(b"shard:")]
+    fresh = [words for words in said if now - float(words[0]) < WORD_KEPT_S]
+    in_flight, for_rate, backing_off = (sum(int(words[place]) for words in fresh) for place in (1, 2, 3))
+    paused = max(((float(words[4]) - (now - float(words[0])), words[5]) for words in fresh), default=(0.0, ""))
+    paused_s, paused_by = paused if paused[0] > 0 else (0.0, "")
+    return Waits(in_flight, for_rate, backing_off, paused_s, paused_by)

@@ -8,7 +8,7 @@ import sys
 from config.settings import SettingsError, load_settings
 from tasks.factory import make_app
 
-ARGUMENTS = ("--quiet", "--without-mingle", "--without-gossip", "--without-heartbeat")
+ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 """Celery's chatter among workers, of no use to one."""
 
 
@@ -19,7 +19,7 @@ def main() -> None:
     except SettingsError as error:
         sys.stderr.write(f"relabel: {error}\n")
         raise SystemExit(2) from None
-    app.worker_main(["worker", f"--hostname=run-{os.getpid()}@%h", *ARGUMENTS])
+    app.worker_main(["--quiet", "worker", f"--hostname=run-{os.getpid()}@%h", *ARGUMENTS])
 
 
 if __name__ == "__main__":

@@ -40,6 +40,11 @@ class Again(Refusal):
         self.retry_after = retry_after
         self.ambiguous = ambiguous
 
+    @property
+    def endpoint_fails(self) -> bool:
+        """Whether the endpoint seems to fail, rather than this one row: no answer, a 408, a 5xx, or no real body."""
+        return self.status in {0, 408} or self.status >= 500 or self.code == "bad_response"
+
 
 class Wait(Refusal):
     """The rate is exceeded. `retry_after` is in seconds, None where the server gave none."""

@@ -54,6 +54,7 @@ class Grant(NamedTuple):
     slots: Sequence[float]
     ask_again_s: float
     paused_s: float
+    paused_by: str
 
 
 class Limits:
@@ -67,8 +68,8 @@ class Limits:
         """Lease up to `want` slots that keep both the shared limit and the job's own."""
         limits = (shared, own) if own else (shared,)
         args = [want, HORIZON_S, *(number for _, limit in limits for number in limit)]
-        again, paused, *slots = await self._acquire([key for key, _ in limits], args)
-        return Grant([slot / 1e6 for slot in slots], again / 1e6, paused / 1e6)
+        again, paused, code, *slots = await self._acquire([key for key, _ in limits], args)
+        return Grant([slot / 1e6 for slot in slots], again / 1e6, paused / 1e6, code.decode())
 
     async def pause(self, key: str, retry_after: float | None) -> float:
         """Let everybody on the limit wait, `retry_after` seconds or longer each time; give the seconds."""
@@ -89,6 +90,7 @@ class RateLimiter:
         self._closed_to: set[str] = set()
         self.waiting = 0
         self.paused_s = 0.0
+        self.paused_by = ""
 
     async def acquire(self, *, write: bool) -> None:
         """Wait for a slot.
@@ -141,7 +143,7 @@ class RateLimiter:
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
             began = loop.time()
-            self.paused_s = grant.paused_s
+            self.paused_s, self.paused_by = grant.paused_s, grant.paused_by
             if not grant.slots:
                 await asyncio.sleep(min(grant.ask_again_s, LONGEST_SLEEP_S))
             for slot in grant.slots:

@@ -15,6 +15,7 @@ from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import CompletionsApi, Reply
 from worker.errors import Again, Refusal, RowFailed, Wait
+from worker.health import Health
 from worker.intent import before_image, intended, kept_keys
 from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
@@ -41,6 +42,7 @@ class Tools(NamedTuple):
     limiter: RateLimiter
     journal: Callable[[BeforeImage], Awaitable[None]]
     pause_for: Callable[[float], Awaitable[None]]
+    health: Health
     tally: Tally
 
 
@@ -68,6 +70,7 @@ class RowRun:
         self._in_doubt = image is not None
         self._failures = 0
         self._requests = 0
+        self._wrote_last = False
         self._current: Metadata | None = None
         self._read_at = 0.0
 
@@ -91,7 +94,7 @@ class RowRun:
                 self._failures += 1
                 if refusal.ambiguous:
                     self._in_doubt, self._current = True, None
-                if self._failures >= self._plan.attempts:
+                if self._failures >= self._plan.attempts and await self._is_to_blame(refusal):
                     return await self._give_up(refusal)
                 await self._back_off(refusal)
 
@@ -149,17 +152,27 @@ class RowRun:
 
     async def _send(self, *, write: Metadata | None) -> Reply:
         tools = self._tools
-        await tools.limiter.acquire(write=write is not None)
-        name = f"{self._plan.name}-{self._row}-{self._requests}"
-        self._requests += 1
+        self._wrote_last = write is not None
+        await tools.limiter.acquire(write=self._wrote_last)
         tools.tally.requests += 1
         tools.tally.in_flight += 1
         try:
-            if write is None:
-                return await tools.api.read(self._patch.completion_id, request_name=name)
-            return await tools.api.update(self._patch.completion_id, write, request_name=name)
+            reply = await self._call(write)
+        except (Again, RowFailed) as refusal:
+            failing = isinstance(refusal, Again) and refusal.endpoint_fails
+            tools.health.saw(write=self._wrote_last, well=not failing)
+            raise
         finally:
             tools.tally.in_flight -= 1
+        tools.health.saw(write=self._wrote_last, well=True)
+        return reply
+
+    async def _call(self, write: Metadata | None) -> Reply:
+        name = f"{self._plan.name}-{self._row}-{self._requests}"
+        self._requests += 1
+        if write is None:
+            return await self._tools.api.read(self._patch.completion_id, request_name=name)
+        return await self._tools.api.update(self._patch.completion_id, write, request_name=name)
 
     async def _back_off(self, refusal: Again) -> None:
         tally = self._tools.tally
@@ -169,6 +182,12 @@ class RowRun:
             await self._tools.pause_for(refusal.retry_after or backoff(self._failures))
         finally:
             tally.backing_off -= 1
+
+    async def _is_to_blame(self, refusal: Again) -> bool:
+        """Tell whether to give the row up; while the endpoint itself fails, it waits on."""
+        if not refusal.endpoint_fails:
+            return True
+        return await self._tools.health.blames_row(write=self._wrote_last)
 
     async def _give_up(self, refusal: Again) -> Settlement:
         if self._in_doubt:

@@ -20,6 +20,7 @@ from ledger.settlements import StateLost
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
 from worker.group_writer import patiently
+from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
 from worker.turn import Bounds, Turn
 
@@ -123,6 +124,7 @@ class Runtime:
             ledger=self._ledger,
             api=self._api,
             limiter=limiter,
+            health=Health(self._redis, self._limit_key),
             bounds=Bounds(settings.worker.in_flight, settings.job.shard_seconds, settings.api.attempts),
             stopping=self._stopping,
         )

@@ -17,6 +17,7 @@ from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
+from worker.health import Health
 from worker.rate_limiter import RateLimiter
 from worker.row import Plan, RowRun, Tally, Tools
 
@@ -50,6 +51,7 @@ class Turn:
         ledger: Ledger,
         api: CompletionsApi,
         limiter: RateLimiter,
+        health: Health,
         bounds: Bounds,
         stopping: Callable[[], bool],
     ) -> None:
@@ -64,7 +66,8 @@ class Turn:
         self._draining = asyncio.Event()
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
-        self._tools = Tools(api, limiter, self._journal_image, self._pause_for, self._tally)
+        self._health = health
+        self._tools = Tools(api, limiter, self._journal_image, self._pause_for, health, self._tally)
 
     async def run(self) -> None:
         """Carry out rows until all are settled, the time is up, or the job or the worker is stopped.
@@ -79,6 +82,7 @@ class Turn:
                 lanes = [group.create_task(self._lane()) for _ in range(self._width())]
                 keepers = [
                     group.create_task(self._keep_lease()),
+                    group.create_task(self._health.run()),
                     group.create_task(self._watch_clock([*lanes, *writers])),
                 ]
                 await asyncio.wait(lanes)
@@ -120,7 +124,7 @@ class Turn:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
         while True:
             tally, limiter = self._tally, self._limiter
-            waits = Waits(tally.in_flight, limiter.waiting, tally.backing_off, limiter.paused_s)
+            waits = Waits(tally.in_flight, limiter.waiting, tally.backing_off, limiter.paused_s, limiter.paused_by)
             try:
                 state = await self._ledger.shards.renew(self._shard, waits)
             except AWAY:

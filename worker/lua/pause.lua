@@ -19,6 +19,7 @@ else
   till = now + math.min(tonumber(ARGV[2]) * 2 ^ (pauses - 1), tonumber(ARGV[3]))
 end
 till = math.max(till, pause_until)
-redis.call('HSET', KEYS[1], 'pause_until', string.format('%.6f', till), 'pauses', pauses)
+redis.call('HSET', KEYS[1], 'pause_until', string.format('%.6f', till), 'pauses', pauses,
+  'pause_code', 'rate_limited')
 redis.call('PEXPIRE', KEYS[1], 604800000)
 return math.ceil((till - now) * 1000000)
