@@ -124,13 +124,13 @@ class CompletionsApi:
         except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
             raise _lost(error, writes=writes) from error
         if response.status_code != 200:
-            raise classify(response.status_code, response.headers, content, secret=self._target.secret)
+            raise classify(response.status_code, response.headers, content, secret=self._target.secret, writes=writes)
         return self._reply(completion_id, content, response.headers.get("x-request-id", ""), writes=writes)
 
     def _reply(self, completion_id: str, content: bytes, request_id: str, *, writes: bool) -> Reply:
         try:
             completion = self._decode(content)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _bad_response("is not a completion object", request_id, writes=writes) from None
         if completion.id != completion_id:
             raise _bad_response("is another completion", request_id, writes=writes)

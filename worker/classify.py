@@ -38,10 +38,11 @@ class ErrorBody(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "") -> Refusal:
+def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "", writes: bool = True) -> Refusal:
     """Decide what an answer with this status and body means for the row and the job.
 
-    `secret` is cut out of the server's message, should it be quoted there.
+    `secret` is cut out of what the server says, should it be quoted there; `writes` tells whether the request was an
+    update, which a server that failed may have carried out.
     """
     error = read_error(body, secret=secret)
     request_id = headers.get("x-request-id", "")
@@ -54,7 +55,8 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: st
     if status in {408, 409} or status >= 500:
         wait = retry_after(headers)
         # a 409 was refused before anything was done; the others may come after the change was made
-        return Again(code, message, retry_after=wait, ambiguous=status != 409, status=status, request_id=request_id)
+        ambiguous = writes and status != 409
+        return Again(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
     if status in {401, 403, 405} or (status == 404 and not _is_missing_row(error)):
         return StopJob(code, message, status=status, request_id=request_id)
     if 300 <= status < 400:
@@ -67,7 +69,7 @@ def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
     """Read an error body of whatever shape; what cannot be read is left empty."""
     try:
         error = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ErrorBody()
     inner = error.get("error") if isinstance(error, dict) else None
     if isinstance(inner, str):
@@ -76,9 +78,9 @@ def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
         return ErrorBody()
     return ErrorBody(
         message=_clean(_text(inner, "message"), secret),
-        type=_text(inner, "type")[:64],
-        param=_text(inner, "param")[:64],
-        code=_text(inner, "code")[:64],
+        type=_clean(_text(inner, "type"), secret)[:64],
+        param=_clean(_text(inner, "param"), secret)[:64],
+        code=_clean(_text(inner, "code"), secret)[:64],
     )
 
 

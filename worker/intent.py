@@ -43,8 +43,12 @@ def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str
     return image
 
 
-def kept_keys(after: Metadata, reply: Metadata) -> list[str] | None:
-    """Name the keys that the service kept although they were to go; None where the reply differs in another way."""
+def kept_keys(after: Metadata, reply: Metadata, patch: Mapping[str, str | None], mode: Mode) -> list[str] | None:
+    """Name the keys that the service kept although they were to go; None where the reply differs in another way.
+
+    In a merge, a key that the patch does not name was not to go: somebody else added it meanwhile.
+    """
     if any(reply.get(key) != value for key, value in after.items()):
         return None
-    return sorted(reply.keys() - after.keys())
+    extra = reply.keys() - after.keys()
+    return sorted(extra & patch.keys() if mode is Mode.MERGE else extra)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import math
 import random
@@ -29,7 +30,8 @@ def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.t
     """Read the seconds that the server asks for, capped at 120; None where it says nothing of use.
 
     `retry-after-ms` goes first, then `retry-after` in seconds or as an HTTP date (openai-python
-    `_parse_retry_after_header`, contract section 2). A moment in the past means: at once.
+    `_parse_retry_after_header`, contract section 2). Zero or a moment in the past is nothing of use, as in the SDK:
+    followed to the letter, a 429 that says so would be answered by the next request at once, for ever.
     """
     millis = _number(headers.get("retry-after-ms"))
     if millis is not None:
@@ -46,15 +48,18 @@ def _number(value: str | None) -> float | None:
         number = float(value) if value is not None else math.nan
     except ValueError:
         return None
-    return number if math.isfinite(number) and number >= 0 else None
+    return number if math.isfinite(number) and number > 0 else None
 
 
 def _seconds_until(date: str, now: float) -> float | None:
     try:
         parsed = email.utils.parsedate_to_datetime(date)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
-    return max(0.0, parsed.timestamp() - now)
+    if parsed.tzinfo is None:  # HTTP dates are in GMT, also the old form that does not say so (RFC 9110, 5.6.7)
+        parsed = parsed.replace(tzinfo=dt.UTC)
+    seconds = parsed.timestamp() - now
+    return seconds if seconds > 0 else None
 
 
 def _bounded(seconds: float | None) -> float | None:

@@ -110,7 +110,7 @@ class RowRun:
         reply = await self._send(write=after)
         if reply.metadata == after:
             return Settlement(self._row, Outcome.UPDATED)
-        if kept := kept_keys(after, reply.metadata):
+        if kept := kept_keys(after, reply.metadata, self._patch.metadata, self._plan.mode):
             what = f"the service kept {', '.join(kept)}"
             return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
         what = "the API answered 200, but not with the metadata that was sent"
