@@ -1,0 +1,164 @@
+"""Reads and checks the whole input before anything is stored or sent, and cuts what is good into shards."""
+
+from __future__ import annotations
+
+import hashlib
+from array import array
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+import msgspec
+
+from ledger.job import Mode
+from ledger.row import Patch, Rejection
+from producer.csv_rows import CsvRows
+from producer.errors import BadRow
+from producer.fold import fold
+from producer.jsonl_rows import JsonlRows
+from producer.layout import lay_out
+from producer.limits import is_usual_id
+from producer.rejected import RejectedRows
+from producer.spool import Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from ledger.job import Columns
+    from producer.source import Source
+
+_SAMPLES = 3
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class Rows(Protocol):
+    """Rows to check, in order, with the columns they came in; `columns` is asked for after the last row."""
+
+    def __iter__(self) -> Iterator[Patch | Rejection]: ...
+
+    @property
+    def columns(self) -> Columns:
+        """What a report needs to write the same columns."""
+
+
+class OddIds(NamedTuple):
+    """How many ids look unlike those of the API, which is only worth a warning, and the lines of the first ones."""
+
+    number: int
+    lines: list[int]
+
+
+class EncodedShard(NamedTuple):
+    """Some patches ready to be stored: `body` is one msgpack array of `rows` patches."""
+
+    rows: int
+    body: bytes
+
+
+class Checked:
+    """An input that was read to its end: what it comes to, and its shards.
+
+    `total` counts completions to change, after folding; `folded` the rows that went into an earlier row of the same
+    id; `rejected` the rows that can never be sent. `fingerprint` is a SHA-256 in hex of the rows as they were
+    understood, so that it does not depend on compression, the BOM or line ends. A context manager: its end gives
+    the temporary files back.
+    """
+
+    def __init__(
+        self,
+        *,
+        columns: Columns,
+        folded: int,
+        odd_ids: OddIds,
+        fingerprint: str,
+        patches: Spool,
+        rejected: RejectedRows,
+    ) -> None:
+        self.columns = columns
+        self.folded = folded
+        self.rejected = len(rejected)
+        self.total = len(patches)
+        self.odd_ids = odd_ids
+        self.fingerprint = fingerprint
+        self._patches = patches
+        self._rejected = rejected
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the temporary files back; may be called twice."""
+        self._patches.close()
+        self._rejected.close()
+
+    def rejections(self) -> Iterator[Rejection]:
+        """Give the rejected rows, in order of their lines; may be called again."""
+        return iter(self._rejected)
+
+    def shards(self, rows: int) -> Iterator[EncodedShard]:
+        """Cut the patches into shards of `rows` each, the last one perhaps smaller; may be called again."""
+        for number, bodies in self._patches.groups(rows):
+            yield EncodedShard(number, _array_head(number) + bodies)
+
+
+def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Path) -> Checked:
+    """Read the whole source, check every row and fold duplicate ids; raises UnreadableFile.
+
+    What was read waits in temporary files in `spool_dir`. `stringify` lets JSON numbers and booleans pass as text.
+    """
+    rows = CsvRows if source.format == "csv" else JsonlRows
+    return check_rows(rows(source, stringify=stringify), mode=mode, spool_dir=spool_dir)
+
+
+def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
+    """As `check`, for rows that come from elsewhere than a file."""
+    with ExitStack() as stack:
+        patches = stack.enter_context(Spool(spool_dir))
+        rejected = stack.enter_context(RejectedRows(spool_dir))
+        hashes, odd_ids = _read(rows, patches, rejected)
+        fingerprint = _fingerprint(patches, rejected)
+        columns = rows.columns
+
+        def refuse(later: Patch, reason: str) -> None:
+            rejected.add(BadRow(None, reason).rejection(later.line, lay_out(columns, later)))
+
+        folded = fold(patches, hashes, mode, refuse)
+        stack.pop_all()
+    return Checked(
+        columns=columns, folded=folded, odd_ids=odd_ids, fingerprint=fingerprint, patches=patches, rejected=rejected
+    )
+
+
+def _read(rows: Rows, patches: Spool, rejected: RejectedRows) -> tuple[array[int], OddIds]:
+    hashes = array("q")
+    odd, odd_lines = 0, []
+    for row in rows:
+        if isinstance(row, Rejection):
+            rejected.add(row)
+            continue
+        patches.append(_encode(row))
+        hashes.append(hash(row.completion_id))
+        if not is_usual_id(row.completion_id):
+            odd += 1
+            if odd <= _SAMPLES:
+                odd_lines.append(row.line)
+    return hashes, OddIds(odd, odd_lines)
+
+
+def _fingerprint(patches: Spool, rejected: RejectedRows) -> str:
+    digest = hashlib.sha256()
+    for block in patches.blocks():
+        digest.update(block)
+    digest.update(b"\0rejected\0")
+    for block in rejected.blocks():
+        digest.update(block)
+    return digest.hexdigest()
+
+
+def _array_head(length: int) -> bytes:
+    """Begin a msgpack array. Source: msgpack specification, array 32, which suits any length."""
+    return b"\xdd" + length.to_bytes(4, "big")

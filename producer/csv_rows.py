@@ -1,0 +1,160 @@
+"""Reads CSV: a header, then one completion a row."""
+
+from __future__ import annotations
+
+import csv
+from typing import TYPE_CHECKING
+
+from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
+from producer.csv_text import CsvText
+from producer.errors import BadRow
+from producer.formula import unescape_cell
+from producer.json_text import metadata_of, parse_json
+from producer.layout import HeaderFault, Layout, read_header
+from producer.limits import check_pairs, checked_id, checked_value, is_plain_id
+from producer.proof import proven_metadata
+from producer.quotes import Quoting, find_fault
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from ledger.job import Columns
+    from producer.errors import UnreadableFile
+    from producer.source import Source
+
+
+class CsvRows:
+    """The rows of a CSV input, in order: a patch for each good one, a rejection for each bad one; blank lines pass.
+
+    The header is read at once. `stringify` concerns the values in a `metadata` column; other cells are strings.
+    """
+
+    def __init__(self, source: Source, *, stringify: bool = False) -> None:
+        self._source = source
+        self._stringify = stringify
+        self._text = CsvText(source)
+        self._reader = csv.reader(iter(self._text), strict=True)
+        self._layout = self._read_header()
+
+    @property
+    def columns(self) -> Columns:
+        """What a report needs to write the same columns."""
+        return self._layout.columns
+
+    def __iter__(self) -> Iterator[Patch | Rejection]:
+        reader, text, layout = self._reader, self._text, self._layout
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                yield self._unparsed(line)
+                text.next_row()
+                continue
+            if cells is None:
+                return
+            patch = None if text.trouble or layout.escaped else _proven(layout, line, cells)
+            if patch is not None:
+                yield patch
+            elif not _blank(cells):
+                yield self._careful(line, cells)
+            text.next_row()
+
+    def _careful(self, line: int, cells: list[str]) -> Patch | Rejection:
+        if self._layout.escaped:
+            cells = [unescape_cell(cell) for cell in cells]
+        try:
+            return self._patch(line, cells)
+        except BadRow as error:
+            return error.rejection(line, self._layout.own_cells(cells))
+
+    def _patch(self, line: int, cells: list[str]) -> Patch:
+        layout = self._layout
+        if self._text.trouble:
+            raise BadRow(None, self._text.trouble)
+        if len(cells) != len(layout.names):
+            raise BadRow(None, f"the row has {len(cells)} cells; the header has {len(layout.names)}")
+        completion_id = checked_id(cells[layout.id_at], layout.names[layout.id_at])
+        if layout.whole_at is not None:
+            return Patch(line, completion_id, self._whole(cells[layout.whole_at], layout.names[layout.whole_at]))
+        metadata = {
+            key: checked_value(key, cells[at], layout.names[at], stringify=False)
+            for at, key in layout.keys
+            if cells[at]
+        }
+        if not metadata:
+            raise BadRow(None, "all metadata cells are empty, so there is nothing to change")
+        check_pairs(metadata, None)
+        return Patch(line, completion_id, metadata)
+
+    def _whole(self, cell: str, column: str) -> dict[str, str | None]:
+        if not cell.strip():
+            raise BadRow(column, "the metadata is empty, so there is nothing to change")
+        proven = proven_metadata(cell.encode())
+        return proven or metadata_of(parse_json(cell, column), column, stringify=self._stringify)
+
+    def _unparsed(self, line: int) -> Rejection:
+        """Reject a row with broken quoting where its end is sure; refuse the file where it is not."""
+        lines = self._text.lines
+        row = "".join(lines)
+        fault = find_fault(row)
+        if fault.kind is Quoting.BARE_CR:
+            raise self._bare_cr(line + fault.line)
+        # With an odd number of quotes, or after a line end within quotes, the quote may have swallowed rows.
+        if fault.kind is Quoting.UNCLOSED or len(lines) > 1 or row.count('"') % 2:
+            raise self._source.fault(
+                "a quote is opened here and not closed as it should be, so no row after it can be trusted; "
+                'close it, or double each " inside the cell',
+                line=line + fault.line,
+                column=fault.cell,
+            )
+        column = self._layout.names[fault.cell - 1] if fault.cell <= len(self._layout.names) else None
+        reason = "text stands after a closing quote"
+        if fault.kind is Quoting.SOUND:
+            column, reason = None, f"a cell is longer than {csv.field_size_limit():,} characters"
+        return BadRow(column, reason).rejection(line, [row.rstrip("\r\n")])
+
+    def _bare_cr(self, line: int) -> UnreadableFile:
+        return self._source.fault("lines end in a bare CR; save the file with LF or CRLF line ends", line=line)
+
+    def _read_header(self) -> Layout:
+        source, text = self._source, self._text
+        line = 1
+        try:
+            cells = next(self._reader, None)
+            while cells is not None and _blank(cells):
+                text.next_row()
+                line = self._reader.line_num + 1
+                cells = next(self._reader, None)
+        except csv.Error:
+            fault = find_fault("".join(text.lines))
+            if fault.kind is Quoting.BARE_CR:
+                raise self._bare_cr(line + fault.line) from None
+            raise source.fault(
+                f"the header cannot be read because {fault.kind.value}; correct its quotes",
+                line=line + fault.line,
+                column=fault.cell,
+            ) from None
+        if cells is None:
+            raise source.fault("there are only blank lines; give a header and at least a row")
+        if text.trouble:
+            raise source.fault(f"the header cannot be read: {text.trouble}", line=line)
+        text.next_row()
+        try:
+            return read_header(cells)
+        except HeaderFault as fault_found:
+            raise source.fault(fault_found.what, line=line, column=fault_found.column) from None
+
+
+def _proven(layout: Layout, line: int, cells: list[str]) -> Patch | None:
+    """Give the patch of a row that is beyond doubt, else None."""
+    if len(cells) != len(layout.names) or layout.whole_at is not None or not is_plain_id(cells[layout.id_at]):
+        return None
+    metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}
+    if not metadata or len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:
+        return None
+    return Patch(line, cells[layout.id_at], metadata)
+
+
+def _blank(cells: list[str]) -> bool:
+    return not cells or (len(cells) == 1 and cells[0].isspace())

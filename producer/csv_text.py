@@ -1,0 +1,54 @@
+"""Gives a source's lines to the csv module as text, and keeps the row being read in sight."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from producer.source import MAX_LINE_BYTES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from producer.errors import UnreadableFile
+    from producer.source import Source
+
+
+class CsvText:
+    """The lines of a source, decoded.
+
+    Of the row being read, `lines` are the lines so far and `trouble` tells which byte in them is no text. The reader
+    of the rows calls `next_row` when it is done with one.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.lines: list[str] = []
+        self.trouble: str | None = None
+        self._chars = 0
+        self._source = source
+
+    def __iter__(self) -> Iterator[str]:
+        lines = self.lines
+        for raw in self._source:
+            try:
+                text = raw.decode()
+            except UnicodeDecodeError as error:
+                text = raw.decode(errors="replace")
+                where = self._source.offset + error.start
+                self.trouble = f"it is not UTF-8 at byte offset {where} of the file; save the file as UTF-8"
+            if b"\0" in raw:
+                self.trouble = f"there is a NUL byte at byte offset {self._source.offset + raw.index(0)} of the file"
+            lines.append(text)
+            self._chars += len(text)
+            if self._chars > MAX_LINE_BYTES and len(lines) > 1:
+                raise self._too_long()
+            yield text
+
+    def next_row(self) -> None:
+        """Forget the row that was read."""
+        self.lines.clear()
+        self.trouble = None
+        self._chars = 0
+
+    def _too_long(self) -> UnreadableFile:
+        first = self._source.number - len(self.lines) + 1
+        return self._source.fault(f"the row is longer than {MAX_LINE_BYTES:,} characters; check its quotes", line=first)

@@ -1,0 +1,142 @@
+"""The rules for ids and metadata, and the plain sentence for each way to break one."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from typing import TYPE_CHECKING
+
+from ledger.row import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
+from producer.errors import BadRow
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+MAX_ID_CHARS = 255
+"""Characters in an id. Source: contract section 4."""
+
+_USUAL_ID = re.compile(r"chatcmpl-(?![A-Za-z0-9-]*-[0-9]{1,6}\Z)[A-Za-z0-9-]{29,36}").fullmatch
+_PLAIN_ID = re.compile(r"[!-~]{3,255}").fullmatch  # three, so that `.` and `..` take the careful way
+_REFUSED_CATEGORIES = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
+_SHOWN_KEY_CHARS = 64
+
+
+class Number(str):
+    """A number's text as the JSON had it, so that turning it into a string loses nothing."""
+
+    __slots__ = ()
+
+
+def is_usual_id(completion_id: str) -> bool:
+    """Whether an id looks like those seen on the API, and not like a message's `<completion id>-<n>` (contract 4)."""
+    return _USUAL_ID(completion_id) is not None
+
+
+def is_plain_id(completion_id: str) -> bool:
+    """Whether an id is surely allowed as it stands; the fast answer, `checked_id` is the full one."""
+    return _PLAIN_ID(completion_id) is not None
+
+
+def checked_id(value: object, column: str) -> str:
+    """Give the id trimmed, or raise BadRow. Opaque otherwise: providers' ids differ (contract section 4)."""
+    if value is None:
+        raise BadRow(column, "the id is missing")
+    if isinstance(value, Number) or not isinstance(value, str):
+        raise BadRow(column, f"the id is {_kind(value)}, not a string")
+    completion_id = value.strip()
+    problem = _id_problem(completion_id)
+    if problem:
+        raise BadRow(column, f"the id {problem}")
+    return completion_id
+
+
+def _id_problem(completion_id: str) -> str | None:
+    if not completion_id:
+        return "is empty"
+    if len(completion_id) > MAX_ID_CHARS:
+        return f"has {len(completion_id)} characters; {MAX_ID_CHARS} are allowed"
+    if completion_id in {".", ".."}:
+        return f"is {completion_id!r}, which would name another address"
+    for place, char in enumerate(completion_id, start=1):
+        kind = "white space" if char.isspace() else _REFUSED_CATEGORIES.get(unicodedata.category(char))
+        if kind:
+            return f"has {kind} at character {place}"
+    return None
+
+
+def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
+    """Give the pairs to set (None removes a key), or raise BadRow."""
+    if not isinstance(value, dict):
+        raise BadRow(column, f"the metadata is {_kind(value)}, not an object")
+    if not value:
+        raise BadRow(column, "the metadata is empty, so there is nothing to change")
+    metadata = {
+        checked_key(key, column): checked_value(key, item, column, stringify=stringify) for key, item in value.items()
+    }
+    check_pairs(metadata, column)
+    return metadata
+
+
+def check_pairs(metadata: Mapping[str, str | None], column: str | None) -> None:
+    """Raise BadRow where a patch alone sets more pairs than a completion may hold."""
+    pairs = pairs_set(metadata)
+    if pairs > MAX_PAIRS:
+        raise BadRow(column, f"it sets {pairs} pairs; the API allows {MAX_PAIRS}")
+
+
+def pairs_set(metadata: Mapping[str, str | None]) -> int:
+    """Count the pairs that a patch sets; removals are not among them."""
+    return sum(value is not None for value in metadata.values())
+
+
+def checked_key(key: str, column: str | None) -> str:
+    """Give the key back, or raise BadRow."""
+    if not key:
+        raise BadRow(column, "a metadata key is empty")
+    if len(key) > MAX_KEY_CHARS:
+        raise BadRow(column, f"key {shown(key)} has {len(key)} characters; the API allows {MAX_KEY_CHARS}")
+    _refuse_broken_text(key, column, f"key {shown(key)}")
+    return key
+
+
+def checked_value(key: str, value: object, column: str | None, *, stringify: bool) -> str | None:
+    """Give the value as the API takes it, or raise BadRow; `stringify` lets numbers and booleans pass as JSON text."""
+    if stringify and isinstance(value, bool):
+        value = "true" if value else "false"
+    elif stringify and isinstance(value, Number):
+        value = str(value)
+    if value is None:
+        return None
+    if isinstance(value, Number) or not isinstance(value, str):
+        advice = "; use --stringify to send its text" if isinstance(value, Number | bool) else ""
+        raise BadRow(column, f"value of {shown(key)} is {_kind(value)}, not a string{advice}")
+    if len(value) > MAX_VALUE_CHARS:
+        raise BadRow(column, f"value of {shown(key)} has {len(value)} characters; the API allows {MAX_VALUE_CHARS}")
+    _refuse_broken_text(value, column, f"value of {shown(key)}")
+    return value
+
+
+def shown(name: str) -> str:
+    """Quote a key or column name for a message, shortened, with what cannot be printed escaped."""
+    return repr(name[:_SHOWN_KEY_CHARS] + "…" if len(name) > _SHOWN_KEY_CHARS else name)
+
+
+def _refuse_broken_text(text: str, column: str | None, what: str) -> None:
+    if "\0" in text:
+        raise BadRow(column, f"{what} has a NUL character at character {text.index(chr(0)) + 1}")
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise BadRow(column, f"{what} has half of a surrogate pair at character {error.start + 1}") from None
+
+
+def _kind(value: object) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "a boolean"
+    if isinstance(value, Number):
+        return "a number"
+    if isinstance(value, str):
+        return "a string"
+    return "an array" if isinstance(value, list) else "an object"

@@ -1,0 +1,53 @@
+"""Finds out what is wrong with the quoting of a CSV row that the csv module refused."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple
+
+
+class Quoting(enum.Enum):
+    """What is wrong with a row's text."""
+
+    UNCLOSED = "a quote is never closed"
+    TEXT_AFTER_QUOTE = "text stands after a closing quote"
+    BARE_CR = "a line ends in a bare CR"
+    SOUND = "nothing"
+
+
+class QuoteFault(NamedTuple):
+    """What is wrong, and where the cell begins: `line` counts from 0 within the row, `cell` from 1."""
+
+    kind: Quoting
+    line: int
+    cell: int
+
+
+def find_fault(text: str) -> QuoteFault:
+    """Follow the csv module's rules through a row's text to the first thing that breaks them."""
+    line, cell, at = 0, 1, 0
+    while at < len(text):
+        start = line
+        if text[at] == '"':
+            end = _closing_quote(text, at + 1)
+            if end < 0:
+                return QuoteFault(Quoting.UNCLOSED, start, cell)
+            line += text.count("\n", at, end)
+            at = end + 1
+            if text[at : at + 1] not in {"", ",", "\r", "\n"}:
+                return QuoteFault(Quoting.TEXT_AFTER_QUOTE, start, cell)
+        comma = text.find(",", at)
+        unquoted = text[at:] if comma < 0 else text[at:comma]
+        if "\r" in unquoted.rstrip("\r\n") or (comma >= 0 and "\r" in unquoted):
+            return QuoteFault(Quoting.BARE_CR, line, cell)
+        if comma < 0:
+            break
+        at, cell = comma + 1, cell + 1
+    return QuoteFault(Quoting.SOUND, line, cell)
+
+
+def _closing_quote(text: str, at: int) -> int:
+    """Find the quote that ends a cell: the first that is not doubled; -1 where there is none."""
+    while (found := text.find('"', at)) >= 0 and text[found + 1 : found + 2] == '"':
+        at = found + 2
+    return found

@@ -1,0 +1,159 @@
+"""Opens an input, compressed or not, and gives its physical lines as bytes within bounds."""
+
+from __future__ import annotations
+
+import codecs
+import errno
+import zlib
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Literal
+
+import zstandard
+
+from producer.decompress import compression_of, decompressed, read_head, replayed
+from producer.errors import UnreadableFile
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+Format = Literal["csv", "jsonl"]
+"""The layouts an input may have."""
+
+MAX_LINE_BYTES = 1 << 20
+"""Bytes one physical line may have. 16 pairs at their limits take 37 kB at most, so a longer line is no row."""
+
+_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_HEAD = 4096  # enough to see past the blank lines in front of a first `{`
+_OTHER_ENCODINGS = {
+    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16: its mark begins with the mark of UTF-16
+    codecs.BOM_UTF32_BE: "UTF-32",
+    codecs.BOM_UTF16_LE: "UTF-16",
+    codecs.BOM_UTF16_BE: "UTF-16",
+}
+_OPEN_ERRORS = {
+    errno.ENOENT: "there is no such file; check the path",
+    errno.EISDIR: "this is a folder; name a file in it",
+    errno.EACCES: "you have no permission to read it; change its mode or its owner",
+}
+
+
+class Source:
+    """An opened input: iterating gives its physical lines, line ends included.
+
+    `number` is the line last given, counted from 1, and `offset` the bytes in front of it, after decompression.
+    """
+
+    def __init__(self, name: str, layout: Format, stream: BinaryIO, *, offset: int = 0) -> None:
+        self.name = name
+        self.format = layout
+        self.number = 0
+        self.offset = offset
+        self._stream = stream
+
+    def __iter__(self) -> Iterator[bytes]:
+        read_line = partial(self._stream.readline, MAX_LINE_BYTES + 1)
+        with _reading(self.name):
+            for line in iter(read_line, b""):
+                self.number += 1
+                if len(line) > MAX_LINE_BYTES:
+                    raise self._too_long(line)
+                yield line
+                self.offset += len(line)
+
+    def fault(self, what: str, *, line: int | None = None, column: int | str | None = None) -> UnreadableFile:
+        """Make the error that names this file and the place in it."""
+        place = self.name
+        if line is not None:
+            place += f", line {line}"
+        if column is not None:
+            place += f", column {column}"
+        return UnreadableFile(f"{place}: {what}", line=line, column=column)
+
+    def _too_long(self, line: bytes) -> UnreadableFile:
+        if b"\r" in line.rstrip(b"\r\n"):
+            return self.fault("lines end in a bare CR; save the file with LF or CRLF line ends", line=self.number)
+        return self.fault(
+            f"the line is longer than {MAX_LINE_BYTES:,} bytes; check that each row ends in a line end",
+            line=self.number,
+        )
+
+
+@contextmanager
+def open_source(path: str | Path, *, stdin: BinaryIO | None = None, layout: Format | None = None) -> Iterator[Source]:
+    """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
+
+    The name's ending tells layout and compression; without one, as on stdin, the first bytes do. `layout` overrides.
+    """
+    with ExitStack() as stack:
+        if str(path) == "-" and stdin is not None:
+            name, suffixes, stream = "standard input", "", stdin
+        else:
+            name, suffixes = Path(path).name, "".join(Path(path).suffixes[-2:]).lower()
+            if layout is None:
+                layout = _format_named(name, suffixes)
+            stream = stack.enter_context(_opened(path))
+        with _reading(name):
+            source = _identify(name, stream, suffixes, layout)
+        yield source
+
+
+def _format_named(name: str, suffixes: str) -> Format:
+    plain = suffixes.removesuffix(".gz").removesuffix(".zst")
+    layout = _FORMATS.get("." + plain.rpartition(".")[2])
+    if layout is None:
+        raise UnreadableFile(
+            f"{name}: the name does not tell the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst"
+        )
+    return layout
+
+
+def _opened(path: str | Path) -> BinaryIO:
+    try:
+        return Path(path).open("rb")
+    except OSError as error:
+        advice = _OPEN_ERRORS.get(error.errno or 0, f"it cannot be opened ({error.strerror}); check the path")
+        raise UnreadableFile(f"{path}: {advice}") from error
+    except ValueError as error:
+        raise UnreadableFile(f"{path!r}: this is no path; check what you typed") from error
+
+
+def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None) -> Source:
+    compression = suffixes[suffixes.rfind(".") :] if suffixes.endswith((".gz", ".zst")) else None
+    if compression is None and "." + suffixes.rpartition(".")[2] not in _FORMATS:
+        head = read_head(stream, 4)
+        stream, compression = replayed(head, stream), compression_of(head)
+    stream = decompressed(stream, compression or "")
+    head = read_head(stream, _HEAD)
+    _refuse_other_contents(name, head)
+    text = head.removeprefix(codecs.BOM_UTF8)
+    if layout is None:
+        layout = "jsonl" if text.lstrip().startswith(b"{") else "csv"
+    return Source(name, layout, replayed(text, stream), offset=len(head) - len(text))
+
+
+def _refuse_other_contents(name: str, head: bytes) -> None:
+    if not head:
+        raise UnreadableFile(f"{name}: the file is empty; give one with at least a row")
+    for mark, encoding in _OTHER_ENCODINGS.items():
+        if head.startswith(mark):
+            raise UnreadableFile(f"{name}: the file is {encoding}; save it as UTF-8")
+    if b"\0" in head[:2]:
+        raise UnreadableFile(f"{name}: the file seems to be UTF-16 or binary; save it as text in UTF-8")
+    if head.startswith(b"PK\x03\x04"):
+        raise UnreadableFile(f"{name}: this is a workbook or a ZIP archive; export it as CSV in UTF-8")
+
+
+@contextmanager
+def _reading(name: str) -> Iterator[None]:
+    """Turn what a broken stream raises into the one error that callers know."""
+    try:
+        yield
+    except EOFError as error:
+        raise UnreadableFile(f"{name}: the compressed data ends too early; copy the file again") from error
+    except (zlib.error, zstandard.ZstdError) as error:
+        raise UnreadableFile(f"{name}: the compressed data is damaged ({error}); copy the file again") from error
+    except OSError as error:  # gzip.BadGzipFile is one and has no errno
+        what = f"cannot be read ({error.strerror})" if error.errno else f"is damaged gzip data ({error})"
+        raise UnreadableFile(f"{name}: the file {what}; copy it again") from error

@@ -1,0 +1,69 @@
+"""Real files, read the way the command line reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.job import Mode
+from ledger.row import Patch, Rejection
+from producer.check import Checked, check
+from producer.csv_rows import CsvRows
+from producer.errors import UnreadableFile
+from producer.jsonl_rows import JsonlRows
+from producer.source import open_source
+
+Read = Callable[..., list[Patch | Rejection]]
+Refusal = Callable[..., UnreadableFile]
+Check = Callable[..., Checked]
+
+
+def _bytes(content: str | bytes) -> bytes:
+    return content.encode() if isinstance(content, str) else content
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Read:
+    """Write a file and give the rows it holds."""
+
+    def read_file(name: str, content: str | bytes, *, stringify: bool = False) -> list[Patch | Rejection]:
+        path = tmp_path / name
+        path.write_bytes(_bytes(content))
+        with open_source(path) as source:
+            reader = CsvRows if source.format == "csv" else JsonlRows
+            return list(reader(source, stringify=stringify))
+
+    return read_file
+
+
+@pytest.fixture
+def refusal(read: Read) -> Refusal:
+    """Write a file that must be refused as a whole and give the error."""
+
+    def refuse(name: str, content: str | bytes) -> UnreadableFile:
+        with pytest.raises(UnreadableFile) as caught:
+            read(name, content)
+        assert str(caught.value).startswith(name)
+        return caught.value
+
+    return refuse
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Any:
+    """Write a file and check it whole; what was checked is closed after the test."""
+    opened: list[Checked] = []
+
+    def check_file(name: str, content: str | bytes, *, mode: Mode = Mode.MERGE) -> Checked:
+        path = tmp_path / name
+        path.write_bytes(_bytes(content))
+        with open_source(path) as source:
+            opened.append(check(source, mode=mode, spool_dir=tmp_path))
+        return opened[-1]
+
+    yield check_file
+    for one in opened:
+        one.close()

@@ -1,0 +1,103 @@
+"""What a CSV header may say."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.job import Columns
+from ledger.row import Patch, Rejection
+
+
+@pytest.mark.parametrize("id_column", ["completion_id", "id"])
+@pytest.mark.parametrize("key", ["team", "metadata.team"])
+def test_columns_are_named_plainly_or_with_a_prefix(read, id_column, key):
+    """Both names of the id column and both spellings of a key give the same patch."""
+    assert read("p.csv", f"{key},{id_column}\nred,abc\n") == [Patch(2, "abc", {"team": "red"})]
+
+
+def test_spaces_around_names_are_no_part_of_them(read):
+    """Spaces after commas are habit, not meaning."""
+    assert read("p.csv", "id, team \nabc,red\n") == [Patch(2, "abc", {"team": "red"})]
+
+
+def test_blank_lines_before_the_header_pass(read):
+    """Line numbers still count them."""
+    assert read("p.csv", "\n\r\nid,team\nabc,red\n") == [Patch(4, "abc", {"team": "red"})]
+
+
+@pytest.mark.parametrize(
+    ("header", "says", "column"),
+    [
+        ("team,note", "there is no id column", None),
+        ("id", "there is no metadata column", None),
+        ("id,completion_id,team", "a 'completion_id' and an 'id' column", 2),
+        ("id,team,,note", "names no column", 3),
+        ("id,team,note,team", "column 'team' stands in column 2 too", 4),
+        ("id,id,team", "column 'id' stands in column 1 too", 2),
+        ("id,team,metadata.team", "key 'team' has column 2 already", 3),
+        ("id,metadata,team", "column 'team' is unknown beside a 'metadata' column", 3),
+        ("id,metadata.team,metadata", "column 'metadata.team' is unknown", 2),
+        ("id,metadata.", "a metadata key is empty", 2),
+        ("id,team," + "k" * 65, "has 65 characters; the API allows 64", 3),
+        ("id;team;note", "separated by a semicolon", None),
+        ("id\tteam", "separated by a tab", None),
+    ],
+)
+def test_a_header_that_says_nothing_sure_is_refused(refusal, header, says, column):
+    """A wrong column would be wrong in every row, so the file is refused with line and column."""
+    error = refusal("p.csv", f"{header}\nabc,red\n")
+
+    assert says in str(error)
+    assert (error.line, error.column) == (1, column)
+
+
+@pytest.mark.parametrize(
+    ("header", "says"),
+    [
+        (b"id,t\xe4m", "not UTF-8 at byte offset 4"),
+        (b"id,te\0am", "NUL byte at byte offset 5"),
+        (b'id,"team', "a quote is never closed"),
+        (b'id,"te"am', "text stands after a closing quote"),
+        (b"id,team\rabc,red\rdef,blue", "bare CR"),
+    ],
+)
+def test_a_header_that_cannot_be_read_is_refused(refusal, header, says):
+    """The error names the first line and the reason."""
+    error = refusal("p.csv", header + b"\nabc,red\n")
+
+    assert says in str(error)
+    assert error.line == 1
+
+
+def test_a_header_alone_is_a_file_without_rows(read):
+    """An empty nightly export is fine when its header is there."""
+    assert read("p.csv", "id,team\n") == []
+
+
+def test_the_columns_are_kept_for_the_report(checked):
+    """A report can be written in the input's own columns, in their order."""
+    columns = checked("p.csv", "team,id,metadata.note\nred,abc,x\n").columns
+
+    assert columns == Columns("csv", "id", ["team", "id", "metadata.note"])
+
+
+def test_a_report_can_be_fed_back_in(read):
+    """Its outcome columns are passed over and the guard against formulas is taken off."""
+    content = "id,relabel.outcome,'=key,relabel.reason\n'-abc,failed,''=1+1,no\nshort\n"
+
+    assert read("p.csv", content) == [
+        Patch(2, "-abc", {"=key": "'=1+1"}),
+        Rejection(3, None, "the row has 1 cells; the header has 4", ["short"]),
+    ]
+
+
+def test_a_rejected_row_of_a_report_keeps_only_its_own_cells(read):
+    """So that the next report does not stack outcome columns."""
+    [row] = read("p.csv", "relabel.outcome,id,relabel.reason,team\nfailed,,no,'=red\n")
+
+    assert (row.column, row.cells) == ("id", ["", "=red"])
+
+
+def test_a_plain_file_keeps_its_leading_quotes(read):
+    """Only a report was escaped, so only a report is unescaped."""
+    assert read("p.csv", "id,team\nabc,'=1\n") == [Patch(2, "abc", {"team": "'=1"})]

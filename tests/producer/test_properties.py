@@ -1,0 +1,227 @@
+"""What holds for any input: round trips, and that nothing but the one error ever comes out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import unicodedata
+from pathlib import Path
+
+import msgspec
+import pytest
+import zstandard
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from ledger.job import Columns, Mode
+from ledger.row import Patch
+from producer.check import check
+from producer.csv_rows import CsvRows
+from producer.errors import BadRow, UnreadableFile
+from producer.formula import escape_cell
+from producer.json_text import metadata_of, parse_json
+from producer.jsonl_rows import JsonlRows
+from producer.layout import lay_out
+from producer.proof import proven_metadata
+from producer.source import open_source
+
+text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
+ids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=20).filter(
+    lambda name: name not in {".", ".."} and not any(map(str.isspace, name))
+)
+keys = text.map(str.strip).filter(lambda key: key and not key.startswith(("metadata", "relabel.")))
+maps = st.dictionaries(text.filter(bool), st.none() | text, min_size=1, max_size=8)
+some = settings(max_examples=200, deadline=None)
+
+
+def rows_of(content: bytes, layout: str) -> list[object]:
+    with open_source("-", stdin=io.BytesIO(content), layout=layout) as source:
+        return list((CsvRows if layout == "csv" else JsonlRows)(source))
+
+
+def written(rows: list[list[str]], **options: object) -> bytes:
+    file = io.StringIO(newline="")
+    csv.writer(file, **options).writerows(rows)
+    return file.getvalue().encode()
+
+
+@some
+@given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5), st.booleans(), st.sampled_from(["\n", "\r\n"]))
+def test_jsonl_reads_back_what_was_written(rows, ascii_only, line_end):
+    """Whatever the text, escaped or not."""
+    lines = (
+        json.dumps({"id": name, "metadata": metadata}, ensure_ascii=ascii_only) + line_end for name, metadata in rows
+    )
+
+    assert rows_of("".join(lines).encode(), "jsonl") == [Patch(at, *row) for at, row in enumerate(rows, start=1)]
+
+
+@some
+@given(st.lists(ids, min_size=1, max_size=5), st.lists(keys, min_size=1, max_size=5, unique=True), st.data())
+def test_csv_reads_back_what_was_written(names, keys, data):
+    """Line ends, quotes and commas in cells included; the line numbers count the line ends within cells."""
+    cells = [data.draw(st.lists(text.filter(bool), min_size=len(keys), max_size=len(keys))) for _ in names]
+    header = ["completion_id", *(f"metadata.{key}" for key in keys)]
+    content = [
+        written([row], quoting=csv.QUOTE_ALL) for row in [header, *([n, *c] for n, c in zip(names, cells, strict=True))]
+    ]
+    lines = [b"".join(content[:at]).count(b"\n") + 1 for at in range(len(content))]
+
+    assert rows_of(b"".join(content), "csv") == [
+        Patch(line, name, dict(zip(keys, row, strict=True)))
+        for line, name, row in zip(lines[1:], names, cells, strict=True)
+    ]
+
+
+@some
+@given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5))
+def test_a_metadata_column_reads_back_what_was_written(rows):
+    """Removals included."""
+    content = written([["id", "metadata"], *([name, json.dumps(metadata)] for name, metadata in rows)])
+
+    assert rows_of(content, "csv") == [Patch(at, *row) for at, row in enumerate(rows, start=2)]
+
+
+@some
+@given(
+    ids,
+    st.dictionaries(
+        keys.filter(lambda key: key not in {"id", "completion_id"}), text.filter(bool), min_size=1, max_size=5
+    ),
+)
+def test_a_patch_laid_out_in_a_report_reads_back_the_same(name, metadata):
+    """With every cell guarded against formulas and outcome columns added."""
+    columns = Columns("csv", "id", ["id", *metadata])
+    patch = Patch(2, name, metadata)
+    header = [*columns.header, "relabel.outcome"]
+    row = [*lay_out(columns, patch), "failed"]
+    content = written([[escape_cell(cell) for cell in cells] for cells in (header, row)], quoting=csv.QUOTE_ALL)
+    first_line = (
+        content.split(written([[escape_cell(cell) for cell in row]], quoting=csv.QUOTE_ALL))[0].count(b"\n") + 1
+    )
+
+    assert rows_of(content, "csv") == [Patch(first_line, name, metadata)]
+
+
+@some
+@given(ids, maps, st.sampled_from(["id", "completion_id"]))
+def test_a_patch_laid_out_as_jsonl_reads_back_the_same(name, metadata, field):
+    """Exactly, since JSONL needs no guard."""
+    patch = Patch(1, name, metadata)
+
+    assert rows_of(lay_out(Columns("jsonl", field, []), patch)[0].encode(), "jsonl") == [patch]
+
+
+GOOD_CSV = b'id,team,metadata.note\r\nabc,red,"a ""b"", c\nd"\nchatcmpl-1,,=x\n"def",\xc3\xbc,y\n'
+GOOD_WHOLE = b'completion_id,metadata\nabc,"{""a"": ""x"", ""b"": null}"\ndef,"{""a"": ""1:2""}"\n'
+GOOD_REPORT = b"id,relabel.outcome,team\nabc,failed,'=x\n"
+GOOD_JSONL = b"""\
+{"id":"abc","metadata":{"a":"x","b":null}}
+{"completion_id": "def", "x": [1, {"y": 2.5}], "metadata": {"a": "\\ud83d\\ude00"}}
+"""
+SEEDS = {GOOD_CSV: "csv", GOOD_WHOLE: "csv", GOOD_REPORT: "csv", GOOD_JSONL: "jsonl"}
+SPLINTERS = [b'"', b'""', b",", b"\n", b"\r", b"\r\n", b"\0", b"\xff", b"\xef\xbb\xbf", b"\\u0000", b"\\ud800", b"\\"]
+SPLINTERS += [b"{", b"}", b":", b'"a":', b"[", b"]", b"null", b"1e999", b"NaN", b"'", b"=", b" ", b"\xc2\xa0", b"."]
+SPLINTERS += [
+    b"k" * 70,
+    b"v" * 600,
+    b"i" * 300,
+    b'"id":"q",',
+    b'"metadata":{},',
+    b",x" * 20,
+    b"[" * 2000,
+    b"\xed\xa0\x80",
+]
+
+
+@st.composite
+def mutated(draw: st.DrawFn, seed: bytes) -> bytes:
+    content = seed
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(content)))
+        end = min(len(content), at + draw(st.integers(0, 6)))
+        content = content[:at] + draw(st.sampled_from([*SPLINTERS, b"", seed]) | st.binary(max_size=3)) + content[end:]
+    return content
+
+
+def assert_within_limits(patch: Patch) -> None:
+    name = patch.completion_id
+    assert 0 < len(name) <= 255
+    assert name == name.strip()
+    assert name not in {".", ".."}
+    assert not any(char.isspace() or unicodedata.category(char) in {"Cc", "Cs"} for char in name)
+    assert patch.metadata
+    assert sum(value is not None for value in patch.metadata.values()) <= 16
+    for key, value in patch.metadata.items():
+        assert type(key) is str
+        assert 0 < len(key) <= 64
+        assert value is None or (type(value) is str and len(value) <= 512)
+        f"{key}{value}".encode()
+        assert "\0" not in f"{key}{value}"
+
+
+def assert_survives(content: bytes, folder: Path, *, layout: str | None, stringify: bool = False) -> None:
+    try:
+        with (
+            open_source("-", stdin=io.BytesIO(content), layout=layout) as source,
+            check(source, mode=Mode.MERGE, stringify=stringify, spool_dir=folder) as checked,
+        ):
+            shards = list(checked.shards(3))
+            rejections = list(checked.rejections())
+    except UnreadableFile:
+        return
+    patches = [patch for shard in shards for patch in msgspec.msgpack.Decoder(list[Patch]).decode(shard.body)]
+    for patch in patches:
+        assert_within_limits(patch)
+    assert len({patch.completion_id for patch in patches}) == len(patches) == checked.total
+    assert len(rejections) == checked.rejected
+    places = [row.line for row in patches] + [row.line for row in rejections]
+    assert len(set(places)) == len(places)
+    assert all(row.reason and row.reason.isprintable() and len(row.reason) < 250 for row in rejections)
+
+
+@settings(max_examples=400, deadline=None)
+@given(content=st.binary(max_size=200), layout=st.sampled_from(["csv", "jsonl", None]))
+@example(content=b"\xff\xfe", layout=None)
+@example(content=b"id,a\nx,\x00", layout="csv")
+def test_any_bytes_give_rows_or_the_one_error(tmp_path_factory, content, layout):
+    """Never a traceback of another kind."""
+    assert_survives(content, tmp_path_factory.getbasetemp(), layout=layout)
+
+
+@pytest.mark.parametrize("seed", SEEDS, ids=["csv", "whole", "report", "jsonl"])
+@settings(max_examples=500, deadline=None)
+@given(data=st.data(), stringify=st.booleans())
+def test_a_damaged_file_gives_rows_within_the_limits_or_the_one_error(tmp_path_factory, seed, data, stringify):
+    """However it was damaged, no patch breaks a limit of the API and no line is counted twice."""
+    content = data.draw(mutated(seed))
+
+    assert_survives(content, tmp_path_factory.getbasetemp(), layout=SEEDS[seed], stringify=stringify)
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
+@settings(max_examples=300, deadline=None)
+@given(data=st.data())
+def test_damaged_compressed_data_gives_rows_or_the_one_error(tmp_path_factory, compress, data):
+    """The first bytes are kept, so that it is taken for compressed."""
+    whole = compress(GOOD_JSONL * 5)
+    content = whole[:4] + data.draw(mutated(whole[4:]))
+
+    assert_survives(content, tmp_path_factory.getbasetemp(), layout=None)
+
+
+@settings(max_examples=500, deadline=None)
+@given(raw=mutated(b'{"a": "x", "b":null, "c" : "1:2", "\\u00fc":"\xf0\x9f\x98\x80"}'))
+def test_what_is_proven_at_once_reads_the_same_carefully(raw):
+    """The fast reading may doubt a good object, but never passes one that the careful reading rejects."""
+    proven = proven_metadata(raw)
+    if proven is None:
+        return
+    try:
+        careful = metadata_of(parse_json(raw.decode(), None), "metadata", stringify=False)
+    except (BadRow, UnicodeDecodeError) as error:
+        pytest.fail(f"proven, yet {error}")
+
+    assert proven == careful

@@ -1,0 +1,228 @@
+"""Inputs by name, compression and encoding."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from ledger.row import Patch
+from producer.csv_rows import CsvRows
+from producer.errors import UnreadableFile
+from producer.jsonl_rows import JsonlRows
+from producer.source import MAX_LINE_BYTES, open_source
+
+CSV = b"id,team\nabc,red\ndef,blue\n"
+JSONL = b'{"id":"abc","metadata":{"team":"red"}}\n{"id":"def","metadata":{"team":"blue"}}\n'
+CSV_PATCHES = [Patch(2, "abc", {"team": "red"}), Patch(3, "def", {"team": "blue"})]
+JSONL_PATCHES = [Patch(1, "abc", {"team": "red"}), Patch(2, "def", {"team": "blue"})]
+
+
+def zst(content: bytes) -> bytes:
+    return zstandard.ZstdCompressor().compress(content)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "patches"),
+    [
+        ("p.csv", CSV, CSV_PATCHES),
+        ("p.2026.CSV", CSV, CSV_PATCHES),
+        ("p.jsonl", JSONL, JSONL_PATCHES),
+        ("p.ndjson", JSONL, JSONL_PATCHES),
+        ("p.csv.gz", gzip.compress(CSV), CSV_PATCHES),
+        ("p.jsonl.gz", gzip.compress(JSONL), JSONL_PATCHES),
+        ("p.csv.zst", zst(CSV), CSV_PATCHES),
+        ("p.jsonl.zst", zst(JSONL), JSONL_PATCHES),
+    ],
+)
+def test_the_name_tells_layout_and_compression(read, name, content, patches):
+    """Every ending that the README names is read."""
+    assert read(name, content) == patches
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zst])
+def test_parts_compressed_one_by_one_are_read_as_one_file(read, compress):
+    """Appending compressed files to each other is how logs are rotated, in gzip and in zstd."""
+    ending = "gz" if compress is gzip.compress else "zst"
+    head, tail = CSV[:17], CSV[17:]
+
+    assert read(f"p.csv.{ending}", compress(head) + compress(b"") + compress(tail)) == CSV_PATCHES
+
+
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV), zst(CSV), b"\x50\x2a\x4d\x18\0\0\0\0" + zst(CSV)])
+def test_csv_on_stdin_is_recognised_by_its_first_bytes(content):
+    """A pipe has no name, so gzip, zstd (also with a skippable frame in front) and CSV are sniffed."""
+    with open_source("-", stdin=io.BytesIO(content)) as source:
+        rows = list(CsvRows(source))
+
+    assert source.format == "csv"
+    assert rows == CSV_PATCHES
+
+
+@pytest.mark.parametrize("start", [b"", b"\n \n", b"\xef\xbb\xbf"])
+def test_jsonl_on_stdin_is_recognised_by_its_brace(start):
+    """Blank lines or a BOM in front of the first brace do not hide it."""
+    with open_source("-", stdin=io.BytesIO(start + JSONL)) as source:
+        rows = list(JsonlRows(source))
+
+    assert source.format == "jsonl"
+    assert [row.completion_id for row in rows] == ["abc", "def"]
+
+
+def test_a_pipe_that_hands_out_single_bytes_is_still_recognised():
+    """A slow writer must not make a compressed pipe look like text."""
+    reading, writing = os.pipe()
+
+    def write() -> None:
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            for byte in gzip.compress(JSONL):
+                pipe.write(bytes([byte]))
+                time.sleep(0.0005)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    with os.fdopen(reading, "rb", buffering=0) as pipe, open_source("-", stdin=pipe) as source:
+        rows = list(JsonlRows(source))
+    writer.join()
+
+    assert rows == JSONL_PATCHES
+
+
+def test_stdin_stays_open_for_its_owner():
+    """What was passed in is closed by who opened it."""
+    stdin = io.BytesIO(CSV)
+    with open_source("-", stdin=stdin) as source:
+        list(source)
+
+    assert not stdin.closed
+
+
+def test_a_stated_layout_overrides_the_name(tmp_path):
+    """An export named .txt can be read when its layout is stated, compressed or not."""
+    path = tmp_path / "export.txt"
+    path.write_bytes(gzip.compress(JSONL))
+    with open_source(path, layout="jsonl") as source:
+        assert list(JsonlRows(source)) == JSONL_PATCHES
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_bom_and_crlf_are_accepted(read, name):
+    """Files saved by Excel and Notepad begin with a BOM and end lines with CRLF."""
+    content, patches = (CSV, CSV_PATCHES) if name == "p.csv" else (JSONL, JSONL_PATCHES)
+
+    assert read(name, b"\xef\xbb\xbf" + content.replace(b"\n", b"\r\n")) == patches
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_a_last_line_without_line_end_counts(read, name):
+    """Many programs leave the last line open."""
+    content, patches = (CSV, CSV_PATCHES) if name == "p.csv" else (JSONL, JSONL_PATCHES)
+
+    assert read(name, content.rstrip(b"\n")) == patches
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-16-le", "utf-32"])
+def test_other_encodings_are_refused_by_name(refusal, encoding):
+    """UTF-16 with or without its mark, and UTF-32, are told apart from UTF-8 and refused."""
+    error = refusal("p.csv", CSV.decode().encode(encoding))
+
+    assert ("UTF-32" if encoding == "utf-32" else "UTF-16") in str(error)
+    assert "UTF-8" in str(error)
+
+
+def test_a_workbook_is_refused_with_advice(refusal):
+    """An .xlsx renamed to .csv is a ZIP archive."""
+    assert "export it as CSV" in str(refusal("p.csv", b"PK\x03\x04\x14\0\0\0"))
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl", "p.csv.gz", "p.jsonl.zst"])
+def test_an_empty_file_is_refused(refusal, name):
+    """Nothing at all is rather a failed export than a job without rows."""
+    assert "empty" in str(refusal(name, b""))
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_a_file_of_blank_lines_is_refused(refusal, name):
+    """Blank lines pass, but something must be there."""
+    assert "only blank lines" in str(refusal(name, b"\n\r\n  \n"))
+
+
+@pytest.mark.parametrize("compress", [gzip.compress, zst])
+@pytest.mark.parametrize("cut", [1, 4, 9])
+def test_compressed_data_that_is_cut_short_is_refused(refusal, compress, cut):
+    """A copy that broke off must not pass for a shorter file, whatever was cut off."""
+    ending = "gz" if compress is gzip.compress else "zst"
+    content = compress(b"id,team\n" + b"".join(b"id-%d,%d\n" % (n, n * n) for n in range(5000)))
+
+    assert "ends too early" in str(refusal(f"p.csv.{ending}", content[:-cut]))
+
+
+@pytest.mark.parametrize("name", ["p.csv.gz", "p.csv.zst"])
+def test_data_that_is_not_compressed_as_named_is_refused(refusal, name):
+    """Plain text with a compressed name is damaged data, not an empty file."""
+    assert "damaged" in str(refusal(name, CSV))
+
+
+def test_damaged_gzip_data_is_refused(refusal):
+    """A checksum that does not match makes the whole file doubtful."""
+    content = bytearray(gzip.compress(CSV))
+    content[-6] ^= 0xFF
+
+    assert "damaged" in str(refusal("p.csv.gz", bytes(content)))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    """The error says which path and what to do."""
+    with pytest.raises(UnreadableFile, match=r"gone\.csv: there is no such file"), open_source(tmp_path / "gone.csv"):
+        pass
+
+
+def test_a_folder_is_refused(tmp_path):
+    """A folder whose name ends like a file is told to be a folder."""
+    (tmp_path / "p.csv").mkdir()
+    with pytest.raises(UnreadableFile, match="this is a folder"), open_source(tmp_path / "p.csv"):
+        pass
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_file_without_permission_is_refused(tmp_path):
+    """The reader says that it is a matter of permission."""
+    path = tmp_path / "p.csv"
+    path.write_bytes(CSV)
+    path.chmod(0)
+    with pytest.raises(UnreadableFile, match="no permission"), open_source(path):
+        pass
+
+
+@pytest.mark.parametrize("name", ["patches.xlsx", "patches", "patches.gz", "patches.txt.gz", ".csv.tar"])
+def test_a_name_that_tells_no_layout_is_refused(tmp_path, name):
+    """The error lists the endings that are read."""
+    (tmp_path / name).write_bytes(CSV)
+    with pytest.raises(UnreadableFile, match=r"use \.csv, \.jsonl or \.ndjson"), open_source(tmp_path / name):
+        pass
+
+
+def test_a_path_with_a_nul_character_is_refused():
+    """What is no path on any system gives the same kind of error."""
+    with pytest.raises(UnreadableFile, match="no path"), open_source(Path("a\0b.csv")):
+        pass
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_an_endless_line_is_refused_by_number(refusal, name):
+    """A line beyond the bound is never held in memory as a whole."""
+    error = refusal(name, b"\nid,team\n" + b"x" * (MAX_LINE_BYTES + 1))
+
+    assert error.line == 3
+    assert "1,048,576 bytes" in str(error)
+
+
+def test_a_long_file_with_bare_cr_is_told_what_it_is(refusal):
+    """Line ends of old Macs make one endless line; the error names the cause, not the length."""
+    assert "bare CR" in str(refusal("p.csv", b"id,team\r" + b"abc,red\r" * 200_000))
