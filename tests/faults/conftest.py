@@ -1,0 +1,33 @@
+"""A stand of real parts for each fault test; nothing that it started outlives the test."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("tests.harness")
+
+from tests.harness.stand import Stand  # noqa: E402 - only after its asserts are to be rewritten
+
+StartStand = Callable[..., Awaitable[Stand]]
+
+
+@pytest.fixture
+async def start_stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartStand]:
+    """Start a Redis and the API's stand-in with some options; workers come with `stand.worker()`."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**options: Any) -> Stand:
+            return await stack.enter_async_context(Stand(state_dir, keep_logs=tmp_path, **options))
+
+        yield start
+
+
+@pytest.fixture
+async def stand(start_stand: StartStand) -> Stand:
+    """A stand whose API takes 50 ms for an answer."""
+    return await start_stand(latency_s=0.05)

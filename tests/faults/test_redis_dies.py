@@ -1,0 +1,183 @@
+"""The ledger's server dies, empties, fills up, turns read-only or falls silent: workers wait, and send nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+
+import pytest
+
+from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
+from ledger.job import JobState
+from tests.harness.link import Link
+from tests.harness.oracle import check_exact, cost_of
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand, StopWatch
+from tests.harness.wait import wait_until
+
+SLOWLY = {"per_minute": 6000}
+LAST_SLOTS_S = 1.0
+"""Time in which slots that were leased before are used up: 0.25 s, and noise."""
+
+
+@pytest.mark.parametrize(
+    "away_s", [2, 15, pytest.param(40, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow)]
+)
+async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s: float) -> None:
+    """Row 6: SIGKILL and restart with its append-only file, while the workers live on."""
+    rows = PatchRows(600)
+    workers = [await stand.worker(rate=SLOWLY), await stand.worker(rate=SLOWLY)]
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    stand.redis.kill()
+    await asyncio.sleep(LAST_SLOTS_S)
+    asked = stand.asked
+    await asyncio.sleep(away_s - LAST_SLOTS_S)
+    assert stand.asked == asked
+    stand.redis.start()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert cost_of(stand.sandbox, rows).extra < 0.02
+    assert [worker.exit_code() for worker in workers] == [None, None]
+
+
+async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
+    """Row 7: back without its data; the workers put the job down, and the same rows can be submitted again."""
+    rows = PatchRows(300)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    stand.redis.kill()
+    stand.redis.forget()
+    stand.redis.start()
+    await wait_until(
+        lambda: f"Job {job_id} is not in the ledger" in worker.said(), within=30, what="the worker says so"
+    )
+    asked = stand.asked
+
+    assert await stand.job(job_id) is None
+    submitted = await stand.submit(rows, load=False)
+    assert not submitted.existed
+    assert submitted.job_id != job_id
+    await stand.finished(submitted.job_id, within=60)
+    assert stand.asked > asked
+    assert stand.sandbox.store.dump() == {completion_id: rows.after(completion_id) for completion_id in rows.ids}
+    assert await stand.job(job_id) is None
+    assert await stand.ledger.redis.keys(f"*{job_id}*") == []
+
+
+async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> None:
+    """Row 7: a torn job, as after an eviction, is told from one that has finished."""
+    rows = PatchRows(300)
+    await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    await stand.ledger.redis.delete(f"relabel:{{{job_id}}}:outcomes")
+
+    await stand.in_state(job_id, JobState.LOST, within=5)
+    watch = StopWatch(stand)
+    await wait_until(lambda: watch.quiet_for(2.0), within=30, what="nothing more is sent")
+    await stand.in_state(job_id, JobState.LOST, within=5)
+
+
+@pytest.mark.parametrize("fault", ["full", "read-only"])
+async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault: str) -> None:
+    """Rows 8 and 9: `maxmemory` is hit, or a failover leaves a replica; workers wait, live on, and end exact."""
+    rows = PatchRows(600)
+    workers = [await stand.worker(rate=SLOWLY), await stand.worker(rate=SLOWLY)]
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    stand.redis.fill() if fault == "full" else stand.redis.make_read_only()
+    await asyncio.sleep(LAST_SLOTS_S)
+    asked = stand.asked
+    await asyncio.sleep(5)
+    assert stand.asked == asked
+    stand.redis.make_room() if fault == "full" else stand.redis.make_writable()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert [worker.exit_code() for worker in workers] == [None, None]
+
+
+@pytest.mark.parametrize(("fault", "says"), [("full", "out of memory"), ("read-only", "read-only replica")])
+async def test_a_producer_is_told_that_redis_takes_no_writes(stand: Stand, fault: str, says: str) -> None:
+    """Rows 8 and 9: submit ends with one sentence; once there is room, the same rows are submitted."""
+    rows = PatchRows(300)
+    stand.redis.fill() if fault == "full" else stand.redis.make_read_only()
+
+    with pytest.raises(LedgerUnreachable, match=says):
+        async with open_ledger(stand.redis.url):
+            await stand.submit(rows)
+
+    stand.redis.make_room() if fault == "full" else stand.redis.make_writable()
+    assert not (await stand.submit(rows)).existed
+
+
+async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Stand) -> None:
+    """Row 10: eviction on, or nothing written to disk."""
+    assert await persistence_warnings(stand.ledger.redis) == []
+
+    stand.redis.admin.config_set("maxmemory-policy", "allkeys-lru")
+    stand.redis.admin.config_set("appendonly", "no")
+
+    eviction, forgetting = await persistence_warnings(stand.ledger.redis)
+    assert "set it to noeviction" in eviction
+    assert "set appendonly yes" in forgetting
+
+
+async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Stand) -> None:
+    """Row 11: connections to Redis that pass nothing more and do not end; the worker is at work again within 60 s."""
+    rows = PatchRows(400)
+    async with Link(stand.redis.socket) as link:
+        worker = await stand.worker(redis_url=f"redis://127.0.0.1:{link.port}/0", rate=SLOWLY)
+        job_id = await stand.start_job(rows)
+        await stand.settled(job_id, 50)
+
+        assert link.go_silent() >= 3
+        await stand.finished(job_id, within=60 + 10)  # 10 s for the rows themselves, and noise
+
+        await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+        assert worker.exit_code() is None
+
+
+async def test_a_worker_can_be_ended_while_redis_is_away(stand: Stand) -> None:
+    """Rows 4 and 6: SIGTERM while nothing can be handed back; the leases run out instead."""
+    rows = PatchRows(300)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 50)
+
+    stand.redis.kill()
+    await wait_until(lambda: "Nothing is sent meanwhile" in worker.said(), within=10, what="the worker waits for Redis")
+    worker.send(signal.SIGTERM)
+
+    await wait_until(lambda: worker.exit_code() is not None, within=12, what="the worker has ended (10 s and noise)")
+    assert worker.exit_code() == 0
+    stand.redis.start()
+    await stand.worker()
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_no_request_is_sent_without_the_limiter(stand: Stand) -> None:
+    """Row 38: Redis takes commands and answers none; the limiter gives no slots until it does."""
+    rows = PatchRows(400)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 50)
+
+    stand.redis.freeze()
+    await asyncio.sleep(LAST_SLOTS_S)
+    asked = stand.asked
+    await asyncio.sleep(7)
+    assert stand.asked == asked
+    stand.redis.thaw()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert worker.exit_code() is None

@@ -1,0 +1,198 @@
+"""Workers that die: the rows they had go on elsewhere, and are counted once."""
+
+from __future__ import annotations
+
+import signal
+
+import psutil
+
+from ledger.keys import JobKeys
+from tasks.shard import announce
+from tests.harness.oracle import check_exact
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand
+from tests.harness.wait import wait_until
+
+QUEUE = "relabel:celery:relabel"
+UNACKED = "relabel:celery:unacked"
+SLOWLY = {"per_minute": 6000}
+
+
+async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Stand) -> None:
+    """Row 1: SIGKILL of both children in mid-shard."""
+    rows = PatchRows(600)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+
+    dead = worker.children()
+    for child in dead:
+        child.kill()
+    lost = await stand.owners(job_id)
+    assert {pid for pid, _ in lost.values()} <= {child.pid for child in dead}
+    assert lost
+
+    async def all_back() -> bool:
+        now = await stand.owners(job_id)
+        return all(now.get(shard) != owner for shard, owner in lost.items())
+
+    await wait_until(all_back, within=15, what="the dead children's leases are over")
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Stand) -> None:
+    """Row 2: SIGKILL of the whole worker; what it had reserved in the broker does not matter."""
+    rows = PatchRows(300)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+    worker.kill()
+
+    await stand.worker()
+
+    # 300 rows take 3 s: all of them, with those that were lost, are done within the promised bound
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_children_without_their_worker_do_no_harm(stand: Stand) -> None:
+    """Row 2: SIGKILL of the main process alone; its children end their turns beside the next worker."""
+    rows = PatchRows(300)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+
+    worker.send(signal.SIGKILL)
+    await stand.worker()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_message_lost_on_its_way_is_sent_again(stand: Stand) -> None:
+    """Row 3: SIGKILL between the broker's BRPOP and its note in `unacked`, the window that kombu has."""
+    rows = PatchRows(20)
+    worker = await stand.worker(worker={"children": 1})
+    job_id = await stand.start_job(rows, hold=True)
+    await wait_until(lambda: _waits_for_messages(stand), within=10, what="the worker waits in BRPOP")
+    worker.send(signal.SIGSTOP)
+    await stand.ledger.jobs.resume(job_id)
+    announce(stand.app, job_id, await stand.ledger.shards.to_announce(job_id))
+    # popped into a connection that nobody reads
+    assert await stand.ledger.redis.llen(QUEUE) == 0
+    assert await stand.ledger.redis.hlen(UNACKED) == 0
+    assert await stand.ledger.redis.zcard(JobKeys(job_id).announced) == 1
+
+    worker.kill()
+    await stand.worker()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(stand: Stand) -> None:
+    """Row 4: SIGTERM in mid-shard: rows in flight end, the rest is handed back at once, exit code 0."""
+    rows = PatchRows(600)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows, shard_rows=300)
+    await stand.settled(job_id, 40)
+
+    worker.send(signal.SIGTERM)
+
+    await wait_until(lambda: worker.exit_code() is not None, within=10, what="the worker has ended")
+    assert worker.exit_code() == 0
+    assert await stand.owners(job_id) == {}
+    job = await stand.job(job_id)
+    assert job is not None
+    assert 0 < job.counts.settled < 600
+    asked = stand.asked
+    await stand.worker()
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    # nothing was thrown away: the two workers together sent no more than one would have
+    assert stand.asked <= rows.least_requests + 16
+    assert stand.asked > asked
+
+
+async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(stand: Stand) -> None:
+    """Row 4: SIGTERM while no request is answered: still within 10 s."""
+    rows = PatchRows(40)
+    worker = await stand.worker()
+    stand.sandbox.add_faults([{"fault": "hang_after", "match": {"method": "POST"}}])
+    job_id = await stand.start_job(rows)
+    await wait_until(lambda: stand.sandbox.log.stats.in_flight >= 16, within=30, what="requests hang")
+
+    worker.send(signal.SIGTERM)
+
+    await wait_until(lambda: worker.exit_code() is not None, within=12, what="the worker has ended (10 s and noise)")
+    assert worker.exit_code() == 0
+    stand.sandbox.faults.clear()
+    await stand.worker()
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Stand) -> None:
+    """Row 4: SIGTERM, and SIGKILL right behind it."""
+    rows = PatchRows(300)
+    worker = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+
+    worker.send(signal.SIGTERM)
+    await wait_until(lambda: "Warm shutdown" in worker.said(), within=10, what="the worker is ending")
+    worker.kill()
+    await stand.worker()
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_shard_that_kills_its_worker_is_parked(stand: Stand) -> None:
+    """Row 5: the first shard's child dies each time; its rows end as `worker_crash`, the others are done."""
+    rows = PatchRows(60)
+    stand.sandbox.configure(latency_s=0.5)
+    await stand.worker()
+    job_id = await stand.start_job(rows, shard_rows=20)
+    dead = set()
+
+    async def kills_whoever_has_it() -> bool:
+        pid, name = (await stand.owners(job_id)).get(0, (None, ""))
+        if pid is not None and name not in dead:
+            psutil.Process(pid).kill()
+            dead.add(name)
+        job = await stand.job(job_id)
+        return job is not None and job.state.ended
+
+    await wait_until(kills_whoever_has_it, within=120, what="the job has ended", every=0.05)
+
+    assert len(dead) == 4
+    poisoned = set(rows.ids[:20])
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed=dict.fromkeys(poisoned, "worker_crash"))
+
+
+async def test_a_worker_that_slept_through_its_leases_finds_them_gone(stand: Stand) -> None:
+    """Row 12's cause in another dress: a worker frozen for longer than its leases wakes up beside the one at them."""
+    rows = PatchRows(300)
+    sleeper = await stand.worker(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+    sleeper.send_all(signal.SIGSTOP)
+    lost = await stand.owners(job_id)
+    await stand.worker(rate=SLOWLY)
+
+    async def taken_over() -> bool:
+        now = await stand.owners(job_id)
+        return any(shard in now and now[shard] != owner for shard, owner in lost.items())
+
+    await wait_until(taken_over, within=30, what="the other worker is at a shard of the frozen one")
+    sleeper.send_all(signal.SIGCONT)
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, overlaps=True)
+
+
+async def _waits_for_messages(stand: Stand) -> bool:
+    clients = await stand.ledger.redis.client_list()
+    return any("b" in client["flags"] and client["cmd"] == "brpop" for client in clients)
