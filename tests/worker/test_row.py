@@ -1,0 +1,391 @@
+"""A row's life against a real API and a real ledger: how it ends, what is kept, and what was sent."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ledger.job import JobState
+from ledger.row import Outcome
+from ledger.shards import ReleaseAnswer
+
+OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
+
+
+# --- the plain ways to end ---
+
+
+async def test_a_merge_adds_to_what_is_there(rig, completion_id):
+    """The patch is in, other keys stay, and the image before is kept."""
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    row = await rig.row(job_id)
+    assert rig.sandbox.store.dump() == {completion_id: {"team": "blue", "k": "v"}}
+    assert (row.outcome, row.detail, row.before) == (Outcome.UPDATED, None, {"team": "blue"})
+    assert [entry.method for entry in rig.sent()] == ["GET", "POST"]
+    assert (await rig.job(job_id)).state is JobState.FINISHED
+
+
+async def test_a_replace_leaves_only_the_patch(rig, completion_id):
+    """The patch is the whole map; what was there is kept as the image."""
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode="replace")
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert rig.sandbox.store.metadata(completion_id) == {"k": "v"}
+    assert (row.outcome, row.before) == (Outcome.UPDATED, {"team": "blue"})
+
+
+async def test_a_replace_without_undo_costs_one_request(rig, completion_id):
+    """Nothing is read and no image is kept."""
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode="replace", journal=False)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.before) == (Outcome.UPDATED, None)
+    assert [entry.method for entry in rig.sent()] == ["POST"]
+
+
+async def test_a_merge_without_undo_keeps_no_image(rig, completion_id):
+    """It reads to know what to send, and keeps nothing."""
+    job_id = await rig.submit((completion_id, {"k": "v"}), journal=False)
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).before is None
+    assert rig.sandbox.store.metadata(completion_id) == {"team": "blue", "k": "v"}
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_what_is_right_already_is_not_sent(rig, completion_id, mode):
+    """The row is unchanged, and no update was made."""
+    job_id = await rig.submit((completion_id, {"team": "blue"}), mode=mode)
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).outcome is Outcome.UNCHANGED
+    assert rig.sent("POST") == []
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize("fault", ["error_500", "reset_before", "html_502", "bad_body_truncated"])
+async def test_a_read_that_failed_once_leaves_an_unchanged_row_unchanged(rig, completion_id, mode, fault):
+    """Reading changes nothing, so a lost answer to it puts nothing in doubt."""
+    rig.fault(fault, "GET", times=1)
+    job_id = await rig.submit((completion_id, {"team": "blue"}), mode=mode)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail) == (Outcome.UNCHANGED, None)
+
+
+async def test_a_key_is_removed(rig, completion_id):
+    """None takes a key away where the service replaces."""
+    job_id = await rig.submit((completion_id, {"team": None, "k": "v"}))
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).outcome is Outcome.UPDATED
+    assert rig.sandbox.store.metadata(completion_id) == {"k": "v"}
+
+
+@pytest.mark.parametrize(("mode", "patch"), [("merge", {"team": None, "k": "v"}), ("replace", {"k": "v"})])
+async def test_a_service_that_merges_keeps_a_key_and_is_found_out(rig, completion_id, mode, patch):
+    """A 200 alone is not believed: the row failed, says which key stayed, and can be taken back."""
+    rig.sandbox.configure(semantics="merge")
+    job_id = await rig.submit((completion_id, patch), mode=mode)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "key_not_removed", {"team": "blue"})
+    assert "team" in row.detail.message
+    assert row.detail.request_id.startswith("req_")
+    assert len(rig.sent("POST")) == 1
+
+
+async def test_more_than_sixteen_pairs_in_all_are_not_sent(rig, completion_id):
+    """The union counts, not the patch alone."""
+    rig.sandbox.store.load({completion_id: {f"k{n}": "v" for n in range(16)}})
+    job_id = await rig.submit((completion_id, {"one_more": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "too_many_pairs")
+    assert rig.sent("POST") == []
+
+
+async def test_a_missing_completion_fails_with_a_word_on_its_age(rig):
+    """One request, the server's code, and what the id tells."""
+    job_id = await rig.submit(("chatcmpl-AyPNinnUqUDYo9SAdA52NobMflmj2", {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.detail.status) == (Outcome.FAILED, "not_found", 404)
+    assert "completions are kept 30 days" in row.detail.message
+    assert len(rig.sent()) == 1
+
+
+# --- answers that were lost ---
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize(
+    "fault", ["reset_after", "error_500_after", "bad_body_truncated", "bad_body_html", "bad_body_other_id"]
+)
+async def test_a_write_whose_answer_was_lost_is_confirmed_by_a_read(rig, completion_id, mode, journal, fault):
+    """Nothing is sent again before a read; it is counted as updated, once, with the image from before."""
+    rig.fault(fault, "POST", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode, journal=journal)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+    assert row.before == ({"team": "blue"} if journal else None)
+    assert rig.applied() == 1
+    assert rig.sent()[-1].method == "GET"
+
+
+async def test_a_write_that_hangs_is_given_up_and_confirmed_by_a_read(rig, completion_id):
+    """The deadline frees the slot; the change had been made."""
+    rig.api = {"timeout_s": 0.3}
+    rig.fault("hang_after", "POST", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.UPDATED, "confirmed_by_read", {"team": "blue"})
+    assert rig.applied() == 1
+
+
+@pytest.mark.parametrize("fault", ["reset_before", "error_500", "html_502"])
+async def test_a_write_that_never_happened_is_sent_again(rig, completion_id, fault):
+    """A read shows the old map, so the update is made, once."""
+    rig.fault(fault, "POST", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail, row.before) == (Outcome.UPDATED, None, {"team": "blue"})
+    assert rig.applied() == 1
+    assert [entry.method for entry in rig.sent()] == ["GET", "POST", "GET", "POST"]
+
+
+async def test_a_reply_with_the_old_map_is_tried_again_and_then_fails(rig, completion_id):
+    """A 200 that changed nothing is not success, however often it is said."""
+    rig.fault("ignored", "POST")
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.detail.attempts) == (Outcome.FAILED, "reply_differs", 3)
+    assert rig.applied() == 0
+
+
+async def test_a_reply_with_the_old_map_once_is_no_harm(rig, completion_id):
+    """The next try is made after a read."""
+    rig.fault("ignored", "POST", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).outcome is Outcome.UPDATED
+    assert rig.applied() == 1
+
+
+async def test_a_key_that_somebody_adds_between_read_and_write_is_not_blamed_on_the_row(rig, completion_id, eventually):
+    """Where the service merges, their key is in the reply; the patch is in, so the row is updated."""
+    rig.sandbox.configure(semantics="merge")
+    rig.fault("slow", "POST", times=1, seconds=0.3)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    store = rig.sandbox.store
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: rig.sent("POST"))
+    store.load({completion_id: {"team": "blue", "theirs": "1"}})
+    await turn
+
+    row = await rig.row(job_id)
+    assert row.outcome is Outcome.UPDATED
+    assert store.metadata(completion_id) == {"team": "blue", "theirs": "1", "k": "v"}
+
+
+# --- tries are bounded; waiting is no try ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "status"), [("error_500", "server_error", 500), ("reset_before", "network", 0)]
+)
+async def test_a_row_that_fails_while_others_succeed_ends_as_failed(rig, completion_id, fault, code, status):
+    """After its tries the row has the last error as its reason; its neighbour is updated."""
+    rig.sandbox.store.load({OTHER: {}})
+    rig.fault(fault, "POST", id=completion_id)
+    job_id = await rig.submit((completion_id, {"k": "v"}), (OTHER, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    bad, good = await rig.rows(job_id)
+    assert (bad.outcome, bad.detail.code, bad.detail.status) == (Outcome.FAILED, code, status)
+    assert bad.detail.attempts == 3
+    assert good.outcome is Outcome.UPDATED
+    assert len([entry for entry in rig.sent("POST") if entry.id == completion_id]) == 3
+
+
+async def test_the_last_try_may_have_been_carried_out_all_the_same(rig, completion_id):
+    """Before a row is called failed, one more look is taken."""
+    rig.sandbox.store.load({OTHER: {}})
+    rig.fault("error_500", "POST", id=completion_id, times=2)
+    rig.fault("error_500_after", "POST", id=completion_id, times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}), (OTHER, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = (await rig.rows(job_id))[0]
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+
+
+async def test_a_429_spends_no_try(rig, completion_id):
+    """More 429s than tries, and the row is updated; they are counted as throttled."""
+    answer = {
+        "status": 429,
+        "headers": {"retry-after-ms": "20"},
+        "body": {"error": {"message": "slow", "type": "requests", "param": None, "code": "rate_limit_exceeded"}},
+    }
+    rig.fault("answer", times=6, answer=answer)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id, attempts=2)
+
+    job = await rig.job(job_id)
+    assert job.counts.updated == 1
+    assert (job.traffic.requests, job.traffic.throttled, job.traffic.retries) == (8, 6, 0)
+
+
+# --- what stops the job ---
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "words"),
+    [("quota", "insufficient_quota", "current quota"), ("unauthorized", "invalid_api_key", "Incorrect API key")],
+)
+async def test_what_no_row_can_mend_pauses_the_job_and_fails_nothing(rig, completion_id, fault, code, words):
+    """The job says why in the server's words, and goes on where it was once it is resumed."""
+    rig.sandbox.store.load({f"{completion_id[:-2]}{n}": {} for n in range(10, 60)})
+    job_id = await rig.submit(*((each, {"k": "v"}) for each in rig.sandbox.store.dump()))
+    rig.fault(fault, "POST", after=10)
+
+    assert await rig.turn(job_id) is ReleaseAnswer.WAITING
+
+    job = await rig.job(job_id)
+    assert (job.state, job.reason_code, job.counts.failed) == (JobState.PAUSED, code, 0)
+    assert words in job.reason
+    assert job.counts.updated == 10
+    assert len(rig.sent()) <= 51 + 51
+
+    rig.sandbox.faults.clear()
+    await rig.ledger.jobs.resume(job_id)
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+    assert (await rig.job(job_id)).counts.updated == 51
+    assert all(applied == 1 for applied in (rig.applied(each) for each in rig.sandbox.store.dump()))
+
+
+async def test_a_redirect_pauses_the_job(rig, completion_id):
+    """It is not followed: the key goes nowhere else."""
+    rig.fault("redirect")
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    assert (await rig.job(job_id)).reason_code == "redirect"
+
+
+# --- crashes ---
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize("semantics", ["merge", "replace"])
+async def test_a_crash_between_journal_and_write_loses_nothing(rig, completion_id, mode, semantics):
+    """The next turn finds the image, sees that the write never happened, and makes it."""
+    rig.sandbox.configure(semantics=semantics)
+    rig.sandbox.store.load({completion_id: {"k": "old"}})
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode)
+    await rig.journal(job_id, 0, {"k": "old"})
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.before) == (Outcome.UPDATED, {"k": "old"})
+    assert rig.applied() == 1
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_a_crash_between_write_and_settlement_is_found_out(rig, completion_id, mode):
+    """The change is there and was ours: it is confirmed by a read, not sent again, and the image is the old one."""
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode)
+    await rig.journal(job_id, 0, {"team": "blue"})
+    rig.sandbox.store.load({completion_id: {"team": "blue", "k": "v"} if mode == "merge" else {"k": "v"}})
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+    assert row.before == {"team": "blue"}
+    assert rig.sent("POST") == []
+
+
+@pytest.mark.parametrize("wrote", [True, False])
+async def test_an_edit_by_somebody_else_after_a_crash_is_kept(rig, completion_id, wrote):
+    """Their key stays, ours is set, and the image tells what our key held before us and what theirs holds now."""
+    job_id = await rig.submit((completion_id, {"k": "v", "gone": None}))
+    await rig.journal(job_id, 0, {"k": "old", "gone": "g", "theirs": "1"})
+    ours = {"k": "v"} if wrote else {"k": "old", "gone": "g"}
+    rig.sandbox.store.load({completion_id: {**ours, "theirs": "2", "new": "n"}})
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert row.outcome is Outcome.UPDATED
+    assert rig.sandbox.store.metadata(completion_id) == {"k": "v", "theirs": "2", "new": "n"}
+    assert {key: row.before.get(key) for key in ("k", "gone")} == {"k": "old", "gone": "g"}
+    assert rig.applied() == (0 if wrote else 1)
+
+
+async def test_a_crash_after_a_key_was_kept_ends_as_the_same_failure(rig, completion_id):
+    """A service that merges kept the key before the crash, and keeps it after."""
+    rig.sandbox.configure(semantics="merge")
+    job_id = await rig.submit((completion_id, {"team": None, "k": "v"}))
+    await rig.journal(job_id, 0, {"team": "blue"})
+    rig.sandbox.store.load({completion_id: {"team": "blue", "k": "v"}})
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "key_not_removed", {"team": "blue"})
+
+
+async def test_the_image_is_in_the_ledger_before_the_write_is_sent(rig, completion_id, eventually):
+    """When the update reaches the server, the image is already there for a report to read."""
+    rig.fault("slow", "POST", seconds=0.3)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    turn = asyncio.create_task(rig.turn(job_id))
+
+    await eventually(lambda: rig.sent("POST"))
+    row = await rig.row(job_id)
+    pending = not turn.done()
+    await turn
+
+    assert pending
+    assert (row.outcome, row.before) == (Outcome.PENDING, {"team": "blue"})
