@@ -81,6 +81,8 @@ class RescueTimer:
                     await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
                     log.warning("%s", describe(error))
+                except Exception:  # without this thread the worker would live on and rescue nothing
+                    log.exception("The rescue went wrong; it is tried again.")
                 if self._owner is not None and os.getppid() != self._owner:
                     os.kill(os.getpid(), signal.SIGTERM)
                 await asyncio.to_thread(self._stopped.wait, RESCUE_EVERY_S)

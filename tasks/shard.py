@@ -10,7 +10,6 @@ from typing import Any
 
 from celery import Celery
 from celery.signals import worker_process_shutdown, worker_shutting_down
-from kombu.exceptions import OperationalError
 
 from config.settings import Settings
 from worker.runtime import Runtime
@@ -61,15 +60,21 @@ def add_shard_task(app: Celery, settings: Settings) -> None:
 
 def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
     """Send a message for each shard. One that cannot be sent is announced again by the rescue."""
-    for shard in shards:
+    numbers = list(shards)
+    if not numbers:
+        return
+    # a connection of its own: a pooled one that a cut link left behind hangs, then fails in ways of its own
+    with app.connection_for_write() as connection:
         try:
-            app.send_task(
-                APPLY_SHARD,
-                args=(job_id, shard),
-                task_id=f"{job_id}.{shard}.{secrets.token_hex(3)}",
-                argsrepr="(hidden)",
-                kwargsrepr="{}",
-            )
-        except OperationalError as error:
+            for shard in numbers:
+                app.send_task(
+                    APPLY_SHARD,
+                    args=(job_id, shard),
+                    task_id=f"{job_id}.{shard}.{secrets.token_hex(3)}",
+                    argsrepr="(hidden)",
+                    kwargsrepr="{}",
+                    connection=connection,
+                    retry=False,
+                )
+        except (*connection.connection_errors, *connection.channel_errors) as error:
             log.warning("The broker takes no messages (%s); shards are announced again later.", type(error).__name__)
-            return

@@ -7,8 +7,9 @@ import logging
 import os
 import secrets
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
+from typing import TypeVar
 
 from redis.asyncio import Redis
 
@@ -19,10 +20,14 @@ from ledger.ledger import Ledger
 from ledger.settlements import StateLost
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
-from worker.group_writer import patiently
+from worker.group_writer import PATIENCE_S
 from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
 from worker.turn import Bounds, Turn
+
+T = TypeVar("T")
+LAST_STEP_S = 2.0
+"""Bound of handing a shard back when the worker is ending; without that, the lease runs out."""
 
 log = logging.getLogger(__name__)
 
@@ -80,11 +85,8 @@ class Runtime:
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
         try:
-            if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
-                return []
-            shard = await self._ledger.shards.load(job_id, number, owner)
+            shard = await self._patiently(lambda: self._lease(job_id, number, owner))
             if shard is None:
-                await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
                 return []
             await self._take_turn(shard)
             return await self._ledger.shards.to_announce(job_id)
@@ -94,6 +96,27 @@ class Runtime:
             log.error("Job %s is not in the ledger any more: Redis came back empty, or its keys were removed.", job_id)
         return []
 
+    async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
+        if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
+            return None
+        shard = await self._ledger.shards.load(job_id, number, owner)
+        if shard is None:
+            await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
+        return shard
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Take a step once the ledger is there; a worker that is ending tries just once, and not for long."""
+        while True:
+            ending = self._stopping()
+            try:
+                async with asyncio.timeout(LAST_STEP_S if ending else None):
+                    return await step()
+            except AWAY as error:
+                if ending:
+                    raise
+                log.warning("%s", describe(error))
+            await asyncio.sleep(PATIENCE_S)
+
     async def _take_turn(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
         if shard.spec.target != self._settings.openai_base_url:
@@ -101,7 +124,7 @@ class Runtime:
             await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
         else:
             await self._turn(shard).run()
-        await patiently(lambda: self._release(shard))
+        await self._patiently(lambda: self._release(shard))
 
     async def _release(self, shard: LeasedShard) -> None:
         answer = await self._ledger.shards.release(shard)

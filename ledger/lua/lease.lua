@@ -11,6 +11,11 @@ local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local expiry = redis.call('ZSCORE', KEYS[4], ARGV[1])
 if expiry then
+  if redis.call('HGET', KEYS[5], ARGV[1]) == ARGV[2] then
+    -- asked again by the same owner: the first answer was lost on its way
+    redis.call('ZADD', KEYS[4], now + tonumber(ARGV[3]), ARGV[1])
+    return 'leased'
+  end
   -- an expired lease is left to rescue.lua, which counts the crash
   return 'busy'
 end
