@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ledger.connect import AWAY, describe
+from worker.cancellation import is_cancelled
 
 T = TypeVar("T")
 PATIENCE_S = 1.0
@@ -59,7 +60,7 @@ class GroupWriter(Generic[T]):
             StateLost: the job is gone; whoever waits for the group is told as well.
 
         """
-        while self._group or not self._finishing:
+        while (self._group or not self._finishing) and not is_cancelled():
             await self._some.wait()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._due.wait(), self._linger_s)

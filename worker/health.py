@@ -8,6 +8,7 @@ from redis.asyncio import Redis
 
 from ledger.connect import AWAY
 from ledger.scripts import load_script
+from worker.cancellation import is_cancelled
 
 REPORT_EVERY_S = 0.5
 """How often a turn says what it saw."""
@@ -40,7 +41,7 @@ class Health:
 
     async def run(self) -> None:
         """Say every half second what was seen, until cancelled; while Redis is away nothing is sent anyway."""
-        while True:
+        while not is_cancelled():
             await asyncio.sleep(REPORT_EVERY_S)
             if any(self._seen):
                 await self._say()

@@ -15,6 +15,7 @@ from ledger.row import Patch
 from ledger.settlements import Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
+from worker.cancellation import is_cancelled
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
@@ -122,7 +123,7 @@ class Turn:
 
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
-        while True:
+        while not is_cancelled():
             tally, limiter = self._tally, self._limiter
             waits = Waits(tally.in_flight, limiter.waiting, tally.backing_off, limiter.paused_s, limiter.paused_by)
             try:
