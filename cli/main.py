@@ -7,8 +7,15 @@ import sys
 import click
 
 from cli.complaint import complaints
+from cli.config import config_command
 from cli.exit_codes import INTERRUPTED
+from cli.jobs import jobs_command
+from cli.report import report_command
+from cli.run import run_command
 from cli.sandbox import sandbox_command
+from cli.status import status_command
+from cli.submit import submit_command
+from cli.watch import watch_command
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -24,6 +31,13 @@ def cli() -> None:
     """
 
 
+cli.add_command(run_command)
+cli.add_command(submit_command)
+cli.add_command(jobs_command)
+cli.add_command(status_command)
+cli.add_command(watch_command)
+cli.add_command(report_command)
+cli.add_command(config_command)
 cli.add_command(sandbox_command)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -11,6 +11,7 @@ from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections
 from ledger.job import JobSpec
 from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch, Rejection
+from ledger.settlements import StateLost
 
 
 class ReportedRow(NamedTuple):
@@ -22,11 +23,22 @@ class ReportedRow(NamedTuple):
     before: Metadata | None
 
 
-async def read_rows(redis: Redis, spec: JobSpec) -> AsyncIterator[ReportedRow]:
-    """Give the job's rows in the order of its file, a shard at a time."""
+async def read_rows(
+    redis: Redis, spec: JobSpec, *, only: Container[Outcome] | None = None
+) -> AsyncIterator[ReportedRow]:
+    """Give the job's rows in the order of its file, a shard at a time; `only` those of some outcomes.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
     keys = JobKeys(spec.job_id)
     for number in range(spec.shards):
         first, rows = number * spec.shard_rows, spec.rows_in(number)
+        if only is not None:
+            standing = await read_outcomes(redis, spec, first, rows)
+            if not any(Outcome(byte) in only for byte in set(standing)):
+                continue
         async with redis.pipeline(transaction=True) as pipe:
             pipe.hget(keys.shards, str(number))
             pipe.getrange(keys.outcomes, first, first + rows - 1)
@@ -34,10 +46,27 @@ async def read_rows(redis: Redis, spec: JobSpec) -> AsyncIterator[ReportedRow]:
             pipe.get(keys.journal(number))
             pipe.hmget(keys.details, [str(first + row) for row in range(rows)])
             body, outcomes, closed, journal, details = await pipe.execute()
+        if body is None or len(outcomes) != rows:
+            raise StateLost(spec.job_id)
         images = unpack_images((closed or b"") + (journal or b""))
         for row, patch in enumerate(unpack_shard(body)):
-            detail = unpack_detail(details[row]) if details[row] else None
-            yield ReportedRow(patch, Outcome(outcomes[row]), detail, images.get(row))
+            outcome = Outcome(outcomes[row])
+            if only is None or outcome in only:
+                detail = unpack_detail(details[row]) if details[row] else None
+                yield ReportedRow(patch, outcome, detail, images.get(row))
+
+
+async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> bytes:
+    """Give the outcomes of some rows, a byte each (`Outcome`).
+
+    Raises:
+        StateLost: they are not all there.
+
+    """
+    outcomes = await redis.getrange(JobKeys(spec.job_id).outcomes, first, first + rows - 1)
+    if not isinstance(outcomes, bytes) or len(outcomes) != rows:
+        raise StateLost(spec.job_id)
+    return outcomes
 
 
 async def read_rejections(redis: Redis, spec: JobSpec) -> AsyncIterator[Rejection]:

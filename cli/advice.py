@@ -1,0 +1,70 @@
+"""What to do about each cause that is known: of a row that failed, and of a job that was put down."""
+
+from __future__ import annotations
+
+from ledger.job import Job, JobState
+
+_PASSING = "This may pass: submit the failed rows again later."
+_TOO_LONG = "A key holds at most 64 characters, a value 512: shorten it."
+_TOO_MANY = "A completion holds at most 16 keys: remove some first (null in JSONL), or use --mode replace."
+
+ROWS = {
+    "not_found": "The API knows no such completion. Look at the id, that the key belongs to the same project, and "
+    "that the completion was stored less than 30 days ago.",
+    "key_not_removed": "The service keeps keys once they are set. Set the key to another value instead.",
+    "too_many_pairs": _TOO_MANY,
+    "object_above_max_properties": _TOO_MANY,
+    "string_above_max_length": _TOO_LONG,
+    "property_name_above_max_length": _TOO_LONG,
+    "invalid_type": "The API takes strings only: correct the value the message names.",
+    "timeout": "The API did not answer in time, and a read did not find the change. " + _PASSING,
+    "network": "The connection broke, and a read did not find the change. " + _PASSING,
+    "dns": "Look at OPENAI_BASE_URL and the network, then submit the failed rows again.",
+    "server_error": "The API had an error of its own. " + _PASSING,
+    "bad_response": "The API answered something else than a completion; a proxy may stand in between. " + _PASSING,
+    "reply_differs": "The API did not keep what was sent; somebody else may be changing the same completions. "
+    + _PASSING,
+    "worker_crash": "The worker died several times at these rows: look at its log and memory, then submit them again.",
+}
+"""By the code of the failure."""
+
+PAUSES = {
+    "invalid_api_key": "correct OPENAI_API_KEY",
+    "insufficient_quota": "add credit or raise the limit at the provider",
+    "credit_balance_exhausted": "add credit at the provider",
+    "billing_hard_limit_reached": "raise the limit at the provider",
+    "organization_spend_limit_exceeded": "raise the limit at the provider",
+    "project_spend_limit_exceeded": "raise the limit at the provider",
+    "organization_usage_limit_exceeded": "raise the limit at the provider",
+    "unknown_url": "look at OPENAI_BASE_URL",
+    "redirect": "correct OPENAI_BASE_URL",
+    "tls": "look at the certificate and at OPENAI_BASE_URL",
+    "other_target": "start a worker with the job's OPENAI_BASE_URL",
+}
+"""By the reason code of a paused job."""
+
+STATE_LOST_CODE = "state_lost"
+
+
+def about_rows(code: str, status: int) -> str:
+    """Say what to do about rows that failed with this code and HTTP status (0: no answer)."""
+    if code in ROWS:
+        return ROWS[code]
+    if status >= 500 or status in {0, 408, 409, 429}:
+        return _PASSING
+    return "The API refuses these rows: correct what the message names, then submit them again."
+
+
+def next_step(job: Job) -> str:
+    """Say what gets a job going again that nothing is happening to; '' for others."""
+    job_id = job.spec.job_id
+    if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
+        return "Submit the file again with --again: rows that are as they should be are then left unchanged."
+    if job.state is JobState.HELD:
+        return f"Start it with `relabel resume {job_id}`."
+    if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):
+        return ""
+    first = PAUSES.get(job.reason_code or "")
+    then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`."
+    text = f"{first}, then {then}" if first else then
+    return text[0].upper() + text[1:]

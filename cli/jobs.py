@@ -1,0 +1,77 @@
+"""`relabel jobs`: the latest jobs."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cli.as_json import job_facts, print_facts
+from cli.door import pass_settings, with_ledger
+from cli.exit_codes import DONE
+from cli.why import reason_of
+from cli.wording import clean_line, local_time
+from config.settings import Settings
+from ledger.job import Job
+from ledger.ledger import Ledger
+
+NAME_CHARS = 40
+REASON_CHARS = 100
+FILE_WIDTH = 240
+"""Width of the table where nobody's window bounds it: wide enough for every row to stay on one line."""
+
+
+@click.command("jobs")
+@click.option("-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="Jobs at most.")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON array, newest first.")
+@pass_settings
+def jobs_command(settings: Settings, *, number: int, as_json: bool) -> int:
+    """List the latest jobs, newest first.
+
+    \b
+    Example:
+      relabel jobs -n 5
+    """
+
+    async def tell(ledger: Ledger) -> int:
+        jobs = await ledger.jobs.latest(number)
+        if as_json:
+            print_facts([job_facts(job) for job in jobs])
+        elif jobs:
+            _print(jobs)
+        else:
+            click.echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
+        return DONE
+
+    return with_ledger(settings, tell)
+
+
+def _print(jobs: list[Job]) -> None:
+    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
+    table.add_column("JOB", no_wrap=True)
+    table.add_column("NAME", overflow="fold")
+    table.add_column("STATE", no_wrap=True)
+    table.add_column("ROWS", justify="right", no_wrap=True)
+    table.add_column("FAILED", justify="right", no_wrap=True)
+    table.add_column("SUBMITTED", no_wrap=True)
+    table.add_column("REASON", overflow="fold")
+    for job in jobs:
+        table.add_row(*map(Text, _cells(job)))
+    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+
+
+def _cells(job: Job) -> list[str]:
+    counts = job.counts
+    return [
+        job.spec.job_id,
+        clean_line(job.spec.name, NAME_CHARS),
+        str(job.state),
+        f"{counts.settled:,}/{counts.total:,}",
+        f"{counts.failed:,}",
+        local_time(job.submitted_at),
+        clean_line(reason_of(job) or "", REASON_CHARS),
+    ]

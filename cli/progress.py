@@ -1,0 +1,153 @@
+"""Follows a job: a live bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from cli.sightings import OutageTeller, Sighting, sightings
+from cli.why import is_put_down, standing, waiting_for
+from cli.wording import clean_line, duration, outcome_counts, percent, rows_per_second, share, some
+from ledger.job import Job
+from ledger.ledger import Ledger
+
+LOOK_EVERY_S = 0.25
+"""How often the job is looked at; a look is a round trip or two."""
+LINE_EVERY_S = 5.0
+"""Shortest time between two plain lines, unless another tenth of the rows is done."""
+LINE_LATER_EVERY_S = 30.0
+"""The same once a job has taken `LINE_LATER_AFTER_S`, so that the log of a day-long job stays short."""
+LINE_LATER_AFTER_S = 120.0
+_BAR_MAX_WIDTH = 100
+
+
+class Display(Protocol):
+    """Something that shows a job while it is followed."""
+
+    def show(self, seen: Sighting) -> None:
+        """Show the job as it stands now."""
+
+
+async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: float | None = None) -> Job:
+    """Show a job's progress until it ends or is paused or held, and give it as it then stands.
+
+    May be cancelled at any moment; the terminal is left as it was. `shared_rate`, in requests a minute, lets the
+    display name the rate that rows wait for.
+
+    Raises:
+        NoSuchJob: there is no such job.
+
+    """
+    outages = OutageTeller(console)
+    with _display(console, shared_rate) as display:
+        async for seen in sightings(ledger, job_id, every_s=LOOK_EVERY_S):
+            outages.tell(seen)
+            display.show(seen)
+    return seen.job
+
+
+def _display(console: Console, shared_rate: float | None) -> AbstractContextManager[Display]:
+    # not console.is_terminal: FORCE_COLOR makes it say yes for a log file, too
+    if console.file.isatty() and not console.is_dumb_terminal:
+        return LiveBar(console, shared_rate)
+    return nullcontext(PlainLines(console, shared_rate))
+
+
+class LiveBar:
+    """Three lines that are drawn over and over: the bar, the counts, and why it is slow."""
+
+    def __init__(self, console: Console, shared_rate: float | None) -> None:
+        self._console = console
+        self._shared_rate = shared_rate
+        # standard output is left alone: it may carry JSON to somewhere else
+        self._live = Live(console=console, auto_refresh=False, redirect_stdout=False, redirect_stderr=False)
+
+    def __enter__(self) -> LiveBar:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, seen: Sighting) -> None:
+        """Draw the job as it stands now."""
+        self._live.update(self._drawn(seen), refresh=True)
+
+    def _drawn(self, seen: Sighting) -> RenderableType:
+        counts = seen.job.counts
+        row = Table.grid(padding=(0, 1), expand=True)
+        row.add_column(ratio=1, min_width=10)
+        row.add_column(no_wrap=True, overflow="ellipsis")
+        row.width = min(self._console.width, _BAR_MAX_WIDTH)
+        row.add_row(ProgressBar(total=1.0, completed=share(counts)), Text(_pace(seen.job)))
+        style = "red" if counts.failed or counts.rejected or counts.drifted else ""
+        rows = Text(outcome_counts(counts), style=style)
+        return Group(row, rows, Text(_state(seen, self._shared_rate), style="dim" if _goes_on(seen) else "bold"))
+
+
+class PlainLines:
+    """One line at the start, one now and then, one at the end: for logs and pipes."""
+
+    def __init__(
+        self, console: Console, shared_rate: float | None, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._console = console
+        self._shared_rate = shared_rate
+        self._clock = clock
+        self._began: float | None = None
+        self._told_at = 0.0
+        self._told_tenth = 0
+
+    def show(self, seen: Sighting) -> None:
+        """Print a line where there is enough to say."""
+        job, now = seen.job, self._clock()
+        if self._began is None:
+            self._began = now
+            name = clean_line(job.spec.name, 80)
+            self._print(f"Job {job.spec.job_id} ({name}): {some(job.counts.total, 'row')}", seen, now)
+        elif not _goes_on(seen) or (not seen.outage and self._is_due(job, now)):
+            self._print(_pace(job), seen, now)
+
+    def _is_due(self, job: Job, now: float) -> bool:
+        late = now - (self._began or now) > LINE_LATER_AFTER_S
+        pause = LINE_LATER_EVERY_S if late else LINE_EVERY_S
+        return now - self._told_at >= pause or _tenth(job) > self._told_tenth
+
+    def _print(self, said: str, seen: Sighting, now: float) -> None:
+        counts = outcome_counts(seen.job.counts)
+        self._console.print(Text(f"{said}; {counts}; {_state(seen, self._shared_rate)}"), soft_wrap=True)
+        self._told_at, self._told_tenth = now, _tenth(seen.job)
+
+
+def _tenth(job: Job) -> int:
+    return int(share(job.counts) * 10)
+
+
+def _goes_on(seen: Sighting) -> bool:
+    return bool(seen.outage) or not is_put_down(seen.job)
+
+
+def _pace(job: Job) -> str:
+    counts = job.counts
+    said = f"{percent(counts)} {counts.settled:,}/{counts.total:,}"
+    if is_put_down(job):
+        return said
+    if job.rows_per_s > 0:
+        said += f" {rows_per_second(job.rows_per_s)}"
+    if job.eta_s is not None:
+        said += f" {duration(job.eta_s)} left"
+    return said
+
+
+def _state(seen: Sighting, shared_rate: float | None) -> str:
+    if seen.outage:
+        return "Redis cannot be reached; trying again"
+    return waiting_for(seen.job, seen.workers, shared_rate=shared_rate) or standing(seen.job)

@@ -1,0 +1,69 @@
+"""A report as CSV: the input's own columns, then what became of the row."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+
+from cli.report_rows import Standing
+from ledger.job import Columns
+from ledger.row import Patch, Rejection
+from producer.formula import escape_cell
+from producer.layout import REPORT_PREFIX, lay_out
+
+INPUT = "input"
+"""The outcome column for a rejected row whose cells do not fit the header: the row as it was read."""
+_REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
+
+
+class CsvReport:
+    """Rows as CSV lines. Every cell is guarded against spreadsheets; the producer takes the guard off again."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns if columns.format == "csv" else _columns_of_jsonl(columns)
+        self._text = io.StringIO(newline="")
+        # CRLF as RFC 4180 has it; with "\n" Python 3.11 leaves a cell with a bare CR unquoted
+        self._writer = csv.writer(self._text, lineterminator="\r\n")
+
+    def head(self) -> bytes:
+        """Give the header."""
+        return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in (*Standing._fields, INPUT))])
+
+    def row(self, patch: Patch, standing: Standing) -> bytes:
+        """Give a row that was or will be sent."""
+        return self._line([*lay_out(self._columns, patch), *_cells(standing), ""])
+
+    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
+        """Give a row that never will be.
+
+        Cells that do not fit the header stay out of the row's own columns: filled up or cut off they could make a
+        valid row that nobody wrote.
+        """
+        cells, own = rejection.cells, len(self._columns.header)
+        if len(cells) == own and not any(_REPLACEMENT in cell for cell in cells):
+            return self._line([*cells, *_cells(standing), ""])
+        return self._line([*[""] * own, *_cells(standing), raw_text(cells)])
+
+    def _line(self, cells: Iterable[str]) -> bytes:
+        self._text.seek(0)
+        self._text.truncate()
+        self._writer.writerow([escape_cell(cell) if cell else cell for cell in cells])
+        return self._text.getvalue().encode()
+
+
+def raw_text(cells: list[str]) -> str:
+    """Give a rejected row as the text it was: the one line kept of it, or its cells as CSV again."""
+    if len(cells) == 1:
+        return cells[0]
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="\r\n").writerow(cells)
+    return text.getvalue().removesuffix("\r\n")
+
+
+def _columns_of_jsonl(columns: Columns) -> Columns:
+    return Columns("csv", columns.id_column, [columns.id_column, "metadata"])
+
+
+def _cells(standing: Standing) -> Iterable[str]:
+    return ("" if value is None else str(value) for value in standing)

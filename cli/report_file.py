@@ -1,0 +1,104 @@
+"""Where a report goes: standard output, or a file that is there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import stat
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import click
+
+from cli.complaint import WrongUse
+from cli.exit_codes import DONE
+from cli.wording import clean
+
+Write = Callable[[bytes], None]
+
+
+@contextmanager
+def report_file(path: Path | None) -> Iterator[Write]:
+    """Open a file for a report, standard output where there is no path; gives the function that writes.
+
+    Raises:
+        WrongUse: it cannot be written.
+
+    """
+    if path is None:
+        yield _to_standard_output()
+    elif _is_special(path):  # a device or a pipe: nothing to replace
+        with _explained(path):
+            fd = os.open(path, os.O_WRONLY)
+        try:
+            yield _writer(fd, path)
+        finally:
+            os.close(fd)
+    else:
+        with _replaced(Path(os.path.realpath(path))) as write:
+            yield write
+
+
+def _to_standard_output() -> Write:
+    sys.stdout.flush()
+    fd = sys.stdout.fileno()
+    write = _writer(fd, None)
+    if not os.isatty(fd):
+        return write
+    # what stands in a row must not reach the terminal as an escape sequence
+    return lambda data: write("\n".join(map(clean, data.decode().splitlines())).encode() + b"\n")
+
+
+@contextmanager
+def _replaced(path: Path) -> Iterator[Write]:
+    """Write beside the file and rename at the end, so that nobody ever sees half a report; mode 600."""
+    with _explained(path):
+        fd, temporary = tempfile.mkstemp(prefix=".relabel-", suffix=".part", dir=path.parent)
+    try:
+        try:
+            yield _writer(fd, path)
+            with _explained(path):
+                os.fsync(fd)
+        finally:
+            os.close(fd)
+        with _explained(path):
+            Path(temporary).replace(path)
+    except BaseException:
+        with suppress(OSError):
+            Path(temporary).unlink()
+        raise
+
+
+def _writer(fd: int, path: Path | None) -> Write:
+    # no buffer: one that cannot be written out would complain once more when it is closed
+    def write(data: bytes) -> None:
+        rest = memoryview(data)
+        with _explained(path):
+            while rest:
+                rest = rest[os.write(fd, rest) :]
+
+    return write
+
+
+@contextmanager
+def _explained(path: Path | None) -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        # the reader has seen enough, which is no error; click by itself would call it one
+        raise click.exceptions.Exit(DONE) from None
+    except OSError as error:
+        where, left = (path, "nothing is left of it") if path else ("standard output", "what is there is not whole")
+        raise WrongUse(
+            f"{where}: the report cannot be written ({error.strerror}); {left}. Choose another place, or make room."
+        ) from error
+
+
+def _is_special(path: Path) -> bool:
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

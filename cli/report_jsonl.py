@@ -1,0 +1,91 @@
+"""A report as JSONL: the id, the metadata, and what became of the row under `relabel`."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn
+
+import msgspec
+
+from cli.report_csv import raw_text
+from cli.report_rows import Standing
+from ledger.job import Columns
+from ledger.row import Patch, Rejection
+
+FIELD = "relabel"
+"""The field that holds what became of the row; the producer passes over it."""
+_REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
+
+_encode = msgspec.json.Encoder().encode
+_space = re.compile(r"[ \t\r\n]*").match
+
+
+class JsonlReport:
+    """Rows as JSON objects, one a line."""
+
+    def __init__(self, columns: Columns) -> None:
+        self._columns = columns
+
+    def head(self) -> bytes:
+        """Give nothing: JSONL has no header."""
+        return b""
+
+    def row(self, patch: Patch, standing: Standing) -> bytes:
+        """Give a row that was or will be sent."""
+        row = {
+            self._columns.id_column: patch.completion_id,
+            "metadata": patch.metadata,
+            FIELD: standing._asdict(),
+        }
+        return _encode(row) + b"\n"
+
+    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
+        """Give a row that never will be: its own text where that is an object, else the text as `relabel.input`."""
+        members = None
+        if self._columns.format == "jsonl" and _REPLACEMENT not in rejection.cells[0]:
+            members = members_of(rejection.cells[0])
+        if members is None:
+            said = standing._asdict() | {"input": raw_text(rejection.cells)}
+            return _encode({FIELD: said}) + b"\n"
+        own = [text for name, text in members if name != FIELD]
+        added = f'"{FIELD}":{_encode(standing._asdict()).decode()}'
+        return ("{" + ", ".join([*own, added]) + "}\n").encode()
+
+
+def _no_constant(_name: str) -> NoReturn:
+    raise ValueError("NaN and Infinity are not JSON")
+
+
+_scan = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_constant).raw_decode
+
+
+def members_of(text: str) -> list[tuple[str, str]] | None:
+    """Give the members of a JSON object as written, each with its name; None where the text is no object.
+
+    A repeated name, which may be why the row was rejected, is kept each time.
+    """
+    try:
+        decoded, end = _scan(text.strip())
+    except (ValueError, RecursionError):
+        return None
+    text = text.strip()
+    if not isinstance(decoded, dict) or end != len(text):
+        return None
+    return list(_members(text)) if decoded else []
+
+
+def _members(text: str) -> Any:
+    at = 1
+    while text[at - 1] != "}":
+        start = _after_space(text, at)
+        name, at = _scan(text, start)
+        at = _after_space(text, _after_space(text, at) + 1)
+        _, at = _scan(text, at)
+        yield name, text[start:at]
+        at = _after_space(text, at) + 1
+
+
+def _after_space(text: str, at: int) -> int:
+    match = _space(text, at)
+    return match.end() if match else at

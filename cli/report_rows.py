@@ -1,0 +1,89 @@
+"""The rows of a report: those of the ledger and those never sent, in the order of the file."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Set
+from typing import NamedTuple, Protocol
+
+from cli.wording import utc_time
+from ledger.job import JobSpec
+from ledger.ledger import Ledger
+from ledger.row import Outcome, Patch, Rejection
+from ledger.rows import ReportedRow, read_rejections, read_rows
+
+INVALID_CODE = "invalid_row"
+"""The code of a row that was never sent."""
+
+
+class Standing(NamedTuple):
+    """What a report says of a row beside its own columns; None where there is nothing to say."""
+
+    outcome: str
+    code: str | None = None
+    status: int | None = None
+    message: str | None = None
+    request_id: str | None = None
+    attempts: int | None = None
+    at: str | None = None
+    line: int | None = None
+
+
+class Layout(Protocol):
+    """A way to write a report down, row by row."""
+
+    def head(self) -> bytes:
+        """Give what comes before the first row."""
+
+    def row(self, patch: Patch, standing: Standing) -> bytes:
+        """Give a row that was or will be sent."""
+
+    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
+        """Give a row that never will be."""
+
+
+async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[Outcome]) -> AsyncIterator[ReportedRow | Rejection]:
+    """Give the rows of these outcomes by their line in the file; memory holds a shard of them.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    rejections = read_rejections(ledger.redis, spec)
+    rejection = await anext(rejections, None) if Outcome.REJECTED in only else None
+    everything = only >= set(Outcome)
+    async for row in read_rows(ledger.redis, spec, only=None if everything else only):
+        while rejection is not None and rejection.line < row.patch.line:
+            yield rejection
+            rejection = await anext(rejections, None)
+        yield row
+    while rejection is not None:
+        yield rejection
+        rejection = await anext(rejections, None)
+
+
+def laid_out(row: ReportedRow | Rejection, layout: Layout) -> bytes:
+    """Give one row as the layout has it."""
+    if isinstance(row, Rejection):
+        return layout.rejected(row, _of_rejection(row))
+    return layout.row(row.patch, _of_row(row))
+
+
+def _of_rejection(rejection: Rejection) -> Standing:
+    place = f"column {rejection.column}: " if rejection.column else ""
+    return Standing(Outcome.REJECTED.word, INVALID_CODE, message=place + rejection.reason, line=rejection.line)
+
+
+def _of_row(row: ReportedRow) -> Standing:
+    detail, word, line = row.detail, row.outcome.word, row.patch.line
+    if detail is None:
+        return Standing(word, line=line)
+    return Standing(
+        word,
+        code=detail.code or None,
+        status=detail.status or None,
+        message=detail.message or None,
+        request_id=detail.request_id or None,
+        attempts=detail.attempts or None,
+        at=utc_time(detail.at),
+        line=line,
+    )

@@ -1,0 +1,81 @@
+"""`relabel status`: how one job stands."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cli.as_json import print_json
+from cli.door import pass_settings, with_ledger
+from cli.exit_codes import DONE, exit_code_of
+from cli.why import is_put_down, standing, waiting_for
+from cli.wording import clean_line, duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
+from config.settings import Settings
+from ledger.job import Job
+from ledger.ledger import Ledger
+
+NAME_CHARS = 200
+
+
+@click.command("status")
+@click.argument("job_id", metavar="JOB")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
+@pass_settings
+def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
+    """Tell how JOB stands, and why it is slow.
+
+    The exit code is 0 while the job runs; then it tells how the job went: 0 all rows as wanted, 1 some failed, were
+    rejected or had drifted, 3 paused, held, cancelled or lost.
+
+    \b
+    Example:
+      relabel status 20261123-205318-c81e --json
+    """
+
+    async def tell(ledger: Ledger) -> int:
+        job = await ledger.jobs.get(job_id)
+        if as_json:
+            print_json(job)
+        else:
+            workers = len(await ledger.shards.children())
+            _print(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute))
+        return exit_code_of(job) if is_put_down(job) else DONE
+
+    return with_ledger(settings, tell)
+
+
+def _print(job: Job, waiting: str) -> None:
+    console = Console()
+    for word, said in _lines(job, waiting):
+        console.print(Text.assemble((f"{word:<11}", "bold"), said), soft_wrap=True)
+
+
+def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
+    spec, counts, traffic = job.spec, job.counts, job.traffic
+    requests = f"{traffic.requests:,} sent, {traffic.retries:,} tried again, {traffic.throttled:,} answered 429"
+    lines = [
+        ("Job", spec.job_id),
+        ("Name", clean_line(spec.name, NAME_CHARS)),
+        ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
+        ("Done", _done(job)),
+        ("Rows", outcome_counts(counts, pending=True)),
+        ("Folded", f"{some(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
+        ("Requests", requests),
+        ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
+        ("Target", clean_line(spec.target, NAME_CHARS)),
+        ("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
+        ("Submitted", local_time(job.submitted_at)),
+        ("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
+    ]
+    return [(word, said) for word, said in lines if said]
+
+
+def _done(job: Job) -> str:
+    counts = job.counts
+    said = f"{percent(counts)}, {counts.settled:,} of {some(counts.total, 'row')}"
+    if is_put_down(job):
+        return said
+    if job.rows_per_s > 0:
+        said += f", {rows_per_second(job.rows_per_s)}"
+    return said if job.eta_s is None else f"{said}, {duration(job.eta_s)} left"

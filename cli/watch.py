@@ -1,0 +1,58 @@
+"""`relabel watch`: follow a job until it ends or is put down."""
+
+from __future__ import annotations
+
+import click
+from rich.console import Console
+
+from cli.as_json import job_facts, print_facts
+from cli.door import pass_settings, with_ledger
+from cli.exit_codes import exit_code_of
+from cli.progress import follow
+from cli.sightings import OutageTeller, sightings
+from cli.summary import print_summary
+from config.settings import Settings
+from ledger.job import Job
+from ledger.ledger import Ledger
+
+OBJECT_EVERY_S = 1.0
+"""How often --json looks for something new to print."""
+
+
+@click.command("watch")
+@click.argument("job_id", metavar="JOB")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print JSON lines: the job whenever it changed; at its end the last."
+)
+@pass_settings
+def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
+    """Follow JOB until it ends, is paused or is held; the exit code tells how it went.
+
+    Ctrl-C ends the watching, not the job.
+
+    \b
+    Example:
+      relabel watch 20261123-205318-c81e
+    """
+
+    async def watch(ledger: Ledger) -> int:
+        console = Console(stderr=True)
+        if as_json:
+            return exit_code_of(await _print_changes(ledger, job_id, console))
+        job = await follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)
+        await print_summary(ledger, job, console, after_follow=True)
+        return exit_code_of(job)
+
+    return with_ledger(settings, watch)
+
+
+async def _print_changes(ledger: Ledger, job_id: str, console: Console) -> Job:
+    outages = OutageTeller(console)
+    printed = None
+    async for seen in sightings(ledger, job_id, every_s=OBJECT_EVERY_S):
+        outages.tell(seen)
+        facts = job_facts(seen.job)
+        if facts != printed:
+            print_facts(facts, one_line=True)
+            printed = facts
+    return seen.job

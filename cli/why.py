@@ -1,0 +1,61 @@
+"""Says in plain words how a job stands and what its rows are waiting for."""
+
+from __future__ import annotations
+
+from cli.advice import next_step
+from cli.wording import clean_line, duration, per_minute, some
+from ledger.job import Job, JobState
+
+LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
+MESSAGE_CHARS = 400
+PUT_DOWN = frozenset({JobState.PAUSED, JobState.HELD})
+"""States of a job that waits for somebody to resume it."""
+
+
+def is_put_down(job: Job) -> bool:
+    """Whether nothing happens to the job until somebody does something, if anything ever will."""
+    return job.state.ended or job.state in PUT_DOWN
+
+
+def reason_of(job: Job) -> str | None:
+    """Give the reason for the job's state."""
+    return LOST_REASON if job.state is JobState.LOST else job.reason
+
+
+def standing(job: Job) -> str:
+    """Give the state with its reason and the next step, in one line."""
+    reason = reason_of(job)
+    said = f"{job.state}: {clean_line(reason, MESSAGE_CHARS)}" if reason else str(job.state)
+    step = next_step(job)
+    return f"{said.rstrip('.')}. {step}" if step else said
+
+
+def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = None) -> str:
+    """Say what a running job is waiting for, '' for any other.
+
+    `workers` is the number of living workers, None where it is not known; `shared_rate` the requests a minute that
+    all jobs may send together.
+    """
+    if job.state is JobState.SUBMITTING:
+        return "its rows are being stored"
+    if job.state is not JobState.RUNNING:
+        return ""
+    waits = job.waits
+    if workers == 0:
+        return "waiting for a worker: none is running"
+    if waits.paused_s > 0:
+        cause = "the API is failing; all rows wait" if waits.paused_by == "failing" else "paused by a 429"
+        return f"{cause} for {duration(max(1.0, waits.paused_s))}"
+    said = []
+    if waits.for_rate:
+        said.append(f"waiting for {_rate(job.rate_per_minute, shared_rate)}")
+    if waits.backing_off:
+        said.append(f"backing off after errors ({some(waits.backing_off, 'row')})")
+    if not said and waits.in_flight:
+        said.append(f"waiting for the API ({some(waits.in_flight, 'request')} under way)")
+    return ", ".join(said) or ("at work" if job.rows_per_s > 0 else "waiting for a free worker")
+
+
+def _rate(own: float | None, shared: float | None) -> str:
+    rates = [rate for rate in (own, shared) if rate]
+    return f"the rate of {per_minute(min(rates))}" if rates else "the shared rate"

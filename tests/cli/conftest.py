@@ -1,0 +1,138 @@
+"""The command as a process, a real ledger, and jobs in it whose rows have ended in every way."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from ledger.codec import Detail
+from ledger.connect import open_ledger
+from ledger.job import JobSpec, Mode, Traffic
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+from ledger.settlements import Settlement
+from producer.check import Checked, check
+from producer.source import open_source
+from producer.submit import Order, submit
+
+COMMAND = [sys.executable, "-m", "cli.main"]
+ROOT = Path(__file__).parents[2]
+LONGEST_S = 60
+
+
+class Ended(NamedTuple):
+    """How a command ended."""
+
+    code: int
+    out: str
+    err: str
+
+
+Ends = dict[int, Outcome | tuple[Outcome, Detail]]
+
+
+def failure(code: str, message: str = "", *, status: int = 0) -> tuple[Outcome, Detail]:
+    """How a row fails with this code."""
+    return Outcome.FAILED, Detail(code, status, message, "req_1" if status else "", 2, 1_763_900_000.25)
+
+
+@pytest.fixture
+def fails() -> Callable[..., tuple[Outcome, Detail]]:
+    """Make the end of a row that failed."""
+    return failure
+
+
+@pytest.fixture
+def environment(redis_url: str) -> dict[str, str]:
+    """The environment of the command: the private Redis, and no settings of the machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RELABEL_", "OPENAI_"))}
+    return kept | {"RELABEL_REDIS__URL": redis_url, "PYTHONPATH": str(ROOT), "COLUMNS": "200", "TZ": "UTC"}
+
+
+@pytest.fixture
+def relabel(environment: dict[str, str], tmp_path: Path) -> Callable[..., Awaitable[Ended]]:
+    """Run the command to its end."""
+
+    async def run(*arguments: str, **settings: str) -> Ended:
+        process = await asyncio.create_subprocess_exec(
+            *COMMAND,
+            *arguments,
+            cwd=tmp_path,
+            env=environment | settings,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        async with asyncio.timeout(LONGEST_S):
+            out, err = await process.communicate()
+        assert process.returncode is not None
+        return Ended(process.returncode, out.decode(), err.decode())
+
+    return run
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """The ledger that the command reads."""
+    async with open_ledger(redis_url) as redis:
+        yield Ledger(redis)
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Checked]:
+    """Check a file as `submit` does. The caller closes it."""
+
+    def read(content: str | bytes, name: str = "patches.csv") -> Checked:
+        raw = content.encode() if isinstance(content, str) else content
+        layout = "csv" if name.endswith("csv") else "jsonl"
+        with open_source("-", stdin=io.BytesIO(raw), layout=layout) as source:
+            return check(source, mode=Mode.MERGE, spool_dir=tmp_path)
+
+    return read
+
+
+@pytest.fixture
+def make_job(ledger: Ledger, read: Callable[..., Checked]) -> Callable[..., Awaitable[JobSpec]]:
+    """Submit a file's content as a job with shards of two rows, and end some of its rows."""
+
+    async def make(content: str | bytes, ends: Ends | None = None, *, name: str = "patches.csv") -> JobSpec:
+        order = Order(name, Mode.MERGE, True, "https://api.openai.com/v1", shard_rows=2, keep_s=3600.0, again=True)
+        with read(content, name) as checked:
+            submitted = await submit(checked, order, ledger=ledger, announce=lambda *_: None)
+        spec = (await ledger.jobs.get(submitted.job_id)).spec
+        await settle(ledger, spec, ends or {})
+        return spec
+
+    return make
+
+
+async def settle(ledger: Ledger, spec: JobSpec, ends: Ends) -> None:
+    """End rows, by their number in the job, as workers do."""
+    for number in sorted({row // spec.shard_rows for row in ends}):
+        await ledger.shards.lease(spec.job_id, number, "test")
+        shard = await ledger.shards.load(spec.job_id, number, "test")
+        assert shard is not None
+        settlements = []
+        for row, end in ends.items():
+            outcome, detail = end if isinstance(end, tuple) else (end, None)
+            if row // spec.shard_rows == number:
+                settlements.append(Settlement(row % spec.shard_rows, outcome, detail))
+        await ledger.settlements.settle(shard, settlements, Traffic(requests=2 * len(settlements), retries=1))
+        await ledger.shards.release(shard)
+
+
+@pytest.fixture
+def end_rows(ledger: Ledger) -> Callable[[JobSpec, Ends], Awaitable[None]]:
+    """End some of a job's rows."""
+
+    async def end(spec: JobSpec, ends: Ends) -> None:
+        await settle(ledger, spec, ends)
+
+    return end

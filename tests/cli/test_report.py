@@ -1,0 +1,313 @@
+"""`relabel report`: every row, in columns that can be fed back in."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import os
+import stat
+import subprocess
+import sys
+
+import msgspec
+import pytest
+
+from ledger.row import Outcome, Patch
+
+ALL = {
+    0: Outcome.UPDATED,
+    1: Outcome.UNCHANGED,
+    3: Outcome.DRIFTED,
+    4: Outcome.CANCELLED,
+}
+CSV = "id,team\na,red\nb,blue\nc,green\nd,pink\ne,grey\nf,black\n,white\n"
+ODD = [
+    "=1+1",
+    "+1",
+    "-1",
+    "@x",
+    "\tx",
+    "\rx",
+    "'=x",
+    "''@x",
+    "'x",
+    'say "hi", x',
+    "a\r\nb",
+    "a\rb",
+    "é \u2028 🎉",
+    " x ",
+]
+
+
+def patches(checked):
+    """The patches of a checked file, without their lines, which differ from file to file."""
+    with checked:
+        bodies = [shard.body for shard in checked.shards(100)]
+        found = [patch for body in bodies for patch in msgspec.msgpack.decode(body, type=list[Patch])]
+        assert checked.rejected == 0
+    return [(patch.completion_id, patch.metadata) for patch in found]
+
+
+def rows_of(text):
+    return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+async def test_a_report_holds_every_row_in_file_order_with_its_outcome(relabel, make_job, fails):
+    """Own columns first, then the outcome's; rows never sent stand where they stood."""
+    job = await make_job(
+        "id,team\na,red\nb,\nc,green\nd,pink\n", {0: Outcome.UPDATED, 1: fails("not_found", status=404)}
+    )
+
+    ended = await relabel("report", job.job_id)
+
+    rows = rows_of(ended.out)
+    assert (ended.code, ended.err) == (0, "")
+    assert [(row["id"], row["team"], row["relabel.outcome"], row["relabel.line"]) for row in rows] == [
+        ("a", "red", "updated", "2"),
+        ("b", "", "rejected", "3"),
+        ("c", "green", "failed", "4"),
+        ("d", "pink", "pending", "5"),
+    ]
+    failed = rows[2]
+    assert (failed["relabel.code"], failed["relabel.status"]) == ("not_found", "404")
+    assert (failed["relabel.request_id"], failed["relabel.attempts"]) == ("req_1", "2")
+    assert failed["relabel.at"] == "2025-11-23T12:13:20.250Z"
+    assert "nothing to change" in rows[1]["relabel.message"]
+
+
+async def test_only_the_outcomes_asked_for_are_reported(relabel, make_job, fails):
+    """--only may be given more than once."""
+    job = await make_job(CSV, {**ALL, 2: fails("timeout")})
+
+    ended = await relabel("report", job.job_id, "--only", "failed", "--only", "rejected", "--only", "drifted")
+
+    assert [row["relabel.outcome"] for row in rows_of(ended.out)] == ["failed", "drifted", "rejected"]
+
+
+async def test_failed_rows_of_csv_can_be_fed_back_exactly(relabel, make_job, read, fails, tmp_path):
+    """Formulas are guarded for spreadsheets, and the guard comes off again; so in every column."""
+    source = io.StringIO(newline="")
+    writer = csv.writer(source)
+    writer.writerow(["=weird", "completion_id", "metadata.metadata", "metadata.id"])
+    for number, value in enumerate(ODD):
+        writer.writerow([value, f"=id{number}", "" if number % 2 else value, value])
+    job = await make_job(source.getvalue(), {row: fails("timeout", "=danger()") for row in range(len(ODD))})
+
+    ended = await relabel("report", job.job_id, "--only", "failed", "-o", "failed.csv")
+
+    report = (tmp_path / "failed.csv").read_bytes()
+    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert patches(read(report)) == patches(read(source.getvalue()))
+    cells = [cell for row in csv.reader(io.StringIO(report.decode(), newline="")) for cell in row]
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+    assert "'=danger()" in cells
+
+
+@pytest.mark.parametrize("layout", ["csv", "jsonl"])
+async def test_failed_rows_of_jsonl_can_be_fed_back_exactly_in_both_formats(
+    relabel, make_job, read, fails, tmp_path, layout
+):
+    """Removals (null), empty values and odd text survive, as CSV in a column of JSON."""
+    rows = [{"id": f"x{n}", "metadata": {"k": value, "gone": None, "e": ""}} for n, value in enumerate(ODD)]
+    content = "".join(json.dumps(row) + "\n" for row in rows)
+    job = await make_job(content, {row: fails("timeout") for row in range(len(ODD))}, name="patches.jsonl")
+
+    await relabel("report", job.job_id, "--only", "failed", "-o", f"failed.{layout}")
+
+    report = (tmp_path / f"failed.{layout}").read_bytes()
+    assert patches(read(report, f"failed.{layout}")) == patches(read(content, "patches.jsonl"))
+
+
+async def test_a_csv_report_as_jsonl_keeps_every_value(relabel, make_job, read, fails):
+    """The other direction."""
+    content = 'id,metadata\na,"{""k"": null, ""e"": """"}"\n=b,"{""k"": ""=1""}"\n'
+    job = await make_job(content, {0: fails("timeout"), 1: Outcome.UPDATED})
+
+    ended = await relabel("report", job.job_id, "--format", "jsonl")
+
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert patches(read(ended.out, "x.jsonl")) == patches(read(content))
+    assert [row["relabel"]["outcome"] for row in rows] == ["failed", "updated"]
+    assert rows[1]["relabel"] == {
+        "outcome": "updated", "code": None, "status": None, "message": None,
+        "request_id": None, "attempts": None, "at": None, "line": 3,
+    }  # fmt: skip
+
+
+async def test_rejected_csv_rows_keep_their_cells_and_never_become_valid_by_being_reported(relabel, make_job, read):
+    """A ragged row or one that is not UTF-8 is shown as it was, apart from the columns it does not fit."""
+    long = "x" * 600
+    content = f"id,k,l\na,1\nb,1,2,3\nc,,\nd,{long},\n".encode() + b"e,caf\xe9,\n" + b'f,"x"y,\n'
+    job = await make_job(content)
+
+    ended = await relabel("report", job.job_id, "--only", "rejected")
+
+    rows = rows_of(ended.out)
+    assert [(row["id"], row["relabel.input"]) for row in rows] == [
+        ("", "a,1"),
+        ("", "b,1,2,3"),
+        ("c", ""),
+        ("d", ""),
+        ("", "e,caf\ufffd,"),
+        ("", 'f,"x"y,'),
+    ]
+    assert rows[3]["k"] == long
+    assert rows[3]["relabel.message"].startswith("column k: ")
+    with read(ended.out) as again:
+        assert (again.total, again.rejected) == (0, 6)
+
+
+async def test_rejected_jsonl_rows_keep_their_own_text(relabel, make_job, read):
+    """An object keeps its members as written, repeated names and numbers too; anything else is quoted as input."""
+    lines = [
+        '{"id": "a", "metadata": {"n": 1.50}, "relabel": {"old": 1}, "note": "x"}',
+        '{"id": "b", "id": "c", "metadata": {"k": "v"}}',
+        "{ }",
+        '["id"]',
+        '{"id": "d", "metadata": {"k": "v"}',
+        '{"id": "e", "metadata": {"k": NaN}}',
+    ]
+    bad = [line.encode() for line in lines] + [b'{"id": "f", "metadata": {"k": "caf\xe9"}}']
+    job = await make_job(b"\n".join([b'{"id": "ok", "metadata": {"k": "v"}}', *bad]), name="p.jsonl")
+
+    ended = await relabel("report", job.job_id, "--only", "rejected")
+
+    texts = [line.partition('"relabel":')[0] for line in ended.out.splitlines()]
+    assert texts == [
+        '{"id": "a", "metadata": {"n": 1.50}, "note": "x", ',
+        '{"id": "b", "id": "c", "metadata": {"k": "v"}, ',
+        "{",
+        *["{"] * 4,
+    ]
+    rows = [json.loads(line)["relabel"] for line in ended.out.splitlines()]
+    assert [row.get("input") for row in rows] == [
+        None,
+        None,
+        None,
+        *lines[3:],
+        '{"id": "f", "metadata": {"k": "caf\ufffd"}}',
+    ]
+    assert {(row["outcome"], row["code"]) for row in rows} == {("rejected", "invalid_row")}
+    with read(ended.out, "again.jsonl") as again:
+        assert (again.total, again.rejected) == (0, 7)
+
+
+async def test_rejected_rows_cross_over_to_the_other_format_as_input(relabel, make_job):
+    """CSV rows in JSONL, and JSONL rows in CSV."""
+    of_csv = await make_job("id,k\na,\n")
+    of_jsonl = await make_job('{"id": "a"}\n', name="p.jsonl")
+
+    as_jsonl = await relabel("report", of_csv.job_id, "--format", "jsonl")
+    as_csv = await relabel("report", of_jsonl.job_id, "--format", "csv")
+
+    assert json.loads(as_jsonl.out)["relabel"]["input"] == "a,"
+    assert rows_of(as_csv.out)[0]["relabel.input"] == '{"id": "a"}'
+
+
+async def test_a_report_file_is_private_replaces_the_old_one_and_tells_the_format(relabel, make_job, tmp_path):
+    """Mode 600; a link stays a link; the name's ending counts where --format is not given."""
+    job = await make_job("id,team\na,red\n", {0: Outcome.UPDATED})
+    (tmp_path / "real.jsonl").write_text("old")
+    (tmp_path / "link.jsonl").symlink_to("real.jsonl")
+
+    await relabel("report", job.job_id, "-o", "link.jsonl")
+
+    assert json.loads((tmp_path / "real.jsonl").read_text())["id"] == "a"
+    assert (tmp_path / "link.jsonl").is_symlink()
+    assert stat.S_IMODE((tmp_path / "real.jsonl").stat().st_mode) == 0o600
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link.jsonl", "real.jsonl"]
+
+
+async def test_a_report_that_cannot_be_written_is_one_sentence_and_leaves_nothing(relabel, make_job, tmp_path):
+    """A folder that is not there, a full disk: exit code 2."""
+    job = await make_job("id,team\na,red\n", {0: Outcome.UPDATED})
+
+    nowhere = await relabel("report", job.job_id, "-o", "no/such/file.csv")
+    full = await relabel("report", job.job_id, "-o", "/dev/full")
+    packed = await relabel("report", job.job_id, "-o", "x.csv.gz")
+
+    for ended, words in ((nowhere, "No such file"), (full, "No space left"), (packed, "compressor")):
+        assert ended.code == 2
+        assert words in ended.err
+        assert ended.err.startswith("relabel: ")
+        assert ended.err.count("\n") == 1
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_reader_that_has_seen_enough_is_no_error(make_job, environment, tmp_path):
+    """As in `relabel report JOB | head`."""
+    job = await make_job("id,team\n" + "".join(f"c{n},red\n" for n in range(100)))
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "cli.main", "report", job.job_id, env=environment, stdout=writing, stderr=subprocess.PIPE
+    )
+    os.close(writing)
+    _, err = await process.communicate()
+
+    assert (process.returncode, err) == (0, b"")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+async def test_a_folder_that_is_read_only_is_one_sentence(relabel, make_job, tmp_path):
+    """Nothing is tried beside the file that was named."""
+    job = await make_job("id,team\na,red\n")
+    folder = tmp_path / "locked"
+    folder.mkdir(mode=0o500)
+
+    ended = await relabel("report", job.job_id, "-o", "locked/x.csv")
+
+    assert (ended.code, "Permission denied" in ended.err) == (2, True)
+
+
+async def test_a_torn_job_gives_no_report_and_leaves_the_old_file(relabel, make_job, ledger, tmp_path):
+    """Rows that Redis lost are not passed over in silence."""
+    job = await make_job(CSV, {0: Outcome.UPDATED})
+    await ledger.redis.hdel(f"relabel:{{{job.job_id}}}:shards", "1")
+    (tmp_path / "r.csv").write_text("old")
+
+    ended = await relabel("report", job.job_id, "-o", "r.csv")
+
+    assert (ended.code, "submit the file again" in ended.err) == (3, True)
+    assert [path.name for path in tmp_path.iterdir()] == ["r.csv"]
+    assert (tmp_path / "r.csv").read_text() == "old"
+
+
+async def test_the_summary_groups_failures_with_samples_and_advice(relabel, make_job, fails):
+    """What, how often, which rows, what to do, and where the rest is."""
+    content = "id,team\n" + "".join(f"c{n},red\n" for n in range(9)) + "z,\n"
+    ends = {row: fails("not_found", f"Completion c{row} not found", status=404) for row in range(5)}
+    job = await make_job(
+        content, {**ends, 5: fails("odd\x1b[31m", "[bold]x\x1b]0;t\x07", status=400), 6: Outcome.UPDATED}
+    )
+
+    ended = await relabel("report", job.job_id, "--summary")
+
+    lines = ended.out.splitlines()
+    assert "not_found (HTTP 404), 5 rows" in ended.out
+    assert [line.strip() for line in lines if "Completion c" in line] == [
+        f"line {n + 2}, c{n}: Completion c{n} not found" for n in range(3)
+    ]
+    assert "stored less than 30 days ago" in ended.out
+    assert f"relabel report {job.job_id} --only failed -o failed.csv" in ended.out
+    assert "line 11: all metadata cells are empty" in ended.out
+    assert r"line 7, c5: [bold]x\x1b]0;t\x07" in ended.out
+    assert "\x1b" not in ended.out
+
+
+async def test_the_summary_is_there_as_json(relabel, make_job, fails):
+    """The job's facts and the findings."""
+    job = await make_job("id,team\na,red\nb,\n", {0: fails("timeout", "late")})
+
+    ended = await relabel("report", job.job_id, "--summary", "--json")
+
+    facts = json.loads(ended.out)
+    assert facts["rows"]["failed"] == 1
+    assert facts["findings"]["failed"][0]["code"] == "timeout"
+    assert facts["findings"]["failed"][0]["samples"][0] == {
+        "line": 2, "id": "a", "status": None, "message": "late", "request_id": None,
+    }  # fmt: skip
+    assert facts["findings"]["rejected"][0]["line"] == 3
