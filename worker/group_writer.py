@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 async def patiently(write: Callable[[], Awaitable[object]]) -> None:
     """Write until it succeeds; the owner bounds it by cancelling."""
     told = False
-    while True:
+    while not is_cancelled():
         try:
             await write()
             return
@@ -30,6 +30,7 @@ async def patiently(write: Callable[[], Awaitable[object]]) -> None:
                 log.warning("%s Nothing is sent meanwhile.", describe(error))
                 told = True
             await asyncio.sleep(PATIENCE_S)
+    raise asyncio.CancelledError
 
 
 class GroupWriter(Generic[T]):

@@ -1,0 +1,154 @@
+"""What `run` and `submit` have in common: their options, the check of the file, and the submission."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cli.complaint import WrongUse
+from config.settings import Settings
+from ledger.job import Mode
+from ledger.ledger import Ledger
+from producer.check import Checked, check
+from producer.source import open_source
+from producer.submit import Announce, Order, Submitted, submit
+
+SHOWN_REJECTIONS = 5
+DAY_S = 86_400.0
+_PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Rate(click.ParamType):  # type: ignore[type-arg] - generic from click 8.5 on only
+    """A rate as people write it: 600/m, 10/s, 36000/h, or a number a minute."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Give requests a minute."""
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) * _PER_MINUTE[unit[:1] or "m"]
+        except (ValueError, KeyError):
+            rate = -1.0
+        if not 0 < rate < 1e9:
+            self.fail(f"{value!r} is not a rate; write requests a minute, or 10/s, 600/m, 36000/h.", param, ctx)
+        return rate
+
+
+class Asked(NamedTuple):
+    """The options of `run` and `submit` that say what to do with the file."""
+
+    file: str
+    mode: Mode
+    rate: float | None
+    name: str | None
+    undo: bool
+    strict: bool
+    stringify: bool
+    again: bool
+    input_format: str | None
+
+
+def order_options(verb: F) -> F:
+    """Give a verb the options that `Asked` holds; it gets them as one value, `asked`."""
+
+    @functools.wraps(verb)
+    def gathered(*args: Any, mode: str, **kwargs: Any) -> Any:
+        fields = {name: kwargs.pop(name) for name in Asked._fields if name != "mode"}
+        return verb(*args, asked=Asked(mode=Mode(mode), **fields), **kwargs)
+
+    options = [
+        click.argument("file", required=False, default=""),
+        click.option(
+            "--mode",
+            type=click.Choice([mode.value for mode in Mode]),
+            default="merge",
+            show_default=True,
+            help="merge: change the named keys, keep the others. replace: the row is all the metadata there is to be.",
+        ),
+        click.option("--rate", type=Rate(), help="Slow this job down, for example 600/m. Never above the shared rate."),
+        click.option("--name", help="Name of the job. Default: the file's name."),
+        click.option(
+            "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
+        ),
+        click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is invalid."),
+        click.option("--stringify", is_flag=True, help="Take JSON numbers and booleans as their text."),
+        click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
+        click.option("--input-format", type=click.Choice(["csv", "jsonl"]), help="Default: told by the file's name."),
+    ]
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered  # type: ignore[return-value]
+
+
+@contextmanager
+def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
+    """Read and check the whole file, say what was found, and keep it for submission.
+
+    Raises:
+        UnreadableFile: the file cannot be trusted.
+        WrongUse: with --strict, a row is invalid.
+
+    """
+    if not asked.file:
+        raise click.UsageError("Missing argument 'FILE'.")
+    with tempfile.TemporaryDirectory(prefix="relabel-") as spool:
+        layout: Any = asked.input_format
+        with open_source(asked.file, stdin=sys.stdin.buffer, layout=layout) as source:
+            checked = check(source, mode=asked.mode, stringify=asked.stringify, spool_dir=Path(spool))
+        with checked:
+            _tell(checked, console)
+            if asked.strict and checked.rejected:
+                raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
+            yield checked
+
+
+def _tell(checked: Checked, console: Console) -> None:
+    folded = f", {checked.folded:,} folded into an earlier row of the same id" if checked.folded else ""
+    console.print(Text(f"Checked: {checked.total:,} completions to change{folded}, {checked.rejected:,} rows invalid."))
+    for number, rejection in enumerate(checked.rejections()):
+        if number == SHOWN_REJECTIONS:
+            console.print(Text(f"  and {checked.rejected - number:,} more; the report lists them all."))
+            break
+        column = f", column {rejection.column}" if rejection.column else ""
+        console.print(Text(f"  line {rejection.line}{column}: {rejection.reason}"))
+    if checked.odd_ids.number:
+        lines = ", ".join(str(line) for line in checked.odd_ids.lines)
+        console.print(
+            Text(f"Warning: {checked.odd_ids.number:,} ids do not look like chat completion ids (line {lines}).")
+        )
+
+
+def tell_existing(job_id: str, console: Console) -> None:
+    """Say that the content was submitted before."""
+    what = f"This file was submitted before, with the same options, as job {job_id}; --again applies it once more."
+    console.print(Text(what))
+
+
+async def submit_checked(
+    checked: Checked, asked: Asked, settings: Settings, *, ledger: Ledger, announce: Announce, hold: bool = False
+) -> Submitted:
+    """Submit the file as asked."""
+    order = Order(
+        name=asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name),
+        mode=asked.mode,
+        journal=asked.undo,
+        target=settings.openai_base_url,
+        shard_rows=settings.job.shard_rows,
+        keep_s=settings.job.keep_days * DAY_S,
+        rate_per_minute=asked.rate,
+        hold=hold,
+        again=asked.again,
+    )
+    return await submit(checked, order, ledger=ledger, announce=announce)

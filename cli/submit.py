@@ -1,0 +1,58 @@
+"""`relabel submit`: hand a file to the deployed workers."""
+
+from __future__ import annotations
+
+import functools
+
+import click
+from rich.console import Console
+
+from cli.as_json import print_json
+from cli.complaint import WrongUse
+from cli.door import pass_settings, with_ledger
+from cli.exit_codes import DONE, exit_code_of
+from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
+from cli.progress import follow
+from config.settings import Settings
+from ledger.ledger import Ledger
+from tasks.factory import make_app
+from tasks.shard import announce
+
+
+@click.command("submit")
+@order_options
+@click.option("--hold", is_flag=True, help="Store the job, but wait for `relabel resume`.")
+@click.option("--wait", is_flag=True, help="Follow the job to its end; the exit code tells how it went.")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON instead of its id.")
+@pass_settings
+def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, as_json: bool) -> int:
+    """Hand FILE to the deployed workers and print the job's id.
+
+    FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; invalid rows
+    are reported and the others go on, unless --strict is given.
+
+    \b
+    Examples:
+      relabel submit patches.csv --rate 600/m
+      zcat patches.jsonl.gz | relabel submit - --mode replace --wait
+    """
+    if settings.redis.url is None:
+        raise WrongUse("RELABEL_REDIS__URL is not set, so there are no deployed workers; use `relabel run`.")
+    console = Console(stderr=True)
+    with checked_file(asked, console) as checked:
+
+        async def hand_over(ledger: Ledger) -> int:
+            send = functools.partial(announce, make_app(settings))
+            submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, hold=hold)
+            if submitted.existed:
+                tell_existing(submitted.job_id, console)
+            job_id = submitted.job_id
+            job = await (
+                follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)
+                if wait
+                else ledger.jobs.get(job_id)
+            )
+            print_json(job) if as_json else click.echo(job_id)
+            return exit_code_of(job) if wait else DONE
+
+        return with_ledger(settings, hand_over)
