@@ -17,7 +17,7 @@ from ledger.row import Metadata
 from worker.classify import classify
 from worker.errors import Again, Refusal, StopJob
 
-NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
 
 
@@ -119,6 +119,8 @@ class CompletionsApi:
                 response = await self._transport.handle_async_request(request)
                 try:
                     content = await response.aread()
+                except httpx.DecodingError:
+                    content = b""  # not the encoding that it says it is: the status alone decides
                 finally:
                     await response.aclose()
         except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
@@ -151,6 +153,11 @@ def _lost(error: Exception, *, writes: bool) -> Refusal:
     if isinstance(cause, aiohttp.ClientSSLError):
         reason = "the API's TLS certificate or handshake is not acceptable; mend it, or the trust store of this machine"
         return StopJob("tls", reason)
+    if isinstance(cause, aiohttp.ClientHttpProxyError) and 400 <= cause.status < 500:
+        reason = (
+            "the proxy refuses the connection to the API; correct HTTPS_PROXY, or except the API's host in NO_PROXY"
+        )
+        return StopJob("proxy", reason, status=cause.status)
     ambiguous = writes and not isinstance(cause, NEVER_SENT)
     if isinstance(cause, aiohttp.ClientConnectorDNSError):
         return Again("dns", "the API's host name cannot be resolved")

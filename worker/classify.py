@@ -57,7 +57,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: st
         # a 409 was refused before anything was done; the others may come after the change was made
         ambiguous = writes and status != 409
         return Again(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
-    if status in {401, 403, 405} or (status == 404 and not _is_missing_row(error)):
+    if status in {401, 403, 405, 407} or (status == 404 and not _is_missing_row(error)):
         return StopJob(code, message, status=status, request_id=request_id)
     if 300 <= status < 400:
         reason = f"the API answered with a redirect ({status}), which is not followed; correct OPENAI_BASE_URL"

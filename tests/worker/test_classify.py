@@ -38,6 +38,7 @@ def body(message="no", kind="invalid_request_error", param=None, code=None):
         (404, {"message": "Invalid URL", "code": "unknown_url"}, StopJob, "unknown_url"),
         (404, {"kind": None, "message": "Resource not found", "code": "404"}, StopJob, "404"),
         (405, {"code": "method_not_supported"}, StopJob, "method_not_supported"),
+        (407, {}, StopJob, None),
         (408, {}, Again, None),
         (409, {}, Again, None),
         (429, {"kind": "requests", "code": "rate_limit_exceeded"}, Wait, "rate_limit_exceeded"),
