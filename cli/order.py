@@ -29,7 +29,8 @@ _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Rate(click.ParamType):  # type: ignore[type-arg] - generic from click 8.5 on only
+# generic from click 8.5 on only
+class Rate(click.ParamType):  # type: ignore[type-arg]
     """A rate as people write it: 600/m, 10/s, 36000/h, or a number a minute."""
 
     name = "rate"

@@ -159,7 +159,7 @@ class Run:
             task.result()
 
     async def _tell(self, ledger: Ledger, job: Job) -> int:
-        await print_summary(ledger, job, self._console, after_follow=True)
+        await print_summary(ledger, job, self._console, after_follow=not self._interrupted.is_set())
         if self._as_json:
             print_json(job)
         return INTERRUPTED if self._interrupted.is_set() and not job.state.ended else exit_code_of(job)

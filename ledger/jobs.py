@@ -18,6 +18,7 @@ SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
 WORD_KEPT_S = 5.0
 """Age at which what a worker said of its shard counts no more."""
+_NO_END = -1  # what PTTL says of a key that does not expire
 
 
 class NoSuchJob(Exception):
@@ -100,13 +101,30 @@ class Jobs:
 
     async def resume(self, job_id: str) -> JobState:
         """Let the workers take the job up again."""
-        return await self.move(job_id, JobState.RUNNING, come_from=(JobState.PAUSED, JobState.HELD))
+        had = await self.move(job_id, JobState.RUNNING, come_from=(JobState.PAUSED, JobState.HELD))
+        if had is not JobState.RUNNING:
+            # the time it lay still says nothing of its pace
+            await self._redis.hdel(JobKeys(job_id).pace, "before_at", "before_rows", "mark_at", "mark_rows")
+        return had
 
     async def retire(self, job_id: str) -> None:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)
         await self._expire(job_id, spec.keep_s)
         await self._redis.srem(ACTIVE, job_id)
+
+    async def bound(self, job_id: str) -> None:
+        """Give an end to those keys of the job that came up since it was opened, so that nothing stays for ever."""
+        keys = JobKeys(job_id)
+        names = (*keys.lasting, *keys.passing)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in names:
+                pipe.pttl(key)
+            lives = await pipe.execute()
+            for key, life in zip(names, lives, strict=True):
+                if life == _NO_END:
+                    pipe.pexpire(key, int(SUBMITTED_KEEP_S * 1000))
+            await pipe.execute()
 
     async def discard(self, job_id: str) -> None:
         """Remove a job that workers never saw."""
