@@ -69,6 +69,8 @@ async def open_api(target: Target, *, in_flight: int) -> AsyncIterator[Completio
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=True,  # HTTP_PROXY, HTTPS_PROXY and NO_PROXY count as they do for other tools
     )
+    # aiohttp sends a GET a second time by itself when a kept connection ends: past the rate, and uncounted
+    session._retry_connection = False
     transport = AiohttpTransport(client=session)
     try:
         yield CompletionsApi(transport, target)

@@ -26,7 +26,7 @@ LAST_SLOTS_S = 1.0
 async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s: float) -> None:
     """Row 6: SIGKILL and restart with its append-only file, while the workers live on."""
     rows = PatchRows(600)
-    workers = [await stand.worker(rate=SLOWLY), await stand.worker(rate=SLOWLY)]
+    workers = await stand.two_workers(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 100)
 
@@ -88,7 +88,7 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> No
 async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault: str) -> None:
     """Rows 8 and 9: `maxmemory` is hit, or a failover leaves a replica; workers wait, live on, and end exact."""
     rows = PatchRows(600)
-    workers = [await stand.worker(rate=SLOWLY), await stand.worker(rate=SLOWLY)]
+    workers = await stand.two_workers(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 100)
 
@@ -134,7 +134,7 @@ async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Stand) -> None:
     """Row 11: connections to Redis that pass nothing more and do not end; the worker is at work again within 60 s."""
     rows = PatchRows(400)
     async with Link(stand.redis.socket) as link:
-        worker = await stand.worker(redis_url=f"redis://127.0.0.1:{link.port}/0", rate=SLOWLY)
+        worker = await stand.worker(redis_url=f"redis://127.0.0.1:{link.port}/0", rate=SLOWLY, options=())
         job_id = await stand.start_job(rows)
         await stand.settled(job_id, 50)
 

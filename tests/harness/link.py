@@ -18,6 +18,7 @@ class Link:
         self._writers: set[asyncio.StreamWriter] = set()
         self._gates: set[asyncio.Event] = set()
         self._drip_s = 0.0
+        self._cuts = 0
         self.port = 0
 
     async def __aenter__(self) -> Self:
@@ -46,6 +47,10 @@ class Link:
         """From now on let answers pass a byte at a time, with this pause after each; 0 ends it."""
         self._drip_s = seconds
 
+    def cut_answers(self, number: int) -> None:
+        """Break the next so many answers off in the middle, with their connections."""
+        self._cuts = number
+
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if isinstance(self._target, Path):
             far_reader, far_writer = await asyncio.open_unix_connection(str(self._target))
@@ -66,6 +71,11 @@ class Link:
         with contextlib.suppress(OSError):
             while received := await source.read(65_536):
                 await gate.wait()
+                if answers and self._cuts:
+                    self._cuts -= 1
+                    sink.write(received[: len(received) // 2])
+                    await sink.drain()
+                    break
                 if answers and self._drip_s:
                     await self._drip(received, sink)
                 else:

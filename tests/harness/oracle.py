@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
-from ledger.row import Outcome
+from ledger.row import Metadata, Outcome
 from ledger.rows import ReportedRow, read_rows
 from sandbox import Sandbox
 from sandbox.log import Entry
@@ -51,8 +51,9 @@ async def check_exact(
     wrong = {row.patch.completion_id: row.detail for row in reported.values() if row.outcome is Outcome.FAILED}
     codes = {completion_id: detail and detail.code for completion_id, detail in wrong.items()}
     assert codes == dict(failed or {}), wrong
+    held = sandbox.store.dump()
     for completion_id, row in reported.items():
-        _check_row(sandbox, rows, completion_id, row)
+        _check_row(rows, completion_id, row, held=held.get(completion_id))
     if not overlaps:
         assert sandbox.log.stats.overlaps == 0
     return job
@@ -72,12 +73,12 @@ def _check_counts(job: Job, reported: Mapping[str, ReportedRow]) -> None:
     assert sum(told.values()) + counts.rejected == counts.total == len(reported) + counts.rejected
 
 
-def _check_row(sandbox: Sandbox, rows: PatchRows, completion_id: str, row: ReportedRow) -> None:
-    before, after, held = rows.before[completion_id], rows.after(completion_id), sandbox.store.metadata(completion_id)
+def _check_row(rows: PatchRows, completion_id: str, row: ReportedRow, *, held: Metadata | None) -> None:
+    before, after = rows.before[completion_id], rows.after(completion_id)
     if row.outcome is not Outcome.FAILED:
         assert held == after
         assert (row.outcome is Outcome.UPDATED) == rows.needs_change(completion_id), (row.outcome, row.detail)
-    if held != before or row.before is not None:
+    if held not in (None, before) or row.before is not None:
         assert row.before == before
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import shutil
 import time
+from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from types import TracebackType
@@ -81,11 +82,16 @@ class Stand:
         await self._stack.aclose()
 
     def start_worker(
-        self, *, redis_url: str | None = None, base_url: str | None = None, **groups: Any
+        self,
+        *,
+        redis_url: str | None = None,
+        base_url: str | None = None,
+        options: Sequence[str] = ("--without-mingle",),
+        **groups: Any,
     ) -> WorkerProcess:
-        """Start a worker without waiting for it."""
+        """Start a worker without waiting for it; unless asked, it spends no second on looking for others."""
         settings = settings_for(redis_url or self.redis.url, base_url or self.sandbox.base_url, **groups)
-        worker = WorkerProcess(settings, name=f"w{len(self.workers)}", folder=self._folder)
+        worker = WorkerProcess(settings, name=f"w{len(self.workers)}", folder=self._folder, options=options)
         self.workers.append(worker)
         return worker
 
@@ -94,6 +100,13 @@ class Stand:
         worker = self.start_worker(**given)
         await worker.ready()
         return worker
+
+    async def two_workers(self, **given: Any) -> list[WorkerProcess]:
+        """Start two workers and wait until both take messages."""
+        workers = [self.start_worker(**given), self.start_worker(**given)]
+        for worker in workers:
+            await worker.ready()
+        return workers
 
     async def submit(
         self, rows: PatchRows, *, shard_rows: int = 50, load: bool = True, target: str | None = None, **order: Any
@@ -146,6 +159,14 @@ class Stand:
         """Wait until the job has finished."""
         return await self.in_state(job_id, JobState.FINISHED, within=within)
 
+    async def put_down(self, job_id: str) -> None:
+        """Wait until no worker is at the job."""
+
+        async def nobody() -> bool:
+            return not await self.owners(job_id)
+
+        await wait_until(nobody, within=20, what="no worker is at the job")
+
     async def owners(self, job_id: str) -> dict[int, tuple[int, str]]:
         """Who holds a lease on which shard: the process id, and the whole name."""
         raw = await self.ledger.redis.hgetall(JobKeys(job_id).owners)
@@ -175,6 +196,11 @@ class StopWatch:
         self._stand = stand
         self._asked = stand.asked
         self._since = time.monotonic()
+
+    @property
+    def last_asked(self) -> float:
+        """When the last request was seen, on the monotonic clock."""
+        return self._since
 
     def quiet_for(self, seconds: float) -> bool:
         """Whether nothing was asked for so long."""

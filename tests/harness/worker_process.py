@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -21,13 +22,13 @@ READY_S = 60.0
 class WorkerProcess:
     """`celery -A tasks.app worker` with these settings."""
 
-    def __init__(self, settings: Settings, *, name: str, folder: Path) -> None:
+    def __init__(self, settings: Settings, *, name: str, folder: Path, options: Sequence[str]) -> None:
         self.name = name
         self.log = folder / f"{name}.log"
         self._children = settings.worker.children
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--hostname", f"{name}@%h"],
+                [sys.executable, "-m", "celery", "-A", "tasks.app", "worker", "--hostname", f"{name}@%h", *options],
                 cwd=folder,
                 env=child_environment(settings),
                 stdin=subprocess.DEVNULL,

@@ -1,0 +1,267 @@
+"""The API resets, stalls, refuses, redirects or talks nonsense: what passes is waited out, what cannot is told."""
+
+from __future__ import annotations
+
+import email.utils
+import itertools
+import time
+
+import pytest
+
+from ledger.job import JobState
+from sandbox import Sandbox
+from tests.faults.conftest import StartStand
+from tests.harness.link import Link
+from tests.harness.oracle import check_exact
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand, StopWatch
+from tests.harness.wait import wait_until
+
+SLOWLY = {"per_minute": 6000}
+NO_SECOND_TRY = {"attempts": 1}
+
+
+def one(completion_id: str, fault: str, **rule: object) -> dict[str, object]:
+    """A rule for one completion."""
+    return {"fault": fault, "match": {"id": completion_id, "method": rule.pop("method", None)}, **rule}
+
+
+async def test_resets_are_tried_again_a_bounded_number_of_times(start_stand: StartStand) -> None:
+    """Row 13: connections reset before and after the request was carried out; the row that never works fails."""
+    rows = PatchRows(150)
+    stand = await start_stand(latency_s=0.02, fault_rates={"reset_before": 0.05, "reset_after": 0.05})
+    never = rows.ids[3]
+    stand.sandbox.add_faults([one(never, "reset_before")])
+    await stand.worker(api={"attempts": 4})
+
+    job_id = await stand.start_job(rows)
+
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed={never: "network"})
+    assert len([entry for entry in stand.sandbox.log.entries if entry.id == never]) == 4
+
+
+async def test_an_answer_cut_in_the_middle_is_not_believed(stand: Stand) -> None:
+    """Row 13: the connection ends within the body, of reads and of writes."""
+    rows = PatchRows(60)
+    port = int(stand.sandbox.address.rpartition(":")[2])
+    async with Link(port) as link:
+        base_url = f"http://127.0.0.1:{link.port}/v1"
+        await stand.worker(base_url=base_url)
+        link.cut_answers(8)
+
+        job_id = await stand.start_job(rows, target=base_url)
+
+        await stand.finished(job_id)
+        await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_request_that_is_never_answered_has_a_deadline(stand: Stand) -> None:
+    """Row 14: no byte comes; the row is tried again and then fails, the others are not held up."""
+    rows = PatchRows(60)
+    never, once, done = rows.ids[0], rows.ids[1], rows.ids[2]
+    faults = [one(never, "hang"), one(once, "hang", times=1), one(done, "hang_after", times=1, method="POST")]
+    stand.sandbox.add_faults(faults)
+    await stand.worker(api={"timeout_s": 1, "attempts": 3})
+
+    job_id = await stand.start_job(rows)
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed={never: "timeout"}, overlaps=True)
+
+
+async def test_an_answer_that_drips_has_a_deadline(stand: Stand) -> None:
+    """Row 14: one byte a second; the deadline is for the whole request, and the rows wait for better times."""
+    rows = PatchRows(60)
+    port = int(stand.sandbox.address.rpartition(":")[2])
+    async with Link(port) as link:
+        base_url = f"http://127.0.0.1:{link.port}/v1"
+        await stand.worker(base_url=base_url, api={"timeout_s": 1})
+        link.drip(1.0)
+
+        job_id = await stand.start_job(rows, target=base_url)
+        await wait_until(lambda: stand.asked > 32 + 1, within=60, what="the slots of both children are freed")
+        job = await stand.job(job_id)
+        assert job is not None
+        assert job.counts.settled == 0
+        link.drip(0)
+
+        await stand.finished(job_id)
+        await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+@pytest.mark.parametrize(
+    ("told", "least_s", "most_s"),
+    [
+        ({"retry-after": "3"}, 2.5, 4.0),
+        ({"retry-after": "date"}, 1.5, 5.0),
+        ({"retry-after-ms": "2500"}, 2.0, 4.0),
+        ({"retry-after": "100000"}, 110, 120),
+        ({"retry-after": "-5"}, 0.1, 1.0),
+        ({"retry-after": "soon"}, 0.1, 1.0),
+    ],
+    ids=["seconds", "date", "milliseconds", "huge", "negative", "garbage"],
+)
+async def test_a_429_makes_every_worker_wait(stand: Stand, told: dict[str, str], least_s: float, most_s: float) -> None:
+    """Row 15: as long as the server asks, within reason; no row spends a try on it."""
+    rows = PatchRows(200)
+    await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 40)
+    if told.get("retry-after") == "date":
+        told = {"retry-after": email.utils.formatdate(time.time() + 4, usegmt=True)}
+
+    refusal = {"status": 429, "headers": told, "body": {"error": {"code": "rate_limit_exceeded", "message": "Slower"}}}
+    stand.sandbox.add_faults([{"fault": "answer", "answer": refusal, "times": 1}])
+    await wait_until(lambda: stand.sandbox.log.stats.by_status["429"], within=10, what="a request is refused")
+    refused = time.monotonic()
+
+    if most_s > 30:
+        job = await wait_until(lambda: _paused(stand, job_id), within=10, what="the job says that it waits")
+        assert least_s < job.waits.paused_s <= most_s
+        assert job.waits.paused_by == "rate_limited"
+        return
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert least_s < _longest_silence(stand, since=refused) < most_s
+
+
+async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Stand) -> None:
+    """Row 16: refusals without a word for 4 s: ever longer common pauses, then the job goes on."""
+    rows = PatchRows(300)
+    await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    refusal = {"status": 429, "body": {"error": {"code": "rate_limit_exceeded", "message": "Slower"}}}
+    stand.sandbox.add_faults([{"fault": "answer", "answer": refusal, "until_s": 4}])
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    # one worker that just went on would have been refused 400 times
+    assert 0 < stand.sandbox.log.stats.by_status["429"] < 150
+
+
+@pytest.mark.parametrize("number", [300, 3])
+async def test_a_storm_of_500s_fails_no_row(stand: Stand, number: int) -> None:
+    """Row 17: every request fails for 20 s, which is longer than all tries of a row take; then the job goes on."""
+    rows = PatchRows(number)
+    await stand.worker()
+    stand.sandbox.add_faults([{"fault": "error_500", "until_s": 20}])
+
+    job_id = await stand.start_job(rows)
+
+    await stand.finished(job_id, within=120)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert stand.sandbox.log.stats.by_status["500"] < 200
+
+
+REFUSALS = {
+    "wrong key": None,
+    "forbidden": {"status": 403, "body": {"error": {"code": "x", "message": "Your project may not do this."}}},
+    "quota": {"status": 429, "body": {"error": {"code": "insufficient_quota", "message": "You exceeded your quota."}}},
+    "wrong path": {"status": 404, "body": {"error": {"code": "unknown_url", "message": "Invalid URL (POST /v2)"}}},
+}
+SAYS = {"wrong key": "Incorrect API key", "forbidden": "may not do", "quota": "your quota", "wrong path": "Invalid URL"}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Stand, refusal: str) -> None:
+    """Row 18: all workers stop within 2 s, with the server's message and without a failed row; resume goes on."""
+    rows = PatchRows(400)
+    await stand.two_workers(rate=SLOWLY)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    answer = REFUSALS[refusal]
+    if answer is None:
+        stand.sandbox.configure(api_key="sk-another")
+    else:
+        stand.sandbox.add_faults([{"fault": "answer", "answer": answer}])
+    began = time.monotonic()
+    job = await stand.in_state(job_id, JobState.PAUSED, within=2 + 1)  # 1 s for noise
+    assert SAYS[refusal] in (job.reason or "")
+    watch = StopWatch(stand)
+    await wait_until(lambda: watch.quiet_for(2), within=10, what="nothing more is sent")
+    assert watch.last_asked - began < 2 + 1
+    paused = await stand.job(job_id)
+    assert paused is not None
+    assert paused.counts.failed == 0
+    assert paused.counts.pending > 0
+
+    stand.sandbox.faults.clear()
+    stand.sandbox.configure(api_key=None)
+    await stand.ledger.jobs.resume(job_id)
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_a_row_that_the_api_refuses_fails_at_once(stand: Stand) -> None:
+    """Row 19: 404 and 400 are the row's own: one request, the server's code, the others go on."""
+    rows = PatchRows(60)
+    missing, refused = rows.ids[4], rows.ids[5]
+    stand.sandbox.store.load(rows.before)
+    stand.sandbox.store.delete(missing)
+    body = {"error": {"code": "invalid_value", "type": "invalid_request_error", "message": "No."}}
+    stand.sandbox.add_faults([one(refused, "answer", answer={"status": 400, "body": body}, method="POST")])
+    await stand.worker()
+
+    job_id = await stand.start_job(rows, load=False)
+
+    await stand.finished(job_id)
+    codes = {missing: "not_found", refused: "invalid_value"}
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed=codes)
+    assert len([entry for entry in stand.sandbox.log.entries if entry.id in codes]) == 1 + 2
+
+
+async def test_a_200_is_not_believed_for_its_status_alone(stand: Stand) -> None:
+    """Row 20: HTML, half a JSON, another completion: read again; what was written all the same counts as updated."""
+    rows = PatchRows(80)
+    always = rows.ids[0]
+    kinds = ("bad_body_html", "bad_body_truncated", "bad_body_other_id")
+    faults = [one(always, "bad_body_html", method="GET")]
+    faults += [one(rows.ids[10 + n], kind, times=1, method="GET") for n, kind in enumerate(kinds)]
+    faults += [one(rows.ids[20 + n], kind, method="POST") for n, kind in enumerate(kinds)]
+    faults += [one(rows.ids[30], "ignored", times=1, method="POST")]
+    stand.sandbox.add_faults(faults)
+    await stand.worker(api={"attempts": 3})
+
+    job_id = await stand.start_job(rows)
+
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed={always: "bad_response"})
+
+
+async def test_a_redirect_is_not_followed(stand: Stand) -> None:
+    """Row 21: the other host gets no request and so no key; the job pauses and says why."""
+    rows = PatchRows(60)
+    await stand.worker()
+    async with Sandbox() as elsewhere:
+        answer = {"status": 307, "headers": {"Location": f"{elsewhere.base_url}/chat/completions/{rows.ids[0]}"}}
+        stand.sandbox.add_faults([{"fault": "answer", "answer": answer}])
+        job_id = await stand.start_job(rows)
+
+        job = await stand.in_state(job_id, JobState.PAUSED, within=10)
+
+        assert "redirect" in (job.reason or "")
+        assert job.counts.failed == 0
+        assert elsewhere.log.total == 0
+    await stand.put_down(job_id)
+    stand.sandbox.faults.clear()
+    await stand.ledger.jobs.resume(job_id)
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def _paused(stand: Stand, job_id: str):  # type: ignore[no-untyped-def]
+    job = await stand.job(job_id)
+    return job if job is not None and job.waits.paused_s else None
+
+
+def _longest_silence(stand: Stand, *, since: float) -> float:
+    """The longest time without a request, from the last second before `since` on."""
+    started = stand.sandbox.api.started
+    moments = [entry.started_s + started for entry in stand.sandbox.log.entries]
+    late = [moment for moment in moments if moment > since - 1]
+    return max(later - earlier for earlier, later in itertools.pairwise(late))

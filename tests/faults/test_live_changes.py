@@ -1,0 +1,59 @@
+"""What the user changes while a job runs: in effect on all workers at once."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+from tests.harness.oracle import check_exact
+from tests.harness.rows import PatchRows
+from tests.harness.stand import KEY, Stand, StopWatch
+from tests.harness.wait import wait_until
+from worker.rate_limiter import limit_key
+
+IN_EFFECT_S = 2.0
+"""Promised: 1 s. The rest is noise."""
+
+
+async def test_a_change_of_the_rate_is_in_effect_at_once(stand: Stand) -> None:
+    """Row 37: two workers slow down from 100 requests a second to 20, together."""
+    rows = PatchRows(400)
+    await stand.two_workers(rate={"per_minute": 6000})
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+    assert stand.sandbox.log.stats.arrivals.most <= 100 + 10 + 10  # the limit, its burst, and noise on the way
+
+    key = limit_key(stand.sandbox.base_url, KEY, None, None)
+    await stand.ledger.redis.hset(key, mapping={"rate": 20, "burst": 1})
+    await asyncio.sleep(IN_EFFECT_S)
+    asked, began = stand.asked, time.monotonic()
+    await asyncio.sleep(3)
+    seen, took = stand.asked - asked, time.monotonic() - began
+
+    assert 0.5 * 20 * took < seen < 20 * took + 10
+    await stand.ledger.redis.hdel(key, "rate", "burst")
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+
+
+async def test_pause_and_resume_are_in_effect_at_once(stand: Stand) -> None:
+    """Row 37: two workers put the job down, and take it up again where they left it."""
+    rows = PatchRows(400)
+    await stand.two_workers(rate={"per_minute": 6000})
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 100)
+
+    await stand.ledger.jobs.pause(job_id, code="user", reason="paused by a test")
+    paused, watch = time.monotonic(), StopWatch(stand)
+    await wait_until(lambda: watch.quiet_for(2), within=10, what="nothing more is sent")
+    assert watch.last_asked - paused < IN_EFFECT_S
+    asked = stand.asked
+
+    await stand.ledger.jobs.resume(job_id)
+    # the workers look at all jobs every 2 s
+    await wait_until(lambda: stand.asked > asked, within=2 + IN_EFFECT_S, what="the workers are at it again")
+
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    # rows that were read and found no slot for their write are read again
+    assert stand.asked <= rows.least_requests + 4 * 16
