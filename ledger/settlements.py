@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from ledger.codec import BeforeImage, Detail, pack_detail, pack_images
 from ledger.job import Traffic
+from ledger.jobs import SUBMITTED_KEEP_S
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.scripts import Argument, load_script
@@ -63,7 +64,8 @@ class Settlements:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.exists(keys.job)
             pipe.append(keys.journal(shard.number), pack_images(images))
-            there, _ = await pipe.execute()
+            pipe.pexpire(keys.journal(shard.number), int(SUBMITTED_KEEP_S * 1000))
+            there, _, _ = await pipe.execute()
         if not there:
             await self._redis.delete(keys.journal(shard.number))
             raise StateLost(shard.spec.job_id)

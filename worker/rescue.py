@@ -31,9 +31,12 @@ async def rescue_all(ledger: Ledger, announce: Announce) -> None:
 
 async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
     job_id = job.spec.job_id
+    if job.state is JobState.CANCELLED and not await ledger.shards.close_all(job.spec, Outcome.CANCELLED):
+        return
     if job.state.ended:
         await ledger.jobs.retire(job_id)
         return
+    await ledger.jobs.bound(job_id)
     for number in await ledger.shards.rescue(job_id):
         await _park(ledger, job, number)
     if job.state is JobState.RUNNING:
