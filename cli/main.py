@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
+import importlib
 import sys
 
 import click
 
 from cli.complaint import complaints
-from cli.config import config_command
 from cli.exit_codes import INTERRUPTED
-from cli.jobs import jobs_command
-from cli.report import report_command
-from cli.run import run_command
-from cli.sandbox import sandbox_command
-from cli.status import status_command
-from cli.submit import submit_command
-from cli.watch import watch_command
+
+VERBS = ("run", "submit", "jobs", "status", "watch", "report", "pause", "resume", "cancel", "log", "config", "sandbox")
+"""The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/{verb}.py`."""
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+class Verbs(click.Group):
+    """Loads a verb when it is asked for, so that looking at a job need not wait for Celery to load."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
+        """Name the verbs."""
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
+        """Load a verb; None where there is no such."""
+        if cmd_name not in VERBS:
+            return None
+        command: click.Command = getattr(importlib.import_module(f"cli.{cmd_name}"), f"{cmd_name}_command")
+        return command
+
+
+@click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="relabel")
 def cli() -> None:
     """Change the metadata of stored OpenAI chat completions in bulk; every row accounted for.
@@ -29,16 +40,6 @@ def cli() -> None:
       relabel run FILE             apply it, all in one process tree
       relabel submit FILE          hand it to deployed workers, then: relabel watch JOB
     """
-
-
-cli.add_command(run_command)
-cli.add_command(submit_command)
-cli.add_command(jobs_command)
-cli.add_command(status_command)
-cli.add_command(watch_command)
-cli.add_command(report_command)
-cli.add_command(config_command)
-cli.add_command(sandbox_command)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.complaint import WrongUse
+from cli.who import who
 from config.settings import Settings
 from ledger.job import Mode
 from ledger.ledger import Ledger
@@ -152,4 +153,7 @@ async def submit_checked(
         hold=hold,
         again=asked.again,
     )
-    return await submit(checked, order, ledger=ledger, announce=announce)
+    submitted = await submit(checked, order, ledger=ledger, announce=announce)
+    if not submitted.existed:
+        await ledger.audit.note(submitted.job_id, who=who(), verb="submit", why=order.name)
+    return submitted

@@ -107,6 +107,10 @@ class Jobs:
             await self._redis.hdel(JobKeys(job_id).pace, "before_at", "before_rows", "mark_at", "mark_rows")
         return had
 
+    async def cancel(self, job_id: str) -> JobState:
+        """Let the workers put the job down for good; its open rows are then to be closed as cancelled."""
+        return await self.move(job_id, JobState.CANCELLED, come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD))
+
     async def retire(self, job_id: str) -> None:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)

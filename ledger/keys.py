@@ -30,7 +30,16 @@ class JobKeys(NamedTuple):
     @property
     def lasting(self) -> tuple[str, ...]:
         """The keys that reports read after the job's end."""
-        return (self.job, self.counts, self.outcomes, self.shards, self.details, self.rejected, self.journals)
+        return (
+            self.job,
+            self.counts,
+            self.outcomes,
+            self.shards,
+            self.details,
+            self.rejected,
+            self.journals,
+            self.audit,
+        )
 
     @property
     def passing(self) -> tuple[str, ...]:
@@ -66,6 +75,11 @@ class JobKeys(NamedTuple):
     def rejected(self) -> str:
         """List: compressed groups of rejected rows."""
         return self._key("rejected")
+
+    @property
+    def audit(self) -> str:
+        """List: who changed what, when and why."""
+        return self._key("audit")
 
     @property
     def waiting(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from ledger.audit import Audit
 from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
 from ledger.settlements import Settlements
@@ -18,4 +19,5 @@ class Ledger:
         self.jobs = Jobs(redis)
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
+        self.audit = Audit(redis)
         self.settlements = Settlements(redis)

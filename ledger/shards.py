@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -171,6 +171,16 @@ class Shards:
             ],
         )
         return int(written)
+
+    async def close_all(self, spec: JobSpec, outcome: Outcome) -> bool:
+        """Close every shard that no worker is at with this outcome for its open rows; tell whether none is left."""
+        keys = JobKeys(spec.job_id)
+        await self.rescue(spec.job_id)
+        for key in (keys.waiting, keys.announced):
+            numbers: list[Any] = await self._redis.zrange(key, 0, -1)
+            for number in numbers:
+                await self.close(spec, int(number), outcome, None)
+        return not await self._redis.exists(keys.waiting, keys.announced, keys.leased)
 
     async def beat(self, worker: str, children: int) -> None:
         """Say that the worker is alive and how many children it has."""

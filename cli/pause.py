@@ -1,0 +1,38 @@
+"""`relabel pause`: let the workers put a job down."""
+
+from __future__ import annotations
+
+import click
+
+from cli.complaint import WrongUse
+from cli.door import pass_settings, with_ledger
+from cli.who import who
+from config.settings import Settings
+from ledger.job import JobState
+from ledger.ledger import Ledger
+
+
+@click.command("pause")
+@click.argument("job_id", metavar="JOB")
+@click.option("--reason", default="", help="Why, for those who look at the job later.")
+@pass_settings
+def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
+    """Let the workers put JOB down: within 2 s nothing new is begun, rows in flight end first.
+
+    \b
+    Example:
+      relabel pause 20261123-205318-c81e --reason "wrong team column, asking"
+    """
+
+    async def pause(ledger: Ledger) -> None:
+        by = who()
+        had = await ledger.jobs.pause(job_id, code="paused", reason=f"{reason} ({by})" if reason else f"by {by}")
+        if had is JobState.PAUSED:
+            click.echo(f"Job {job_id} is paused already.", err=True)
+        elif had is not JobState.RUNNING:
+            raise WrongUse(f"job {job_id} is {had}; only a running job can be paused.")
+        else:
+            await ledger.audit.note(job_id, who=by, verb="pause", why=reason)
+            click.echo(f"Job {job_id} is paused; go on with `relabel resume {job_id}`.", err=True)
+
+    with_ledger(settings, pause)

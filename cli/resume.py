@@ -1,0 +1,46 @@
+"""`relabel resume`: go on with a job that was paused or held."""
+
+from __future__ import annotations
+
+import click
+
+from cli.complaint import WrongUse
+from cli.door import pass_settings, with_ledger
+from cli.who import who
+from config.settings import Settings
+from ledger.job import JobState
+from ledger.ledger import Ledger
+
+
+@click.command("resume")
+@click.argument("job_id", metavar="JOB")
+@click.option("--run", "carry_out", is_flag=True, help="Carry it out in this process tree, as `relabel run` does.")
+@click.pass_context
+@pass_settings
+def resume_command(settings: Settings, context: click.Context, *, job_id: str, carry_out: bool) -> int:
+    """Go on with JOB, which was paused or held; the deployed workers take it up within seconds.
+
+    \b
+    Examples:
+      relabel resume 20261123-205318-c81e
+      relabel resume 20261123-205318-c81e --run
+    """
+    if carry_out:
+        from cli.run import run_command  # noqa: PLC0415 - loads Celery
+
+        return int(context.invoke(run_command, resume=job_id))
+
+    async def resume(ledger: Ledger) -> int:
+        had = await ledger.jobs.resume(job_id)
+        if had is JobState.RUNNING:
+            click.echo(f"Job {job_id} is running already.", err=True)
+        elif had not in {JobState.PAUSED, JobState.HELD}:
+            raise WrongUse(f"job {job_id} is {had}; only a paused or held job can be resumed.")
+        else:
+            await ledger.audit.note(job_id, who=who(), verb="resume")
+            click.echo(f"Job {job_id} goes on.", err=True)
+        if not await ledger.shards.children():
+            click.echo(f"No worker is there; start one, or use `relabel resume {job_id} --run`.", err=True)
+        return 0
+
+    return with_ledger(settings, resume)
