@@ -26,6 +26,18 @@ class Detail(msgspec.Struct, frozen=True, array_like=True):
     at: float
 
 
+class Tries(msgspec.Struct, frozen=True, array_like=True):
+    """How often a row that was handed back has failed.
+
+    `in_doubt` tells whether a write of it may have happened; `verdict` what it ends with where it was about to be
+    given up.
+    """
+
+    failures: int
+    in_doubt: bool
+    verdict: Detail | None = None
+
+
 class BeforeImage(msgspec.Struct, frozen=True, array_like=True):
     """The metadata of a completion before a job changed it. `row` counts from 0 within the shard."""
 
@@ -37,6 +49,7 @@ _patches = msgspec.msgpack.Decoder(list[Patch])
 _rejections = msgspec.msgpack.Decoder(list[Rejection])
 _images = msgspec.msgpack.Decoder(list[BeforeImage])
 _detail = msgspec.msgpack.Decoder(Detail)
+_tries = msgspec.msgpack.Decoder(Tries)
 _encode = msgspec.msgpack.Encoder().encode
 
 
@@ -68,6 +81,16 @@ def pack_detail(detail: Detail) -> bytes:
 def unpack_detail(packed: bytes) -> Detail:
     """Give what there is to say about a row."""
     return _detail.decode(packed)
+
+
+def pack_tries(tries: Tries) -> bytes:
+    """Pack how often a row has failed."""
+    return _encode(tries)
+
+
+def unpack_tries(packed: bytes) -> Tries:
+    """Give how often a row has failed."""
+    return _tries.decode(packed)
 
 
 def pack_images(images: list[BeforeImage]) -> bytes:

@@ -44,7 +44,7 @@ class JobKeys(NamedTuple):
     @property
     def passing(self) -> tuple[str, ...]:
         """The keys that matter while the job runs."""
-        return (self.waiting, self.announced, self.leased, self.owners, self.crashes, self.pace)
+        return (self.waiting, self.announced, self.leased, self.owners, self.crashes, self.tries, self.pace)
 
     @property
     def job(self) -> str:
@@ -105,6 +105,11 @@ class JobKeys(NamedTuple):
     def crashes(self) -> str:
         """Hash: shard number to leases that ended without a word and without progress."""
         return self._key("crashes")
+
+    @property
+    def tries(self) -> str:
+        """Hash: row number to how often it failed, for rows that a turn handed back after a failure."""
+        return self._key("tries")
 
     @property
     def pace(self) -> str:

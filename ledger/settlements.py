@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from ledger.codec import BeforeImage, Detail, pack_detail, pack_images
+from ledger.codec import BeforeImage, Detail, Tries, pack_detail, pack_images, pack_tries
 from ledger.job import Traffic
 from ledger.jobs import SUBMITTED_KEEP_S
 from ledger.keys import JobKeys
@@ -34,6 +34,7 @@ class Settlements:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._settle = load_script(redis, "settle")
+        self._hand_back = load_script(redis, "hand_back")
 
     async def settle(self, shard: LeasedShard, settlements: Sequence[Settlement], traffic: Traffic) -> int:
         """Write outcomes where there is none yet and count what was written; safe to say twice.
@@ -47,11 +48,21 @@ class Settlements:
         for row, outcome, detail in settlements:
             args += (shard.first_row + row, int(outcome), pack_detail(detail) if detail else b"")
         written = int(
-            await self._settle([keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace], args)
+            await self._settle(
+                [keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace, keys.tries], args
+            )
         )
         if written < 0:
             raise StateLost(shard.spec.job_id)
         return written
+
+    async def hand_back(self, shard: LeasedShard, tries: Mapping[int, Tries], traffic: Traffic) -> None:
+        """Keep how often rows failed that go on in the next turn, and the traffic that no settlement told of."""
+        keys = JobKeys(shard.spec.job_id)
+        args: list[Argument] = [traffic.requests, traffic.retries, traffic.throttled]
+        for row, tried in tries.items():
+            args += (shard.first_row + row, pack_tries(tried))
+        await self._hand_back([keys.job, keys.counts, keys.tries], args)
 
     async def journal(self, shard: LeasedShard, images: list[BeforeImage]) -> None:
         """Keep the before-images; when this returns, the server has them.

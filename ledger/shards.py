@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.codec import Detail, compact_images, pack_detail, unpack_images, unpack_shard
+from ledger.codec import Detail, Tries, compact_images, pack_detail, unpack_images, unpack_shard, unpack_tries
 from ledger.job import JobSpec, JobState, Waits
 from ledger.keys import RESCUE_LOCK, WORKERS, JobKeys
 from ledger.row import Metadata, Outcome, Patch
@@ -52,6 +52,7 @@ class LeasedShard(NamedTuple):
     rate_per_minute: float | None
     todo: dict[int, Patch]
     images: dict[int, Metadata]
+    tries: dict[int, Tries]
 
     @property
     def first_row(self) -> int:
@@ -98,7 +99,8 @@ class Shards:
             pipe.hget(keys.shards, str(number))
             pipe.getrange(keys.outcomes, first, first + rows - 1)
             pipe.get(keys.journal(number))
-            body, outcomes, journal = await pipe.execute()
+            pipe.hmget(keys.tries, [str(first + row) for row in range(rows)])
+            body, outcomes, journal, tries = await pipe.execute()
         if body is None or len(outcomes) != rows:
             return None
         todo = {row: patch for row, patch in enumerate(unpack_shard(body)) if outcomes[row] == Outcome.PENDING}
@@ -109,6 +111,7 @@ class Shards:
             rate_per_minute=None if rate is None else float(rate),
             todo=todo,
             images=unpack_images(journal or b""),
+            tries={row: unpack_tries(packed) for row, packed in enumerate(tries) if packed},
         )
 
     async def renew(self, shard: LeasedShard, waits: Waits) -> JobState | None:
@@ -161,7 +164,7 @@ class Shards:
         """Give the shard's open rows one outcome and close it; give the number of rows, -1 where a worker is at it."""
         keys = JobKeys(spec.job_id)
         written = await self._close(
-            [keys.job, keys.counts, keys.outcomes, keys.details, keys.waiting, keys.announced, keys.leased],
+            [keys.job, keys.counts, keys.outcomes, keys.details, keys.waiting, keys.announced, keys.leased, keys.tries],
             [
                 number,
                 number * spec.shard_rows,

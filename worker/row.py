@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from ledger.codec import BeforeImage, Detail
+from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
@@ -59,16 +59,20 @@ class RowRun:
     """One row's way to its settlement, over as many requests as it takes.
 
     `image` is the before-image that an earlier turn kept for this row: its write may or may not have happened.
+    `tried` tells how often it failed in earlier turns: a try may be longer than a turn, and is bounded all the same.
     """
 
-    def __init__(self, tools: Tools, plan: Plan, row: int, patch: Patch, image: Metadata | None) -> None:
+    def __init__(
+        self, tools: Tools, plan: Plan, row: int, patch: Patch, *, image: Metadata | None, tried: Tries | None
+    ) -> None:
         self._tools = tools
         self._plan = plan
         self._row = row
         self._patch = patch
         self._image = image
-        self._in_doubt = image is not None
-        self._failures = 0
+        self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
+        self._failures = tried.failures if tried else 0
+        self._verdict = tried.verdict if tried else None
         self._requests = 0
         self._wrote_last = False
         self._current: Metadata | None = None
@@ -84,6 +88,8 @@ class RowRun:
         """
         while True:
             try:
+                if self._verdict is not None:
+                    return await self._look_once_more(self._verdict)
                 return await self._try_once()
             except Wait as refusal:
                 self._tools.tally.throttled += 1
@@ -95,8 +101,14 @@ class RowRun:
                 if refusal.ambiguous:
                     self._in_doubt, self._current = True, None
                 if self._failures >= self._plan.attempts and await self._is_to_blame(refusal):
-                    return await self._give_up(refusal)
-                await self._back_off(refusal)
+                    self._verdict = self._verdict or self._detail(refusal)
+                else:
+                    await self._back_off(refusal)
+
+    @property
+    def tries(self) -> Tries | None:
+        """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
+        return Tries(self._failures, self._in_doubt, self._verdict) if self._failures else None
 
     async def _try_once(self) -> Settlement:
         if self._must_read():
@@ -189,14 +201,14 @@ class RowRun:
             return True
         return await self._tools.health.blames_row(write=self._wrote_last)
 
-    async def _give_up(self, refusal: Again) -> Settlement:
+    async def _look_once_more(self, verdict: Detail) -> Settlement:
+        """Give the row up, but for one more look where a write may have happened all the same."""
         if self._in_doubt:
-            # a write may have happened all the same: one more look before the row is called failed
-            with contextlib.suppress(Again, Wait, RowFailed):
+            with contextlib.suppress(Again, RowFailed):
                 await self._read()
                 if ended := self._already_there():
                     return ended
-        return self._failed(refusal)
+        return Settlement(self._row, Outcome.FAILED, verdict)
 
     def _failed(self, refusal: Refusal) -> Settlement:
         return Settlement(self._row, Outcome.FAILED, self._detail(refusal))

@@ -7,9 +7,10 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from ledger.codec import BeforeImage
+from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
 from ledger.job import JobState, Traffic, Waits
+from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from ledger.settlements import Settlement, StateLost
@@ -63,6 +64,7 @@ class Turn:
         self._stopping = stopping
         self._tally = Tally()
         self._counted = Traffic()
+        self._tries: dict[int, Tries] = {}
         self._todo: Iterator[tuple[int, Patch]] = iter(shard.todo.items())
         self._draining = asyncio.Event()
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
@@ -90,10 +92,10 @@ class Turn:
                 self._journal.finish()
                 self._settled.finish()
                 await asyncio.wait(writers)
-                for keeper in keepers:
-                    keeper.cancel()
-        except* StateLost as lost:
-            raise lost.exceptions[0] from None
+                await self._hand_back()
+                await _end(keepers)
+        except* (StateLost, NoSuchJob) as lost:
+            raise StateLost(self._shard.spec.job_id) from lost.exceptions[0]
         finally:
             await self._limiter.aclose()
 
@@ -106,10 +108,13 @@ class Turn:
         plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
         while not self._draining.is_set() and (next_row := next(self._todo, None)):
             row, patch = next_row
+            image, tried = self._shard.images.get(row), self._shard.tries.get(row)
+            run = RowRun(self._tools, plan, row, patch, image=image, tried=tried)
             try:
-                ended = await RowRun(self._tools, plan, row, patch, self._shard.images.get(row)).settle()
+                ended = await run.settle()
             except HandBack:
-                continue
+                if run.tries:
+                    self._tries[row] = run.tries
             except StopJob as error:
                 await self._stop_job(error)
             else:
@@ -166,6 +171,19 @@ class Turn:
         await self._ledger.settlements.journal(self._shard, images)
 
     async def _settle(self, settlements: list[Settlement]) -> None:
+        now, since = self._traffic()
+        await self._ledger.settlements.settle(self._shard, settlements, since)
+        self._counted = now
+
+    async def _hand_back(self) -> None:
+        """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
+        now, since = self._traffic()
+        if self._tries or now != self._counted:
+            with contextlib.suppress(*AWAY):
+                await self._ledger.settlements.hand_back(self._shard, self._tries, since)
+
+    def _traffic(self) -> tuple[Traffic, Traffic]:
+        """Give the traffic of the turn so far, and the part that the ledger does not know."""
         tally, counted = self._tally, self._counted
         now = Traffic(requests=tally.requests, retries=tally.retries, throttled=tally.throttled)
         since = Traffic(
@@ -173,5 +191,13 @@ class Turn:
             retries=now.retries - counted.retries,
             throttled=now.throttled - counted.throttled,
         )
-        await self._ledger.settlements.settle(self._shard, settlements, since)
-        self._counted = now
+        return now, since
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    """Cancel until it takes (see `worker.cancellation`)."""
+    alive = set(tasks)
+    while alive:
+        for task in alive:
+            task.cancel()
+        _, alive = await asyncio.wait(alive, timeout=0.02)

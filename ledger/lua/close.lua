@@ -1,5 +1,5 @@
 -- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries
 -- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none)
 -- Returns: rows written; -1 where a worker is at the shard or the job is gone
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 or redis.call('ZSCORE', KEYS[7], ARGV[1]) then
@@ -14,6 +14,7 @@ while from do
   if ARGV[5] ~= '' then
     redis.call('HSET', KEYS[4], row, ARGV[5])
   end
+  redis.call('HDEL', KEYS[8], row)
   written = written + 1
   from = string.find(outcomes, '%z', from + 1)
 end

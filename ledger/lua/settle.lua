@@ -1,5 +1,5 @@
 -- Write the outcomes of rows that have none yet, and count what was really written.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries
 -- ARGV: 1 shard, 2 requests, 3 retries, 4 throttled, then for each row: row number in the job, outcome (1-6),
 --       detail (msgpack, '' for none)
 -- Returns: rows written; -1 where the job or its outcomes are gone
@@ -8,12 +8,16 @@ if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
 end
 local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
 local tally, written = {}, 0
+local tried = redis.call('EXISTS', KEYS[7]) == 1
 for i = 5, #ARGV, 3 do
   local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
   if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
     redis.call('SETRANGE', KEYS[3], row, string.char(outcome))
     if ARGV[i + 2] ~= '' then
       redis.call('HSET', KEYS[4], row, ARGV[i + 2])
+    end
+    if tried then
+      redis.call('HDEL', KEYS[7], row)
     end
     tally[outcome] = (tally[outcome] or 0) + 1
     written = written + 1

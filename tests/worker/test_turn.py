@@ -1,0 +1,207 @@
+"""A turn at a shard ends in time, whatever happens, and hands back what it did not do."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+
+from ledger.job import JobState
+from ledger.keys import JobKeys
+from ledger.row import Outcome
+from ledger.settlements import StateLost
+from ledger.shards import ReleaseAnswer
+from worker.rate_limiter import Limit
+
+
+def many(rig, completion_id, number=40):
+    """Store so many completions and give a patch for each."""
+    ids = [f"{completion_id[:-3]}{n}" for n in range(100, 100 + number)]
+    rig.sandbox.store.load({each: {} for each in ids})
+    return [(each, {"k": "v"}) for each in ids]
+
+
+async def test_all_rows_of_a_shard_are_carried_out_once(rig, completion_id):
+    """Each is read once and written once, never twice at a time, and the traffic is counted."""
+    patches = many(rig, completion_id)
+    job_id = await rig.submit(*patches, shard_rows=25)
+
+    assert await rig.turn(job_id, 0) is ReleaseAnswer.CLOSED
+    assert await rig.turn(job_id, 1) is ReleaseAnswer.FINISHED
+
+    job = await rig.job(job_id)
+    assert (job.counts.updated, job.traffic.requests) == (40, 80)
+    assert all(rig.sandbox.store.metadata(each) == {"k": "v"} for each, _ in patches)
+    assert rig.sandbox.log.stats.overlaps == 0
+
+
+async def test_no_more_rows_are_in_flight_than_allowed(rig, completion_id):
+    """The bound is kept, and used."""
+    rig.sandbox.configure(latency_s=0.03)
+    job_id = await rig.submit(*many(rig, completion_id))
+
+    await rig.turn(job_id, in_flight=5)
+
+    assert rig.sandbox.log.stats.max_in_flight == 5
+
+
+async def test_a_shard_without_anything_left_is_closed(rig, completion_id):
+    """The worker died after its last settlement: nothing is sent again."""
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    shard = await rig.lease(job_id)
+    from ledger.job import Traffic
+    from ledger.settlements import Settlement
+
+    await rig.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic())
+    await rig.redis.zadd(JobKeys(job_id).leased, {"0": 1})
+    await rig.ledger.shards.rescue(job_id)
+
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+    assert rig.sent() == []
+
+
+async def test_a_shard_whose_time_is_up_hands_back_the_rest(rig, completion_id):
+    """What was begun is ended, what was not is left for the next turn, and nothing is lost or done twice."""
+    rig.limit = Limit(40.0, 1)
+    patches = many(rig, completion_id)
+    job_id = await rig.submit(*patches)
+
+    assert await rig.turn(job_id, seconds=0.4) is ReleaseAnswer.WAITING
+    counts = (await rig.job(job_id)).counts
+    assert 0 < counts.updated < 40
+
+    rig.limit = Limit(2000.0, 200)
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+    assert (await rig.job(job_id)).counts.updated == 40
+    assert {rig.applied(each) for each, _ in patches} == {1}
+
+
+async def test_a_worker_that_ends_hands_back_the_rest(rig, completion_id, eventually):
+    """Requests in flight are answered and settled; nobody waits for the rate any more."""
+    rig.limit = Limit(20.0, 1)
+    job_id = await rig.submit(*many(rig, completion_id))
+    stop = asyncio.Event()
+    turn = asyncio.create_task(rig.turn(job_id, stopping=stop.is_set))
+    await eventually(lambda: len(rig.sent("POST")) >= 3)
+
+    stop.set()
+    answer = await asyncio.wait_for(turn, 8)
+
+    assert answer is ReleaseAnswer.WAITING
+    counts = (await rig.job(job_id)).counts
+    assert counts.updated == sum(entry.applied for entry in rig.sent("POST")) > 0
+    assert counts.failed == 0
+
+
+@pytest.mark.parametrize("move", ["pause", "cancel"])
+async def test_a_job_put_down_ends_its_turns_within_seconds(rig, completion_id, eventually, move):
+    """No request is begun after the worker has seen it, and no row fails."""
+    rig.limit = Limit(20.0, 1)
+    job_id = await rig.submit(*many(rig, completion_id))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent()) >= 3)
+
+    if move == "pause":
+        await rig.ledger.jobs.pause(job_id, code="user", reason="you asked")
+    else:
+        await rig.ledger.jobs.move(job_id, JobState.CANCELLED, come_from=[JobState.RUNNING])
+    answer = await asyncio.wait_for(turn, 4)
+
+    counts = (await rig.job(job_id)).counts
+    assert answer is ReleaseAnswer.WAITING
+    assert (counts.failed, counts.pending > 0) == (0, True)
+
+
+async def test_a_turn_whose_lease_was_lost_sends_nothing_more(rig, completion_id, eventually):
+    """Another worker has the shard."""
+    rig.limit = Limit(20.0, 1)
+    job_id = await rig.submit(*many(rig, completion_id))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent()) >= 3)
+
+    await rig.redis.hset(JobKeys(job_id).owners, "0", "somebody else")
+
+    assert await asyncio.wait_for(turn, 4) is ReleaseAnswer.LOST
+    assert (await rig.job(job_id)).counts.pending > 0
+
+
+async def test_a_ledger_that_came_back_empty_ends_the_turn(rig, completion_id, eventually):
+    """Nothing is sent without a place to write it down, and nothing half comes back."""
+    rig.limit = Limit(30.0, 1)
+    job_id = await rig.submit(*many(rig, completion_id))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent("POST")) >= 2)
+
+    await rig.redis.flushdb()
+    with pytest.raises(StateLost):
+        await asyncio.wait_for(turn, 6)
+
+    assert [key for key in await rig.redis.keys("*") if job_id.encode() in key] == []
+
+
+async def test_a_stop_in_a_ledger_that_came_back_empty_is_no_crash(rig, completion_id, eventually):
+    """There is no job left to pause; that is all there is to say."""
+    rig.fault("unauthorized", seconds=0)
+    rig.sandbox.configure(latency_s=0.3)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent()) >= 1)
+
+    await rig.redis.flushdb()
+    with pytest.raises(StateLost):
+        await asyncio.wait_for(turn, 6)
+
+
+async def test_a_row_that_never_gets_an_answer_ends_as_failed_over_several_turns(rig, completion_id):
+    """Its tries are longer than a turn, so they are counted over turns: a job never goes round for ever."""
+    rig.api = {"timeout_s": 0.6}
+    ((other, patch),) = many(rig, completion_id, 1)
+    rig.fault("hang", "POST", id=completion_id)
+    job_id = await rig.submit((completion_id, {"k": "v"}), (other, patch))
+    deadline = time.monotonic() + 12
+
+    while await rig.turn(job_id, seconds=0.2, attempts=3) is ReleaseAnswer.WAITING:
+        assert time.monotonic() < deadline
+
+    row = (await rig.rows(job_id))[0]
+    assert (row.outcome, row.detail.code, row.detail.attempts) == (Outcome.FAILED, "timeout", 3)
+    assert len([entry for entry in rig.sent("POST") if entry.id == completion_id]) == 3
+
+
+async def test_the_traffic_of_rows_that_were_handed_back_is_counted(rig, completion_id):
+    """What a job cost is what the server saw."""
+    rig.fault("error_500")
+    job_id = await rig.submit(*many(rig, completion_id, 3))
+
+    await rig.turn(job_id, seconds=0.3)
+
+    assert (await rig.job(job_id)).traffic.requests == len(rig.sent()) > 0
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_a_write_that_outlived_its_turn_is_confirmed_in_the_next(rig, completion_id, journal):
+    """Also where no image was kept: the doubt goes along, and nothing is sent before a read."""
+    rig.api = {"timeout_s": 0.6}
+    rig.fault("hang_after", "POST", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode="replace", journal=journal)
+
+    assert await rig.turn(job_id, seconds=0.2) is ReleaseAnswer.WAITING
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+    assert rig.applied() == 1
+    assert not await rig.redis.exists(JobKeys(job_id).tries)
+
+
+async def test_a_read_that_outlived_its_turn_leaves_an_unchanged_row_unchanged(rig, completion_id):
+    """A failed read puts nothing in doubt, in this turn or the next."""
+    rig.api = {"timeout_s": 0.6}
+    rig.fault("hang", "GET", times=1)
+    job_id = await rig.submit((completion_id, {"team": "blue"}))
+
+    assert await rig.turn(job_id, seconds=0.2) is ReleaseAnswer.WAITING
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    assert (await rig.row(job_id)).outcome is Outcome.UNCHANGED
