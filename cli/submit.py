@@ -6,6 +6,7 @@ import functools
 
 import click
 from rich.console import Console
+from rich.text import Text
 
 from cli.as_json import print_json
 from cli.complaint import WrongUse
@@ -14,6 +15,7 @@ from cli.exit_codes import DONE, exit_code_of
 from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
 from cli.progress import follow
 from config.settings import Settings
+from ledger.connect import persistence_warnings
 from ledger.ledger import Ledger
 from tasks.factory import make_app
 from tasks.shard import announce
@@ -42,6 +44,8 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
     with checked_file(asked, console) as checked:
 
         async def hand_over(ledger: Ledger) -> int:
+            for warning in await persistence_warnings(ledger.redis):
+                console.print(Text(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
             submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, hold=hold)
             if submitted.existed:

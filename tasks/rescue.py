@@ -11,7 +11,7 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
-from ledger.connect import AWAY, describe, new_client
+from ledger.connect import AWAY, describe, new_client, persistence_warnings
 from ledger.ledger import Ledger
 from tasks.shard import announce
 from worker.rescue import RESCUE_EVERY_S, rescue_all
@@ -32,9 +32,7 @@ def rescue_step(app: Celery, ledger_url: str, *, owner: int | None) -> type[boot
             self._timer: RescueTimer | None = None
 
         def start(self, parent: Any) -> None:
-            self._timer = RescueTimer(
-                app, ledger_url, worker=parent.hostname, children=parent.concurrency, owner=owner
-            )
+            self._timer = RescueTimer(app, ledger_url, worker=parent.hostname, children=parent.concurrency, owner=owner)
             self._timer.start()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
@@ -74,9 +72,13 @@ class RescueTimer:
     async def _loop(self) -> None:
         redis = new_client(self._ledger_url)
         ledger = Ledger(redis)
+        warned = False
         try:
             while not self._stopped.is_set():
                 try:
+                    if not warned:
+                        await _warn(ledger)
+                        warned = True
                     await ledger.shards.beat(self._worker, self._children)
                     await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
@@ -88,3 +90,8 @@ class RescueTimer:
                 await asyncio.to_thread(self._stopped.wait, RESCUE_EVERY_S)
         finally:
             await redis.aclose()
+
+
+async def _warn(ledger: Ledger) -> None:
+    for warning in await persistence_warnings(ledger.redis):
+        log.warning("%s", warning)
