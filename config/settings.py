@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import os
+import urllib.request
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -17,6 +18,11 @@ PREFIX = "RELABEL_"
 
 class SettingsError(Exception):
     """A setting is missing or wrong; the message names it and says what it takes."""
+
+
+def names_a_proxy() -> bool:
+    """Tell whether the environment names a proxy, as HTTP_PROXY and HTTPS_PROXY do."""
+    return bool(urllib.request.getproxies_environment())
 
 
 def is_loopback(host: str) -> bool:

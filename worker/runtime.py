@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from config.settings import Settings
+from config.settings import Settings, names_a_proxy
 from ledger.connect import AWAY, describe, new_client
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
@@ -44,6 +44,7 @@ def target_of(settings: Settings) -> Target:
         project=settings.openai_project_id,
         timeout_s=settings.api.timeout_s,
         connect_timeout_s=settings.api.connect_timeout_s,
+        proxied=names_a_proxy(),
     )
 
 

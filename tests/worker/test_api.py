@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+from config.settings import names_a_proxy
 from worker.api import Target, open_api
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 
@@ -445,7 +446,7 @@ async def test_a_refused_connection_leaves_nothing_in_doubt(serve, key):
 
 async def test_a_host_without_an_address_is_tried_again(key):
     """Name servers fail and come back; nothing was sent (RFC 2606 keeps `.invalid` out of the DNS)."""
-    async with calling("https://api.invalid/v1", key) as api:
+    async with calling("https://api.invalid/v1", key, proxied=names_a_proxy()) as api:
         with pytest.raises(Again) as caught:
             await api.update("x", {}, request_name="1")
 
@@ -503,7 +504,7 @@ async def test_a_proxy_of_the_environment_is_used(serve, key, monkeypatch):
     monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with calling("http://api.invalid/v1", key) as api:
+    async with calling("http://api.invalid/v1", key, proxied=names_a_proxy()) as api:
         reply = await api.read("a/b", request_name="1")
 
     assert reply.metadata == {"via": "proxy"}
@@ -523,7 +524,7 @@ async def test_a_proxy_that_refuses_the_tunnel_stops_the_job(serve, key, monkeyp
     monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    async with calling("https://api.invalid/v1", key) as api:
+    async with calling("https://api.invalid/v1", key, proxied=names_a_proxy()) as api:
         with pytest.raises(StopJob) as caught:
             await api.update("x", {}, request_name="1")
 
@@ -534,5 +535,5 @@ async def test_no_proxy_is_honoured(sandbox, key, completion_id, monkeypatch):
     """A host that is excepted is called directly."""
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    async with calling(sandbox.base_url, key) as api:
+    async with calling(sandbox.base_url, key, proxied=names_a_proxy()) as api:
         assert (await api.read(completion_id, request_name="1")).metadata == {"team": "blue"}
