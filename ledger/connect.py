@@ -21,8 +21,11 @@ from redis.exceptions import (
 SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
 
-AWAY = (ConnectionError, TimeoutError, OutOfMemoryError, ReadOnlyError, OSError)
-"""Errors that pass when the server is back, has room again or is a primary again (facts section 1.2, rows s-u)."""
+AWAY = (ConnectionError, TimeoutError, ResponseError, OSError)
+"""Errors that pass when the server is back, has room again or is a primary again (facts section 1.2, rows s-u).
+
+A refusal counts whatever its name: a full disk (MISCONF) or a missing replica (NOREPLICAS) has no class of its own.
+"""
 
 
 class LedgerUnreachable(Exception):
@@ -31,12 +34,15 @@ class LedgerUnreachable(Exception):
 
 def describe(error: Exception) -> str:
     """Say in one sentence what is wrong with the server and what to do about it."""
-    if isinstance(error, AuthenticationError | AuthorizationError):
+    # redis-py wraps a refusal that it meets while it connects
+    if {type(error), type(error.__cause__)} & {AuthenticationError, AuthorizationError}:
         return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
     if isinstance(error, OutOfMemoryError):
         return "Redis is out of memory (maxmemory); give it more or remove old data, then try again."
     if isinstance(error, ReadOnlyError):
         return "Redis is a read-only replica; point RELABEL_REDIS__URL at the primary and try again."
+    if isinstance(error, ResponseError):
+        return f"Redis refuses to work ({str(error)[:120]}); mend it and try again."
     return f"Redis cannot be reached ({type(error).__name__}); check RELABEL_REDIS__URL and that the server runs."
 
 
