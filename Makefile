@@ -3,11 +3,13 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 FILE   ?=
+SEEDS  ?= 20
+FIRST  ?= 100
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types unit clean
+.PHONY: help run test lint types unit chaos soak clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -30,6 +32,12 @@ types: $(VENV)/.installed-dev
 
 unit: $(VENV)/.installed-dev
 	$(BIN)/pytest -n 4 --dist worksteal
+
+chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
+	$(BIN)/python -m tests.faults.chaos --seeds $(SEEDS) --first $(FIRST)
+
+soak: $(VENV)/.installed-dev ## The fault tests that take minutes
+	$(BIN)/pytest tests/faults -m slow -n 2
 
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

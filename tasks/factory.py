@@ -46,10 +46,10 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
             "visibility_timeout": 300,
             "unacked_restore_interval": 5,
             "unacked_restore_throttle": 1,
-            "socket_timeout": 10,
+            "socket_timeout": 5,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,
-            "health_check_interval": 10,  # a silent link is noticed after twice this (kombu.transport.redis)
+            "health_check_interval": 8,  # a silent link is noticed after twice this (kombu.transport.redis)
             "global_keyprefix": "relabel:celery:",
         },
         task_serializer="json",

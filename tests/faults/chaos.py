@@ -84,7 +84,7 @@ class Chaos:
             self._start_worker()
         job_id = await stand.start_job(rows, shard_rows=SHARD_ROWS)
         await stand.settled(job_id, 1)
-        while (job := await stand.job(job_id)) is None or job.counts.pending > ROWS // 10:
+        while (job := await stand.job(job_id)) is None or job.counts.pending > ROWS // 4:
             await asyncio.sleep(self._draw.uniform(0.3, 2.5))
             await self._strike()
             assert time.monotonic() - began < END_S, f"seed {seed}: {job}"
@@ -132,7 +132,7 @@ class Chaos:
         self._stand.redis.thaw()
 
     def _start_worker(self) -> None:
-        self._stand.start_worker(rate={"per_minute": 12_000}, api={"attempts": LEAST_LIVES})
+        self._stand.start_worker(rate={"per_minute": 15_000}, api={"attempts": LEAST_LIVES})
 
     def _living(self) -> list:  # type: ignore[type-arg]
         living = [worker for worker in self._stand.workers if worker.exit_code() is None]

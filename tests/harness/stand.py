@@ -24,6 +24,7 @@ from producer.submit import Order, Submitted, submit
 from sandbox import Sandbox, SandboxOptions
 from sandbox.log import Entry
 from tasks.factory import make_app
+from tasks.run_worker import ARGUMENTS
 from tasks.shard import announce
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows
@@ -86,10 +87,10 @@ class Stand:
         *,
         redis_url: str | None = None,
         base_url: str | None = None,
-        options: Sequence[str] = ("--without-mingle",),
+        options: Sequence[str] = ARGUMENTS,
         **groups: Any,
     ) -> WorkerProcess:
-        """Start a worker without waiting for it; unless asked, it spends no second on looking for others."""
+        """Start a worker without waiting for it; unless asked, it has no chatter with others."""
         settings = settings_for(redis_url or self.redis.url, base_url or self.sandbox.base_url, **groups)
         worker = WorkerProcess(settings, name=f"w{len(self.workers)}", folder=self._folder, options=options)
         self.workers.append(worker)

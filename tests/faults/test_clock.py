@@ -1,0 +1,34 @@
+"""A worker whose clock is wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.harness.oracle import check_exact, cost_of
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand
+
+FAKETIME = [path for folder in ("/usr/lib", "/usr/local/lib") for path in Path(folder).glob("**/libfaketime.so.1")]
+
+
+@pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed; all times that matter are Redis TIME")
+@pytest.mark.parametrize("shift", ["+600s", "-600s"])
+async def test_a_worker_with_a_wrong_clock_does_no_harm(
+    stand: Stand, shift: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Row 12: ten minutes early or late beside a worker that is on time; messages may be stolen, rows not repeated."""
+    rows = PatchRows(300)
+    await stand.worker(rate={"per_minute": 6000})
+    monkeypatch.setenv("LD_PRELOAD", str(FAKETIME[0]))
+    monkeypatch.setenv("FAKETIME", shift)
+    wrong = stand.start_worker(rate={"per_minute": 6000})
+    monkeypatch.undo()
+    await wrong.ready()
+
+    job_id = await stand.start_job(rows)
+
+    await stand.finished(job_id, within=60)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert cost_of(stand.sandbox, rows).extra == 0
