@@ -6,7 +6,8 @@ Run as a file, with the standard library only, so that it is up in a few hundred
 Every user shares USERS_LOCK, and the guardian waits to have it alone: the kernel grants that once the last user is
 gone, for whatever reason. The guardian then keeps it until the server has ended, so a user who comes meanwhile waits
 and finds no server. When the guardian itself is killed, Linux stops the server. macOS cannot: there the server stays,
-and the next user to come stops it.
+and the next user to come stops it. A server that is killed while it is used is started again: what it acknowledged is
+in its append-only file.
 """
 
 from __future__ import annotations
@@ -40,10 +41,40 @@ def main(arguments: Sequence[str]) -> int:
     server_lock_fd = _lock_of_server(server_lock)
     guardian_lock_fd = _open(guardian_lock)
     fcntl.flock(guardian_lock_fd, fcntl.LOCK_EX)
-    server = _start(command, server_lock_fd)
-    signal.signal(signal.SIGTERM, lambda *_: server.terminate())
-    threading.Thread(target=_stop_after_last_user, args=(server, users_lock), daemon=True).start()
-    return server.wait()
+    guarded = GuardedServer(command, server_lock_fd)
+    signal.signal(signal.SIGTERM, lambda *_: guarded.stop())
+    threading.Thread(target=_stop_after_last_user, args=(guarded, users_lock), daemon=True).start()
+    return guarded.wait()
+
+
+class GuardedServer:
+    """The server, started again for as long as something kills it; one that ends by itself stays ended."""
+
+    def __init__(self, command: Sequence[str], lock_fd: int) -> None:
+        self._command = command
+        self._lock_fd = lock_fd
+        self._stopping = False
+        self._process = _start(command, lock_fd)
+
+    def wait(self) -> int:
+        """Wait for the server's end, and return its exit code."""
+        while True:
+            code = self._process.wait()
+            if self._stopping or code >= 0:
+                return code
+            self._process = _start(self._command, self._lock_fd)
+            if self._stopping:
+                # it was told while there was no process to tell
+                self._process.terminate()
+
+    def stop(self) -> None:
+        """Let the server end."""
+        self._stopping = True
+        self._process.terminate()
+
+    def kill(self) -> None:
+        """End the server at once, which loses nothing that it acknowledged."""
+        self._process.kill()
 
 
 def _start(command: Sequence[str], server_lock_fd: int) -> subprocess.Popen[bytes]:
@@ -53,17 +84,16 @@ def _start(command: Sequence[str], server_lock_fd: int) -> subprocess.Popen[byte
         stdin=subprocess.DEVNULL,
         pass_fds=(server_lock_fd,),
         process_group=0,
-        preexec_fn=_stop_with_parent(),  # noqa: PLW1509  no other thread runs yet
+        preexec_fn=_stop_with_parent(),  # noqa: PLW1509  the other thread waits in the kernel and holds nothing
     )
 
 
-def _stop_after_last_user(server: subprocess.Popen[bytes], users_lock: str) -> None:
+def _stop_after_last_user(guarded: GuardedServer, users_lock: str) -> None:
     fcntl.flock(_open(users_lock), fcntl.LOCK_EX)
-    server.terminate()
-    try:
-        server.wait(STOP_SECONDS)
-    except subprocess.TimeoutExpired:
-        server.kill()
+    guarded.stop()
+    # this thread dies with the process, which ends with the server
+    time.sleep(STOP_SECONDS)
+    guarded.kill()
 
 
 def _stop_with_parent() -> Callable[[], None] | None:

@@ -12,6 +12,7 @@ import redis
 
 from ledger.embedded import EmbeddedServer, ServerNotStarted, embedded_server
 from ledger.embedded.locks import is_held_exclusively
+from ledger.embedded.probe import Answer, ping
 
 FindServer = Callable[[EmbeddedServer | str], psutil.Process]
 IsGone = Callable[[psutil.Process], bool]
@@ -60,17 +61,20 @@ def test_after_a_killed_guardian_the_next_user_has_a_new_server_with_the_data(
                 assert fresh.get("greeting") == b"kept"
 
 
-def test_a_killed_server_is_started_again_by_the_next_user(state_dir: Path, server_of: FindServer) -> None:
-    """Its stale socket is no obstacle, and every acknowledged write is there."""
-    with embedded_server(state_dir) as first, redis.Redis.from_url(first.ledger_url) as client:
-        for number in range(1000):
+def test_a_killed_server_is_started_again_while_it_is_used(
+    state_dir: Path, server_of: FindServer, is_gone: IsGone, eventually: Eventually
+) -> None:
+    """Time and again: its stale socket is no obstacle, and every acknowledged write is there."""
+    with embedded_server(state_dir) as server, redis.Redis.from_url(server.ledger_url) as client:
+        for number in range(1, 4):
             client.rpush("numbers", number)
+            process = server_of(server)
+            process.kill()
 
-        server_of(first).kill()
+            eventually(lambda process=process: is_gone(process) and ping(server.socket) is Answer.READY)
 
-        with embedded_server(state_dir) as second, redis.Redis.from_url(second.ledger_url) as fresh:
-            assert second.started
-            assert fresh.llen("numbers") == 1000
+            assert client.llen("numbers") == number
+            assert server_of(server) != process
 
 
 def test_a_program_that_fails_is_told_in_one_sentence(state_dir: Path) -> None:
