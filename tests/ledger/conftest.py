@@ -107,3 +107,9 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 def desk(redis: Redis) -> Desk:
     """A ledger and the steps taken at it."""
     return Desk(redis)
+
+
+@pytest.fixture
+def desk_of() -> type[Desk]:
+    """Make a desk in an event loop of one's own."""
+    return Desk

@@ -1,0 +1,200 @@
+"""Whatever workers do, in whatever order, and whoever dies: the counts sum up, and no shard and no image is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from hypothesis.stateful import run_state_machine_as_test as explore
+
+from ledger.codec import BeforeImage, Detail, Tries
+from ledger.connect import new_client
+from ledger.job import JobState, Traffic
+from ledger.row import Outcome
+from ledger.rows import read_rows
+from ledger.settlements import Settlement
+from ledger.shards import LeaseAnswer, ReleaseAnswer
+
+ROWS, SHARD_ROWS, SHARDS = 7, 3, 3
+NUMBERS = st.integers(0, SHARDS - 1)
+ENDS = st.sampled_from([Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED])
+CRASH = Detail("worker_crash", 0, "died", "", 0, 1.0)
+
+
+def rows_of(number):
+    """The rows of a shard by their number in the job."""
+    return range(number * SHARD_ROWS, min(ROWS, (number + 1) * SHARD_ROWS))
+
+
+class Workers(RuleBasedStateMachine):
+    """Workers at one job, and a model of what the ledger should know."""
+
+    url = ""
+    desk_of = None
+    turns = Bundle("turns")
+
+    @initialize()
+    def submit(self):
+        self.runner = asyncio.Runner()
+        self.client = self.run(self.connect())
+        self.desk = self.desk_of(self.client)
+        self.spec = self.run(self.desk.submit(rows=ROWS, shard_rows=SHARD_ROWS))
+        self.outcomes = {}
+        self.images = {}
+        self.owners = {}
+        self.closed = set()
+
+    def run(self, step):
+        return self.runner.run(step)
+
+    async def connect(self):
+        return new_client(self.url)
+
+    def pending(self, number):
+        return [row for row in rows_of(number) if row not in self.outcomes]
+
+    @rule()
+    def announce(self):
+        self.run(self.desk.shards.to_announce(self.spec.job_id))
+
+    @rule(target=turns, number=NUMBERS)
+    def lease(self, number):
+        owner, state = secrets.token_hex(4), self.run(self.desk.state(self.spec))
+        answer = self.run(self.desk.shards.lease(self.spec.job_id, number, owner))
+        if number in self.owners:
+            assert answer is LeaseAnswer.BUSY
+        elif number in self.closed:
+            assert answer is LeaseAnswer.DONE
+        else:
+            assert answer is (LeaseAnswer.LEASED if state is JobState.RUNNING else LeaseAnswer.IDLE)
+        if answer is not LeaseAnswer.LEASED:
+            return multiple()
+        self.owners[number] = owner
+        shard = self.run(self.desk.shards.load(self.spec.job_id, number, owner))
+        assert [shard.first_row + row for row in shard.todo] == self.pending(number)
+        assert {shard.first_row + row: image for row, image in shard.images.items()} == {
+            row: image for row, image in self.images.items() if row in rows_of(number)
+        }
+        return shard
+
+    @rule(shard=turns, rows=st.lists(st.integers(0, SHARD_ROWS - 1), min_size=1, max_size=4), end=ENDS)
+    def settle(self, shard, rows, end):
+        """By the owner, or by one that has lost the lease and does not know it yet."""
+        rows = [row for row in rows if shard.first_row + row in rows_of(shard.number)]
+        fresh = {shard.first_row + row for row in rows} - self.outcomes.keys()
+        ends = [Settlement(row, end, CRASH if end is Outcome.FAILED else None) for row in rows]
+        assert self.run(self.desk.ledger.settlements.settle(shard, ends, Traffic(requests=1))) == len(fresh)
+        self.outcomes |= dict.fromkeys(fresh, end)
+
+    @rule(shard=turns, row=st.integers(0, SHARD_ROWS - 1), value=st.sampled_from("abc"))
+    def journal(self, shard, row, value):
+        if shard.first_row + row in rows_of(shard.number):
+            self.run(self.desk.ledger.settlements.journal(shard, [BeforeImage(row, {"k": value})]))
+            self.images[shard.first_row + row] = {"k": value}
+
+    @rule(shard=turns, failures=st.integers(1, 5))
+    def hand_back(self, shard, failures):
+        tries = {row: Tries(failures, in_doubt=True) for row in list(shard.todo)[:1]}
+        self.run(self.desk.ledger.settlements.hand_back(shard, tries, Traffic(requests=1)))
+
+    @rule(shard=consumes(turns))
+    def release(self, shard):
+        answer = self.run(self.desk.shards.release(shard))
+        if self.owners.get(shard.number) != shard.owner:
+            assert answer is ReleaseAnswer.LOST
+            return
+        del self.owners[shard.number]
+        if self.pending(shard.number):
+            assert answer is ReleaseAnswer.WAITING
+            return
+        self.closed.add(shard.number)
+        assert answer is (ReleaseAnswer.FINISHED if len(self.closed) == SHARDS else ReleaseAnswer.CLOSED)
+
+    @rule(number=NUMBERS)
+    def die(self, number):
+        """A worker is killed; once a shard has killed enough of them it is parked."""
+        if self.owners.pop(number, None) is None:
+            return
+        self.run(self.desk.expire_lease(self.spec, number))
+        if self.run(self.desk.shards.rescue(self.spec.job_id)):
+            self.close(number, Outcome.FAILED)
+
+    @rule(number=NUMBERS)
+    def lose_a_message(self, number):
+        if number in self.run(self.desk.places(self.spec))["announced"]:
+            self.run(self.desk.lose_announcement(self.spec, number))
+            assert self.run(self.desk.shards.rescue(self.spec.job_id)) == []
+
+    @rule(number=NUMBERS, end=st.sampled_from([Outcome.FAILED, Outcome.CANCELLED]))
+    def close(self, number, end):
+        written = self.run(self.desk.shards.close(self.spec, number, end, CRASH))
+        if number in self.owners:
+            assert written == -1
+            return
+        open_rows = self.pending(number)
+        assert written == len(open_rows)
+        self.outcomes |= dict.fromkeys(open_rows, end)
+        self.closed.add(number)
+
+    @rule()
+    def pause(self):
+        self.run(self.desk.ledger.jobs.pause(self.spec.job_id, code="c", reason="r"))
+
+    @rule()
+    def resume(self):
+        self.run(self.desk.ledger.jobs.resume(self.spec.job_id))
+
+    @invariant()
+    def counts_sum_up(self):
+        counts = self.run(self.desk.counts(self.spec))
+        for outcome in Outcome:
+            if outcome is not Outcome.PENDING:
+                assert getattr(counts, outcome.word) == list(self.outcomes.values()).count(outcome)
+        assert counts.pending == ROWS - len(self.outcomes)
+
+    @invariant()
+    def every_open_shard_is_in_one_place(self):
+        places = self.run(self.desk.places(self.spec))
+        held = sorted(number for numbers in places.values() for number in numbers)
+        assert held == sorted(set(range(SHARDS)) - self.closed)
+        assert places["leased"] == sorted(self.owners)
+        state = self.run(self.desk.state(self.spec))
+        assert (state is JobState.FINISHED) == (not held)
+
+    def teardown(self):
+        """The workers that are left carry out the rest, and a report shows it all."""
+        if not hasattr(self, "desk"):
+            return
+        self.run(self.finish())
+        self.runner.close()
+
+    async def finish(self):
+        await self.desk.ledger.jobs.resume(self.spec.job_id)
+        for number in list(self.owners):
+            await self.desk.expire_lease(self.spec, number)
+        await self.desk.shards.rescue(self.spec.job_id)
+        for number in sorted(set(range(SHARDS)) - self.closed):
+            shard = await self.desk.lease(self.spec, number, "last")
+            ends = [Settlement(row, Outcome.UPDATED) for row in shard.todo]
+            await self.desk.ledger.settlements.settle(shard, ends, Traffic())
+            self.outcomes |= {shard.first_row + row: Outcome.UPDATED for row in shard.todo}
+            await self.desk.shards.release(shard)
+        assert await self.desk.state(self.spec) is JobState.FINISHED
+        assert (await self.desk.counts(self.spec)).pending == 0
+        rows = [row async for row in read_rows(self.client, self.spec)]
+        assert [row.outcome for row in rows] == [self.outcomes[row] for row in range(ROWS)]
+        assert {n: row.before for n, row in enumerate(rows) if row.before is not None} == self.images
+        await self.client.aclose()
+
+
+def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, desk_of):
+    """Against a model: random turns, zombies, lost messages, deaths, parked shards, pauses."""
+    explore(
+        type("Bound", (Workers,), {"url": redis_url, "desk_of": desk_of}),
+        settings=settings(
+            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+        ),
+    )

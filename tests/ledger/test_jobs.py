@@ -1,0 +1,219 @@
+"""Jobs are made, found, moved and forgotten; the same content is one job."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from ledger.codec import pack_rejections, unpack_rejections
+from ledger.fingerprints import ALIVE_S
+from ledger.job import JobState
+from ledger.jobs import NoSuchJob
+from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
+from ledger.row import Rejection
+from ledger.rows import read_rejections, read_rows
+
+# --- states ---
+
+
+async def test_a_job_that_is_being_stored_is_invisible_to_workers(desk):
+    """Neither active nor announced, whatever is stored of it."""
+    spec = desk.spec()
+    await desk.store(spec)
+
+    assert await desk.ledger.jobs.active() == []
+    assert await desk.shards.to_announce(spec.job_id) == []
+    assert await desk.state(spec) is JobState.SUBMITTING
+
+
+@pytest.mark.parametrize(
+    ("rows", "hold", "state", "active"),
+    [(6, False, JobState.RUNNING, True), (6, True, JobState.HELD, True), (0, False, JobState.FINISHED, False)],
+)
+async def test_an_opened_job_starts_where_it_should(desk, rows, hold, state, active):
+    """Running, held, or ended where there is nothing to send."""
+    spec = desk.spec(rows=rows, rejected=2)
+    await desk.store(spec)
+    await desk.ledger.jobs.open(spec.job_id, hold=hold)
+
+    assert await desk.state(spec) is state
+    assert (await desk.ledger.jobs.active() == [spec.job_id]) is active
+    counts = await desk.counts(spec)
+    assert (counts.total, counts.rejected, counts.pending) == (rows + 2, 2, rows)
+
+
+@pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.LOST])
+async def test_only_a_running_job_can_be_paused(desk, state):
+    """An ended job does not come back, and the first reason stays."""
+    spec = await desk.submit()
+    await desk.ledger.jobs.move(spec.job_id, state, come_from=[JobState.RUNNING], code="first", reason="the first")
+
+    had = await desk.ledger.jobs.pause(spec.job_id, code="second", reason="the second")
+
+    job = await desk.ledger.jobs.get(spec.job_id)
+    assert had is state
+    if state is JobState.RUNNING:
+        assert (job.state, job.reason_code, job.reason) == (JobState.PAUSED, "second", "the second")
+    else:
+        assert (job.state, job.reason_code) == (state, "first")
+
+
+async def test_a_resumed_job_has_no_reason_any_more(desk):
+    """The reason belongs to the pause."""
+    spec = await desk.submit()
+    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
+    await desk.ledger.jobs.resume(spec.job_id)
+
+    job = await desk.ledger.jobs.get(spec.job_id)
+    assert (job.state, job.reason, job.reason_code) == (JobState.RUNNING, None, None)
+
+
+async def test_moving_a_job_that_is_not_there_is_told(desk, redis):
+    """And leaves nothing behind."""
+    with pytest.raises(NoSuchJob):
+        await desk.ledger.jobs.pause("none", code="c", reason="r")
+    with pytest.raises(NoSuchJob):
+        await desk.ledger.jobs.get("none")
+    assert await redis.keys("*") == []
+
+
+@pytest.mark.parametrize("lost", ["outcomes", "counts"])
+async def test_a_torn_job_is_lost_and_never_finished(desk, redis, lost):
+    """Where a part is gone, the job says so."""
+    spec = await desk.submit()
+    await redis.delete(getattr(JobKeys(spec.job_id), lost))
+
+    assert await desk.state(spec) is JobState.LOST
+
+
+async def test_an_ended_job_expires_with_everything_it_has(desk, redis):
+    """After the time it was to be kept, and not before."""
+    spec = await desk.submit(rows=2, keep_s=600.0)
+    await desk.ledger.jobs.retire(spec.job_id)
+
+    assert await desk.ledger.jobs.active() == []
+    lives = [await redis.ttl(key) for key in await redis.keys(f"*{spec.job_id}*")]
+    assert all(590 <= life <= 600 for life in lives)
+
+
+async def test_a_job_that_has_expired_is_forgotten_on_the_way(desk, redis):
+    """The list of jobs mends itself."""
+    kept, gone = await desk.submit(), await desk.submit()
+    await redis.delete(JobKeys(gone.job_id).job)
+
+    assert [job.spec.job_id for job in await desk.ledger.jobs.latest(10)] == [kept.job_id]
+    assert await redis.zrange(JOBS, 0, -1) == [kept.job_id.encode()]
+    assert await redis.smembers(ACTIVE) == {kept.job_id.encode()}
+
+
+# --- reports ---
+
+
+async def test_rows_are_read_in_the_order_of_the_file(desk, redis):
+    """Over all shards, with the last one not full."""
+    spec = await desk.submit(rows=5, shard_rows=2)
+
+    assert [row.patch.completion_id async for row in read_rows(redis, spec)] == [f"id-{n}" for n in range(5)]
+
+
+async def test_rejected_rows_are_read_group_after_group(desk, redis):
+    """With their cells as they were read."""
+    groups = [[Rejection(n, None, "why", ["a", "é\n"]) for n in range(at, at + 3)] for at in (1, 4)]
+    spec = desk.spec(rejected=6)
+    await desk.store(spec)
+    for group in groups:
+        await desk.ledger.jobs.store_rejections(spec.job_id, group)
+        assert unpack_rejections(pack_rejections(group)) == group
+
+    assert [rejection async for rejection in read_rejections(redis, spec)] == groups[0] + groups[1]
+
+
+# --- the same content is one job ---
+
+
+async def test_the_first_job_of_a_content_has_it(desk):
+    """Who comes later is told which job it is."""
+    first = await desk.submit()
+    claim = desk.ledger.fingerprints.claim
+
+    assert await claim("f", first.job_id, 600) == first.job_id
+    assert await claim("f", "job-second", 600) == first.job_id
+    assert await claim("other", "job-second", 600) == "job-second"
+
+
+@pytest.mark.parametrize("state", [JobState.FINISHED, JobState.CANCELLED, JobState.PAUSED, JobState.HELD])
+async def test_a_job_that_was_once_opened_keeps_its_content(desk, state):
+    """Whatever became of it."""
+    first = await desk.submit()
+    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
+    await desk.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING], code="c", reason="r")
+
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == first.job_id
+
+
+async def test_a_job_whose_producer_died_is_replaced_and_removed(desk, redis):
+    """Half a job is of no use to anybody."""
+    half = desk.spec()
+    await desk.ledger.fingerprints.claim("f", half.job_id, 600)
+    await desk.store(half)
+    await redis.delete(JobKeys(half.job_id).producer)
+
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == "job-second"
+    assert await redis.keys(f"*{half.job_id}*") == []
+    with pytest.raises(NoSuchJob):
+        await desk.ledger.jobs.get(half.job_id)
+
+
+async def test_a_job_that_is_just_being_stored_is_waited_for(desk):
+    """Two producers at once make one job: the second gets the first one's id once it is open."""
+    first = desk.spec()
+    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
+    second = asyncio.create_task(desk.ledger.fingerprints.claim("f", "job-second", 600))
+    await desk.store(first)
+    done, _ = await asyncio.wait([second], timeout=0.3)
+    assert not done
+
+    await desk.ledger.jobs.open(first.job_id)
+
+    assert await asyncio.wait_for(second, 5) == first.job_id
+
+
+async def test_many_producers_at_once_replace_a_dead_one_once(desk, redis):
+    """One of them gets the content, the others wait for it."""
+    half = desk.spec()
+    await desk.ledger.fingerprints.claim("f", half.job_id, 600)
+    await redis.delete(JobKeys(half.job_id).producer)
+    specs = [desk.spec() for _ in range(5)]
+
+    async def produce(spec):
+        holder = await desk.ledger.fingerprints.claim("f", spec.job_id, 600)
+        if holder == spec.job_id:
+            await desk.store(spec)
+            await desk.ledger.jobs.open(spec.job_id)
+        return holder
+
+    holders = await asyncio.wait_for(asyncio.gather(*(produce(spec) for spec in specs)), 10)
+
+    assert len(set(holders)) == 1
+    assert await desk.ledger.jobs.active() == [holders[0]]
+
+
+async def test_a_content_whose_job_has_expired_is_free(desk):
+    """The word of a job that is gone holds nobody back."""
+    await desk.redis.set(fingerprint_key("f"), "gone")
+
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == "job-second"
+
+
+async def test_again_takes_the_content_from_whoever_has_it(desk, redis):
+    """The user asked for it; the older job is left alone."""
+    first = await desk.submit()
+    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
+
+    await desk.ledger.fingerprints.take("f", "job-second", 600)
+
+    assert await redis.get(fingerprint_key("f")) == b"job-second"
+    assert await desk.state(first) is JobState.RUNNING
+    assert 0 < await redis.ttl(JobKeys("job-second").producer) <= ALIVE_S
+    assert 0 < await redis.ttl(fingerprint_key("f")) <= 600
