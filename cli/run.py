@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.as_json import print_json
-from cli.complaint import WrongUse
+from cli.complaint import Unreachable, WrongUse
 from cli.door import ledger_of, pass_settings, server_for
 from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
@@ -30,6 +30,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked
 from sandbox import Sandbox, SandboxOptions
 from tasks.factory import make_app
+from tasks.preflight import trouble_with_api
 from tasks.shard import announce
 
 INTERRUPTED_CODE = "interrupted"
@@ -89,6 +90,7 @@ class Run:
         self._asked = asked
         self._as_json = as_json
         self._interrupted = asyncio.Event()
+        self._begun = False
 
     async def carry_out(self, checked: Checked | None, resume: str | None, *, sandbox: bool) -> int:
         """Submit or resume the job, work on it to its end, and tell how it went; give the exit code."""
@@ -100,6 +102,8 @@ class Run:
                 if sandbox:
                     target = (await ledger.jobs.get(resume)).spec.target if resume else None
                     self._settings = await stack.enter_async_context(_sandboxed(self._settings, target))
+                await self._check_api()
+                self._begun = True
                 job_id = await self._resume(ledger, resume) if resume else await self._submit(ledger, checked)
                 job = await self._work(ledger, job_id)
             return await self._tell(ledger, job)
@@ -108,12 +112,17 @@ class Run:
         loop, main = asyncio.get_running_loop(), asyncio.current_task()
 
         def on_signal() -> None:
-            if self._interrupted.is_set() and main is not None:
+            if main is not None and (self._interrupted.is_set() or not self._begun):
                 main.cancel()
             self._interrupted.set()
 
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, on_signal)
+
+    async def _check_api(self) -> None:
+        if trouble := await trouble_with_api(self._settings):
+            where = self._settings.openai_base_url
+            raise Unreachable(f"the API cannot be used: {trouble}. Nothing was sent; it was asked at {where}.")
 
     async def _submit(self, ledger: Ledger, checked: Checked | None) -> str:
         assert checked is not None  # noqa: S101 - without --resume there is a file

@@ -1,4 +1,4 @@
-"""The two calls that relabel makes: read a completion's metadata, and update it (contract section 1)."""
+"""The calls that relabel makes: read a completion's metadata, update it, and see that there is an API (contract 1)."""
 
 from __future__ import annotations
 
@@ -112,8 +112,23 @@ class CompletionsApi:
         """
         return await self._call("POST", completion_id, msgspec.json.encode({"metadata": metadata}), request_name)
 
+    async def knock(self, *, request_name: str) -> None:
+        """Ask for a list of one, the cheapest request there is.
+
+        Raises:
+            Refusal: one of its kinds; its status is 0 where nobody answered.
+
+        """
+        query = f"{self._query}&limit=1" if self._query else "?limit=1"
+        await self._exchange("GET", query, b"", request_name)
+
     async def _call(self, method: str, completion_id: str, body: bytes, request_name: str) -> Reply:
-        url = f"{self._target.base_url}/chat/completions/{quote(completion_id, safe='')}{self._query}"
+        path = f"/{quote(completion_id, safe='')}{self._query}"
+        content, request_id = await self._exchange(method, path, body, request_name)
+        return self._reply(completion_id, content, request_id, writes=method == "POST")
+
+    async def _exchange(self, method: str, path: str, body: bytes, request_name: str) -> tuple[bytes, str]:
+        url = f"{self._target.base_url}/chat/completions{path}"
         headers = self._headers.copy()
         headers["X-Client-Request-Id"] = request_name
         request = httpx.Request(
@@ -133,7 +148,7 @@ class CompletionsApi:
             raise _lost(error, writes=writes) from error
         if response.status_code != 200:
             raise classify(response.status_code, response.headers, content, secret=self._target.secret, writes=writes)
-        return self._reply(completion_id, content, response.headers.get("x-request-id", ""), writes=writes)
+        return content, response.headers.get("x-request-id", "")
 
     def _reply(self, completion_id: str, content: bytes, request_id: str, *, writes: bool) -> Reply:
         try:

@@ -1,0 +1,41 @@
+"""A home for the command, and a server to call; each test ends with nothing left running."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytest.register_assert_rewrite("tests.end_to_end.independent_server", "tests.end_to_end.machine", "tests.harness")
+
+from tests.end_to_end.independent_server import IndependentServer  # noqa: E402 - only after the asserts are rewritten
+from tests.end_to_end.machine import Machine  # noqa: E402
+
+StartServer = Callable[..., Awaitable[IndependentServer]]
+
+
+@pytest.fixture
+async def relabel(state_dir: Path) -> AsyncIterator[Machine]:
+    """Run the command: `await relabel("run", file)`."""
+    machine = Machine(state_dir)
+    try:
+        yield machine
+        await machine.nothing_runs()
+    finally:
+        machine.kill_all()
+
+
+@pytest.fixture
+async def serve(relabel: Machine) -> AsyncIterator[StartServer]:
+    """Start an API with the given completions, and let the command call it."""
+    async with AsyncExitStack() as stack:
+
+        async def start(completions: dict[str, dict[str, str]] | None = None, **options: Any) -> IndependentServer:
+            server = await stack.enter_async_context(IndependentServer(completions or {}, **options))
+            relabel.environment |= {"OPENAI_BASE_URL": server.base_url, "OPENAI_API_KEY": server.key}
+            return server
+
+        yield start

@@ -1,0 +1,84 @@
+"""Before anything is stored, `run` looks whether the API can be reached at all."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from tests.end_to_end.conftest import StartServer
+from tests.end_to_end.machine import Machine
+
+ROWS = "completion_id,team\nchatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa,blue\n"
+
+
+def closed_port() -> int:
+    """A port that nothing listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+async def no_jobs(relabel: Machine) -> bool:
+    """Whether the ledger has seen no job."""
+    return (await relabel("jobs", "--json")).out.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("url", "words"),
+    [("http://127.0.0.1:{port}/v1", "the connection"), ("https://no-such-host.invalid/v1", "host name")],
+)
+async def test_an_api_that_cannot_be_reached_is_exit_code_4_before_anything_is_stored(
+    relabel: Machine, url: str, words: str
+) -> None:
+    """One sentence, no traceback, no job, and the key is not shown."""
+    settings = {"OPENAI_API_KEY": "sk-secret-preflight", "OPENAI_BASE_URL": url.format(port=closed_port())}
+
+    ended = await relabel("run", relabel.file("rows.csv", ROWS), **settings)
+
+    complaint = ended.err.splitlines()[-1]
+    assert (ended.code, ended.out) == (4, "")
+    assert complaint.startswith("relabel: the API cannot be used: ")
+    assert words in complaint
+    assert "Traceback" not in ended.err
+    assert "sk-secret" not in ended.err
+    assert await no_jobs(relabel)
+
+
+async def test_a_key_that_is_refused_is_exit_code_4_with_the_words_of_the_server(
+    relabel: Machine, serve: StartServer
+) -> None:
+    """The key that the server quotes is not shown, and no row is asked for."""
+    server = await serve()
+
+    ended = await relabel("run", relabel.file("rows.csv", ROWS), OPENAI_API_KEY="sk-wrong-key-0815")
+
+    assert ended.code == 4
+    assert "Incorrect API key provided: [key]" in ended.err
+    assert "sk-wrong" not in ended.said
+    assert server.asked() == 0
+    assert await no_jobs(relabel)
+
+
+@pytest.mark.parametrize("status", ["404", "405", "500", "429"])
+async def test_any_other_answer_of_the_api_counts_as_reachable(
+    relabel: Machine, serve: StartServer, status: str
+) -> None:
+    """A server that cannot list its completions may be able to update them."""
+    server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
+    server.mishaps["GET", ""] = [status]
+
+    ended = await relabel("run", relabel.file("rows.csv", ROWS))
+
+    assert ended.code == 0
+    assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
+
+
+async def test_a_connection_that_breaks_once_does_not_stop_a_run(relabel: Machine, serve: StartServer) -> None:
+    """The look is taken again before the API is given up."""
+    server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
+    server.mishaps["GET", ""] = ["reset"]
+
+    ended = await relabel("run", relabel.file("rows.csv", ROWS))
+
+    assert ended.code == 0
