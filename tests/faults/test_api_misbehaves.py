@@ -128,10 +128,10 @@ async def test_a_429_makes_every_worker_wait(stand: Stand, told: dict[str, str],
 
 async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Stand) -> None:
     """Row 16: refusals without a word for 4 s: ever longer common pauses, then the job goes on."""
-    rows = PatchRows(300)
+    rows = PatchRows(200)
     await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
     job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 100)
+    await stand.settled(job_id, 40)
 
     refusal = {"status": 429, "body": {"error": {"code": "rate_limit_exceeded", "message": "Slower"}}}
     stand.sandbox.add_faults([{"fault": "answer", "answer": refusal, "until_s": 4}])
@@ -168,7 +168,7 @@ SAYS = {"wrong key": "Incorrect API key", "forbidden": "may not do", "quota": "y
 @pytest.mark.parametrize("refusal", REFUSALS)
 async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Stand, refusal: str) -> None:
     """Row 18: all workers stop within 2 s, with the server's message and without a failed row; resume goes on."""
-    rows = PatchRows(250)
+    rows = PatchRows(200)
     await stand.two_workers(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 50)

@@ -25,10 +25,10 @@ LAST_SLOTS_S = 1.0
 )
 async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s: float) -> None:
     """Row 6: SIGKILL and restart with its append-only file, while the workers live on."""
-    rows = PatchRows(600)
+    rows = PatchRows(300)
     workers = await stand.two_workers(rate=SLOWLY)
     job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 100)
+    await stand.settled(job_id, 50)
 
     stand.redis.kill()
     await asyncio.sleep(LAST_SLOTS_S)
@@ -48,7 +48,7 @@ async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
     rows = PatchRows(300)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 100)
+    await stand.settled(job_id, 50)
 
     stand.redis.kill()
     stand.redis.forget()
@@ -74,7 +74,7 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> No
     rows = PatchRows(300)
     await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 100)
+    await stand.settled(job_id, 50)
 
     await stand.ledger.redis.delete(f"relabel:{{{job_id}}}:outcomes")
 
@@ -87,10 +87,10 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> No
 @pytest.mark.parametrize("fault", ["full", "read-only"])
 async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault: str) -> None:
     """Rows 8 and 9: `maxmemory` is hit, or a failover leaves a replica; workers wait, live on, and end exact."""
-    rows = PatchRows(400)
+    rows = PatchRows(250)
     workers = await stand.two_workers(rate=SLOWLY)
     job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 100)
+    await stand.settled(job_id, 50)
 
     stand.redis.fill() if fault == "full" else stand.redis.make_read_only()
     await asyncio.sleep(LAST_SLOTS_S)
@@ -132,7 +132,7 @@ async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Stand) -> None:
 
 async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Stand) -> None:
     """Row 11: connections to Redis that pass nothing more and do not end; the worker is at work again within 60 s."""
-    rows = PatchRows(400)
+    rows = PatchRows(250)
     async with Link(stand.redis.socket) as link:
         worker = await stand.worker(redis_url=f"redis://127.0.0.1:{link.port}/0", rate=SLOWLY, options=())
         job_id = await stand.start_job(rows)
@@ -166,7 +166,7 @@ async def test_a_worker_can_be_ended_while_redis_is_away(stand: Stand) -> None:
 
 async def test_no_request_is_sent_without_the_limiter(stand: Stand) -> None:
     """Row 38: Redis takes commands and answers none; the limiter gives no slots until it does."""
-    rows = PatchRows(400)
+    rows = PatchRows(250)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 50)

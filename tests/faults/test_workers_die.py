@@ -20,7 +20,7 @@ SLOWLY = {"per_minute": 6000}
 
 async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Stand) -> None:
     """Row 1: SIGKILL of both children in mid-shard."""
-    rows = PatchRows(600)
+    rows = PatchRows(400)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)
@@ -43,7 +43,7 @@ async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Stand) -
 
 async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Stand) -> None:
     """Row 2: SIGKILL of the whole worker; what it had reserved in the broker does not matter."""
-    rows = PatchRows(300)
+    rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)
@@ -51,14 +51,14 @@ async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Stan
 
     await stand.worker()
 
-    # 300 rows take 3 s: all of them, with those that were lost, are done within the promised bound
+    # 200 rows take 4 s: all of them, with those that were lost, are done within the promised bound
     await stand.finished(job_id, within=60)
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
 async def test_children_without_their_worker_do_no_harm(stand: Stand) -> None:
     """Row 2: SIGKILL of the main process alone; its children end their turns beside the next worker."""
-    rows = PatchRows(300)
+    rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)
@@ -93,9 +93,9 @@ async def test_a_message_lost_on_its_way_is_sent_again(stand: Stand) -> None:
 
 async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(stand: Stand) -> None:
     """Row 4: SIGTERM in mid-shard: rows in flight end, the rest is handed back at once, exit code 0."""
-    rows = PatchRows(600)
+    rows = PatchRows(400)
     worker = await stand.worker(rate=SLOWLY)
-    job_id = await stand.start_job(rows, shard_rows=300)
+    job_id = await stand.start_job(rows, shard_rows=200)
     await stand.settled(job_id, 40)
 
     worker.send(signal.SIGTERM)
@@ -105,7 +105,7 @@ async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(sta
     assert await stand.owners(job_id) == {}
     job = await stand.job(job_id)
     assert job is not None
-    assert 0 < job.counts.settled < 600
+    assert 0 < job.counts.settled < 400
     asked = stand.asked
     await stand.worker()
     await stand.finished(job_id)
@@ -135,7 +135,7 @@ async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(stand
 
 async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Stand) -> None:
     """Row 4: SIGTERM, and SIGKILL right behind it."""
-    rows = PatchRows(300)
+    rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)
@@ -174,7 +174,7 @@ async def test_a_shard_that_kills_its_worker_is_parked(stand: Stand) -> None:
 
 async def test_a_worker_that_slept_through_its_leases_finds_them_gone(stand: Stand) -> None:
     """Row 12's cause in another dress: a worker frozen for longer than its leases wakes up beside the one at them."""
-    rows = PatchRows(300)
+    rows = PatchRows(200)
     sleeper = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)
