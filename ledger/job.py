@@ -34,6 +34,14 @@ class Mode(enum.StrEnum):
     REPLACE = "replace"
 
 
+class Kind(enum.StrEnum):
+    """Where a job's rows come from: a file, or another job's rows that it takes back or tries again."""
+
+    FILE = "file"
+    UNDO = "undo"
+    RETRY = "retry"
+
+
 class Columns(msgspec.Struct, frozen=True):
     """How the input was laid out, so that a report can be laid out the same.
 
@@ -46,7 +54,10 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
-    """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for."""
+    """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for.
+
+    `parent` is the id of the job whose rows these are, where they come from no file.
+    """
 
     job_id: str
     name: str
@@ -61,6 +72,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     folded: int
     fingerprint: str
     keep_s: float
+    kind: Kind = Kind.FILE
+    parent: str | None = None
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

@@ -21,12 +21,14 @@ class Patch(msgspec.Struct, frozen=True, array_like=True):
     """One completion to change: the unit that is applied and settled.
 
     `line` is the 1-based line of the input where the row starts (of its first row, where several were folded).
-    A value of None asks for the key's removal.
+    A value of None asks for the key's removal. Where `expect` is given, the row is carried out only if each of its
+    keys still holds this value (None: is not there), or already the one asked for.
     """
 
     line: int
     completion_id: str
     metadata: dict[str, str | None]
+    expect: dict[str, str | None] | None = None
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):

@@ -21,7 +21,7 @@ from producer.rejected import RejectedRows
 from producer.spool import Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from ledger.job import Columns
@@ -117,36 +117,61 @@ def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Pat
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
     """As `check`, for rows that come from elsewhere than a file."""
     with ExitStack() as stack:
-        patches = stack.enter_context(Spool(spool_dir))
-        rejected = stack.enter_context(RejectedRows(spool_dir))
-        hashes, odd_ids = _read(rows, patches, rejected)
+        intake = Intake(stack, spool_dir)
+        for row in rows:
+            intake.add(row)
+        return intake.checked(rows.columns, mode)
+
+
+async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path) -> Checked:
+    """As `check`, for patches that are made of another job's rows."""
+    with ExitStack() as stack:
+        intake = Intake(stack, spool_dir)
+        async for patch in patches:
+            intake.add(patch)
+        return intake.checked(columns, mode)
+
+
+class Intake:
+    """Takes rows in one after the other. The temporary files belong to `stack` until `checked` gives them away."""
+
+    def __init__(self, stack: ExitStack, spool_dir: Path) -> None:
+        self._stack = stack
+        self._patches = stack.enter_context(Spool(spool_dir))
+        self._rejected = stack.enter_context(RejectedRows(spool_dir))
+        self._hashes = array("q")
+        self._odd, self._odd_lines = 0, list[int]()
+
+    def add(self, row: Patch | Rejection) -> None:
+        """Take the next row in."""
+        if isinstance(row, Rejection):
+            self._rejected.add(row)
+            return
+        self._patches.append(_encode(row))
+        self._hashes.append(hash(row.completion_id))
+        if not is_usual_id(row.completion_id):
+            self._odd += 1
+            if self._odd <= _SAMPLES:
+                self._odd_lines.append(row.line)
+
+    def checked(self, columns: Columns, mode: Mode) -> Checked:
+        """Fold duplicate ids and give the whole; nothing can be taken in after that."""
+        patches, rejected = self._patches, self._rejected
         fingerprint = _fingerprint(patches, rejected)
-        columns = rows.columns
 
         def refuse(later: Patch, reason: str) -> None:
             rejected.add(BadRow(None, reason).rejection(later.line, lay_out(columns, later)))
 
-        folded = fold(patches, hashes, mode, refuse)
-        stack.pop_all()
-    return Checked(
-        columns=columns, folded=folded, odd_ids=odd_ids, fingerprint=fingerprint, patches=patches, rejected=rejected
-    )
-
-
-def _read(rows: Rows, patches: Spool, rejected: RejectedRows) -> tuple[array[int], OddIds]:
-    hashes = array("q")
-    odd, odd_lines = 0, []
-    for row in rows:
-        if isinstance(row, Rejection):
-            rejected.add(row)
-            continue
-        patches.append(_encode(row))
-        hashes.append(hash(row.completion_id))
-        if not is_usual_id(row.completion_id):
-            odd += 1
-            if odd <= _SAMPLES:
-                odd_lines.append(row.line)
-    return hashes, OddIds(odd, odd_lines)
+        folded = fold(patches, self._hashes, mode, refuse)
+        self._stack.pop_all()
+        return Checked(
+            columns=columns,
+            folded=folded,
+            odd_ids=OddIds(self._odd, self._odd_lines),
+            fingerprint=fingerprint,
+            patches=patches,
+            rejected=rejected,
+        )
 
 
 def _fingerprint(patches: Spool, rejected: RejectedRows) -> str:

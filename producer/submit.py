@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from ledger.job import JobSpec, Mode, new_job_id
+from ledger.job import JobSpec, Kind, Mode, new_job_id
 from ledger.ledger import Ledger
 from producer.check import Checked
 
@@ -20,7 +20,10 @@ Announce = Callable[[str, Iterable[int]], None]
 
 
 class Order(NamedTuple):
-    """What is asked for beside the file. `again` submits the same content once more; `hold` waits for `resume`."""
+    """What is asked for beside the rows. `again` submits the same content once more; `hold` waits for `resume`.
+
+    `parent` is the job that the rows were made of, where they are taken back or tried again.
+    """
 
     name: str
     mode: Mode
@@ -31,6 +34,8 @@ class Order(NamedTuple):
     rate_per_minute: float | None = None
     hold: bool = False
     again: bool = False
+    kind: Kind = Kind.FILE
+    parent: str | None = None
 
 
 class Submitted(NamedTuple):
@@ -62,7 +67,7 @@ async def submit(checked: Checked, order: Order, *, ledger: Ledger, announce: An
 
 
 def _spec(checked: Checked, order: Order) -> JobSpec:
-    asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal}"
+    asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal} {order.kind} {order.parent or ''}"
     return JobSpec(
         job_id=new_job_id(),
         name=order.name,
@@ -77,6 +82,8 @@ def _spec(checked: Checked, order: Order) -> JobSpec:
         folded=checked.folded,
         fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
         keep_s=order.keep_s,
+        kind=order.kind,
+        parent=order.parent,
     )
 
 

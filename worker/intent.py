@@ -1,26 +1,12 @@
-"""What a patch means for a completion: pure arithmetic on maps."""
+"""What a completion tells about a write that may or may not have happened: pure arithmetic on maps."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from ledger.intent import intended
 from ledger.job import Mode
 from ledger.row import Metadata
-
-
-def intended(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
-    """Give the metadata that the completion is to have; in a merge, what was there before stays.
-
-    The whole map is sent in either mode, so the result is the same whether the service replaces or merges (contract
-    section 1). A key set to None is left out.
-    """
-    after = dict(before) if mode is Mode.MERGE else {}
-    for key, value in patch.items():
-        if value is None:
-            after.pop(key, None)
-        else:
-            after[key] = value
-    return after
 
 
 def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
@@ -52,3 +38,8 @@ def kept_keys(after: Metadata, reply: Metadata, patch: Mapping[str, str | None],
         return None
     extra = reply.keys() - after.keys()
     return sorted(extra & patch.keys() if mode is Mode.MERGE else extra)
+
+
+def foreign_keys(before: Metadata, patch: Mapping[str, str | None], expect: Mapping[str, str | None]) -> list[str]:
+    """Name the keys that hold neither what was expected nor what the patch asks for: somebody else changed them."""
+    return sorted(key for key, value in expect.items() if before.get(key) not in (value, patch.get(key)))

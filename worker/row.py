@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ledger.codec import BeforeImage, Detail, Tries
+from ledger.intent import intended
 from ledger.job import Mode
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
@@ -16,10 +17,12 @@ from worker.age import missing_hint
 from worker.api import CompletionsApi, Reply
 from worker.errors import Again, Refusal, RowFailed, Wait
 from worker.health import Health
-from worker.intent import before_image, intended, kept_keys
+from worker.intent import before_image, foreign_keys, kept_keys
 from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
 
+DRIFTED_CODE = "changed_since"
+"""The code of a row that was left alone because it does not hold what was expected."""
 STALE_AFTER_S = 10.0
 """Age at which a read is made again before a write, as others may have edited meanwhile."""
 
@@ -93,7 +96,7 @@ class RowRun:
                 return await self._try_once()
             except Wait as refusal:
                 self._tools.tally.throttled += 1
-                await self._tools.limiter.pause(refusal.retry_after)
+                await self._tools.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except RowFailed as refusal:
                 return self._failed(refusal)
             except Again as refusal:
@@ -113,7 +116,7 @@ class RowRun:
     async def _try_once(self) -> Settlement:
         if self._must_read():
             await self._read()
-            if ended := self._already_there():
+            if ended := self._already_there() or self._drifted():
                 return ended
         after = await self._prepare()
         if len(after) > MAX_PAIRS:
@@ -151,6 +154,15 @@ class RowRun:
             return Settlement(self._row, Outcome.UNCHANGED)
         what = "an answer was lost; a read found the metadata in place"
         return Settlement(self._row, Outcome.UPDATED, self._detail(RowFailed("confirmed_by_read", what)))
+
+    def _drifted(self) -> Settlement | None:
+        """Leave a row alone that somebody else changed since the job that is to be taken back."""
+        patch = self._patch
+        keys = foreign_keys(self._before(self._current or {}), patch.metadata, patch.expect or {})
+        if not keys:
+            return None
+        what = f"somebody else changed {', '.join(keys)} since, so the row was left alone"
+        return Settlement(self._row, Outcome.DRIFTED, self._detail(RowFailed(DRIFTED_CODE, what)))
 
     async def _prepare(self) -> Metadata:
         """Give what to send, once the before-image is safe."""

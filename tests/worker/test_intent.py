@@ -5,8 +5,9 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.intent import intended
 from ledger.job import Mode
-from worker.intent import before_image, intended, kept_keys
+from worker.intent import before_image, kept_keys
 
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 VALUES = st.sampled_from(["1", "2", "3"])

@@ -1,0 +1,41 @@
+"""What a patch means for a completion: pure arithmetic on maps, for those who write, take back and report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ledger.job import Mode
+from ledger.row import Metadata
+
+
+class Change(NamedTuple):
+    """What becomes of one key; None where the completion does not have it."""
+
+    before: str | None
+    after: str | None
+
+
+def intended(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
+    """Give the metadata that the completion is to have; in a merge, what was there before stays.
+
+    The whole map is sent in either mode, so the result is the same whether the service replaces or merges (contract
+    section 1). A key set to None is left out.
+    """
+    after = dict(before) if mode is Mode.MERGE else {}
+    for key, value in patch.items():
+        if value is None:
+            after.pop(key, None)
+        else:
+            after[key] = value
+    return after
+
+
+def changes(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> dict[str, Change]:
+    """Give the keys that the patch changes where a completion holds `before`, sorted."""
+    after = intended(before, patch, mode)
+    return {
+        key: Change(before.get(key), after.get(key))
+        for key in sorted(before.keys() | after.keys())
+        if before.get(key) != after.get(key)
+    }

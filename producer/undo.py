@@ -1,0 +1,51 @@
+"""Makes the rows that take a job back: what each completion held before, and what it must still hold."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Container
+
+from ledger.intent import changes
+from ledger.job import Columns, JobSpec
+from ledger.ledger import Ledger
+from ledger.row import Patch
+from ledger.rows import ReportedRow, read_rows
+
+
+async def undo_rows(
+    ledger: Ledger, spec: JobSpec, *, keys: Container[str] | None = None, force: bool = False
+) -> AsyncIterator[Patch]:
+    """Give a patch for every row that has a before-image and that the job meant to change; `keys` limits the keys.
+
+    Whatever became of the row: a write may have happened although its answer was lost. The patch names the keys that
+    the job changed and no others, and expects them to hold what the job wrote, unless forced.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    async for row in read_rows(ledger.redis, spec):
+        patch = _undone(row, spec, keys, force=force)
+        if patch is not None:
+            yield patch
+
+
+def undo_columns(columns: Columns) -> Columns:
+    """Lay an undo's report out so that it can hold any key, and say of a key that it is removed."""
+    if columns.format != "csv":
+        return columns
+    return Columns("csv", columns.id_column, [columns.id_column, "metadata"])
+
+
+def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, force: bool) -> Patch | None:
+    if row.before is None:
+        return None
+    changed = {
+        key: change
+        for key, change in changes(row.before, row.patch.metadata, spec.mode).items()
+        if keys is None or key in keys
+    }
+    if not changed:
+        return None
+    back = {key: change.before for key, change in changed.items()}
+    expect = None if force else {key: change.after for key, change in changed.items()}
+    return Patch(row.patch.line, row.patch.completion_id, back, expect)
