@@ -37,6 +37,10 @@ class Target(NamedTuple):
     connect_timeout_s: float = 5.0
     proxied: bool = False
 
+    def __repr__(self) -> str:
+        """Name the endpoint, and never the key."""
+        return f"Target({self.base_url!r})"
+
     def headers(self) -> dict[str, str]:
         """Make the headers that every request carries (contract section 2)."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "relabel"}

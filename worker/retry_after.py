@@ -63,4 +63,4 @@ def _seconds_until(date: str, now: float) -> float | None:
 
 
 def _bounded(seconds: float | None) -> float | None:
-    return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER_S)
+    return min(seconds, LONGEST_RETRY_AFTER_S) if seconds else None

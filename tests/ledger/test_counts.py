@@ -16,7 +16,7 @@ from ledger.job import JobState, Traffic
 from ledger.row import Outcome
 from ledger.rows import read_rows
 from ledger.settlements import Settlement
-from ledger.shards import LeaseAnswer, ReleaseAnswer
+from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 
 ROWS, SHARD_ROWS, SHARDS = 7, 3, 3
 NUMBERS = st.integers(0, SHARDS - 1)
@@ -61,6 +61,9 @@ class Workers(RuleBasedStateMachine):
         self.run(self.desk.shards.to_announce(self.spec.job_id))
 
     @rule(target=turns, number=NUMBERS)
+    def begin_a_turn(self, number):
+        return self.lease(number)
+
     def lease(self, number):
         owner, state = secrets.token_hex(4), self.run(self.desk.state(self.spec))
         answer = self.run(self.desk.shards.lease(self.spec.job_id, number, owner))
@@ -81,6 +84,9 @@ class Workers(RuleBasedStateMachine):
         return shard
 
     @rule(shard=turns, rows=st.lists(st.integers(0, SHARD_ROWS - 1), min_size=1, max_size=4), end=ENDS)
+    def settle_some(self, shard, rows, end):
+        self.settle(shard, rows, end)
+
     def settle(self, shard, rows, end):
         """By the owner, or by one that has lost the lease and does not know it yet."""
         rows = [row for row in rows if shard.first_row + row in rows_of(shard.number)]
@@ -101,6 +107,9 @@ class Workers(RuleBasedStateMachine):
         self.run(self.desk.ledger.settlements.hand_back(shard, tries, Traffic(requests=1)))
 
     @rule(shard=consumes(turns))
+    def end_a_turn(self, shard):
+        self.release(shard)
+
     def release(self, shard):
         answer = self.run(self.desk.shards.release(shard))
         if self.owners.get(shard.number) != shard.owner:
@@ -113,7 +122,22 @@ class Workers(RuleBasedStateMachine):
         self.closed.add(shard.number)
         assert answer is (ReleaseAnswer.FINISHED if len(self.closed) == SHARDS else ReleaseAnswer.CLOSED)
 
+    @rule(number=NUMBERS, rows=st.integers(0, SHARD_ROWS), end=ENDS, dies=st.booleans())
+    def take_a_turn(self, number, rows, end, dies):
+        """From lease to release, or to the worker's death; some or all of the rows are settled."""
+        shard = self.lease(number)
+        if isinstance(shard, LeasedShard):
+            if rows:
+                self.settle(shard, list(range(rows)), end)
+            if dies:
+                self.die(number)
+            else:
+                self.release(shard)
+
     @rule(number=NUMBERS)
+    def kill(self, number):
+        self.die(number)
+
     def die(self, number):
         """A worker is killed; once a shard has killed enough of them it is parked."""
         if self.owners.pop(number, None) is None:
@@ -128,7 +152,11 @@ class Workers(RuleBasedStateMachine):
             self.run(self.desk.lose_announcement(self.spec, number))
             assert self.run(self.desk.shards.rescue(self.spec.job_id)) == []
 
-    @rule(number=NUMBERS, end=st.sampled_from([Outcome.FAILED, Outcome.CANCELLED]))
+    @rule(number=NUMBERS, end=st.sampled_from([Outcome.FAILED, Outcome.CANCELLED]), seldom=st.integers(0, 9))
+    def close_seldom(self, number, end, seldom):
+        if seldom == 9:
+            self.close(number, end)
+
     def close(self, number, end):
         written = self.run(self.desk.shards.close(self.spec, number, end, CRASH))
         if number in self.owners:
@@ -139,13 +167,12 @@ class Workers(RuleBasedStateMachine):
         self.outcomes |= dict.fromkeys(open_rows, end)
         self.closed.add(number)
 
-    @rule()
-    def pause(self):
-        self.run(self.desk.ledger.jobs.pause(self.spec.job_id, code="c", reason="r"))
-
-    @rule()
-    def resume(self):
-        self.run(self.desk.ledger.jobs.resume(self.spec.job_id))
+    @rule(resumes=st.booleans())
+    def pause_or_resume(self, resumes):
+        jobs = self.desk.ledger.jobs
+        self.run(jobs.resume(self.spec.job_id))
+        if not resumes:
+            self.run(jobs.pause(self.spec.job_id, code="c", reason="r"))
 
     @invariant()
     def counts_sum_up(self):
@@ -195,6 +222,6 @@ def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, desk_of):
     explore(
         type("Bound", (Workers,), {"url": redis_url, "desk_of": desk_of}),
         settings=settings(
-            max_examples=60, stateful_step_count=30, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
         ),
     )

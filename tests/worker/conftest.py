@@ -93,7 +93,7 @@ class Rig:
         """Take one turn at a shard, from lease to release."""
         shard = await self.lease(job_id, number)
         target = Target(self.sandbox.base_url, KEY, **self.api)
-        limiter = RateLimiter(Limits(self.redis), key=LIMIT_KEY, limit=self.limit, job_id=job_id, job_limit=None)
+        limiter = RateLimiter(Limits(self.redis), key=LIMIT_KEY, limit=self.limit, job_id=job_id)
         async with open_api(target, in_flight=in_flight) as api:
             await Turn(
                 shard,

@@ -22,7 +22,7 @@ def health(redis):
 async def paused(redis):
     """Seconds that the shared pause lasts, and why."""
     grant = await Limits(redis).acquire(1, (LIMIT, Limit(1000.0, 10)))
-    return grant.paused_s, grant.paused_by
+    return grant.standing.paused_s, grant.standing.paused_by
 
 
 def saw(health, *, write=True, well=0, failed=0):

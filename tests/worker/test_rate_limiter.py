@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.connect import new_client
+from ledger.keys import JobKeys
 from worker.errors import HandBack
 from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key
 
@@ -22,10 +23,10 @@ async def limiters(redis_url):
     """Make limiters as different processes have them: each with a client of its own."""
     async with AsyncExitStack() as stack:
 
-        def make(limit, *, job_id="job", job_limit=None, url=redis_url):
+        def make(limit, *, job_id="job", url=redis_url):
             client = new_client(url)
             stack.push_async_callback(client.aclose)
-            limiter = RateLimiter(Limits(client), key=KEY, limit=limit, job_id=job_id, job_limit=job_limit)
+            limiter = RateLimiter(Limits(client), key=KEY, limit=limit, job_id=job_id)
             stack.push_async_callback(limiter.aclose)
             return limiter
 
@@ -38,14 +39,20 @@ async def server_time(redis):
     return seconds + micros / 1e6
 
 
-async def leased(redis, limits, shared, *, own=None, asks=40, want=5):
+async def leased(redis, limits, shared, *, job_id=None, asks=40, want=5):
     """The moments of all slots that one asker after the other is given, without waiting for them."""
     moments = []
     for _ in range(asks):
         before = await server_time(redis)
-        grant = await limits.acquire(want, shared, own)
+        grant = await limits.acquire(want, shared, job_id=job_id)
         moments += [before + slot for slot in grant.slots]
     return sorted(moments)
+
+
+async def quiet_for(redis, seconds):
+    """Let the last pause have ended so many seconds ago."""
+    ended = await server_time(redis) - seconds
+    await redis.hset(KEY, mapping={"pause_until": ended, "refused_until": ended})
 
 
 def most_in(moments, seconds):
@@ -112,7 +119,8 @@ async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
 async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
     """Both limits are kept; the other jobs keep theirs."""
     limits, shared = Limits(redis), (KEY, Limit(1000.0, 100))
-    slow = await leased(redis, limits, shared, own=("relabel:{a}:limit", Limit(20.0, 2)))
+    await redis.hset(JobKeys("a").job, "rate_per_minute", 20 * 60)
+    slow = await leased(redis, limits, shared, job_id="a")
     fast = await leased(redis, limits, shared, asks=10)
 
     assert most_in(slow, 0.2) <= 20 * 0.22 + 2 + 1
@@ -121,7 +129,8 @@ async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
 
 async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
     """The job's own rate lifts nothing."""
-    moments = await leased(redis, Limits(redis), (KEY, Limit(20.0, 2)), own=("relabel:{a}:limit", Limit(1000.0, 100)))
+    await redis.hset(JobKeys("a").job, "rate_per_minute", 1000 * 60)
+    moments = await leased(redis, Limits(redis), (KEY, Limit(20.0, 2)), job_id="a")
 
     assert most_in(moments, 0.2) <= 20 * 0.22 + 2 + 1
 
@@ -174,8 +183,8 @@ async def test_a_pause_stops_everybody(redis):
 
     grant = await Limits(redis).acquire(10, shared)
     assert grant.slots == []
-    assert grant.paused_s == pytest.approx(5.0, abs=0.2)
-    assert grant.paused_by == "rate_limited"
+    assert grant.standing.paused_s == pytest.approx(5.0, abs=0.2)
+    assert grant.standing.paused_by == "rate_limited"
     assert grant.ask_again_s <= 5.0
 
 
@@ -215,16 +224,17 @@ async def test_each_further_pause_is_twice_as_long_up_to_a_bound(redis):
     limits, lengths = Limits(redis), []
     for _ in range(9):
         lengths.append(round(await limits.pause(KEY, None), 1))
-        await redis.hset(KEY, "pause_until", await server_time(redis) - 0.01)
+        await quiet_for(redis, 0.01)
     assert lengths == [0.5, 1, 2, 4, 8, 16, 30, 30, 30]
 
-    await redis.hset(KEY, "pause_until", await server_time(redis) - 31)
+    await quiet_for(redis, 6)
     assert await limits.pause(KEY, None) <= 0.5
 
 
 async def test_a_limit_expires(redis):
     """A limit that nobody uses any more goes."""
-    await Limits(redis).acquire(1, (KEY, Limit(1.0, 1)), ("relabel:{j}:limit", Limit(1.0, 1)))
+    await redis.hset(JobKeys("j").job, "rate_per_minute", 60)
+    await Limits(redis).acquire(1, (KEY, Limit(1.0, 1)), job_id="j")
     assert [await redis.ttl(key) > 0 for key in (KEY, "relabel:{j}:limit")] == [True, True]
     await redis.delete(KEY)
     await Limits(redis).pause(KEY, 1.0)

@@ -16,6 +16,7 @@ from openai._models import FinalRequestOptions
 from worker.retry_after import LONGEST_DELAY_S, LONGEST_RETRY_AFTER_S, backoff, retry_after
 
 NOW = 1_763_900_000.0
+OFFICIAL = openai.OpenAI(api_key="sk-test", max_retries=100)
 
 
 def asked(now=NOW, **headers):
@@ -119,7 +120,7 @@ def test_the_official_client_reads_the_same(millis, wait):
         wait = email.utils.formatdate(time.time() + wait[0], usegmt=True)
     headers = httpx.Headers({k: v for k, v in (("retry-after-ms", millis), ("retry-after", wait)) if v is not None})
     before = time.time()
-    theirs = openai.OpenAI(api_key="sk-test")._parse_retry_after_header(headers)
+    theirs = OFFICIAL._parse_retry_after_header(headers)
 
     ours = retry_after(headers, now=lambda: before)
 
@@ -144,9 +145,8 @@ def test_backoff_stays_within_the_official_bounds(failures, jitter):
 @pytest.mark.parametrize("failures", [1, 2, 3, 5, 8, 60])
 def test_backoff_is_that_of_the_official_client(failures):
     """Without a word of the server, the SDK waits the same at the same try."""
-    client = openai.OpenAI(api_key="sk-test", max_retries=100)
     options = FinalRequestOptions(method="post", url="/")
-    theirs = [client._calculate_retry_timeout(100 - (failures - 1), options) for _ in range(200)]
+    theirs = [OFFICIAL._calculate_retry_timeout(100 - (failures - 1), options) for _ in range(200)]
 
     assert backoff(failures, jitter=lambda: 0) >= max(theirs)
     assert backoff(failures, jitter=lambda: 1) <= min(theirs)

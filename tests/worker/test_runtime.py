@@ -1,0 +1,197 @@
+"""A worker process's runtime, as the task drives it: from a message's two values to the next shards."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import threading
+import time
+
+import msgspec
+import pytest
+from pydantic import SecretStr
+
+from config.settings import ApiSettings, RateSettings, RedisSettings, Settings, WorkerSettings
+from ledger.connect import new_client
+from ledger.job import Columns, JobSpec, JobState, Mode
+from ledger.keys import JobKeys
+from ledger.ledger import Ledger
+from ledger.row import Patch
+from sandbox import Sandbox
+from worker.runtime import Runtime, target_of
+
+IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{n}" for n in range(100, 110)]
+
+
+@pytest.fixture
+def api():
+    """A sandbox on a thread of its own, as a runtime has a loop of its own."""
+    loop, sandbox, ready, end = asyncio.new_event_loop(), Sandbox(), threading.Event(), asyncio.Event()
+    sandbox.store.load({each: {} for each in IDS})
+
+    async def serve():
+        async with sandbox:
+            ready.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert ready.wait(10)
+    yield sandbox
+    loop.call_soon_threadsafe(end.set)
+    thread.join(10)
+    loop.close()
+
+
+def settings_for(url, base_url, **api):
+    """Settings as a door reads them."""
+    return Settings(
+        _env_file=None,
+        OPENAI_API_KEY=SecretStr("sk-test"),
+        OPENAI_BASE_URL=base_url,
+        redis=RedisSettings(url=SecretStr(url)),
+        rate=RateSettings(per_minute=120_000, burst=100),
+        worker=WorkerSettings(in_flight=8),
+        api=ApiSettings(**api),
+    )
+
+
+def in_ledger(url, step):
+    """Take a step in the ledger, on a loop of its own."""
+
+    async def run():
+        client = new_client(url)
+        try:
+            return await step(Ledger(client))
+        finally:
+            await client.aclose()
+
+    return asyncio.run(run())
+
+
+def submit(url, target, shard_rows=5):
+    """Store a job for all completions."""
+    spec = JobSpec(
+        job_id=f"job-{secrets.token_hex(4)}",
+        name="test",
+        mode=Mode.MERGE,
+        journal=True,
+        target=target,
+        columns=Columns("csv", "completion_id", ["completion_id", "k"]),
+        rows=len(IDS),
+        shards=-(-len(IDS) // shard_rows),
+        shard_rows=shard_rows,
+        rejected=0,
+        folded=0,
+        fingerprint="f",
+        keep_s=600.0,
+    )
+    rows = [Patch(n, each, {"k": "v"}) for n, each in enumerate(IDS, 2)]
+    bodies = [msgspec.msgpack.encode(rows[at : at + shard_rows]) for at in range(0, len(rows), shard_rows)]
+
+    async def store(ledger):
+        await ledger.jobs.create(spec)
+        await ledger.jobs.store_shards(spec.job_id, 0, bodies)
+        await ledger.jobs.open(spec.job_id)
+
+    in_ledger(url, store)
+    return spec.job_id
+
+
+def job_of(url, job_id):
+    """The job as it stands."""
+    return in_ledger(url, lambda ledger: ledger.jobs.get(job_id))
+
+
+@pytest.fixture
+def open_runtime():
+    """Open runtimes; they are closed at the end."""
+    runtimes = []
+
+    def start(settings, stopping=lambda: False):
+        runtimes.append(Runtime(settings, stopping=stopping))
+        runtimes[-1].open()
+        return runtimes[-1]
+
+    yield start
+    for runtime in runtimes:
+        runtime.close()
+
+
+def test_a_runtime_carries_out_a_job_shard_by_shard(redis_url, api, open_runtime):
+    """One client for all shards; the job ends, and a message that comes again finds nothing to do."""
+    runtime = open_runtime(settings_for(redis_url, api.base_url))
+    job_id = submit(redis_url, api.base_url)
+
+    assert runtime.run_shard(job_id, 0) == [1]
+    assert runtime.run_shard(job_id, 1) == []
+    assert runtime.run_shard(job_id, 1) == []
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.counts.updated) == (JobState.FINISHED, 10)
+    assert len([entry for entry in api.log.entries if entry.method == "POST"]) == 10
+
+
+def test_a_message_for_a_job_that_is_gone_is_no_error(redis_url, api, open_runtime):
+    """Messages may outlive their jobs."""
+    assert open_runtime(settings_for(redis_url, api.base_url)).run_shard("gone", 0) == []
+    assert list(api.log.entries) == []
+
+
+def test_a_job_for_another_api_is_paused_and_nothing_is_sent(redis_url, api, open_runtime):
+    """A worker with other settings does not apply it to the wrong project."""
+    job_id = submit(redis_url, "https://eu.api.example/v1")
+
+    open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0)
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.reason_code, job.counts.pending) == (JobState.PAUSED, "other_target", 10)
+    assert list(api.log.entries) == []
+
+
+def test_a_job_whose_rows_are_gone_is_paused_as_lost(redis_url, api, open_runtime):
+    """Nothing is guessed, nothing is sent."""
+    job_id = submit(redis_url, api.base_url)
+    in_ledger(redis_url, lambda ledger: ledger.redis.hdel(JobKeys(job_id).shards, "0"))
+
+    open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0)
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.reason_code) == (JobState.PAUSED, "state_lost")
+    assert list(api.log.entries) == []
+
+
+def test_a_worker_that_ends_while_redis_is_away_comes_to_its_end(private_redis, api, open_runtime):
+    """It cannot hand back; the lease runs out and another takes the shard."""
+    url, stop = private_redis.ledger_url, threading.Event()
+    api.configure(latency_s=0.3)
+    job_id = submit(url, api.base_url)
+    runtime = open_runtime(settings_for(url, api.base_url), stopping=stop.is_set)
+    done = []
+    thread = threading.Thread(target=lambda: done.append(runtime.run_shard(job_id, 0)))
+    thread.start()
+    try:
+        deadline = time.monotonic() + 10
+        while not api.log.entries:
+            assert time.monotonic() < deadline
+            thread.join(0.01)
+        in_ledger(url, lambda ledger: ledger.redis.config_set("min-replicas-to-write", 1))
+        stop.set()
+        thread.join(12)
+        assert done == [[]]
+    finally:
+        in_ledger(url, lambda ledger: ledger.redis.config_set("min-replicas-to-write", 0))
+        thread.join(12)
+
+
+def test_a_call_is_made_as_the_settings_say(redis_url):
+    """Profile, version, deadlines, key."""
+    settings = settings_for(
+        redis_url, "http://127.0.0.1:1/v1", auth="api-key", version="v", timeout_s=7, connect_timeout_s=2
+    )
+    target = target_of(settings)
+
+    assert (target.base_url, target.secret) == ("http://127.0.0.1:1/v1", "sk-test")
+    assert (target.auth, target.version, target.timeout_s, target.connect_timeout_s) == ("api-key", "v", 7, 2)
+    assert "sk-test" not in repr(settings)
+    assert "sk-test" not in repr(target)
