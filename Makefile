@@ -39,6 +39,9 @@ chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 soak: $(VENV)/.installed-dev ## The fault tests that take minutes
 	$(BIN)/pytest tests/faults -m slow -n 2
 
+bench: $(VENV)/.installed-dev ## CPU and wall time a row beside what people use today (some minutes)
+	$(BIN)/python -m bench
+
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 

@@ -1,0 +1,1 @@
+"""What people use today, as short as it is usually written."""
