@@ -63,8 +63,9 @@ class Report(NamedTuple):
 class Chaos:
     """One seed's run on one stand."""
 
-    def __init__(self, stand: Stand, seed: int) -> None:
+    def __init__(self, stand: Stand, seed: int, rows: int) -> None:
         self._stand = stand
+        self._rows = rows
         self._draw = random.Random(seed)
         self._struck: Counter[str] = Counter()
         self._strikes: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
@@ -79,12 +80,12 @@ class Chaos:
     async def run(self, seed: int) -> Report:
         """Carry out a job among the strikes, and judge it."""
         began = time.monotonic()
-        stand, rows = self._stand, PatchRows(ROWS, seed=seed)
+        stand, rows = self._stand, PatchRows(self._rows, seed=seed)
         for _ in range(2):
             self._start_worker()
         job_id = await stand.start_job(rows, shard_rows=SHARD_ROWS)
         await stand.settled(job_id, 1)
-        while (job := await stand.job(job_id)) is None or job.counts.pending > ROWS // 4:
+        while (job := await stand.job(job_id)) is None or job.counts.pending > self._rows // 4:
             await asyncio.sleep(self._draw.uniform(0.3, 2.5))
             await self._strike()
             assert time.monotonic() - began < END_S, f"seed {seed}: {job}"
@@ -140,10 +141,10 @@ class Chaos:
         return living
 
 
-async def run_seed(seed: int, *, folder: Path, logs: Path) -> Report:
+async def run_seed(seed: int, *, folder: Path, logs: Path, rows: int = ROWS) -> Report:
     """Run one seed on a stand of its own; raises AssertionError where it does not end exact."""
     async with Stand(folder, keep_logs=logs, seed=seed, latency_s=0.05, slow_s=1.0, fault_rates=SPOILT) as stand:
-        return await Chaos(stand, seed).run(seed)
+        return await Chaos(stand, seed, rows).run(seed)
 
 
 def main() -> int:
