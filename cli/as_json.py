@@ -23,6 +23,8 @@ def job_facts(job: Job) -> dict[str, Any]:
         "reason": reason_of(job),
         "reason_code": STATE_LOST_CODE if lost else job.reason_code,
         "name": spec.name,
+        "kind": str(spec.kind),
+        "parent": spec.parent,
         "mode": str(spec.mode),
         "target": spec.target,
         "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},

@@ -10,7 +10,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
-from config.settings import RedisSettings, Settings, load_settings
+from config.settings import RedisSettings, Settings, SettingsError, load_settings
 from ledger.connect import open_ledger
 from ledger.embedded import EmbeddedServer, embedded_server
 from ledger.ledger import Ledger
@@ -27,6 +27,18 @@ def pass_settings(verb: Callable[Concatenate[Settings, P], T]) -> Callable[P, T]
         return verb(load_settings(), *args, **kwargs)
 
     return wrapper
+
+
+def need_api_key(settings: Settings, *, otherwise: str = "") -> None:
+    """Refuse to go on where nothing could be sent; `otherwise` is another way to go."""
+    if settings.openai_api_key is None:
+        raise SettingsError(f"OPENAI_API_KEY is not set; set it{otherwise}.")
+
+
+def need_workers(settings: Settings, instead: str) -> None:
+    """Refuse to hand work to workers that cannot be there: they share a Redis server."""
+    if settings.redis.url is None:
+        raise SettingsError(f"RELABEL_REDIS__URL is not set, so there are no deployed workers; use {instead}.")
 
 
 @contextmanager

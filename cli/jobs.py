@@ -53,6 +53,7 @@ def jobs_command(settings: Settings, *, number: int, as_json: bool) -> int:
 def _print(jobs: list[Job]) -> None:
     table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
     table.add_column("JOB", no_wrap=True)
+    table.add_column("KIND", overflow="fold")
     table.add_column("NAME", overflow="fold")
     table.add_column("STATE", no_wrap=True)
     table.add_column("ROWS", justify="right", no_wrap=True)
@@ -68,6 +69,7 @@ def _cells(job: Job) -> list[str]:
     counts = job.counts
     return [
         job.spec.job_id,
+        f"{job.spec.kind} of {job.spec.parent}" if job.spec.parent else str(job.spec.kind),
         clean_line(job.spec.name, NAME_CHARS),
         str(job.state),
         f"{counts.settled:,}/{counts.total:,}",

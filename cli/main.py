@@ -10,7 +10,23 @@ import click
 from cli.complaint import complaints
 from cli.exit_codes import INTERRUPTED
 
-VERBS = ("run", "submit", "jobs", "status", "watch", "report", "pause", "resume", "cancel", "log", "config", "sandbox")
+VERBS = (
+    "run",
+    "submit",
+    "jobs",
+    "status",
+    "watch",
+    "report",
+    "pause",
+    "resume",
+    "cancel",
+    "rate",
+    "retry",
+    "undo",
+    "log",
+    "config",
+    "sandbox",
+)
 """The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/{verb}.py`."""
 
 

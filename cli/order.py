@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.complaint import WrongUse
+from cli.confirm import confirm
 from cli.who import who
 from config.settings import Settings
 from ledger.job import Mode
@@ -59,6 +61,7 @@ class Asked(NamedTuple):
     strict: bool
     stringify: bool
     again: bool
+    yes: bool
     input_format: str | None
 
 
@@ -87,6 +90,7 @@ def order_options(verb: F) -> F:
         click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is invalid."),
         click.option("--stringify", is_flag=True, help="Take JSON numbers and booleans as their text."),
         click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
         click.option("--input-format", type=click.Choice(["csv", "jsonl"]), help="Default: told by the file's name."),
     ]
     for option in reversed(options):
@@ -95,12 +99,13 @@ def order_options(verb: F) -> F:
 
 
 @contextmanager
-def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
-    """Read and check the whole file, say what was found, and keep it for submission.
+def checked_file(asked: Asked, settings: Settings, console: Console, *, ask: bool = True) -> Iterator[Checked]:
+    """Read and check the whole file, say what was found, ask where it is much, and keep it for submission.
 
     Raises:
         UnreadableFile: the file cannot be trusted.
         WrongUse: with --strict, a row is invalid.
+        Declined: the answer was no.
 
     """
     if not asked.file:
@@ -113,6 +118,8 @@ def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
             _tell(checked, console)
             if asked.strict and checked.rejected:
                 raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
+            rate = min(asked.rate or math.inf, settings.rate.per_minute)
+            confirm(checked.total, mode=asked.mode, journal=asked.undo, rate_per_minute=rate, yes=asked.yes or not ask)
             yield checked
 
 

@@ -14,6 +14,7 @@ from cli.complaint import Complaint, WrongUse
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE, NOT_FINISHED
 from cli.report_csv import CsvReport
+from cli.report_diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from cli.report_file import Write, report_file
 from cli.report_jsonl import JsonlReport
 from cli.report_rows import Layout, laid_out, report_rows
@@ -41,6 +42,7 @@ class RowsLost(Complaint):
 @click.option("--only", multiple=True, type=click.Choice(list(_OUTCOMES)), help="Rows of this outcome; repeatable.")
 @click.option("--format", "layout", type=click.Choice(["csv", "jsonl"]), help="Default: as FILE ends, or the input's.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
+@click.option("--diff", is_flag=True, help="Write what was changed, key by key: the value before and after.")
 @click.option("--summary", is_flag=True, help="Print counts and causes instead of rows.")
 @click.option("--json", "as_json", is_flag=True, help="With --summary: print it as JSON.")
 @pass_settings
@@ -51,6 +53,7 @@ def report_command(
     only: tuple[str, ...],
     layout: str | None,
     output: str | None,
+    diff: bool,
     summary: bool,
     as_json: bool,
 ) -> int:
@@ -66,11 +69,16 @@ def report_command(
       relabel report 20261123-205318-c81e --summary
       relabel report 20261123-205318-c81e --only failed -o failed.csv && relabel submit failed.csv
       relabel report 20261123-205318-c81e --format jsonl | jq .relabel.code
+      relabel report 20261123-205318-c81e --diff -o changes.csv
+
+    --diff gives a line a changed key (CSV: id, key, before, after, change, outcome) or an object a changed row
+    (JSONL), of rows that were updated or failed after a write may have been sent, unless --only names others; after
+    is what the job meant the key to hold.
     """
     if as_json and not summary:
         raise click.UsageError("--json goes with --summary; for rows as JSON, say --format jsonl.")
-    if summary and (only or layout or output):
-        raise click.UsageError("--summary takes none of --only, --format and -o.")
+    if summary and (only or layout or output or diff):
+        raise click.UsageError("--summary takes none of --only, --format, --diff and -o.")
     path = None if output in {None, "-"} else Path(str(output))
     layout = layout or _format_named(path)
     wanted = frozenset(_OUTCOMES[word] for word in only) or frozenset(Outcome)
@@ -81,8 +89,9 @@ def report_command(
             await _summarise(ledger, job, as_json=as_json)
             return DONE
         _refuse_unreadable(job)
+        lines = _diff(ledger, job.spec, layout, only) if diff else _rows(ledger, job.spec, layout, wanted)
         with report_file(path) as write:
-            await _write_rows(ledger, job.spec, _layout(job.spec.columns, layout), wanted, write)
+            await _write(lines, job.spec, write)
         return DONE
 
     return with_ledger(settings, report)
@@ -95,24 +104,33 @@ async def _summarise(ledger: Ledger, job: Job, *, as_json: bool) -> None:
         await print_summary(ledger, job, Console(file=sys.stdout))
 
 
-async def _write_rows(ledger: Ledger, spec: JobSpec, layout: Layout, only: Set[Outcome], write: Write) -> None:
+async def _write(lines: AsyncIterator[bytes], spec: JobSpec, write: Write) -> None:
+    group, size = [], 0
     try:
-        async for lines in _gathered(ledger, spec, layout, only):
-            write(lines)
+        async for line in lines:
+            group.append(line)
+            size += len(line)
+            if size >= WRITE_TOGETHER:
+                write(b"".join(group))
+                group, size = [], 0
     except StateLost as error:
         raise _rows_lost(spec.job_id) from error
+    write(b"".join(group))
 
 
-async def _gathered(ledger: Ledger, spec: JobSpec, layout: Layout, only: Set[Outcome]) -> AsyncIterator[bytes]:
-    lines, size = [layout.head()], 0
+async def _rows(ledger: Ledger, spec: JobSpec, chosen: str | None, only: Set[Outcome]) -> AsyncIterator[bytes]:
+    layout = _layout(spec.columns, chosen)
+    yield layout.head()
     async for row in report_rows(ledger, spec, only):
-        line = laid_out(row, layout)
-        lines.append(line)
-        size += len(line)
-        if size >= WRITE_TOGETHER:
-            yield b"".join(lines)
-            lines, size = [], 0
-    yield b"".join(lines)
+        yield laid_out(row, layout)
+
+
+def _diff(ledger: Ledger, spec: JobSpec, chosen: str | None, only: tuple[str, ...]) -> AsyncIterator[bytes]:
+    if not spec.journal:
+        raise WrongUse(f"job {spec.job_id} did not keep what was there before (--no-undo), so there is no --diff.")
+    id_column = spec.columns.id_column
+    layout = CsvDiff(id_column) if (chosen or spec.columns.format) == "csv" else JsonlDiff(id_column)
+    return diff_lines(ledger, spec, layout, {_OUTCOMES[word] for word in only} or WRITTEN)
 
 
 def _refuse_unreadable(job: Job) -> None:

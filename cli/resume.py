@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import click
+from rich.console import Console
 
 from cli.complaint import WrongUse
-from cli.door import pass_settings, with_ledger
+from cli.door import need_api_key, pass_settings, server_for, with_ledger
 from cli.who import who
 from config.settings import Settings
 from ledger.job import JobState
@@ -15,9 +16,9 @@ from ledger.ledger import Ledger
 @click.command("resume")
 @click.argument("job_id", metavar="JOB")
 @click.option("--run", "carry_out", is_flag=True, help="Carry it out in this process tree, as `relabel run` does.")
-@click.pass_context
+@click.option("--json", "as_json", is_flag=True, help="With --run: print the job as JSON at the end.")
 @pass_settings
-def resume_command(settings: Settings, context: click.Context, *, job_id: str, carry_out: bool) -> int:
+def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json: bool) -> int:
     """Go on with JOB, which was paused or held; the deployed workers take it up within seconds.
 
     \b
@@ -26,9 +27,7 @@ def resume_command(settings: Settings, context: click.Context, *, job_id: str, c
       relabel resume 20261123-205318-c81e --run
     """
     if carry_out:
-        from cli.run import run_command  # noqa: PLC0415 - loads Celery
-
-        return int(context.invoke(run_command, resume=job_id))
+        return _carry_out(settings, job_id, as_json=as_json)
 
     async def resume(ledger: Ledger) -> int:
         had = await ledger.jobs.resume(job_id)
@@ -44,3 +43,12 @@ def resume_command(settings: Settings, context: click.Context, *, job_id: str, c
         return 0
 
     return with_ledger(settings, resume)
+
+
+def _carry_out(settings: Settings, job_id: str, *, as_json: bool) -> int:
+    from cli.carry_out import carry_out_job, resume_job  # noqa: PLC0415 - loads Celery
+
+    need_api_key(settings)
+    console = Console(stderr=True)
+    with server_for(settings) as (reachable, server):
+        return carry_out_job(reachable, resume_job(job_id, console), server=server, console=console, as_json=as_json)

@@ -57,6 +57,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
     lines = [
         ("Job", spec.job_id),
         ("Name", clean_line(spec.name, NAME_CHARS)),
+        ("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
         ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
         ("Done", _done(job)),
         ("Rows", outcome_counts(counts, pending=True)),

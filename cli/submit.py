@@ -9,8 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.as_json import print_json
-from cli.complaint import WrongUse
-from cli.door import pass_settings, with_ledger
+from cli.door import need_workers, pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
 from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
 from cli.progress import follow
@@ -38,10 +37,9 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
       relabel submit patches.csv --rate 600/m
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
-    if settings.redis.url is None:
-        raise WrongUse("RELABEL_REDIS__URL is not set, so there are no deployed workers; use `relabel run`.")
+    need_workers(settings, "`relabel run`")
     console = Console(stderr=True)
-    with checked_file(asked, console) as checked:
+    with checked_file(asked, settings, console) as checked:
 
         async def hand_over(ledger: Ledger) -> int:
             for warning in await persistence_warnings(ledger.redis):

@@ -1,0 +1,152 @@
+"""Carries a job out in this process tree: its worker, its progress, and the person who may press Ctrl-C."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from cli.as_json import print_json
+from cli.complaint import Unreachable
+from cli.door import ledger_of
+from cli.exit_codes import INTERRUPTED, exit_code_of
+from cli.progress import follow
+from cli.summary import print_summary
+from cli.worker_process import WorkerProcess, worker_process
+from config.settings import Settings
+from ledger.embedded import EmbeddedServer
+from ledger.job import Job, JobState
+from ledger.ledger import Ledger
+from tasks.preflight import trouble_with_api
+
+INTERRUPTED_CODE = "interrupted"
+MakeJob = Callable[[Ledger, Settings], Awaitable[str]]
+"""Submits or resumes the job to carry out, and gives its id."""
+Around = Callable[[Ledger, Settings], AbstractAsyncContextManager[Settings]]
+"""Sets something up around the work, and gives the settings to work with."""
+
+
+def carry_out_job(
+    settings: Settings,
+    make_job: MakeJob,
+    *,
+    server: EmbeddedServer | None,
+    console: Console,
+    as_json: bool,
+    around: Around | None = None,
+) -> int:
+    """Make a job, work on it to its end in this process tree, and tell how it went; give the exit code."""
+    run = Run(settings, server, console, as_json=as_json)
+    try:
+        return asyncio.run(run.carry_out(make_job, around))
+    except asyncio.CancelledError:
+        return INTERRUPTED
+
+
+def resume_job(job_id: str, console: Console) -> MakeJob:
+    """Go on with a job that was put down."""
+
+    async def resume(ledger: Ledger, _settings: Settings) -> str:
+        had = await ledger.jobs.resume(job_id)
+        if had.ended:
+            console.print(Text(f"Job {job_id} had ended already: {had}."))
+        return job_id
+
+    return resume
+
+
+async def pause_orphans(ledger: Ledger, server: EmbeddedServer | None) -> None:
+    """Put down the jobs of earlier runs that were killed, where this command is the only one at the server."""
+    if server is None or not server.started:
+        return
+    for job_id in await ledger.jobs.active():
+        reason = f"its `relabel run` ended in mid-job; go on with `relabel run --resume {job_id}`"
+        await ledger.jobs.pause(job_id, code=INTERRUPTED_CODE, reason=reason)
+
+
+class Run:
+    """One job that is carried out here."""
+
+    def __init__(self, settings: Settings, server: EmbeddedServer | None, console: Console, *, as_json: bool) -> None:
+        self._settings = settings
+        self._server = server
+        self._console = console
+        self._as_json = as_json
+        self._interrupted = asyncio.Event()
+        self._begun = False
+
+    async def carry_out(self, make_job: MakeJob, around: Around | None) -> int:
+        """Make the job, work on it to its end, and tell how it went; give the exit code."""
+        self._listen_for_signals()
+        async with ledger_of(self._settings) as ledger:
+            await pause_orphans(ledger, self._server)
+            async with AsyncExitStack() as stack:
+                if around is not None:
+                    self._settings = await stack.enter_async_context(around(ledger, self._settings))
+                await self._check_api()
+                self._begun = True
+                job = await self._work(ledger, await make_job(ledger, self._settings))
+            return await self._tell(ledger, job)
+
+    def _listen_for_signals(self) -> None:
+        loop, main = asyncio.get_running_loop(), asyncio.current_task()
+
+        def on_signal() -> None:
+            if main is not None and (self._interrupted.is_set() or not self._begun):
+                main.cancel()
+            self._interrupted.set()
+
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, on_signal)
+
+    async def _check_api(self) -> None:
+        if trouble := await trouble_with_api(self._settings):
+            where = self._settings.openai_base_url
+            raise Unreachable(f"the API cannot be used: {trouble}. Nothing was sent; it was asked at {where}.")
+
+    async def _work(self, ledger: Ledger, job_id: str) -> Job:
+        job = await ledger.jobs.get(job_id)
+        if job.state is not JobState.RUNNING:
+            return job
+        keep_open = (self._server.lock_fd,) if self._server else ()
+        async with worker_process(self._settings, keep_open=keep_open) as worker:
+            await self._follow(ledger, job_id, worker)
+            if self._interrupted.is_set():
+                self._console.print(Text("Stopping: the rows in flight end first. Ctrl-C again stops at once."))
+                reason = f"interrupted; go on with `relabel run --resume {job_id}`"
+                await ledger.jobs.pause(job_id, code=INTERRUPTED_CODE, reason=reason)
+        return await ledger.jobs.get(job_id)
+
+    async def _follow(self, ledger: Ledger, job_id: str, worker: WorkerProcess) -> None:
+        rate = self._settings.rate.per_minute
+        tasks = [
+            asyncio.create_task(follow(ledger, job_id, console=self._console, shared_rate=rate)),
+            asyncio.create_task(worker.watch()),
+            asyncio.create_task(self._interrupted.wait()),
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await _end(tasks)
+        for task in done:
+            task.result()
+
+    async def _tell(self, ledger: Ledger, job: Job) -> int:
+        await print_summary(ledger, job, self._console, after_follow=not self._interrupted.is_set())
+        if self._as_json:
+            print_json(job)
+        return INTERRUPTED if self._interrupted.is_set() and not job.state.ended else exit_code_of(job)
+
+
+async def _end(tasks: list[asyncio.Task[Any]]) -> None:
+    """Cancel until all have ended: before Python 3.12 redis-py may swallow a cancellation (python/cpython#86296)."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=0.1)

@@ -1,0 +1,175 @@
+"""What `undo` and `retry` have in common: a new job that is made of another one's rows."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import click
+from rich.console import Console
+from rich.text import Text
+
+from cli.as_json import print_json
+from cli.carry_out import MakeJob, carry_out_job, pause_orphans
+from cli.complaint import WrongUse
+from cli.confirm import confirm
+from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
+from cli.exit_codes import DONE
+from cli.order import DAY_S, Rate
+from cli.who import who
+from cli.wording import some
+from config.settings import Settings
+from ledger.embedded import EmbeddedServer
+from ledger.job import Job, JobState
+from ledger.ledger import Ledger
+from ledger.settlements import StateLost
+from producer.check import Checked
+from producer.submit import Order, submit
+from tasks.factory import make_app
+from tasks.shard import announce
+
+F = TypeVar("F", bound=Callable[..., Any])
+NAME_CHARS = 200
+
+
+class FollowUp(NamedTuple):
+    """The options of `undo` and `retry` that say how the new job is made and carried out."""
+
+    job_id: str
+    rate: float | None
+    name: str | None
+    again: bool
+    yes: bool
+    run: bool
+    as_json: bool
+
+
+Made = tuple[Checked, Order]
+Make = Callable[[Ledger, Job, Path], Awaitable[Made]]
+"""Makes the rows of the new job, with an order that says the rest: its mode, its journal, its kind."""
+
+
+def follow_up_options(verb: F) -> F:
+    """Give a verb the options that `FollowUp` holds; it gets them as one value, `asked`."""
+
+    @functools.wraps(verb)
+    def gathered(*args: Any, **kwargs: Any) -> Any:
+        fields = {name: kwargs.pop(name) for name in FollowUp._fields}
+        return verb(*args, asked=FollowUp(**fields), **kwargs)
+
+    options = [
+        click.argument("job_id", metavar="JOB"),
+        click.option("--rate", type=Rate(), help="Slow the new job down, as in `submit`. Default: JOB's own rate."),
+        click.option("--name", help="Name of the new job."),
+        click.option("--again", is_flag=True, help="Make a new job although the same one was made of JOB before."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
+        click.option("--run", is_flag=True, help="Carry it out in this process tree, as `relabel run` does."),
+        click.option("--json", "as_json", is_flag=True, help="Print the new job as JSON, with --run at its end."),
+    ]
+    wrapped: Any = pass_settings(gathered)
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = "") -> int:
+    """Make a job of another one's rows, and carry it out or hand it to the deployed workers.
+
+    `remark` is for the log of both jobs.
+    """
+    if asked.run:
+        need_api_key(settings)
+    else:
+        need_workers(settings, "--run")
+    console = Console(stderr=True)
+    with tempfile.TemporaryDirectory(prefix="relabel-") as spool, server_for(settings) as (reachable, server):
+        checked, order = asyncio.run(
+            _made(reachable, server, asked, lambda ledger, job: make(ledger, job, Path(spool)))
+        )
+        with checked:
+            _ask(checked, order, asked, settings, console)
+            give: MakeJob = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
+            if asked.run:
+                give = _and_resume(give)
+                return carry_out_job(reachable, give, server=server, console=console, as_json=asked.as_json)
+            return asyncio.run(_hand_over(reachable, give, as_json=asked.as_json))
+
+
+async def _made(
+    settings: Settings, server: EmbeddedServer | None, asked: FollowUp, make: Callable[[Ledger, Job], Awaitable[Made]]
+) -> Made:
+    async with ledger_of(settings) as ledger:
+        await pause_orphans(ledger, server)
+        job = await ledger.jobs.get(asked.job_id)
+        await _refuse_unfit(ledger, job)
+        if asked.run and job.spec.target != settings.openai_base_url:
+            where = f"{job.spec.target}, but OPENAI_BASE_URL is {settings.openai_base_url}"
+            raise WrongUse(f"job {asked.job_id} is for {where}; set it to the former and try again.")
+        try:
+            checked, order = await make(ledger, job)
+        except StateLost as error:
+            raise WrongUse(f"Redis lost rows of job {asked.job_id}, so nothing can be made of it.") from error
+        return checked, order._replace(
+            name=asked.name or f"{order.kind} of {job.spec.name}"[:NAME_CHARS],
+            shard_rows=settings.job.shard_rows,
+            keep_s=settings.job.keep_days * DAY_S,
+            rate_per_minute=asked.rate or job.rate_per_minute,
+            again=asked.again,
+        )
+
+
+async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
+    job_id = job.spec.job_id
+    if job.state is JobState.LOST:
+        raise WrongUse(f"Redis lost rows of job {job_id}, so nothing can be made of it.")
+    if job.state is JobState.SUBMITTING:
+        raise WrongUse(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
+    if job.state is JobState.RUNNING:
+        raise WrongUse(f"job {job_id} is running; pause or cancel it first.")
+    if await ledger.shards.is_leased(job_id):
+        raise WrongUse(f"job {job_id} still has rows in flight; try again in some seconds.")
+
+
+def _ask(checked: Checked, order: Order, asked: FollowUp, settings: Settings, console: Console) -> None:
+    console.print(Text(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
+    rate = min(order.rate_per_minute or math.inf, settings.rate.per_minute)
+    confirm(checked.total, mode=order.mode, journal=order.journal, rate_per_minute=rate, yes=asked.yes)
+
+
+async def _submit(
+    ledger: Ledger, settings: Settings, *, checked: Checked, order: Order, remark: str, console: Console
+) -> str:
+    send = functools.partial(announce, make_app(settings))
+    job_id, existed = await submit(checked, order, ledger=ledger, announce=send)
+    parent = order.parent or ""
+    if existed:
+        what = f"The {order.kind} of job {parent} was submitted before, as job {job_id}; --again submits it once more."
+        console.print(Text(what))
+    else:
+        await ledger.audit.note(job_id, who=who(), verb=order.kind, why=f"of job {parent}{remark}")
+        await ledger.audit.note(parent, who=who(), verb=order.kind, why=f"as job {job_id}{remark}")
+    return job_id
+
+
+def _and_resume(give: MakeJob) -> MakeJob:
+    """Go on with a job that is there already and was put down."""
+
+    async def resumed(ledger: Ledger, settings: Settings) -> str:
+        job_id = await give(ledger, settings)
+        await ledger.jobs.resume(job_id)
+        click.echo(f"Job {job_id}", err=True)
+        return job_id
+
+    return resumed
+
+
+async def _hand_over(settings: Settings, give: MakeJob, *, as_json: bool) -> int:
+    async with ledger_of(settings) as ledger:
+        job_id = await give(ledger, settings)
+        print_json(await ledger.jobs.get(job_id)) if as_json else click.echo(job_id)
+    return DONE

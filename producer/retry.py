@@ -1,0 +1,55 @@
+"""Picks the rows of a job that are worth another try."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import AsyncIterator, Container
+
+from ledger.codec import Detail
+from ledger.job import JobSpec
+from ledger.ledger import Ledger
+from ledger.row import Outcome, Patch
+from ledger.rows import read_rows
+
+HOPELESS = frozenset({"too_many_pairs", "key_not_removed"})
+"""Codes of our own for rows that come to the same end each time: the completion itself stands in the way."""
+_MAY_PASS = frozenset({408, 409, 425, 429})
+
+
+def is_hopeless(detail: Detail | None) -> bool:
+    """Tell whether the row can never work as it is: the API refused what it asks for, and will again.
+
+    That is every answer 4xx but those that speak of the moment (timeout, conflict, rate).
+    """
+    if detail is None:
+        return False
+    return detail.code in HOPELESS or (400 <= detail.status < 500 and detail.status not in _MAY_PASS)
+
+
+class RetryRows:
+    """The failed rows of a job: those of some codes, or all, or those that may work; counts the ones left out."""
+
+    def __init__(self, ledger: Ledger, spec: JobSpec, *, codes: Container[str] | None, everything: bool) -> None:
+        self._ledger = ledger
+        self._spec = spec
+        self._codes = codes
+        self._everything = everything
+        self.left_out: Counter[str] = Counter()
+
+    async def __aiter__(self) -> AsyncIterator[Patch]:
+        """Give the rows in order.
+
+        Raises:
+            StateLost: some of the rows are gone from Redis.
+
+        """
+        async for row in read_rows(self._ledger.redis, self._spec, only={Outcome.FAILED}):
+            if self._wants(row.detail):
+                yield row.patch
+            else:
+                self.left_out[row.detail.code if row.detail else ""] += 1
+
+    def _wants(self, detail: Detail | None) -> bool:
+        if self._codes is not None:
+            return detail is not None and detail.code in self._codes
+        return self._everything or not is_hopeless(detail)

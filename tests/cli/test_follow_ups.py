@@ -1,0 +1,221 @@
+"""`undo` and `retry` on the command line, with real workers and an API that is really asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.job import JobState
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+from sandbox import Sandbox
+
+IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
+BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
+ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
+
+
+class Desk:
+    """The command against one API."""
+
+    def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
+        self._relabel = relabel
+        self.sandbox = sandbox
+        self.folder = folder
+        self.settings = {
+            "OPENAI_API_KEY": "sk-test",
+            "OPENAI_BASE_URL": sandbox.base_url,
+            "RELABEL_WORKER__CHILDREN": "1",
+            "RELABEL_RATE__PER_MINUTE": "60000",
+            "RELABEL_API__ATTEMPTS": "1",
+            "XDG_STATE_HOME": str(folder / "state"),
+        }
+
+    async def __call__(self, *arguments: str, **settings: str) -> Any:
+        """Run the command to its end."""
+        return await self._relabel(*arguments, **(self.settings | settings))
+
+    async def facts(self, *arguments: str, code: int = 0) -> Any:
+        """Run the command with --json and give what it prints."""
+        ended = await self(*arguments, "--json")
+        assert ended.code == code, ended.err
+        return json.loads(ended.out)
+
+    async def run(self, *options: str, rows: str = ROWS, code: int = 0) -> str:
+        """Carry a file out and give the job's id."""
+        (self.folder / "rows.jsonl").write_text(rows)
+        facts = await self.facts("run", "rows.jsonl", *options, code=code)
+        return str(facts["job_id"])
+
+
+@pytest.fixture
+async def desk(relabel: Callable[..., Awaitable[Any]], tmp_path: Path) -> AsyncIterator[Desk]:
+    """The command, and an API that stores three completions."""
+    async with Sandbox() as sandbox:
+        sandbox.store.load(BEFORE)
+        yield Desk(relabel, sandbox, tmp_path)
+
+
+async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(desk: Desk) -> None:
+    """`undo JOB --run` carries it out; status, jobs and both logs tell which job it takes back."""
+    job_id = await desk.run()
+    assert desk.sandbox.store.dump() != BEFORE
+
+    facts = await desk.facts("undo", job_id, "--run")
+
+    assert desk.sandbox.store.dump() == BEFORE
+    assert (facts["kind"], facts["parent"], facts["state"], facts["mode"]) == ("undo", job_id, "finished", "merge")
+    assert facts["name"] == "undo of rows.jsonl"
+    assert f"undo of job {job_id}" in (await desk("status", facts["job_id"])).out
+    assert f"undo of {job_id}" in (await desk("jobs")).out
+    assert f"undo  as job {facts['job_id']}" in (await desk("log", job_id)).out
+    assert f"undo  of job {job_id}" in (await desk("log", facts["job_id"])).out
+
+
+async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: Desk) -> None:
+    """A second undo is the first one; once that was undone itself, --again takes the job back once more."""
+    job_id = await desk.run()
+    made = desk.sandbox.store.dump()
+    first = (await desk.facts("undo", job_id, "--run"))["job_id"]
+
+    ended = await desk("undo", job_id, "--run", "--json")
+    assert json.loads(ended.out)["job_id"] == first
+    assert f"as job {first}; --again" in ended.err
+
+    await desk.facts("undo", first, "--run")
+    assert desk.sandbox.store.dump() == made
+    again = await desk.facts("undo", job_id, "--run", "--again")
+    assert again["job_id"] != first
+    assert desk.sandbox.store.dump() == BEFORE
+
+
+async def test_a_drifted_row_is_explained_and_force_restores_it(desk: Desk) -> None:
+    """Exit code 1 and a hint; with --force it is a job of its own, and the log says so."""
+    job_id = await desk.run()
+    desk.sandbox.store.load({IDS[0]: {"team": "theirs"}})
+
+    ended = await desk("undo", job_id, "--run")
+
+    assert ended.code == 1
+    assert "somebody else changed team since" in ended.err
+    assert "--force" in ended.err
+    facts = await desk.facts("undo", job_id, "--run", "--force")
+    assert desk.sandbox.store.dump() == BEFORE
+    assert f"as job {facts['job_id']}, forced" in (await desk("log", job_id)).out
+
+
+async def test_what_cannot_be_undone_is_refused_in_one_sentence(
+    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+) -> None:
+    """Running, without before-images, for another API, nothing changed, no such job: exit code 2, nothing is made."""
+    running = (await make_job("completion_id,team\na-1,x\n")).job_id
+    bare = await desk.run("--no-undo")
+    unchanged = await desk.run("--again")
+    refusals = {
+        ("undo", running, "--run"): f"job {running} is running; pause or cancel it first.",
+        ("undo", bare, "--run"): "(--no-undo)",
+        ("undo", unchanged, "--run"): "changed nothing, so there is nothing to undo.",
+        ("undo", unchanged, "--run", "--keys", " , "): "--keys names no key",
+        ("undo", "nope", "--run"): "there is no job nope",
+        ("retry", unchanged, "--run"): "has no rows to retry: none failed.",
+    }
+    jobs = len(await ledger.jobs.latest(100))
+    for arguments, words in refusals.items():
+        ended = await desk(*arguments)
+        assert (ended.code, ended.out) == (2, ""), arguments
+        assert words in ended.err
+        assert "Traceback" not in ended.err
+    await ledger.jobs.pause(running, code="paused", reason="")
+    assert "is for https://api.openai.com/v1, but" in (await desk("undo", running, "--run")).err
+    assert len(await ledger.jobs.latest(100)) == jobs
+
+
+async def test_a_job_with_rows_in_flight_is_not_undone_yet(
+    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+) -> None:
+    """Its workers need a moment to put it down; a write may still be under way."""
+    spec = await make_job("completion_id,team\na-1,x\n")
+    await ledger.shards.lease(spec.job_id, 0, "test")
+    await ledger.jobs.pause(spec.job_id, code="paused", reason="")
+
+    ended = await desk("undo", spec.job_id)
+
+    assert ended.code == 2
+    assert "still has rows in flight; try again in some seconds" in ended.err
+
+
+async def test_a_retry_takes_the_rows_that_may_work(desk: Desk, ledger: Ledger) -> None:
+    """A missing completion stays out and is told; the row that met an error of the moment is done."""
+    missing = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
+    desk.sandbox.add_faults([{"fault": "bad_body_html", "match": {"method": "POST", "id": IDS[1]}, "times": 1}])
+    desk.sandbox.add_faults([{"fault": "error_500", "match": {"method": "GET", "id": IDS[1]}, "after": 1, "times": 1}])
+    desk.sandbox.add_faults([{"fault": "ignored", "match": {"method": "POST", "id": IDS[2]}, "times": 1}])
+    rows = ROWS + json.dumps({"id": missing, "metadata": {"team": "green"}}) + "\n"
+    job_id = await desk.run(rows=rows, code=1)
+    failed = (await ledger.jobs.get(job_id)).counts.failed
+
+    ended = await desk("retry", job_id, "--run", "--json")
+
+    facts = json.loads(ended.out)
+    assert (ended.code, facts["kind"], facts["parent"]) == (0, "retry", job_id)
+    assert facts["rows"]["total"] == failed - 1
+    assert "1 row (not_found 1) can never work as they are; --all takes them, too." in ended.err
+    assert {each: desk.sandbox.store.metadata(each) for each in IDS} == {each: {"team": "green"} for each in IDS}
+
+
+async def test_a_retry_takes_the_codes_that_are_named_or_all(
+    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
+) -> None:
+    """Handed to the deployed workers: the job waits with the rows that were asked for."""
+    ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
+    spec = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\na-4,x\n", ends | {3: Outcome.UPDATED})
+
+    async def retried(*options: str) -> int:
+        facts = await desk.facts("retry", spec.job_id, *options)
+        assert facts["state"] == "running"
+        return int(facts["rows"]["total"])
+
+    assert await retried() == 1
+    assert await retried("--codes", "not_found,key_not_removed") == 2
+    assert await retried("--all") == 3
+    ended = await desk("retry", spec.job_id, "--codes", "other")
+    assert ended.code == 2
+    assert "no rows to retry with these codes; failed are: 3 rows (timeout 1" in ended.err
+
+
+async def test_the_diff_shows_every_changed_key_before_and_after(desk: Desk) -> None:
+    """CSV a line a key, guarded against spreadsheets; JSONL an object a row."""
+    job_id = await desk.run()
+
+    csv = await desk("report", job_id, "--diff", "--format", "csv")
+    jsonl = await desk("report", job_id, "--diff")
+
+    assert csv.out.splitlines() == [
+        "id,key,before,after,change,outcome",
+        f"{IDS[0]},old,'=1+1,,removed,updated",
+        f"{IDS[0]},team,blue,green,changed,updated",
+        f"{IDS[1]},team,red,green,changed,updated",
+        f"{IDS[2]},team,,green,added,updated",
+    ]
+    first = json.loads(jsonl.out.splitlines()[0])
+    assert first == {
+        "id": IDS[0],
+        "outcome": "updated",
+        "before": {"old": "=1+1", "team": "blue"},
+        "after": {"old": None, "team": "green"},
+    }
+
+
+async def test_resume_with_run_goes_on_in_this_process_tree(desk: Desk, ledger: Ledger) -> None:
+    """A job that is held is carried out by the command itself."""
+    (desk.folder / "rows.jsonl").write_text(ROWS)
+    job_id = (await desk("submit", "rows.jsonl", "--hold")).out.strip()
+
+    facts = await desk.facts("resume", job_id, "--run")
+
+    assert (facts["job_id"], facts["state"], facts["rows"]["updated"]) == (job_id, "finished", 3)
+    assert (await ledger.jobs.get(job_id)).state is JobState.FINISHED
