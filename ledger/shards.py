@@ -112,12 +112,12 @@ class Shards:
             todo=todo,
             images=unpack_images(journal or b""),
             tries={row: unpack_tries(packed) for row, packed in enumerate(tries) if packed},
+        )
+
     async def is_leased(self, job_id: str) -> bool:
         """Tell whether a worker may be at the job; a lease that ran out is a dead worker's."""
         seconds, _ = await self._redis.time()
         return bool(await self._redis.zcount(JobKeys(job_id).leased, seconds, "+inf"))
-
-        )
 
     async def renew(self, shard: LeasedShard, waits: Waits) -> JobState | None:
         """Keep the lease, and learn the job's state; None where the lease is lost."""
