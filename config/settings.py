@@ -44,6 +44,15 @@ def _base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def _key(value: SecretStr | None) -> SecretStr | None:
+    if value is None:
+        return None
+    key = value.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError("must be one word of plain characters, as it travels in a header")
+    return SecretStr(key)
+
+
 class _Group(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
@@ -111,7 +120,7 @@ class Settings(BaseSettings):
         hide_input_in_errors=True,
     )
 
-    openai_api_key: SecretStr | None = Field(
+    openai_api_key: Annotated[SecretStr | None, AfterValidator(_key)] = Field(
         None, validation_alias="OPENAI_API_KEY", description="Key of the project whose completions change."
     )
     openai_base_url: Annotated[str, AfterValidator(_base_url)] = Field(

@@ -15,6 +15,13 @@ from ledger.row import Outcome
 from ledger.scripts import Argument, load_script
 from ledger.shards import LeasedShard
 
+LEASE_LOST = -2
+"""What `lua/settle.lua` answers to a worker whose lease ran out."""
+
+
+class LeaseLost(Exception):
+    """The worker's lease ran out and another may have the shard: what it has to say counts no more."""
+
 
 class StateLost(Exception):
     """The job's keys are gone or torn: the server came back empty, or dropped them."""
@@ -34,6 +41,7 @@ class Settlements:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._settle = load_script(redis, "settle")
+        self._journal = load_script(redis, "journal")
         self._hand_back = load_script(redis, "hand_back")
 
     async def settle(self, shard: LeasedShard, settlements: Sequence[Settlement], traffic: Traffic) -> int:
@@ -41,17 +49,17 @@ class Settlements:
 
         Raises:
             StateLost: the job is gone.
+            LeaseLost: the shard is another's by now, whose word counts.
 
         """
         keys = JobKeys(shard.spec.job_id)
-        args: list[Argument] = [shard.number, traffic.requests, traffic.retries, traffic.throttled]
+        args: list[Argument] = [shard.number, shard.owner, traffic.requests, traffic.retries, traffic.throttled]
         for row, outcome, detail in settlements:
             args += (shard.first_row + row, int(outcome), pack_detail(detail) if detail else b"")
-        written = int(
-            await self._settle(
-                [keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace, keys.tries], args
-            )
-        )
+        touched = [keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace, keys.tries, keys.owners]
+        written = int(await self._settle(touched, args))
+        if written == LEASE_LOST:
+            raise LeaseLost(shard.spec.job_id)
         if written < 0:
             raise StateLost(shard.spec.job_id)
         return written
@@ -69,14 +77,13 @@ class Settlements:
 
         Raises:
             StateLost: the job is gone.
+            LeaseLost: the shard is another's by now, who may have read what this turn wrote.
 
         """
         keys = JobKeys(shard.spec.job_id)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.exists(keys.job)
-            pipe.append(keys.journal(shard.number), pack_images(images))
-            pipe.pexpire(keys.journal(shard.number), int(SUBMITTED_KEEP_S * 1000))
-            there, _, _ = await pipe.execute()
-        if not there:
-            await self._redis.delete(keys.journal(shard.number))
+        args: list[Argument] = [shard.number, shard.owner, pack_images(images), int(SUBMITTED_KEEP_S * 1000)]
+        kept = int(await self._journal([keys.job, keys.owners, keys.journal(shard.number)], args))
+        if kept < 0:
             raise StateLost(shard.spec.job_id)
+        if kept == 0:
+            raise LeaseLost(shard.spec.job_id)

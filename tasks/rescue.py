@@ -7,12 +7,14 @@ import logging
 import os
 import signal
 import threading
+import time
 from typing import Any
 
 from celery import Celery, bootsteps
 
 from ledger.connect import AWAY, describe, new_client, persistence_warnings
 from ledger.ledger import Ledger
+from ledger.shards import LEASE_S
 from tasks.shard import announce
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 
@@ -72,7 +74,7 @@ class RescueTimer:
     async def _loop(self) -> None:
         redis = new_client(self._ledger_url)
         ledger = Ledger(redis)
-        warned = False
+        warned, patient_till = False, 0.0
         try:
             while not self._stopped.is_set():
                 try:
@@ -80,9 +82,12 @@ class RescueTimer:
                         await _warn(ledger)
                         warned = True
                     await ledger.shards.beat(self._worker, self._children)
-                    await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
+                    if time.monotonic() > patient_till:
+                        await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
                     log.warning("%s", describe(error))
+                    # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued
+                    patient_till = time.monotonic() + LEASE_S
                 except Exception:  # without this thread the worker would live on and rescue nothing
                     log.exception("The rescue went wrong; it is tried again.")
                 if self._owner is not None and os.getppid() != self._owner:

@@ -57,12 +57,19 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: st
         # a 409 was refused before anything was done; the others may come after the change was made
         ambiguous = writes and status != 409
         return Again(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
-    if status in {401, 403, 405, 407} or (status == 404 and not _is_missing_row(error)):
+    if status in {401, 402, 403, 405, 407} or (status == 404 and not _is_missing_row(error)):
         return StopJob(code, message, status=status, request_id=request_id)
-    if 300 <= status < 400:
-        reason = f"the API answered with a redirect ({status}), which is not followed; correct OPENAI_BASE_URL"
-        return StopJob("redirect", reason, status=status, request_id=request_id)
+    if 200 <= status < 400:
+        return _unlike_this_api(status, request_id, writes=writes)
     return RowFailed(code, message, status=status, request_id=request_id)
+
+
+def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:
+    if status < 300:
+        what = f"the API answered {status}, which it never does for this call"
+        return Again("bad_response", what, status=status, request_id=request_id, ambiguous=writes)
+    reason = f"the API answered with a redirect ({status}), which is not followed; correct OPENAI_BASE_URL"
+    return StopJob("redirect", reason, status=status, request_id=request_id)
 
 
 def read_error(body: bytes, *, secret: str = "") -> ErrorBody:

@@ -229,4 +229,5 @@ class RowRun:
         message = refusal.message
         if refusal.status == 404:
             message += missing_hint(self._patch.completion_id, time.time())
-        return Detail(refusal.code, refusal.status, message, refusal.request_id, max(1, self._failures), time.time())
+        tries = self._failures + (not isinstance(refusal, Again))
+        return Detail(refusal.code, refusal.status, message, refusal.request_id, tries, time.time())

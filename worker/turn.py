@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -13,7 +14,7 @@ from ledger.job import JobState, Traffic, Waits
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.row import Patch
-from ledger.settlements import Settlement, StateLost
+from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.cancellation import is_cancelled
@@ -33,6 +34,8 @@ GRACE_S = 6.0
 """Time that requests in flight and last writes get once the turn must end; a worker stops within 10 s."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 50
+
+log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
@@ -94,6 +97,8 @@ class Turn:
                 await asyncio.wait(writers)
                 await self._hand_back()
                 await _end(keepers)
+        except* LeaseLost:
+            log.warning("Job %s shard %d is another's by now.", self._shard.spec.job_id, self._shard.number)
         except* (StateLost, NoSuchJob) as lost:
             raise StateLost(self._shard.spec.job_id) from lost.exceptions[0]
         finally:

@@ -1,15 +1,18 @@
--- Write the outcomes of rows that have none yet, and count what was really written.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries
--- ARGV: 1 shard, 2 requests, 3 retries, 4 throttled, then for each row: row number in the job, outcome (1-6),
---       detail (msgpack, '' for none)
--- Returns: rows written; -1 where the job or its outcomes are gone
+-- Write the outcomes of rows that have none yet, if their shard is still the worker's, and count what was written.
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners
+-- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled, then for each row: row number in the job,
+--       outcome (1-6), detail (msgpack, '' for none)
+-- Returns: rows written; -1 where the job or its outcomes are gone, -2 where the lease is another's
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
   return -1
+end
+if redis.call('HGET', KEYS[8], ARGV[1]) ~= ARGV[2] then
+  return -2
 end
 local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
 local tally, written = {}, 0
 local tried = redis.call('EXISTS', KEYS[7]) == 1
-for i = 5, #ARGV, 3 do
+for i = 6, #ARGV, 3 do
   local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
   if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
     redis.call('SETRANGE', KEYS[3], row, string.char(outcome))
@@ -27,8 +30,8 @@ for outcome, number in pairs(tally) do
   redis.call('HINCRBY', KEYS[2], words[outcome], number)
 end
 for i, word in ipairs({ 'requests', 'retries', 'throttled' }) do
-  if ARGV[i + 1] ~= '0' then
-    redis.call('HINCRBY', KEYS[2], word, ARGV[i + 1])
+  if ARGV[i + 2] ~= '0' then
+    redis.call('HINCRBY', KEYS[2], word, ARGV[i + 2])
   end
 end
 if written > 0 then

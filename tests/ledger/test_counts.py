@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
@@ -15,7 +16,7 @@ from ledger.connect import new_client
 from ledger.job import JobState, Traffic
 from ledger.row import Outcome
 from ledger.rows import read_rows
-from ledger.settlements import Settlement
+from ledger.settlements import LeaseLost, Settlement
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 
 ROWS, SHARD_ROWS, SHARDS = 7, 3, 3
@@ -92,14 +93,24 @@ class Workers(RuleBasedStateMachine):
         rows = [row for row in rows if shard.first_row + row in rows_of(shard.number)]
         fresh = {shard.first_row + row for row in rows} - self.outcomes.keys()
         ends = [Settlement(row, end, CRASH if end is Outcome.FAILED else None) for row in rows]
+        if self.owners.get(shard.number) != shard.owner:
+            with pytest.raises(LeaseLost):
+                self.run(self.desk.ledger.settlements.settle(shard, ends, Traffic(requests=1)))
+            return
         assert self.run(self.desk.ledger.settlements.settle(shard, ends, Traffic(requests=1))) == len(fresh)
         self.outcomes |= dict.fromkeys(fresh, end)
 
     @rule(shard=turns, row=st.integers(0, SHARD_ROWS - 1), value=st.sampled_from("abc"))
     def journal(self, shard, row, value):
-        if shard.first_row + row in rows_of(shard.number):
-            self.run(self.desk.ledger.settlements.journal(shard, [BeforeImage(row, {"k": value})]))
-            self.images[shard.first_row + row] = {"k": value}
+        if shard.first_row + row not in rows_of(shard.number):
+            return
+        images = [BeforeImage(row, {"k": value})]
+        if self.owners.get(shard.number) != shard.owner:
+            with pytest.raises(LeaseLost):
+                self.run(self.desk.ledger.settlements.journal(shard, images))
+            return
+        self.run(self.desk.ledger.settlements.journal(shard, images))
+        self.images[shard.first_row + row] = {"k": value}
 
     @rule(shard=turns, failures=st.integers(1, 5))
     def hand_back(self, shard, failures):
