@@ -20,7 +20,6 @@ VERBS = (
     "pause",
     "resume",
     "cancel",
-    "rate",
     "retry",
     "undo",
     "log",
