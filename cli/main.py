@@ -20,6 +20,7 @@ VERBS = (
     "pause",
     "resume",
     "cancel",
+    "rate",
     "retry",
     "undo",
     "log",

@@ -44,18 +44,48 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
     if workers == 0:
         return "waiting for a worker: none is running"
     if waits.paused_s > 0:
-        cause = "the API is failing; all rows wait" if waits.paused_by == "failing" else "paused by a 429"
-        return f"{cause} for {duration(max(1.0, waits.paused_s))}"
-    said = []
-    if waits.for_rate:
-        said.append(f"waiting for {_rate(job.rate_per_minute, shared_rate)}")
-    if waits.backing_off:
-        said.append(f"backing off after errors ({some(waits.backing_off, 'row')})")
-    if not said and waits.in_flight:
-        said.append(f"waiting for the API ({some(waits.in_flight, 'request')} under way)")
+        said = [f"{paused_because(waits.paused_by)} for {duration(max(1.0, waits.paused_s))}"]
+    else:
+        said = [f"waiting for {_rate(job, shared_rate)}"] if waits.for_rate else []
+        if waits.backing_off:
+            said.append(f"backing off after errors ({some(waits.backing_off, 'row')})")
+        if not said and waits.in_flight:
+            said.append(f"waiting for the API ({some(waits.in_flight, 'request')} under way)")
+    if slowed := _slowed_down(job):
+        said.append(slowed)
     return ", ".join(said) or ("at work" if job.rows_per_s > 0 else "waiting for a free worker")
 
 
-def _rate(own: float | None, shared: float | None) -> str:
-    rates = [rate for rate in (own, shared) if rate]
+def paused_because(paused_by: str) -> str:
+    """Say why nothing may be sent for a while (see `ledger.job.Waits`)."""
+    return {
+        "failing": "the API is failing; all rows wait",
+        "used_up": "the API says that its rate is used up; all rows wait",
+    }.get(paused_by, "paused by a 429")
+
+
+def slowed_because(slowed_by: str) -> str:
+    """Say why the shared rate is lower than asked for, '' where it is not (see `ledger.job.Waits`)."""
+    return {
+        "": "",
+        "failing": "to one request a second until the API works again",
+        "headers": "to what the API says is left",
+    }.get(slowed_by, "by 429s")
+
+
+def _slowed_down(job: Job) -> str:
+    """Tell of a shared rate that corrected itself, where it holds the job back."""
+    waits = job.waits
+    own = job.rate_per_minute
+    if not waits.slowed_by or waits.slowed_by == "failing" or (own is not None and own <= waits.rate_per_minute):
+        return ""
+    rate, asked = (per_minute(round(number, 1)) for number in (waits.rate_per_minute, waits.asked_per_minute))
+    return f"slowed down to {rate} {slowed_because(waits.slowed_by)} (configured {asked})"
+
+
+def _rate(job: Job, shared: float | None) -> str:
+    waits = job.waits
+    if _slowed_down(job):
+        return "the shared rate"
+    rates = [rate for rate in (job.rate_per_minute, waits.asked_per_minute or shared) if rate]
     return f"the rate of {per_minute(min(rates))}" if rates else "the shared rate"

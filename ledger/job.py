@@ -110,7 +110,9 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 class Waits(NamedTuple):
     """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for.
 
-    `paused_by` tells why: `rate_limited` by the API, or the API is `failing`.
+    `paused_by` tells why: `rate_limited` by the API, its rate is `used_up` by its own word, or it is `failing`. The
+    shared rate in force and the one asked for are 0 where nothing is known; `slowed_by` says why they differ: `429`,
+    the API's `headers`, or it is `failing`.
     """
 
     in_flight: int = 0
@@ -118,6 +120,9 @@ class Waits(NamedTuple):
     backing_off: int = 0
     paused_s: float = 0.0
     paused_by: str = ""
+    rate_per_minute: float = 0.0
+    asked_per_minute: float = 0.0
+    slowed_by: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

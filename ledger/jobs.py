@@ -11,13 +11,12 @@ from redis.asyncio import Redis
 from ledger.codec import pack_rejections, pack_shard
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys
+from ledger.pace import rows_per_s, waits
 from ledger.row import Rejection
 from ledger.scripts import load_script
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
-WORD_KEPT_S = 5.0
-"""Age at which what a worker said of its shard counts no more."""
 _NO_END = -1  # what PTTL says of a key that does not expire
 
 
@@ -111,6 +110,20 @@ class Jobs:
         """Let the workers put the job down for good; its open rows are then to be closed as cancelled."""
         return await self.move(job_id, JobState.CANCELLED, come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD))
 
+    async def set_rate(self, job_id: str, per_minute: float | None) -> Job:
+        """Give the job a rate of its own, in effect at once, or None of it; give the job as it was.
+
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        job = await self.get(job_id)
+        if per_minute is None:
+            await self._redis.hdel(JobKeys(job_id).job, "rate_per_minute")
+        else:
+            await self._redis.hset(JobKeys(job_id).job, "rate_per_minute", str(per_minute))
+        return job
+
     async def retire(self, job_id: str) -> None:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)
@@ -159,7 +172,7 @@ class Jobs:
         if b"spec" not in fields:
             raise NoSuchJob(job_id)
         now = seconds + micros / 1e6
-        return _job(fields, counts, _rows_per_s(pace, now), _waits(pace, now), torn=not there)
+        return _job(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
 
     async def latest(self, number: int) -> list[Job]:
         """Give the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
@@ -194,7 +207,7 @@ class Jobs:
             await pipe.execute()
 
 
-def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: float, waits: Waits, *, torn: bool) -> Job:
+def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
     ended = sum(numbers.get(word, 0) for word in ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"))
@@ -213,8 +226,8 @@ def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], rows_per_s: flo
         finished_at=_number(fields, b"finished_at"),
         counts=rows,
         traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
-        rows_per_s=rows_per_s,
-        waits=waits,
+        rows_per_s=pace,
+        waits=waiting,
     )
 
 
@@ -228,20 +241,3 @@ def _text(fields: dict[bytes, bytes], name: bytes) -> str | None:
 
 def _number(fields: dict[bytes, bytes], name: bytes) -> float | None:
     return float(fields[name]) if name in fields else None
-
-
-def _rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
-    if b"before_at" not in pace:
-        return 0.0
-    settled, since, before = (float(pace[name]) for name in (b"settled", b"before_at", b"before_rows"))
-    return max(0.0, (settled - before) / max(now - since, 0.5))
-
-
-def _waits(pace: dict[bytes, bytes], now: float) -> Waits:
-    """Add up what the workers said of their shards in the last seconds."""
-    said = [value.decode().split(" ") for name, value in pace.items() if name.startswith(b"shard:")]
-    fresh = [words for words in said if now - float(words[0]) < WORD_KEPT_S]
-    in_flight, for_rate, backing_off = (sum(int(words[place]) for words in fresh) for place in (1, 2, 3))
-    paused = max(((float(words[4]) - (now - float(words[0])), words[5]) for words in fresh), default=(0.0, ""))
-    paused_s, paused_by = paused if paused[0] > 0 else (0.0, "")
-    return Waits(in_flight, for_rate, backing_off, paused_s, paused_by)

@@ -49,7 +49,6 @@ class LeasedShard(NamedTuple):
     spec: JobSpec
     number: int
     owner: str
-    rate_per_minute: float | None
     todo: dict[int, Patch]
     images: dict[int, Metadata]
     tries: dict[int, Tries]
@@ -90,7 +89,7 @@ class Shards:
     async def load(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         """Read a leased shard and what earlier turns left of it; None where its keys are gone or torn."""
         keys = JobKeys(job_id)
-        raw_spec, rate = await self._redis.hmget(keys.job, ["spec", "rate_per_minute"])
+        raw_spec = await self._redis.hget(keys.job, "spec")
         if raw_spec is None:
             return None
         spec = msgspec.json.decode(raw_spec, type=JobSpec)
@@ -108,7 +107,6 @@ class Shards:
             spec=spec,
             number=number,
             owner=owner,
-            rate_per_minute=None if rate is None else float(rate),
             todo=todo,
             images=unpack_images(journal or b""),
             tries={row: unpack_tries(packed) for row, packed in enumerate(tries) if packed},

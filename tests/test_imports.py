@@ -27,7 +27,7 @@ KNOWN_BY = {
     "httpx": {"worker"},
     "httpx_aiohttp": {"worker"},
     "aiohttp": {"worker", "sandbox"},  # the transport under httpx; the sandbox's server
-    "redis": {"ledger", "worker"},  # worker: two scripts of its own, see below
+    "redis": {"ledger", "worker"},  # worker: the shared rate and health, see below
     "click": {"cli"},
     "rich": {"cli"},
     "pydantic": {"config", "cli"},  # cli: a secret's type, to show settings without it
@@ -38,7 +38,7 @@ KNOWN_BY = {
     "msgspec": {"ledger", "producer", "worker", "sandbox", "cli"},  # values and their codecs, everywhere one is made
 }
 
-REDIS_SPEAKERS = ("ledger/", "worker/rate_limiter.py", "worker/health.py")
+REDIS_SPEAKERS = ("ledger/", "worker/rate_limiter.py", "worker/shared_rate.py", "worker/health.py")
 """Where Redis commands may be written; health keeps a script of its own beside the limiter's."""
 
 

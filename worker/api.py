@@ -15,7 +15,8 @@ from httpx_aiohttp import AiohttpTransport
 
 from ledger.row import Metadata
 from worker.classify import classify
-from worker.errors import Again, Refusal, StopJob
+from worker.errors import Again, Refusal, StopJob, Wait
+from worker.ratelimit_headers import Hearing
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
@@ -97,6 +98,7 @@ class CompletionsApi:
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""
         self._timeouts = {"connect": target.connect_timeout_s, "read": target.timeout_s}
         self._decode = msgspec.json.Decoder(Completion).decode
+        self.hearing = Hearing()
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
         """Give the completion's metadata.
@@ -139,6 +141,7 @@ class CompletionsApi:
             method, url, headers=headers, content=body or None, extensions={"timeout": self._timeouts}
         )
         writes = method == "POST"
+        began = asyncio.get_running_loop().time()
         try:
             async with asyncio.timeout(self._target.timeout_s):
                 response = await self._transport.handle_async_request(request)
@@ -150,8 +153,13 @@ class CompletionsApi:
                     await response.aclose()
         except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
             raise _lost(error, writes=writes) from error
+        self.hearing.hear(response.headers)
         if response.status_code != 200:
-            raise classify(response.status_code, response.headers, content, secret=self._target.secret, writes=writes)
+            status, headers = response.status_code, response.headers
+            refusal = classify(status, headers, content, secret=self._target.secret, writes=writes)
+            if isinstance(refusal, Wait):
+                refusal.sent_s_ago = asyncio.get_running_loop().time() - began
+            raise refusal
         return content, response.headers.get("x-request-id", "")
 
     def _reply(self, completion_id: str, content: bytes, request_id: str, *, writes: bool) -> Reply:

@@ -47,11 +47,15 @@ class Again(Refusal):
 
 
 class Wait(Refusal):
-    """The rate is exceeded. `retry_after` is in seconds, None where the server gave none."""
+    """The rate is exceeded. `retry_after` is in seconds, None where the server gave none.
+
+    `sent_s_ago` tells how old the refused request is: one that was under way when all were told to wait is no news.
+    """
 
     def __init__(self, code: str, message: str, *, request_id: str = "", retry_after: float | None = None) -> None:
         super().__init__(code, message, status=429, request_id=request_id)
         self.retry_after = retry_after
+        self.sent_s_ago = 0.0
 
 
 class RowFailed(Refusal):

@@ -1,7 +1,8 @@
 """One rate for everything that talks to the same endpoint with the same key, shared through Redis.
 
 The limiter leases slots a little ahead of time and spends each at its moment, so the server sees an even stream and
-no slot is lost to a slow round trip. Without Redis there are no slots: it fails closed.
+no slot is lost to a slow round trip. Without Redis there are no slots: it fails closed. After a 429 the rate corrects
+itself, for all workers together (`lua/pause.lua`, `lua/acquire.lua`).
 """
 
 from __future__ import annotations
@@ -15,8 +16,10 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from ledger.connect import AWAY
+from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from worker.errors import HandBack
+from worker.ratelimit_headers import Allowance, Hearing
 
 HORIZON_S = 0.25
 """How far ahead slots are leased: a live change of the rate or a pause is in effect after this."""
@@ -25,7 +28,7 @@ LONGEST_SLEEP_S = 0.5
 FIRST_PAUSE_S = 0.5
 """First pause after a 429 without Retry-After (openai-python's first delay, contract section 2)."""
 LONGEST_PAUSE_S = 30.0
-"""Longest pause after 429s without Retry-After, one after the other."""
+"""Longest pause after 429s without Retry-After, one after the other, or because the API says that none is left."""
 _JOB_LIMIT = "relabel:{%s}:limit"
 
 
@@ -48,13 +51,27 @@ def limit_key(base_url: str, secret: str, organization: str | None, project: str
     return f"relabel:limit:{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
+class Standing(NamedTuple):
+    """How the shared rate stands: in force and asked for (requests a second), why it is lower, slots used in 5 s.
+
+    `slowed_by` is `429`, `headers` or `failing`, '' where the rate is as asked for; `paused_by` is `rate_limited`,
+    `used_up` or `failing`.
+    """
+
+    paused_s: float = 0.0
+    paused_by: str = ""
+    rate: float = 0.0
+    asked: float = 0.0
+    slowed_by: str = ""
+    used: float = 0.0
+
+
 class Grant(NamedTuple):
     """Slots of a lease, each in seconds from now; without any, the seconds until it is worth asking again."""
 
     slots: Sequence[float]
     ask_again_s: float
-    paused_s: float
-    paused_by: str
+    standing: Standing
 
 
 class Limits:
@@ -64,33 +81,45 @@ class Limits:
         self._acquire = load_script(redis, "acquire", package="worker")
         self._pause = load_script(redis, "pause", package="worker")
 
-    async def acquire(self, want: int, shared: tuple[str, Limit], own: tuple[str, Limit] | None = None) -> Grant:
-        """Lease up to `want` slots that keep both the shared limit and the job's own."""
-        limits = (shared, own) if own else (shared,)
-        args = [want, HORIZON_S, *(number for _, limit in limits for number in limit)]
-        again, paused, code, *slots = await self._acquire([key for key, _ in limits], args)
-        return Grant([slot / 1e6 for slot in slots], again / 1e6, paused / 1e6, code.decode())
+    async def acquire(
+        self, want: int, shared: tuple[str, Limit], *, job_id: str | None = None, told: Allowance | None = None
+    ) -> Grant:
+        """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only look.
 
-    async def pause(self, key: str, retry_after: float | None) -> float:
-        """Let everybody on the limit wait, `retry_after` seconds or longer each time; give the seconds."""
+        `told` is what the API's own headers said last.
+        """
+        key, limit = shared
+        keys = [key] if job_id is None else [key, _JOB_LIMIT % job_id, JobKeys(job_id).job]
+        again, paused, code, rate, asked, slowed_by, used, *slots = await self._acquire(
+            keys, [want, HORIZON_S, *limit, *(told or ("", "")), LONGEST_PAUSE_S]
+        )
+        standing = Standing(paused / 1e6, code.decode(), rate / 1e3, asked / 1e3, slowed_by.decode(), used / 1e3)
+        return Grant([slot / 1e6 for slot in slots], again / 1e6, standing)
+
+    async def pause(self, key: str, retry_after: float | None, *, sent_s_ago: float = 0.0) -> float:
+        """Let everybody on the limit wait and slow down, as a request was refused; give the seconds to wait.
+
+        They are `retry_after`, or longer each time. Refusals of requests sent before that count as the same one.
+        """
         asked = "" if retry_after is None else retry_after
-        return float(await self._pause([key], [asked, FIRST_PAUSE_S, LONGEST_PAUSE_S])) / 1e6
+        return float(await self._pause([key], [asked, FIRST_PAUSE_S, LONGEST_PAUSE_S, sent_s_ago])) / 1e6
 
 
 class RateLimiter:
     """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written."""
 
-    def __init__(self, limits: Limits, *, key: str, limit: Limit, job_id: str, job_limit: Limit | None) -> None:
+    def __init__(self, limits: Limits, *, key: str, limit: Limit, job_id: str, hearing: Hearing | None = None) -> None:
         self._limits = limits
         self._shared = (key, limit)
-        self._own = (_JOB_LIMIT % job_id, job_limit) if job_limit else None
+        self._job_id = job_id
+        self._hearing = hearing or Hearing()
         self._reads: deque[asyncio.Future[None]] = deque()
         self._writes: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._closed_to: set[str] = set()
+        self._refusals = 0
         self.waiting = 0
-        self.paused_s = 0.0
-        self.paused_by = ""
+        self.standing = Standing()
 
     async def acquire(self, *, write: bool) -> None:
         """Wait for a slot.
@@ -111,12 +140,15 @@ class RateLimiter:
         finally:
             self.waiting -= 1
 
-    async def pause(self, retry_after: float | None) -> None:
+    async def pause(self, retry_after: float | None, *, sent_s_ago: float = 0.0) -> None:
         """Let every worker on this limit wait. When Redis is away there is nothing to do: nobody gets a slot."""
+        self._refusals += 1
         try:
-            await self._limits.pause(self._shared[0], retry_after)
+            await self._limits.pause(self._shared[0], retry_after, sent_s_ago=sent_s_ago)
         except AWAY:
             return
+        finally:
+            self._refusals += 1  # also a lease that was taken meanwhile knows nothing of the pause
 
     def close(self, *, to_writes: bool) -> None:
         """Give no more slots to reads, or to anything; whoever waits for one gets `HandBack`."""
@@ -137,19 +169,23 @@ class RateLimiter:
     async def _hand_out(self) -> None:
         loop = asyncio.get_running_loop()
         while want := len(self._writes) + len(self._reads):
+            refusals = self._refusals
             try:
-                grant = await self._limits.acquire(want, self._shared, self._own)
+                told = self._hearing.take()
+                grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, told=told)
             except AWAY:
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
             began = loop.time()
-            self.paused_s, self.paused_by = grant.paused_s, grant.paused_by
+            self.standing = grant.standing
             if not grant.slots:
                 await asyncio.sleep(min(grant.ask_again_s, LONGEST_SLEEP_S))
             for slot in grant.slots:
                 early = began + slot - loop.time()
                 if early > 0:
                     await asyncio.sleep(early)
+                if self._refusals != refusals:
+                    break  # spent after a 429, the slots left would only be refused, too
                 self._wake_one()
 
     def _wake_one(self) -> None:

@@ -141,7 +141,7 @@ class Runtime:
             key=self._limit_key,
             limit=Limit.per_minute(rate.per_minute, rate.burst),
             job_id=shard.spec.job_id,
-            job_limit=Limit.per_minute(shard.rate_per_minute) if shard.rate_per_minute else None,
+            hearing=self._api.hearing,
         )
         return Turn(
             shard,

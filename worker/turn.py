@@ -134,8 +134,7 @@ class Turn:
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
         while not is_cancelled():
-            tally, limiter = self._tally, self._limiter
-            waits = Waits(tally.in_flight, limiter.waiting, tally.backing_off, limiter.paused_s, limiter.paused_by)
+            waits = _waits(self._tally, self._limiter)
             try:
                 state = await self._ledger.shards.renew(self._shard, waits)
             except AWAY:
@@ -197,6 +196,20 @@ class Turn:
             throttled=now.throttled - counted.throttled,
         )
         return now, since
+
+
+def _waits(tally: Tally, limiter: RateLimiter) -> Waits:
+    standing = limiter.standing
+    return Waits(
+        in_flight=tally.in_flight,
+        for_rate=limiter.waiting,
+        backing_off=tally.backing_off,
+        paused_s=standing.paused_s,
+        paused_by=standing.paused_by,
+        rate_per_minute=standing.rate * 60,
+        asked_per_minute=standing.asked * 60,
+        slowed_by=standing.slowed_by,
+    )
 
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:

@@ -1,52 +1,115 @@
 -- Lease the next free slots of the shared rate, and of the job's own where it has one (GCRA, reserving ahead).
--- KEYS: 1 limit, 2 limit of the job (only where the job has its own rate)
--- ARGV: 1 slots wanted, 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second), 4 burst,
---       5 rate of the job, 6 burst of the job (5 and 6 only with KEYS 2)
+-- KEYS: 1 limit, 2 limit of the job, 3 job (2 and 3 only where there is a job; its own rate is read from 3 each time)
+-- ARGV: 1 slots wanted (0: only look), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
+--       4 burst, 5 requests that the API said are left ('' where it did not say), 6 seconds until they are renewed,
+--       7 longest pause for want of requests (seconds)
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
---                    pause_code, probing (1 after a storm, until a request succeeds: one request a second)
+--                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
+--                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
+--                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
+--                    (slots of this window and of the one before)
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
---          the shared pause still lasts, 3 why ('' where it does not), then for each slot the microseconds from now
---          on until it may be used
+--          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests in 1000 s),
+--          5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
+--          last 5 s (thousandths), then for each slot the microseconds from now on until it may be used
+local STEEPNESS = 3e-5 -- of the rise: a tenth below the ceiling is made up in 15 s, the tenfold takes 67 s more
+local LEAST = 0.05     -- requests a second: the smallest limit known, 3 a minute (OpenAI's free tier)
+local FORGET = 600     -- seconds without a request after which an old 429 says nothing any more
+local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slowed down: the server may count closely
+local WINDOW = 5       -- seconds of the window that tells how much is used
+local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
+
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local horizon = now + tonumber(ARGV[2])
+local ahead = tonumber(ARGV[2])
 
-local function limit_of(key, rate, burst)
-  local set = redis.call('HMGET', key, 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing')
-  local per_second, most_at_once = tonumber(set[2] or rate), tonumber(set[3] or burst)
-  if set[6] == '1' then
-    per_second, most_at_once = math.min(per_second, 1), 1
-  end
+-- the rate climbs back fast, lingers where the last 429 came, then climbs ever faster (CUBIC, RFC 9438)
+local function risen_to(ceiling, share, risen)
+  local back = ((1 - share) / STEEPNESS) ^ (1 / 3)
+  return math.max(LEAST, ceiling * (1 + STEEPNESS * (risen - back) ^ 3))
+end
+
+local function limit_of(key, tat, per_second, most_at_once)
+  local interval, tolerance = 1 / per_second, (most_at_once - 1) / per_second
   return {
     key = key,
-    interval = 1 / per_second,
-    tolerance = (most_at_once - 1) / per_second,
-    tat = tonumber(set[1] or '0'),
-    pause = tonumber(set[4] or '0'),
-    code = set[5] or '',
+    interval = interval,
+    tolerance = tolerance,
+    -- no further ahead than this rate can get: one that was far lower until now must not hold back the next slots
+    tat = math.min(tonumber(tat or '0'), now + ahead + tolerance + interval),
     most = math.max(1, math.floor(per_second * 0.1)),
   }
 end
 
-local limits = { limit_of(KEYS[1], ARGV[3], ARGV[4]) }
-if KEYS[2] then
-  limits[2] = limit_of(KEYS[2], ARGV[5], ARGV[6])
+local set, names = {}, { 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing', 'ceiling', 'share', 'risen',
+  'told', 'told_until', 'used_at', 'used', 'used_before' }
+for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
+  set[names[i]] = value
 end
-local start, wanted = math.max(now, limits[1].pause), tonumber(ARGV[1])
-for _, limit in ipairs(limits) do
-  wanted = math.min(wanted, limit.most)
+local number = function(name) return tonumber(set[name] or '0') end
+local change, live = {}, set.rate or set.burst
+local wanted = tonumber(set.rate or ARGV[3])
+local rate, burst, slowed_by = wanted, tonumber(set.burst or ARGV[4]), ''
+local pause_until, pause_code = number('pause_until'), set.pause_code or ''
+
+if set.ceiling then
+  local slower = risen_to(number('ceiling'), number('share'), number('risen'))
+  if slower < wanted and now - number('tat') < FORGET then
+    rate, slowed_by = slower, '429'
+  else
+    change.ceiling = false
+  end
+end
+local learned = rate
+if ARGV[5] ~= '' then
+  local left, renewed_in = tonumber(ARGV[5]), tonumber(ARGV[6])
+  if left >= 1 then
+    set.told, set.told_until = left / renewed_in, now + renewed_in
+  elseif now + renewed_in > pause_until then
+    pause_until, pause_code = now + math.min(renewed_in, tonumber(ARGV[7])), 'used_up'
+    change.pause_until, change.pause_code = string.format('%.6f', pause_until), pause_code
+  end
+  change.told, change.told_until = set.told, set.told_until and string.format('%.6f', set.told_until)
+end
+if number('told_until') > now and number('told') < rate then
+  rate, slowed_by = number('told'), 'headers'
+end
+if slowed_by ~= '' then
+  burst = math.min(burst, math.max(1, math.floor(rate * SMOOTH)))
+end
+if set.probing == '1' then
+  rate, burst, slowed_by = math.min(rate, 1), 1, 'failing'
 end
 
-local paused = math.max(0, math.ceil((limits[1].pause - now) * 1000000))
-local answer = { 0, paused, paused > 0 and limits[1].code or '' }
-for _ = 1, wanted do
+local limits = { limit_of(KEYS[1], set.tat, rate, burst) }
+local own = KEYS[3] and redis.call('HGET', KEYS[3], 'rate_per_minute')
+if own then
+  local per_second = tonumber(own) / 60
+  limits[2] = limit_of(KEYS[2], redis.call('HGET', KEYS[2], 'tat'), per_second, math.max(1, math.floor(per_second / 10)))
+end
+local start, want = math.max(now, pause_until), tonumber(ARGV[1])
+for _, limit in ipairs(limits) do
+  want = math.min(want, limit.most)
+end
+
+local elapsed = now - number('used_at')
+if elapsed > WINDOW then
+  set.used_before, set.used, set.used_at = elapsed < 2 * WINDOW and set.used or '0', '0', now
+  elapsed = 0
+end
+local used = number('used') + number('used_before') * (1 - elapsed / WINDOW)
+local paused = math.max(0, math.ceil((pause_until - now) * 1000000))
+local answer = { 0, paused, paused > 0 and pause_code or '', math.floor(rate * 1000), math.floor(wanted * 1000),
+  slowed_by, math.floor(used * 1000) }
+local facts = #answer
+for _ = 1, want do
   local at = start
   for _, limit in ipairs(limits) do
     at = math.max(at, limit.tat - limit.tolerance)
   end
-  if at > horizon then
-    if #answer == 3 then
-      answer[1] = math.ceil((at - horizon) * 1000000)
+  if at > now + ahead then
+    if #answer == facts then
+      answer[1] = math.ceil((at - now - ahead) * 1000000)
     end
     break
   end
@@ -55,10 +118,32 @@ for _ = 1, wanted do
   end
   answer[#answer + 1] = math.max(0, math.ceil((at - now) * 1000000))
 end
-if #answer > 3 then
+
+local slots = #answer - facts
+if slots > 0 then
+  change.learned, change.used_before, change.used_at = learned, set.used_before or 0, string.format('%.6f', set.used_at)
+  change.used = number('used') + slots
+  if slowed_by ~= '' and set.ceiling then
+    -- only time in which the rate was used counts: a rate that nobody tried has not proved itself
+    change.risen = number('risen') + slots * limits[1].interval
+  end
   for _, limit in ipairs(limits) do
     redis.call('HSET', limit.key, 'tat', string.format('%.6f', limit.tat))
-    redis.call('PEXPIRE', limit.key, 604800000)
+    redis.call('PEXPIRE', limit.key, KEEP)
   end
+end
+if want > 0 then
+  local fields = {}
+  for field, value in pairs(change) do
+    if value then
+      fields[#fields + 1], fields[#fields + 2] = field, value
+    else
+      redis.call('HDEL', KEYS[1], field)
+    end
+  end
+  if #fields > 0 then
+    redis.call('HSET', KEYS[1], unpack(fields))
+  end
+  redis.call('PEXPIRE', KEYS[1], live and KEEP_LIVE or KEEP)
 end
 return answer

@@ -1,0 +1,136 @@
+"""What the shared rate gets out of a server's limit: share used, answers 429, seconds to settle.
+
+Two real workers of two children each against the sandbox over HTTP: python -m bench.limiter [SECONDS]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sandbox.log import Entry
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand
+from tests.harness.wait import wait_until
+
+GOAL_USED, GOAL_REFUSED = 0.9, 0.02
+WINDOW_S = 5
+
+
+class Case(NamedTuple):
+    """A server's limit and what the workers are told. `options` are the sandbox's."""
+
+    name: str
+    configured: float
+    allowed: float
+    options: dict[str, Any]
+
+
+CASES = [
+    Case("unknown 50/s, bucket of 1 s, Retry-After", 500, 50, {}),
+    Case("unknown 50/s, bucket of 1 s, no word", 500, 50, {"retry_after": False}),
+    Case("unknown 50/s, bucket of 0.1 s, Retry-After", 500, 50, {"burst": 5}),
+    Case("unknown 50/s, bucket of 1 min, Retry-After", 500, 50, {"burst": 3000}),
+    Case("unknown 50/s, bucket of 1 s, rate headers", 500, 50, {"rate_headers": True}),
+    Case("100/s configured and allowed", 100, 100, {}),
+    Case("1,000/s configured and allowed", 1000, 1000, {}),
+]
+
+
+class Figures(NamedTuple):
+    """Shares of what was allowed and of what was sent, over all and over the last half; seconds to settle."""
+
+    used: float
+    refused: float
+    late_used: float
+    late_refused: float
+    settled_s: float | None
+
+
+async def main() -> None:
+    seconds = int(sys.argv[1]) if sys.argv[1:] else 60
+    chosen = [case for case in CASES if not sys.argv[2:] or sys.argv[2] in case.name]
+    print("| server's limit | used | 429 | settled after | used, last half | 429, last half |")
+    print("|---|---|---|---|---|---|")
+    for case in chosen:
+        figures = await measure(case, seconds)
+        settled = "never" if figures.settled_s is None else f"{figures.settled_s:.0f} s"
+        print(
+            f"| {case.name} | {figures.used:.1%} | {figures.refused:.2%} | {settled} "
+            f"| {figures.late_used:.1%} | {figures.late_refused:.2%} |",
+            flush=True,
+        )
+    if not sys.argv[2:]:
+        print(f"\nA limit of 50/s lifted to 200/s: 180/s again after {await measure_lifted():.0f} s.")
+
+
+async def measure(case: Case, seconds: int) -> Figures:
+    async with _stand(case) as stand:
+        await _job_under_way(stand, seconds * max(case.allowed, 60) + case.options.get("burst", 0))
+        await asyncio.sleep(seconds)
+        return figures(list(stand.sandbox.log.entries), case.allowed, seconds)
+
+
+async def measure_lifted() -> float:
+    case = Case("lifted", 200, 50, {})
+    async with _stand(case) as stand:
+        await _job_under_way(stand, 100 * 200)
+        await asyncio.sleep(25)
+        stand.sandbox.configure(rate_per_second=200.0)
+        began = asyncio.get_running_loop().time()
+        while True:
+            asked = stand.asked
+            await asyncio.sleep(1)
+            if stand.asked - asked >= 0.9 * case.configured:
+                return asyncio.get_running_loop().time() - began
+
+
+class _stand:  # noqa: N801 - reads as a function
+    """A stand in a folder of its own with two workers."""
+
+    def __init__(self, case: Case) -> None:
+        self._case = case
+        self._folder = tempfile.TemporaryDirectory(prefix="rlb-")
+
+    async def __aenter__(self) -> Stand:
+        path = Path(self._folder.name)
+        (path / "logs").mkdir()
+        limit = {"rate_per_second": float(self._case.allowed), "latency_s": 0.05} | self._case.options
+        self._stand = Stand(path, keep_logs=path / "logs", **limit)
+        await self._stand.__aenter__()
+        await self._stand.two_workers(rate={"per_minute": self._case.configured * 60}, worker={"in_flight": 64})
+        return self._stand
+
+    async def __aexit__(self, *details: Any) -> None:
+        await self._stand.__aexit__(*details)
+        self._folder.cleanup()
+
+
+async def _job_under_way(stand: Stand, requests: float) -> None:
+    await stand.start_job(PatchRows(int(requests * 0.6) + 500), shard_rows=500)
+    await wait_until(lambda: stand.asked, within=30, what="the workers are at the job")
+
+
+def figures(entries: list[Entry], allowed: float, seconds: float) -> Figures:
+    began = entries[0].started_s
+    times = [(entry.started_s - began, entry.status == 429) for entry in entries if entry.started_s - began < seconds]
+
+    def shares(since: float, until: float) -> tuple[float, float]:
+        sent = [refused for at, refused in times if since <= at < until]
+        refused = sum(sent)
+        return (len(sent) - refused) / (allowed * (until - since)), refused / max(1, len(sent))
+
+    def good(since: float, until: float) -> bool:
+        used, refused = shares(since, until)
+        return used >= GOAL_USED and refused < GOAL_REFUSED
+
+    last = seconds - WINDOW_S
+    settled = (second for second in range(int(last)) if good(second, seconds) and good(second, second + WINDOW_S))
+    return Figures(*shares(0, seconds), *shares(seconds / 2, seconds), next(settled, None))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

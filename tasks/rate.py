@@ -1,0 +1,81 @@
+"""The rate that the deployed workers share, as the command line sees it: told apart by endpoint and key."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import NamedTuple
+
+from config.settings import Settings
+from ledger.jobs import NoSuchJob
+from ledger.ledger import Ledger
+from worker.rate_limiter import Limit, limit_key
+from worker.shared_rate import USED_OVER_S, SharedRate
+
+
+class RateSeen(NamedTuple):
+    """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why.
+
+    `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch.
+    """
+
+    configured_per_minute: float
+    configured_burst: int
+    live_per_minute: float | None
+    live_burst: int | None
+    asked_per_minute: float
+    in_force_per_minute: float
+    slowed_by: str
+    used_per_minute: float
+    paused_s: float
+    paused_until: float | None
+    paused_by: str
+
+
+async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
+    """Give the rate of the endpoint, key, organisation and project that these settings name."""
+    limit = _limit(settings)
+    standing, live_rate, live_burst = await _shared(settings, ledger).look()
+    now = await ledger.jobs.now()
+    return RateSeen(
+        configured_per_minute=settings.rate.per_minute,
+        configured_burst=limit.burst,
+        live_per_minute=None if live_rate is None else live_rate * 60,
+        live_burst=live_burst,
+        asked_per_minute=standing.asked * 60,
+        in_force_per_minute=standing.rate * 60,
+        slowed_by=standing.slowed_by,
+        used_per_minute=standing.used / USED_OVER_S * 60,
+        paused_s=standing.paused_s,
+        paused_until=now + standing.paused_s if standing.paused_s else None,
+        paused_by=standing.paused_by,
+    )
+
+
+async def set_rate(settings: Settings, ledger: Ledger, *, per_minute: float | None, burst: int | None) -> None:
+    """Set the rate, the burst or both, for all workers and until it is reset."""
+    await _shared(settings, ledger).set(None if per_minute is None else per_minute / 60, burst)
+
+
+async def reset_rate(settings: Settings, ledger: Ledger) -> None:
+    """Let the workers' settings count again."""
+    await _shared(settings, ledger).reset()
+
+
+async def jobs_on(settings: Settings, ledger: Ledger) -> list[str]:
+    """Give the ids of the jobs under way that call the endpoint of these settings, and so share its rate."""
+    found = []
+    for job_id in await ledger.jobs.active():
+        with contextlib.suppress(NoSuchJob):
+            if (await ledger.jobs.get(job_id)).spec.target == settings.openai_base_url:
+                found.append(job_id)
+    return found
+
+
+def _shared(settings: Settings, ledger: Ledger) -> SharedRate:
+    secret = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
+    key = limit_key(settings.openai_base_url, secret, settings.openai_org_id, settings.openai_project_id)
+    return SharedRate(ledger.redis, key=key, limit=_limit(settings))
+
+
+def _limit(settings: Settings) -> Limit:
+    return Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
