@@ -87,10 +87,9 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
     else:
         need_workers(settings, "--run")
     console = Console(stderr=True)
-    with tempfile.TemporaryDirectory(prefix="relabel-") as spool, server_for(settings) as (reachable, server):
-        checked, order = asyncio.run(
-            _made(reachable, server, asked, lambda ledger, job: make(ledger, job, Path(spool)))
-        )
+    spool = Path(tempfile.gettempdir())  # for files without a name
+    with server_for(settings) as (reachable, server):
+        checked, order = asyncio.run(_made(reachable, server, asked, lambda ledger, job: make(ledger, job, spool)))
         with checked:
             _ask(checked, order, asked, settings, console)
             give: MakeJob = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)

@@ -110,17 +110,18 @@ def checked_file(asked: Asked, settings: Settings, console: Console, *, ask: boo
     """
     if not asked.file:
         raise click.UsageError("Missing argument 'FILE'.")
-    with tempfile.TemporaryDirectory(prefix="relabel-") as spool:
-        layout: Any = asked.input_format
-        with open_source(asked.file, stdin=sys.stdin.buffer, layout=layout) as source:
-            checked = check(source, mode=asked.mode, stringify=asked.stringify, spool_dir=Path(spool))
-        with checked:
-            _tell(checked, console)
-            if asked.strict and checked.rejected:
-                raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
-            rate = min(asked.rate or math.inf, settings.rate.per_minute)
-            confirm(checked.total, mode=asked.mode, journal=asked.undo, rate_per_minute=rate, yes=asked.yes or not ask)
-            yield checked
+    # the files have no names, so they need no folder of their own, which a killed command would leave behind
+    spool = Path(tempfile.gettempdir())
+    layout: Any = asked.input_format
+    with open_source(asked.file, stdin=sys.stdin.buffer, layout=layout) as source:
+        checked = check(source, mode=asked.mode, stringify=asked.stringify, spool_dir=spool)
+    with checked:
+        _tell(checked, console)
+        if asked.strict and checked.rejected:
+            raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
+        rate = min(asked.rate or math.inf, settings.rate.per_minute)
+        confirm(checked.total, mode=asked.mode, journal=asked.undo, rate_per_minute=rate, yes=asked.yes or not ask)
+        yield checked
 
 
 def _tell(checked: Checked, console: Console) -> None:

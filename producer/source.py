@@ -104,7 +104,8 @@ def _format_named(name: str, suffixes: str) -> Format:
     layout = _FORMATS.get("." + plain.rpartition(".")[2])
     if layout is None:
         raise UnreadableFile(
-            f"{name}: the name does not tell the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst"
+            f"{name}: the name does not tell the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst, "
+            "or say --input-format"
         )
     return layout
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import time
+from collections.abc import Container
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
@@ -50,6 +51,7 @@ class IndependentServer:
         self.refused: set[str] = set()
         self.locked_out: dict[str, Any] | None = None
         self.log: list[Seen] = []
+        self.in_flight = 0
         self._per_second, self._burst = per_second, burst
         self._tokens, self._filled_at = float(burst), time.monotonic()
         self._numbers = itertools.count(1)
@@ -73,14 +75,17 @@ class IndependentServer:
         """Count the requests for single completions."""
         return sum(bool(seen.completion_id) and method in (None, seen.method) for seen in self.log)
 
+    def asked_for(self, ids: Container[str]) -> int:
+        """Count the requests for these completions."""
+        return sum(seen.completion_id in ids for seen in self.log)
+
     async def _serve(self, request: web.BaseRequest) -> web.Response:
         arrived = time.monotonic()
         completion_id = unquote(urlsplit(request.raw_path).path.partition("/chat/completions")[2].removeprefix("/"))
         body = await request.read()
         status, answer, headers = await self._decide(request, completion_id, body)
         self.log.append(Seen(arrived, request.method, request.raw_path, completion_id, dict(request.headers), status))
-        if status == 0:
-            assert request.transport is not None
+        if status == 0 and request.transport is not None:
             request.transport.abort()
         headers["x-request-id"] = f"req_{next(self._numbers)}"
         return web.Response(
@@ -96,7 +101,10 @@ class IndependentServer:
         if not self._may_pass():
             wait = {"Retry-After": self.retry_after} if self.retry_after else {}
             return 429, _error("Rate limit reached for requests", "rate_limit_exceeded"), wait
-        await asyncio.sleep(self.latency_s)
+        if completion_id:
+            self.in_flight += 1
+            await asyncio.sleep(self.latency_s)
+            self.in_flight -= 1
         mishap, _, after = self._mishap(request.method, completion_id).partition(" ")
         if mishap and not after:
             return self._struck(mishap)

@@ -69,9 +69,14 @@ class Running:
         """What it has said so far."""
         return self._err.decode()
 
+    @property
+    def out(self) -> str:
+        """What it has printed so far."""
+        return self._out.decode()
+
     async def says(self, words: str) -> None:
-        """Wait until it says the words on standard error."""
-        await self._until(lambda: words in self.err, f"says {words!r}")
+        """Wait until it says the words, on whichever output."""
+        await self._until(lambda: words in self.err or words in self.out, f"says {words!r}")
 
     async def job_id(self) -> str:
         """Wait until it tells the job's id."""
@@ -151,6 +156,11 @@ class Machine:
     async def __call__(self, *arguments: str, **given: Any) -> Ended:
         """Run a command to its end."""
         return await (await self.start(*arguments, **given)).ended()
+
+    @property
+    def worker_log(self) -> str:
+        """What the workers of `run` have logged."""
+        return (self.state / "relabel" / "worker.log").read_text()
 
     def processes(self) -> list[psutil.Process]:
         """Every process that has to do with this home: by its environment or its command line."""
