@@ -69,7 +69,7 @@ def slowed_because(slowed_by: str) -> str:
     return {
         "": "",
         "failing": "to one request a second until the API works again",
-        "headers": "to what the API says is left",
+        "headers": "by what the API says is left",
     }.get(slowed_by, "by 429s")
 
 
