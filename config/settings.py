@@ -8,10 +8,10 @@ import os
 import urllib.request
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, DotEnvSettingsSource, SettingsConfigDict
 
 PREFIX = "RELABEL_"
 
@@ -35,7 +35,7 @@ def is_loopback(host: str) -> bool:
 
 def _base_url(value: str) -> str:
     parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname:
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_sound_port(parts):
         raise ValueError("must be a URL such as https://api.openai.com/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment; the key goes into OPENAI_API_KEY")
@@ -51,6 +51,13 @@ def _key(value: SecretStr | None) -> SecretStr | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError("must be one word of plain characters, as it travels in a header")
     return SecretStr(key)
+
+
+def _has_sound_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 class _Group(BaseModel):
@@ -198,9 +205,13 @@ def load_settings() -> Settings:
         SettingsError: a value is wrong, or a `RELABEL_` variable is not one of ours.
 
     """
-    _refuse_unknown_names()
     try:
+        _refuse_unknown_names()
         return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f".env cannot be read ({error.__class__.__name__}); it must be a text file in UTF-8."
+        ) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
@@ -226,8 +237,8 @@ def _plain(value: Any) -> str:
 
 def _refuse_unknown_names() -> None:
     known = environment_names()
-    for name in os.environ:
-        if not name.startswith(PREFIX) or name.upper() in known:
+    for name in map(str.upper, (*os.environ, *DotEnvSettingsSource(Settings).env_vars)):
+        if not name.startswith(PREFIX) or name in known:
             continue
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
