@@ -30,7 +30,8 @@ class IndependentServer:
     """Holds completions, replaces their metadata, and allows `per_second` requests with a `burst`.
 
     `mishaps` maps (method, id) to what befalls the requests for it, one after the other: `500`, `500 after`,
-    `reset`, `reset after`; "after" means that the change was made. `refused` ids get a 400 for every update.
+    `reset`, `reset after`; "after" means that the change was made. `refused` ids get a 400 for every update, which
+    says what `said` holds.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class IndependentServer:
         self.retry_after = retry_after
         self.mishaps: dict[tuple[str, str], list[str]] = {}
         self.refused: set[str] = set()
+        self.said = "Invalid 'metadata'"
         self.locked_out: dict[str, Any] | None = None
         self.log: list[Seen] = []
         self.in_flight = 0
@@ -120,7 +122,7 @@ class IndependentServer:
             metadata = json.loads(body)["metadata"]
             assert all(isinstance(value, str) for value in metadata.values()), metadata
             if completion_id in self.refused:
-                return 400, _error("Invalid 'metadata'", "invalid_value", param="metadata")
+                return 400, _error(self.said, "invalid_value", param="metadata")
             self.completions[completion_id] = metadata
         held = self.completions[completion_id]
         return 200, {"id": completion_id, "object": "chat.completion", "model": "m", "metadata": held}
