@@ -30,8 +30,8 @@ class IndependentServer:
     """Holds completions, replaces their metadata, and allows `per_second` requests with a `burst`.
 
     `mishaps` maps (method, id) to what befalls the requests for it, one after the other: `500`, `500 after`,
-    `reset`, `reset after`; "after" means that the change was made. `refused` ids get a 400 for every update, which
-    says what `said` holds.
+    `reset`, `reset after`, `hang`; "after" means that the change was made. `refused` ids get a 400 for every update,
+    which says what `said` holds.
     """
 
     def __init__(
@@ -108,6 +108,8 @@ class IndependentServer:
             await asyncio.sleep(self.latency_s)
             self.in_flight -= 1
         mishap, _, after = self._mishap(request.method, completion_id).partition(" ")
+        if mishap == "hang":
+            await asyncio.Event().wait()
         if mishap and not after:
             return self._struck(mishap)
         status, answer = self._carry_out(request.method, completion_id, body)

@@ -167,6 +167,13 @@ class Machine:
         mark = os.fsencode(self.folder)
         return [psutil.Process(pid) for pid in psutil.pids() if _names(mark, pid) and psutil.pid_exists(pid)]
 
+    def worker(self) -> psutil.Process:
+        """The main process of the worker that `run` brings along."""
+        found = [process for process in self.processes() if "tasks.run_worker" in process.cmdline()]
+        mains = [process for process in found if process.parent() not in found]
+        assert len(mains) == 1, found
+        return mains[0]
+
     async def nothing_runs(self) -> None:
         """Wait until no process of this home is left."""
         await wait_until(lambda: not self.processes(), within=GONE_S, what="no process is left", every=0.1)

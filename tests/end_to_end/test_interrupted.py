@@ -111,6 +111,25 @@ async def test_a_killed_run_takes_everything_with_it_and_its_job_waits_to_be_res
     assert server.completions == wanted
 
 
+async def test_a_worker_that_is_killed_is_started_again_and_the_job_ends_exactly(
+    relabel: Machine, serve: StartServer
+) -> None:
+    """SIGKILL of the worker alone: its children go with it, the run goes on by itself, and every row counts once."""
+    ids = new_ids(ROWS)
+    server = await serve({completion_id: {} for completion_id in ids}, latency_s=0.03)
+    running = await relabel.start("run", relabel.file("rows.csv", simple_csv(ids)), "--json", **SLOWLY)
+    await in_mid_job(running, server)
+    worker = relabel.worker()
+    children = worker.children()
+
+    worker.kill()
+    await wait_until(lambda: not any(child.is_running() for child in children), within=30, what="the children end")
+    ended = await running.ended()
+
+    assert (ended.code, ended.facts["rows"]["updated"]) == (0, ROWS)
+    assert server.completions == {completion_id: {"team": "blue"} for completion_id in ids}
+
+
 async def test_a_key_that_is_refused_in_mid_run_pauses_the_job_and_fails_no_row(
     relabel: Machine, serve: StartServer
 ) -> None:

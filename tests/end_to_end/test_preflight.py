@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 
 import pytest
 
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.machine import Machine
+from tests.harness.wait import wait_until
 
 ROWS = "completion_id,team\nchatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa,blue\n"
 
@@ -60,13 +62,13 @@ async def test_a_key_that_is_refused_is_exit_code_4_with_the_words_of_the_server
     assert await no_jobs(relabel)
 
 
-@pytest.mark.parametrize("status", ["404", "405", "500", "429"])
-async def test_any_other_answer_of_the_api_counts_as_reachable(
-    relabel: Machine, serve: StartServer, status: str
+@pytest.mark.parametrize("mishap", ["404", "500", "reset"])
+async def test_any_other_answer_or_one_lost_connection_stops_no_run(
+    relabel: Machine, serve: StartServer, mishap: str
 ) -> None:
     """A server that cannot list its completions may be able to update them."""
     server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
-    server.mishaps["GET", ""] = [status]
+    server.mishaps["GET", ""] = [mishap]
 
     ended = await relabel("run", relabel.file("rows.csv", ROWS))
 
@@ -74,11 +76,26 @@ async def test_any_other_answer_of_the_api_counts_as_reachable(
     assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
 
 
-async def test_a_connection_that_breaks_once_does_not_stop_a_run(relabel: Machine, serve: StartServer) -> None:
-    """The look is taken again before the API is given up."""
-    server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
-    server.mishaps["GET", ""] = ["reset"]
+async def test_an_interrupt_before_anything_is_stored_ends_at_once(relabel: Machine, serve: StartServer) -> None:
+    """Exit code 130 after one Ctrl-C, while the API still has not answered; there is no job to go on with."""
+    server = await serve()
+    server.mishaps["GET", ""] = ["hang"]
+    running = await relabel.start("run", relabel.file("rows.csv", ROWS))
+    await wait_until(lambda: not server.mishaps["GET", ""], within=60, what="the API is asked")
 
-    ended = await relabel("run", relabel.file("rows.csv", ROWS))
+    running.send(signal.SIGINT)
+    ended = await running.ended(within=15)
 
-    assert ended.code == 0
+    assert (ended.code, "Traceback" in ended.err) == (130, False)
+    assert await no_jobs(relabel)
+
+
+async def test_an_api_whose_tls_cannot_be_trusted_is_exit_code_4(relabel: Machine, serve: StartServer) -> None:
+    """The sentence says that it is TLS, so that nobody looks for a wrong key."""
+    server = await serve()
+
+    ended = await relabel(
+        "run", relabel.file("rows.csv", ROWS), OPENAI_BASE_URL=server.base_url.replace("http:", "https:")
+    )
+
+    assert (ended.code, "TLS" in ended.err.splitlines()[-1], server.log) == (4, True, [])
