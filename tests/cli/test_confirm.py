@@ -1,0 +1,133 @@
+"""Before many completions are changed, whoever sits at the terminal is asked; nobody else is."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import select
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from ledger.ledger import Ledger
+from producer.check import Checked
+
+MANY = 10_001
+LONGEST_S = 30.0
+
+
+class Session(NamedTuple):
+    """What a command said on a terminal, and its exit code."""
+
+    said: str
+    code: int
+
+
+def rows(number: int) -> str:
+    """A CSV file of so many rows."""
+    return "id,team\n" + "".join(f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XH{row:05d},blue\n" for row in range(number))
+
+
+def give_up(pid: int, said: str) -> bool:
+    """End a command that says nothing more."""
+    os.kill(pid, signal.SIGKILL)
+    raise AssertionError(f"still running; it said: {said}")
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
+    """Run the command on a terminal, and answer its question when it comes."""
+
+    def session(*arguments: str, answer: str, **settings: str) -> Session:
+        pid, master = pty.fork()
+        if not pid:
+            os.chdir(tmp_path)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite in the background has it ignored
+            command = [sys.executable, "-m", "cli.main", *arguments]
+            os.execve(sys.executable, command, environment | {"OPENAI_API_KEY": "sk-x"} | settings)
+        said, answered = "", False
+        with contextlib.suppress(OSError):  # how a terminal tells that nobody is left at the other end
+            while select.select([master], [], [], LONGEST_S)[0] or give_up(pid, said):
+                said += os.read(master, 65_536).decode(errors="replace")
+                if "Go on? [y/N]" in said and not answered:
+                    os.write(master, answer.encode())
+                    answered = True
+        os.close(master)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), code)
+
+    return session
+
+
+@pytest.mark.parametrize(("answer", "code", "jobs"), [("y\n", 0, 1), ("n\n", 130, 0), ("\x03", 130, 0)])
+async def test_a_terminal_is_asked_before_many_rows_are_submitted(
+    terminal: Any, ledger: Ledger, tmp_path: Path, answer: str, code: int, jobs: int
+) -> None:
+    """With the number of completions and the time it takes at this rate; yes goes on, no and Ctrl-C store nothing."""
+    (tmp_path / "many.csv").write_text(rows(MANY))
+
+    ended = await asyncio.to_thread(terminal, "submit", "many.csv", "--rate", "300/m", answer=answer)
+
+    question = "10,001 completions will be changed: up to 20,002 requests, about 1 h 6 min at 300/min."
+    assert question in ended.said
+    assert ended.code == code
+    assert len(await ledger.jobs.latest(10)) == jobs
+    assert ("nothing was sent" in ended.said) == (answer == "n\n")
+
+
+@pytest.mark.parametrize(("number", "options"), [(MANY, ["--yes"]), (10_000, [])])
+async def test_a_terminal_is_not_asked_where_the_answer_is_given_or_little_is_changed(
+    terminal: Any, ledger: Ledger, tmp_path: Path, number: int, options: list[str]
+) -> None:
+    """--yes, or 10,000 completions."""
+    (tmp_path / "many.csv").write_text(rows(number))
+
+    ended = await asyncio.to_thread(terminal, "submit", "many.csv", *options, answer="n\n")
+
+    assert "Go on?" not in ended.said
+    assert ended.code == 0
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+async def test_without_a_terminal_nothing_is_asked(relabel: Any, ledger: Ledger, tmp_path: Path) -> None:
+    """A script or a nightly task goes on."""
+    (tmp_path / "many.csv").write_text(rows(MANY))
+
+    ended = await relabel("submit", "many.csv")
+
+    assert (ended.code, "Go on?" in ended.err) == (0, False)
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+async def test_an_undo_of_many_rows_asks_too(terminal: Any, ledger: Ledger, read: Any) -> None:
+    """The number is that of the rows to restore."""
+    job_id = await changed_job(ledger, read(rows(MANY)))
+
+    ended = await asyncio.to_thread(terminal, "undo", job_id, answer="n\n")
+
+    assert f"10,001 rows of job {job_id} to undo." in ended.said
+    assert "10,001 completions will be changed" in ended.said
+    assert ended.code == 130
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+async def changed_job(ledger: Ledger, checked: Checked) -> str:
+    """A job of one shard that changed all its rows, cancelled since."""
+    from ledger.codec import BeforeImage, pack_images
+    from ledger.job import Mode
+    from ledger.keys import JobKeys
+    from producer.submit import Order, submit
+
+    order = Order("many", Mode.MERGE, True, "https://api.openai.com/v1", MANY, 3600.0)
+    with checked:
+        job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+    images = [BeforeImage(row, {"team": "red"}) for row in range(MANY)]
+    await ledger.redis.append(JobKeys(job_id).journal(0), pack_images(images))
+    await ledger.jobs.cancel(job_id)
+    return job_id
