@@ -41,6 +41,7 @@ PAUSES = {
     "unknown_url": "look at OPENAI_BASE_URL",
     "redirect": "correct OPENAI_BASE_URL",
     "tls": "look at the certificate and at OPENAI_BASE_URL",
+    "too_many_failures": "look at the causes with `relabel report JOB --summary`",
     "other_target": "start a worker with the job's OPENAI_BASE_URL",
 }
 """By the reason code of a paused job."""

@@ -19,6 +19,7 @@ from cli.complaint import WrongUse
 from cli.confirm import confirm
 from cli.who import who
 from config.settings import Settings
+from ledger.failures import FailureLimit
 from ledger.job import Mode
 from ledger.ledger import Ledger
 from producer.check import Checked, check
@@ -50,12 +51,28 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
         return rate
 
 
+# as above
+class MaxFailures(click.ParamType):  # type: ignore[type-arg]
+    """Failures that are put up with: 5%, or a number of rows."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Give it as it was written, once it means something."""
+        try:
+            FailureLimit.parse(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no limit; write a share of the rows like 5%, or a number of rows.", param, ctx)
+        return str(value).strip()
+
+
 class Asked(NamedTuple):
     """The options of `run` and `submit` that say what to do with the file."""
 
     file: str
     mode: Mode
     rate: float | None
+    max_failures: str | None
     name: str | None
     undo: bool
     strict: bool
@@ -83,6 +100,11 @@ def order_options(verb: F) -> F:
             help="merge: change the named keys, keep the others. replace: the row is all the metadata there is to be.",
         ),
         click.option("--rate", type=Rate(), help="Slow this job down, for example 600/m. Never above the shared rate."),
+        click.option(
+            "--max-failures",
+            type=MaxFailures(),
+            help="Pause once more rows failed than this: 5% of those that ended, or a number. Looked at from 100 on.",
+        ),
         click.option("--name", help="Name of the job. Default: the file's name."),
         click.option(
             "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
@@ -160,6 +182,7 @@ async def submit_checked(
         rate_per_minute=asked.rate,
         hold=hold,
         again=asked.again,
+        max_failures=asked.max_failures,
     )
     submitted = await submit(checked, order, ledger=ledger, announce=announce)
     if not submitted.existed:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from ledger.codec import Detail, unpack_detail, unpack_shard
+from ledger.failures import past_limit
 from ledger.job import JobSpec
 from ledger.keys import JobKeys
 from ledger.row import Outcome, Patch
@@ -19,6 +20,8 @@ MOST_CAUSES = 100
 """Causes that are told apart; codes come from the server, so that their number has to be bounded here."""
 OTHER_CODES = "other"
 """The code under which the causes beyond `MOST_CAUSES` are counted."""
+SHOWN_CAUSES = 5
+"""Causes that the reason of a paused job names."""
 _OUTCOMES_TOGETHER = 1 << 16
 _DETAILS_TOGETHER = 500
 
@@ -55,6 +58,24 @@ async def read_causes(redis: Redis, spec: JobSpec, outcome: Outcome = Outcome.FA
             samples.append((row, detail))
     ranked = sorted(numbers, key=lambda code: -numbers[code])
     return [Cause(code, numbers[code], await _with_patches(redis, spec, first[code])) for code in ranked]
+
+
+async def too_many_failures(redis: Redis, spec: JobSpec) -> str | None:
+    """Give the reason to pause a job of which too many rows failed, with the causes; None where it may go on.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    past = await past_limit(redis, spec)
+    if past is None:
+        return None
+    causes = await read_causes(redis, spec)
+    said = [f"{cause.code} {cause.rows:,}" for cause in causes[:SHOWN_CAUSES]]
+    if others := sum(cause.rows for cause in causes[SHOWN_CAUSES:]):
+        said.append(f"others {others:,}")
+    numbers = f"{past.failed:,} of {past.settled:,} rows failed"
+    return f"{numbers}, more than {spec.max_failures} (--max-failures): {', '.join(said)}"
 
 
 async def _details(redis: Redis, spec: JobSpec, outcome: Outcome) -> AsyncIterator[tuple[int, Detail]]:

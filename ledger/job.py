@@ -56,7 +56,8 @@ class Columns(msgspec.Struct, frozen=True):
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for.
 
-    `parent` is the id of the job whose rows these are, where they come from no file.
+    `parent` is the id of the job whose rows these are, where they come from no file. `max_failures` is what
+    `ledger.failures.FailureLimit` reads.
     """
 
     job_id: str
@@ -74,6 +75,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     keep_s: float
     kind: Kind = Kind.FILE
     parent: str | None = None
+    max_failures: str | None = None
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

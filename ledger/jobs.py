@@ -9,6 +9,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import pack_rejections, pack_shard
+from ledger.failures import note_known
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys
 from ledger.pace import rows_per_s, waits
@@ -100,6 +101,7 @@ class Jobs:
 
     async def resume(self, job_id: str) -> JobState:
         """Let the workers take the job up again."""
+        await note_known(self._redis, job_id)
         had = await self.move(job_id, JobState.RUNNING, come_from=(JobState.PAUSED, JobState.HELD))
         if had is not JobState.RUNNING:
             # the time it lay still says nothing of its pace

@@ -36,6 +36,7 @@ class Order(NamedTuple):
     again: bool = False
     kind: Kind = Kind.FILE
     parent: str | None = None
+    max_failures: str | None = None
 
 
 class Submitted(NamedTuple):
@@ -84,6 +85,7 @@ def _spec(checked: Checked, order: Order) -> JobSpec:
         keep_s=order.keep_s,
         kind=order.kind,
         parent=order.parent,
+        max_failures=order.max_failures,
     )
 
 

@@ -8,8 +8,10 @@ import logging
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+from ledger.causes import too_many_failures
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
+from ledger.failures import TOO_MANY_CODE
 from ledger.job import JobState, Traffic, Waits
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
@@ -178,6 +180,14 @@ class Turn:
         now, since = self._traffic()
         await self._ledger.settlements.settle(self._shard, settlements, since)
         self._counted = now
+        await self._stop_after_failures()
+
+    async def _stop_after_failures(self) -> None:
+        """Pause the job where more rows failed than its owner puts up with."""
+        spec = self._shard.spec
+        if reason := await too_many_failures(self._ledger.redis, spec):
+            await self._ledger.jobs.pause(spec.job_id, code=TOO_MANY_CODE, reason=reason)
+            self._put_down()
 
     async def _hand_back(self) -> None:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""

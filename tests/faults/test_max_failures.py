@@ -1,0 +1,32 @@
+"""A job of which too many rows fail pauses and says why, whichever worker finds out."""
+
+from __future__ import annotations
+
+from ledger.job import JobState
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand
+
+MISSING = 60
+
+
+async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goes_on(stand: Stand) -> None:
+    """Two workers, 60 of 400 completions missing: paused with the causes, and goes on to its end when resumed."""
+    rows = PatchRows(400)
+    stand.sandbox.store.load(dict(list(rows.before.items())[MISSING:]))
+    await stand.two_workers(rate={"per_minute": 6000})
+
+    job_id = await stand.start_job(rows, load=False, max_failures="10%", shard_rows=25)
+
+    job = await stand.in_state(job_id, JobState.PAUSED)
+    assert job.reason_code == "too_many_failures"
+    assert job.reason is not None
+    assert "rows failed, more than 10% (--max-failures): not_found " in job.reason
+    assert job.counts.settled >= 100
+    await stand.put_down(job_id)
+    paused = await stand.ledger.jobs.get(job_id)
+    assert paused.counts.pending > 0
+
+    await stand.ledger.jobs.resume(job_id)
+
+    job = await stand.finished(job_id)
+    assert (job.counts.failed, job.counts.pending) == (MISSING, 0)
