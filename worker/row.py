@@ -96,7 +96,7 @@ class RowRun:
                 return await self._try_once()
             except Wait as refusal:
                 self._tools.tally.throttled += 1
-                await self._tools.limiter.pause(refusal.retry_after)
+                await self._tools.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except RowFailed as refusal:
                 return self._failed(refusal)
             except Again as refusal:
