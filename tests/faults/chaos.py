@@ -2,7 +2,8 @@
 
 A seed decides which of the parts is killed when, and which requests the API spoils. Two workers of two children
 carry out a job; meanwhile children, whole workers, main processes alone and Redis are killed, workers are told to
-end, and Redis is stopped, each drawn anew every few tenths of a second to seconds. What was killed is started again.
+end, and Redis is stopped, each drawn anew every few tenths of a second to seconds. What was killed, or ended by itself, is started again,
+as a supervisor would.
 
 The job must end by itself, exact by the oracle (`tests.harness.oracle`). Extra requests are those beyond what the
 rows need (a read each, a write where there is a change) and beyond what the API's own faults make necessary (the
@@ -24,11 +25,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from ledger.job import JobState
 from tests.harness.oracle import Cost, check_exact, cost_of
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Stand
+from tests.harness.wait import wait_until
+from tests.harness.worker_process import WorkerProcess
 
-ROWS, SHARD_ROWS = 1500, 50
+ROWS, SHARD_ROWS, WORKERS = 1500, 50, 2
 SPOILT = {
     "error_500": 0.01,
     "error_500_after": 0.01,
@@ -67,6 +71,7 @@ class Chaos:
         self._stand = stand
         self._rows = rows
         self._draw = random.Random(seed)
+        self._ending: set[WorkerProcess] = set()
         self._struck: Counter[str] = Counter()
         self._strikes: dict[str, tuple[int, Callable[[], Awaitable[None]]]] = {
             "children killed": (4, self._kill_child),
@@ -81,7 +86,7 @@ class Chaos:
         """Carry out a job among the strikes, and judge it."""
         began = time.monotonic()
         stand, rows = self._stand, PatchRows(self._rows, seed=seed)
-        for _ in range(2):
+        for _ in range(WORKERS):
             self._start_worker()
         job_id = await stand.start_job(rows, shard_rows=SHARD_ROWS)
         await stand.settled(job_id, 1)
@@ -90,7 +95,7 @@ class Chaos:
             await self._strike()
             assert time.monotonic() - began < END_S, f"seed {seed}: {job}"
         stand.sandbox.faults.clear()
-        await stand.finished(job_id, within=END_S)
+        await wait_until(lambda: self._ends_under_supervision(job_id), within=END_S, what=f"seed {seed}: the job ends")
         # a request that a killed worker had sent may still be on the server when the next one asks
         await check_exact(stand.ledger, stand.sandbox, rows, job_id, overlaps=True)
         cost = cost_of(stand.sandbox, rows)
@@ -98,7 +103,19 @@ class Chaos:
         spoilt = Counter({name: number for name, number in stand.sandbox.log.stats.by_fault.items() if number})
         return Report(seed, self._struck + spoilt, cost, time.monotonic() - began)
 
+    async def _ends_under_supervision(self, job_id: str) -> bool:
+        self._supervise()
+        job = await self._stand.job(job_id)
+        return job is not None and job.state is JobState.FINISHED
+
+    def _supervise(self) -> None:
+        """Start workers anew that ended by themselves, as Celery's do where a child dies in its first second."""
+        for _ in range(WORKERS - len(self._living())):
+            self._struck["workers restarted"] += 1
+            self._start_worker()
+
     async def _strike(self) -> None:
+        self._supervise()
         names = list(self._strikes)
         name = self._draw.choices(names, weights=[self._strikes[name][0] for name in names])[0]
         self._struck[name] += 1
@@ -115,11 +132,15 @@ class Chaos:
         self._start_worker()
 
     async def _kill_main(self) -> None:
-        self._draw.choice(self._living()).send(signal.SIGKILL)
+        worker = self._draw.choice(self._living())
+        worker.send(signal.SIGKILL)
+        self._ending.add(worker)
         self._start_worker()
 
     async def _end_worker(self) -> None:
-        self._draw.choice(self._living()).send(signal.SIGTERM)
+        worker = self._draw.choice(self._living())
+        worker.send(signal.SIGTERM)
+        self._ending.add(worker)
         self._start_worker()
 
     async def _kill_redis(self) -> None:
@@ -135,10 +156,8 @@ class Chaos:
     def _start_worker(self) -> None:
         self._stand.start_worker(rate={"per_minute": 15_000}, api={"attempts": LEAST_LIVES})
 
-    def _living(self) -> list:  # type: ignore[type-arg]
-        living = [worker for worker in self._stand.workers if worker.exit_code() is None]
-        assert living, "no worker lives"
-        return living
+    def _living(self) -> list[WorkerProcess]:
+        return [worker for worker in self._stand.workers if worker.exit_code() is None and worker not in self._ending]
 
 
 async def run_seed(seed: int, *, folder: Path, logs: Path, rows: int = ROWS) -> Report:
