@@ -2,8 +2,8 @@
 
 A seed decides which of the parts is killed when, and which requests the API spoils. Two workers of two children
 carry out a job; meanwhile children, whole workers, main processes alone and Redis are killed, workers are told to
-end, and Redis is stopped, each drawn anew every few tenths of a second to seconds. What was killed, or ended by itself, is started again,
-as a supervisor would.
+end, and Redis is stopped, one of these every few tenths of a second to seconds. What was killed, or ended by itself,
+is started again, as a supervisor would.
 
 The job must end by itself, exact by the oracle (`tests.harness.oracle`). Extra requests are those beyond what the
 rows need (a read each, a write where there is a change) and beyond what the API's own faults make necessary (the
