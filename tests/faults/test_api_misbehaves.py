@@ -128,7 +128,7 @@ async def test_a_429_makes_every_worker_wait(stand: Stand, told: dict[str, str],
 
 async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Stand) -> None:
     """Row 16: refusals without a word for 4 s: ever longer common pauses, then the job goes on."""
-    rows = PatchRows(200)
+    rows = PatchRows(120)
     await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
     job_id = await stand.start_job(rows)
     await stand.settled(job_id, 40)

@@ -57,6 +57,7 @@ async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
         lambda: f"Job {job_id} is not in the ledger" in worker.said(), within=30, what="the worker says so"
     )
     asked = stand.asked
+    await stand.reconnect()
 
     assert await stand.job(job_id) is None
     submitted = await stand.submit(rows, load=False)

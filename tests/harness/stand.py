@@ -124,6 +124,10 @@ class Stand:
         """Submit rows and give the job's id."""
         return (await self.submit(rows, **given)).job_id
 
+    async def reconnect(self) -> None:
+        """Leave connections behind that a restart of Redis has cut."""
+        await self.ledger.redis.connection_pool.disconnect()
+
     async def job(self, job_id: str) -> Job | None:
         """The job as it stands, None where it is not there."""
         try:
