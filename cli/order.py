@@ -18,11 +18,13 @@ from rich.text import Text
 from cli.complaint import WrongUse
 from cli.confirm import confirm
 from cli.who import who
+from cli.wording import some
 from config.settings import Settings
 from ledger.failures import FailureLimit
 from ledger.job import Mode
 from ledger.ledger import Ledger
 from producer.check import Checked, check
+from producer.overlap import Overlaps, find_overlaps
 from producer.source import open_source
 from producer.submit import Announce, Order, Submitted, submit
 
@@ -169,9 +171,16 @@ def tell_existing(job_id: str, console: Console) -> None:
 
 
 async def submit_checked(
-    checked: Checked, asked: Asked, settings: Settings, *, ledger: Ledger, announce: Announce, hold: bool = False
+    checked: Checked,
+    asked: Asked,
+    settings: Settings,
+    *,
+    ledger: Ledger,
+    announce: Announce,
+    console: Console,
+    hold: bool = False,
 ) -> Submitted:
-    """Submit the file as asked."""
+    """Submit the file as asked, and say where other jobs change the same completions."""
     order = Order(
         name=asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name),
         mode=asked.mode,
@@ -187,4 +196,15 @@ async def submit_checked(
     submitted = await submit(checked, order, ledger=ledger, announce=announce)
     if not submitted.existed:
         await ledger.audit.note(submitted.job_id, who=who(), verb="submit", why=order.name)
+        _tell_overlaps(await find_overlaps(checked, submitted.job_id, order.target, ledger=ledger), console)
     return submitted
+
+
+def _tell_overlaps(overlaps: Overlaps, console: Console) -> None:
+    for job_id, rows, lines in overlaps.found:
+        where = f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
+        what = f"Warning: job {job_id}, which has not ended, changes {some(rows, 'completion')} of these, too ({where})"
+        console.print(Text(f"{what}; they take turns, in no certain order."), soft_wrap=True)
+    if overlaps.skipped:
+        what = f"Not compared with job {', '.join(overlaps.skipped)}: too many rows to look for the same completions."
+        console.print(Text(what), soft_wrap=True)

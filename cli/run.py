@@ -70,7 +70,7 @@ def _checked(
 def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
     async def make(ledger: Ledger, settings: Settings) -> str:
         send = functools.partial(announce, make_app(settings))
-        submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send)
+        submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, console=console)
         if submitted.existed:
             tell_existing(submitted.job_id, console)
             await ledger.jobs.resume(submitted.job_id)

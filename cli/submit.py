@@ -45,7 +45,9 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
             for warning in await persistence_warnings(ledger.redis):
                 console.print(Text(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
-            submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, hold=hold)
+            submitted = await submit_checked(
+                checked, asked, settings, ledger=ledger, announce=send, console=console, hold=hold
+            )
             if submitted.existed:
                 tell_existing(submitted.job_id, console)
             job_id = submitted.job_id

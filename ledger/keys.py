@@ -19,6 +19,11 @@ def fingerprint_key(fingerprint: str) -> str:
     return f"relabel:submitted:{fingerprint}"
 
 
+def claim_key(fingerprint: str) -> str:
+    """String: the lease owner that works on this completion just now, over all jobs."""
+    return f"relabel:claim:{fingerprint}"
+
+
 class JobKeys(NamedTuple):
     """The keys of one job."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from ledger.audit import Audit
+from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
 from ledger.settlements import Settlements
@@ -20,4 +21,5 @@ class Ledger:
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
         self.audit = Audit(redis)
+        self.claims = Claims(redis)
         self.settlements = Settlements(redis)

@@ -56,6 +56,23 @@ async def read_rows(
                 yield ReportedRow(patch, outcome, detail, images.get(row))
 
 
+async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:
+    """Give the patches of the rows that have not ended, a shard at a time; reads no other shards.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    for number in range(spec.shards):
+        standing = await read_outcomes(redis, spec, number * spec.shard_rows, spec.rows_in(number))
+        if Outcome.PENDING not in standing:
+            continue
+        body = await redis.hget(JobKeys(spec.job_id).shards, str(number))
+        if not isinstance(body, bytes):
+            raise StateLost(spec.job_id)
+        yield [patch for patch, byte in zip(unpack_shard(body), standing, strict=True) if byte == Outcome.PENDING]
+
+
 async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> bytes:
     """Give the outcomes of some rows, a byte each (`Outcome`).
 

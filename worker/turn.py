@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import NamedTuple
 
 from ledger.causes import too_many_failures
@@ -15,11 +15,11 @@ from ledger.failures import TOO_MANY_CODE
 from ledger.job import JobState, Traffic, Waits
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from ledger.row import Patch
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.cancellation import is_cancelled
+from worker.claimed_rows import ClaimedRows
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
@@ -70,8 +70,8 @@ class Turn:
         self._tally = Tally()
         self._counted = Traffic()
         self._tries: dict[int, Tries] = {}
-        self._todo: Iterator[tuple[int, Patch]] = iter(shard.todo.items())
         self._draining = asyncio.Event()
+        self._todo = ClaimedRows(shard, ledger.claims, pause_for=self._pause_for)
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
@@ -105,6 +105,7 @@ class Turn:
             raise StateLost(self._shard.spec.job_id) from lost.exceptions[0]
         finally:
             await self._limiter.aclose()
+            await self._todo.aclose()
 
     def _width(self) -> int:
         return max(1, min(self._bounds.in_flight, len(self._shard.todo)))
@@ -113,8 +114,8 @@ class Turn:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
         plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
-        while not self._draining.is_set() and (next_row := next(self._todo, None)):
-            row, patch = next_row
+        while not self._draining.is_set() and (claimed := await self._todo.next()):
+            row, patch, _ = claimed
             image, tried = self._shard.images.get(row), self._shard.tries.get(row)
             run = RowRun(self._tools, plan, row, patch, image=image, tried=tried)
             try:
@@ -126,6 +127,7 @@ class Turn:
                 await self._stop_job(error)
             else:
                 self._settled.add(ended)
+            self._todo.done(claimed)
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
@@ -138,6 +140,7 @@ class Turn:
         while not is_cancelled():
             waits = _waits(self._tally, self._limiter)
             try:
+                await self._todo.keep()
                 state = await self._ledger.shards.renew(self._shard, waits)
             except AWAY:
                 state = JobState.RUNNING  # nobody else can take the shard either; without slots nothing is sent
