@@ -25,6 +25,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "name": spec.name,
         "kind": str(spec.kind),
         "parent": spec.parent,
+        "priority": job.spec.priority,
         "mode": str(spec.mode),
         "target": spec.target,
         "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},

@@ -21,7 +21,7 @@ from cli.who import who
 from cli.wording import some
 from config.settings import Settings
 from ledger.failures import FailureLimit
-from ledger.job import Mode
+from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.overlap import Overlaps, find_overlaps
@@ -75,6 +75,7 @@ class Asked(NamedTuple):
     mode: Mode
     rate: float | None
     max_failures: str | None
+    priority: str
     name: str | None
     undo: bool
     strict: bool
@@ -106,6 +107,13 @@ def order_options(verb: F) -> F:
             "--max-failures",
             type=MaxFailures(),
             help="Pause once more rows failed than this: 5% of those that ended, or a number. Looked at from 100 on.",
+        ),
+        click.option(
+            "--priority",
+            type=click.Choice([priority.value for priority in Priority]),
+            default="normal",
+            show_default=True,
+            help="Share of the workers while other jobs run: high gets twice what normal gets, low half of it.",
         ),
         click.option("--name", help="Name of the job. Default: the file's name."),
         click.option(
@@ -192,6 +200,7 @@ async def submit_checked(
         hold=hold,
         again=asked.again,
         max_failures=asked.max_failures,
+        priority=Priority(asked.priority),
     )
     submitted = await submit(checked, order, ledger=ledger, announce=announce)
     if not submitted.existed:

@@ -109,7 +109,7 @@ class JobSettings(_Group):
 
     shard_rows: int = Field(500, ge=1, le=10_000, description="Rows in one shard.")
     shard_seconds: float = Field(
-        20.0, gt=0, le=120, description="Time a worker spends on a shard before it hands back the rest."
+        10.0, gt=0, le=120, description="Time a worker spends on a shard before it hands back the rest."
     )
     keep_days: float = Field(30.0, gt=0, le=3650, description="Days that a job stays readable after its end.")
 

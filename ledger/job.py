@@ -42,6 +42,19 @@ class Kind(enum.StrEnum):
     RETRY = "retry"
 
 
+class Priority(enum.StrEnum):
+    """A job's share of the workers where several jobs run: high gets twice what normal gets, low half of it."""
+
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+    @property
+    def weight(self) -> int:
+        """The share as a number."""
+        return {"high": 4, "normal": 2, "low": 1}[self.value]
+
+
 class Columns(msgspec.Struct, frozen=True):
     """How the input was laid out, so that a report can be laid out the same.
 
@@ -76,6 +89,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     kind: Kind = Kind.FILE
     parent: str | None = None
     max_failures: str | None = None
+    priority: Priority = Priority.NORMAL
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

@@ -40,6 +40,7 @@ class Jobs:
             "state": JobState.SUBMITTING,
             "spec": msgspec.json.encode(spec),
             "submitted_at": now,
+            "priority": spec.priority,
         }
         if rate_per_minute is not None:
             job["rate_per_minute"] = rate_per_minute

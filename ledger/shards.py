@@ -9,8 +9,8 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import Detail, Tries, compact_images, pack_detail, unpack_images, unpack_shard, unpack_tries
-from ledger.job import JobSpec, JobState, Waits
-from ledger.keys import RESCUE_LOCK, WORKERS, JobKeys
+from ledger.job import JobSpec, JobState, Priority, Waits
+from ledger.keys import ACTIVE, RESCUE_LOCK, WORKERS, JobKeys
 from ledger.row import Metadata, Outcome, Patch
 from ledger.scripts import load_script
 
@@ -72,9 +72,12 @@ class Shards:
         self._close = load_script(redis, "close")
 
     async def to_announce(self, job_id: str) -> list[int]:
-        """Choose the shards to send messages for now: as many as keep every worker busy, and one more each."""
+        """Choose the shards to send messages for now: as many as keep every worker busy, and one more each.
+
+        Where jobs of higher priority run, fewer: messages of all jobs take turns in one queue.
+        """
         keys = JobKeys(job_id)
-        window = await self._window()
+        window = await self._window(job_id)
         chosen = await self._announce([keys.job, keys.waiting, keys.announced, keys.leased], [window])
         return [int(number) for number in chosen]
 
@@ -206,6 +209,22 @@ class Shards:
         """Take the right to rescue for so long; False where another worker has it."""
         return bool(await self._redis.set(RESCUE_LOCK, "1", nx=True, px=int(seconds * 1000)))
 
-    async def _window(self) -> int:
+    async def running(self) -> dict[str, Priority]:
+        """Give the jobs that run now, with their priorities."""
+        job_ids = [raw.decode() for raw in await self._redis.smembers(ACTIVE) if isinstance(raw, bytes)]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in job_ids:
+                pipe.hmget(JobKeys(job_id).job, ["state", "priority"])
+            standing = await pipe.execute()
+        return {
+            job_id: Priority((priority or b"normal").decode())
+            for job_id, (state, priority) in zip(job_ids, standing, strict=True)
+            if state == b"running"
+        }
+
+    async def _window(self, job_id: str) -> int:
         children = await self.children()
-        return max(2, sum(children) + len(children))
+        running = await self.running()
+        own = running.get(job_id, Priority.NORMAL).weight
+        heaviest = max([own, *(priority.weight for priority in running.values())])
+        return max(1, max(2, sum(children) + len(children)) * own // heaviest)

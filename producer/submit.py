@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from ledger.job import JobSpec, Kind, Mode, new_job_id
+from ledger.job import JobSpec, Kind, Mode, Priority, new_job_id
 from ledger.ledger import Ledger
 from producer.check import Checked
 
@@ -37,6 +37,7 @@ class Order(NamedTuple):
     kind: Kind = Kind.FILE
     parent: str | None = None
     max_failures: str | None = None
+    priority: Priority = Priority.NORMAL
 
 
 class Submitted(NamedTuple):
@@ -86,6 +87,7 @@ def _spec(checked: Checked, order: Order) -> JobSpec:
         kind=order.kind,
         parent=order.parent,
         max_failures=order.max_failures,
+        priority=order.priority,
     )
 
 

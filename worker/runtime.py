@@ -26,6 +26,8 @@ from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
 from worker.turn import Bounds, Turn
 
 T = TypeVar("T")
+SHARED_TURN_S = 5.0
+"""Length of a turn while several jobs run, so that a small one need not wait long for its first turn."""
 LAST_STEP_S = 2.0
 """Bound of handing a shard back when the worker is ending; without that, the lease runs out."""
 
@@ -124,7 +126,7 @@ class Runtime:
             reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
             await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
         else:
-            await self._turn(shard).run()
+            await self._turn(shard, await self._patiently(self._seconds)).run()
         await self._patiently(lambda: self._release(shard))
 
     async def _release(self, shard: LeasedShard) -> None:
@@ -133,7 +135,12 @@ class Runtime:
         if answer is ReleaseAnswer.FINISHED:
             await self._ledger.jobs.retire(shard.spec.job_id)
 
-    def _turn(self, shard: LeasedShard) -> Turn:
+    async def _seconds(self) -> float:
+        """Give the length of a turn: a short one where other jobs wait for theirs."""
+        longest = self._settings.job.shard_seconds
+        return longest if len(await self._ledger.shards.running()) < 2 else min(longest, SHARED_TURN_S)
+
+    def _turn(self, shard: LeasedShard, seconds: float) -> Turn:
         settings = self._settings
         rate = settings.rate
         limiter = RateLimiter(
@@ -149,6 +156,6 @@ class Runtime:
             api=self._api,
             limiter=limiter,
             health=Health(self._redis, self._limit_key),
-            bounds=Bounds(settings.worker.in_flight, settings.job.shard_seconds, settings.api.attempts),
+            bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts),
             stopping=self._stopping,
         )
