@@ -10,7 +10,7 @@ import pytest
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.job import JobState
 from tests.harness.link import Link
-from tests.harness.oracle import check_exact, cost_of
+from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Stand, StopWatch
 from tests.harness.wait import wait_until
@@ -39,7 +39,8 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s:
 
     await stand.finished(job_id, within=60)
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
-    assert cost_of(stand.sandbox, rows).extra < 0.02
+    # no request twice but reads that were too old to write by, at most one for each row in hand
+    assert stand.asked <= rows.least_requests + 2 * 2 * 16
     assert [worker.exit_code() for worker in workers] == [None, None]
 
 
