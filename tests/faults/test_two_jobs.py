@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.row import Patch
+from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Stand
 
@@ -33,3 +34,20 @@ async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(st
     wanted = {each: rows.after(each) | {"other": f"other {n}"} for n, each in enumerate(rows.ids, 1)}
     assert held == wanted
     assert stand.sandbox.log.stats.overlaps == 0
+
+
+async def test_a_small_job_need_not_wait_for_a_large_one(stand: Stand) -> None:
+    """With one child only: 100 rows that come while 20,000 are under way begin within 30 s, and soon end."""
+    large, small = PatchRows(20_000), PatchRows(100, seed=1)
+    await stand.worker(rate={"per_minute": 6000}, worker={"children": 1})
+    first = await stand.start_job(large, shard_rows=500)
+    await stand.settled(first, 50)
+
+    second = await stand.start_job(small)
+
+    await stand.settled(second, 1, within=30)
+    before = (await stand.job(first)).counts.settled
+    await stand.finished(second)
+    await stand.settled(first, before + 1)
+    await stand.put_down(first)
+    await check_exact(stand.ledger, stand.sandbox, small, second)
