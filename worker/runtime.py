@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import socket
+import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeVar
@@ -97,7 +98,15 @@ class Runtime:
             log.warning("%s The shard is taken up again later.", describe(error))
         except (StateLost, NoSuchJob):
             log.error("Job %s is not in the ledger any more: Redis came back empty, or its keys were removed.", job_id)
+        except Exception as error:  # noqa: BLE001 - an error of ours must not look like a worker that died at the shard
+            await self._own_error(job_id, error)
         return []
+
+    async def _own_error(self, job_id: str, error: Exception) -> None:
+        # without the error's message, which may quote what a row holds
+        log.error("Job %s met %s:\n%s", job_id, _names(error), "".join(_places(error)))
+        reason = f"a worker met an error of its own ({_names(error)}); its log tells where"
+        await self._patiently(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -122,12 +131,14 @@ class Runtime:
 
     async def _take_turn(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
-        if shard.spec.target != self._settings.openai_base_url:
-            reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
-            await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
-        else:
-            await self._turn(shard, await self._patiently(self._seconds)).run()
-        await self._patiently(lambda: self._release(shard))
+        try:
+            if shard.spec.target != self._settings.openai_base_url:
+                reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
+                await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
+            else:
+                await self._turn(shard, await self._patiently(self._seconds)).run()
+        finally:
+            await self._patiently(lambda: self._release(shard))
 
     async def _release(self, shard: LeasedShard) -> None:
         answer = await self._ledger.shards.release(shard)
@@ -159,3 +170,15 @@ class Runtime:
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts),
             stopping=self._stopping,
         )
+
+
+def _names(error: Exception) -> str:
+    if isinstance(error, ExceptionGroup):
+        return ", ".join(sorted({_names(each) for each in error.exceptions}))
+    return type(error).__name__
+
+
+def _places(error: Exception) -> list[str]:
+    if isinstance(error, ExceptionGroup):
+        return [place for each in error.exceptions for place in _places(each)]
+    return traceback.format_tb(error.__traceback__)

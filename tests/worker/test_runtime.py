@@ -161,6 +161,22 @@ def test_a_job_whose_rows_are_gone_is_paused_as_lost(redis_url, api, open_runtim
     assert list(api.log.entries) == []
 
 
+def test_an_error_of_our_own_pauses_the_job_and_fails_no_row(redis_url, api, open_runtime, caplog):
+    """Rows that no worker of this version understands are no rows that killed it; the log shows no value of theirs."""
+    job_id = submit(redis_url, api.base_url)
+    strange = msgspec.msgpack.encode([[2, IDS[0], {"k": ["canary"]}]] * 5)
+    in_ledger(redis_url, lambda ledger: ledger.jobs.store_shards(job_id, 0, [strange]))
+
+    assert open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0) == []
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.reason_code) == (JobState.PAUSED, "worker_error")
+    assert "ValidationError" in job.reason
+    assert job.counts.failed == 0
+    assert "ledger/codec.py" in caplog.text
+    assert "canary" not in caplog.text
+
+
 def test_a_worker_that_ends_while_redis_is_away_comes_to_its_end(private_redis, api, open_runtime):
     """It cannot hand back; the lease runs out and another takes the shard."""
     url, stop = private_redis.ledger_url, threading.Event()
