@@ -13,6 +13,7 @@ from rich.text import Text
 
 from cli.as_json import print_json
 from cli.complaint import Unreachable
+from cli.control import pause_interrupted, resume
 from cli.door import ledger_of
 from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.progress import follow
@@ -24,7 +25,6 @@ from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from tasks.preflight import trouble_with_api
 
-INTERRUPTED_CODE = "interrupted"
 MakeJob = Callable[[Ledger, Settings], Awaitable[str]]
 """Submits or resumes the job to carry out, and gives its id."""
 Around = Callable[[Ledger, Settings], AbstractAsyncContextManager[Settings]]
@@ -51,13 +51,13 @@ def carry_out_job(
 def resume_job(job_id: str, console: Console) -> MakeJob:
     """Go on with a job that was put down."""
 
-    async def resume(ledger: Ledger, _settings: Settings) -> str:
-        had = await ledger.jobs.resume(job_id)
+    async def make(ledger: Ledger, _settings: Settings) -> str:
+        had = await resume(ledger, job_id)
         if had.ended:
             console.print(Text(f"Job {job_id} had ended already: {had}."))
         return job_id
 
-    return resume
+    return make
 
 
 async def pause_orphans(ledger: Ledger, server: EmbeddedServer | None) -> None:
@@ -65,8 +65,7 @@ async def pause_orphans(ledger: Ledger, server: EmbeddedServer | None) -> None:
     if server is None or not server.started:
         return
     for job_id in await ledger.jobs.active():
-        reason = f"its `relabel run` ended in mid-job; go on with `relabel run --resume {job_id}`"
-        await ledger.jobs.pause(job_id, code=INTERRUPTED_CODE, reason=reason)
+        await pause_interrupted(ledger, job_id, "its `relabel run` ended in mid-job")
 
 
 class Run:
@@ -118,8 +117,7 @@ class Run:
             await self._follow(ledger, job_id, worker)
             if self._interrupted.is_set():
                 self._console.print(Text("Stopping: the rows in flight end first. Ctrl-C again stops at once."))
-                reason = f"interrupted; go on with `relabel run --resume {job_id}`"
-                await ledger.jobs.pause(job_id, code=INTERRUPTED_CODE, reason=reason)
+                await pause_interrupted(ledger, job_id, "interrupted")
         return await ledger.jobs.get(job_id)
 
     async def _follow(self, ledger: Ledger, job_id: str, worker: WorkerProcess) -> None:

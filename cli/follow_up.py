@@ -18,6 +18,7 @@ from cli.as_json import print_json
 from cli.carry_out import MakeJob, carry_out_job, pause_orphans
 from cli.complaint import WrongUse
 from cli.confirm import confirm
+from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.exit_codes import DONE
 from cli.order import DAY_S, Rate
@@ -160,7 +161,7 @@ def _and_resume(give: MakeJob) -> MakeJob:
 
     async def resumed(ledger: Ledger, settings: Settings) -> str:
         job_id = await give(ledger, settings)
-        await ledger.jobs.resume(job_id)
+        await resume(ledger, job_id)
         click.echo(f"Job {job_id}", err=True)
         return job_id
 

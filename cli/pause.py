@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from cli import control
 from cli.complaint import WrongUse
 from cli.door import pass_settings, with_ledger
 from cli.who import who
@@ -26,13 +27,13 @@ def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
 
     async def pause(ledger: Ledger) -> None:
         by = who()
-        had = await ledger.jobs.pause(job_id, code="paused", reason=f"{reason} ({by})" if reason else f"by {by}")
+        told = f"{reason} ({by})" if reason else f"by {by}"
+        had = await control.pause(ledger, job_id, code="paused", reason=told, why=reason)
         if had is JobState.PAUSED:
             click.echo(f"Job {job_id} is paused already.", err=True)
         elif had is not JobState.RUNNING:
             raise WrongUse(f"job {job_id} is {had}; only a running job can be paused.")
         else:
-            await ledger.audit.note(job_id, who=by, verb="pause", why=reason)
             click.echo(f"Job {job_id} is paused; go on with `relabel resume {job_id}`.", err=True)
 
     with_ledger(settings, pause)

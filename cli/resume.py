@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
+from cli import control
 from cli.complaint import WrongUse
 from cli.door import need_api_key, pass_settings, server_for, with_ledger
-from cli.who import who
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.ledger import Ledger
@@ -30,13 +30,12 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
         return _carry_out(settings, job_id, as_json=as_json)
 
     async def resume(ledger: Ledger) -> int:
-        had = await ledger.jobs.resume(job_id)
+        had = await control.resume(ledger, job_id)
         if had is JobState.RUNNING:
             click.echo(f"Job {job_id} is running already.", err=True)
         elif had not in {JobState.PAUSED, JobState.HELD}:
             raise WrongUse(f"job {job_id} is {had}; only a paused or held job can be resumed.")
         else:
-            await ledger.audit.note(job_id, who=who(), verb="resume")
             click.echo(f"Job {job_id} goes on.", err=True)
         if not await ledger.shards.children():
             click.echo(f"No worker is there; start one, or use `relabel resume {job_id} --run`.", err=True)

@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.carry_out import MakeJob, carry_out_job, resume_job
+from cli.control import resume
 from cli.door import need_api_key, pass_settings, server_for
 from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
 from config.settings import Settings
@@ -73,7 +74,7 @@ def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
         submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, console=console)
         if submitted.existed:
             tell_existing(submitted.job_id, console)
-            await ledger.jobs.resume(submitted.job_id)
+            await resume(ledger, submitted.job_id)
         console.print(Text(f"Job {submitted.job_id}"))
         return submitted.job_id
 

@@ -160,10 +160,12 @@ async def test_status_tells_which_rate_holds_a_job_back(relabel, make_job, ledge
     if own:
         await ledger.jobs.set_rate(job.job_id, float(own))
     await ledger.shards.lease(job.job_id, 0, "test")
-    await ledger.shards.renew(await ledger.shards.load(job.job_id, 0, "test"), waits)
+    shard = await ledger.shards.load(job.job_id, 0, "test")
     await ledger.shards.beat("worker", 2)
 
+    await ledger.shards.renew(shard, waits)
     ended = await relabel("status", job.job_id)
+    await ledger.shards.renew(shard, waits)  # a worker's word counts for some seconds only
     facts = json.loads((await relabel("status", job.job_id, "--json")).out)
 
     assert f"running, {words}" in ended.out

@@ -75,12 +75,12 @@ async def test_where_the_api_tells_what_is_left_hardly_anything_is_refused(stand
     """The same limit, with the headers that say how much of it is left."""
     stand.sandbox.configure(rate_per_second=ALLOWED, rate_headers=True)
     await stand.two_workers(rate=FAST)
-    await stand.start_job(PatchRows(1000), shard_rows=100)
+    await stand.start_job(PatchRows(1500), shard_rows=100)
     await wait_until(lambda: stand.asked, within=20, what="the job is under way")
-    await watched(stand, 4)
+    await watched(stand, SETTLED_AFTER_S)
 
     began = time.monotonic()
-    seen = await watched(stand, 4)
+    seen = await watched(stand, WATCHED_S)
 
     assert len(seen) - refused(seen) > 0.6 * ALLOWED * (time.monotonic() - began)
     assert refused(seen) < 0.04 * len(seen)
