@@ -127,6 +127,11 @@ class JobKeys(NamedTuple):
         return self._key("journals")
 
     @property
+    def limit(self) -> str:
+        """Hash: when the next slot of the job's own rate is free; the script that writes it lets it expire."""
+        return self._key("limit")
+
+    @property
     def producer(self) -> str:
         """String: there as long as the job's producer lives and is storing it."""
         return self._key("producer")

@@ -29,7 +29,6 @@ FIRST_PAUSE_S = 0.5
 """First pause after a 429 without Retry-After (openai-python's first delay, contract section 2)."""
 LONGEST_PAUSE_S = 30.0
 """Longest pause after 429s without Retry-After, one after the other, or because the API says that none is left."""
-_JOB_LIMIT = "relabel:{%s}:limit"
 
 
 class Limit(NamedTuple):
@@ -89,7 +88,7 @@ class Limits:
         `told` is what the API's own headers said last.
         """
         key, limit = shared
-        keys = [key] if job_id is None else [key, _JOB_LIMIT % job_id, JobKeys(job_id).job]
+        keys = [key] if job_id is None else [key, JobKeys(job_id).limit, JobKeys(job_id).job]
         again, paused, code, rate, asked, slowed_by, used, *slots = await self._acquire(
             keys, [want, HORIZON_S, *limit, *(told or ("", "")), LONGEST_PAUSE_S]
         )
