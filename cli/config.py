@@ -16,7 +16,8 @@ from cli.as_json import print_facts
 from cli.door import pass_settings
 from cli.exit_codes import DONE
 from cli.wording import clean
-from config.settings import PREFIX, Settings, environment_names
+from config.environment import environment_names
+from config.settings import PREFIX, Settings
 
 IS_SET, NOT_SET = "(set)", "(not set)"
 FILE_WIDTH = 240

@@ -10,7 +10,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from pydantic import SecretStr
 
-from config.settings import RedisSettings, Settings, SettingsError, load_settings
+from config.environment import load_settings
+from config.groups import RedisSettings
+from config.settings import Settings, SettingsError
 from ledger.connect import open_ledger
 from ledger.embedded import EmbeddedServer, embedded_server
 from ledger.ledger import Ledger

@@ -12,7 +12,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from cli.complaint import Complaint
-from config.settings import Settings, child_environment
+from config.environment import child_environment
+from config.settings import Settings
 
 STOP_S = 12.0
 """How long a worker gets to finish the rows in flight; it promises 10 s."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 
-from config.settings import SettingsError, load_settings
+from config.environment import load_settings
+from config.settings import SettingsError
 from tasks.factory import make_app
 
 try:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
-from config.settings import SettingsError, load_settings
+from config.environment import load_settings
+from config.settings import SettingsError
 from tasks.factory import make_app
 
 ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat")

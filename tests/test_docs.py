@@ -7,7 +7,7 @@ import click
 import pytest
 
 from cli.main import VERBS, cli
-from config.settings import environment_names
+from config.environment import environment_names
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

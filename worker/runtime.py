@@ -14,7 +14,8 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from config.settings import Settings, names_a_proxy
+from config.environment import names_a_proxy
+from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger

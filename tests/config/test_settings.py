@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from config.settings import Settings, SettingsError, child_environment, environment_names, load_settings
+from config.environment import child_environment, environment_names, load_settings
+from config.settings import Settings, SettingsError
 
 SECRET = "sk-secret-0d77"
 
@@ -226,7 +227,7 @@ def test_a_child_reads_the_very_settings_of_its_parent(monkeypatch, tmp_path):
 
     environment = child_environment(settings)
     code = (
-        "import json, os; from config.settings import load_settings; s = load_settings(); "
+        "import json, os; from config.environment import load_settings; s = load_settings(); "
         "print(json.dumps([s.openai_api_key.get_secret_value(), s.model_dump(mode='json')]))"
     )
     run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, check=True)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from config.settings import Settings, child_environment
+from config.environment import child_environment
+from config.settings import Settings
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.wait import wait_until
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
-from config.settings import names_a_proxy
+from config.environment import names_a_proxy
 from worker.api import Target, open_api
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 

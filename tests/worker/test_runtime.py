@@ -11,7 +11,8 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from config.settings import ApiSettings, RateSettings, RedisSettings, Settings, WorkerSettings
+from config.groups import ApiSettings, RateSettings, RedisSettings, WorkerSettings
+from config.settings import Settings
 from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, JobState, Mode
 from ledger.keys import JobKeys

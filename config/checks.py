@@ -1,0 +1,45 @@
+"""What a value must look like, beyond its type."""
+
+from __future__ import annotations
+
+import ipaddress
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import SecretStr
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether the host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def base_url(value: str) -> str:
+    """Give the API's URL without a trailing slash; ValueError says what is wrong with it."""
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_sound_port(parts):
+        raise ValueError("must be a URL such as https://api.openai.com/v1")
+    if parts.username or parts.password or parts.query or parts.fragment:
+        raise ValueError("must hold no user, password, query or fragment; the key goes into OPENAI_API_KEY")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValueError("must use https, as the key would travel in clear (http is for loopback only)")
+    return value.rstrip("/")
+
+
+def api_key(value: SecretStr | None) -> SecretStr | None:
+    """Give the key without spaces around it; ValueError where it cannot travel in a header."""
+    if value is None:
+        return None
+    key = value.get_secret_value().strip()
+    if not (key.isascii() and key.isprintable()) or " " in key:
+        raise ValueError("must be one word of plain characters, as it travels in a header")
+    return SecretStr(key)
+
+
+def _has_sound_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False

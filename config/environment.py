@@ -1,0 +1,89 @@
+"""Reads the settings from the environment and `.env`, and hands them to a child process."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import urllib.request
+from typing import Any
+
+from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_settings import DotEnvSettingsSource
+
+from config.settings import PREFIX, Settings, SettingsError
+
+
+def names_a_proxy() -> bool:
+    """Tell whether the environment names a proxy, as HTTP_PROXY and HTTPS_PROXY do."""
+    return bool(urllib.request.getproxies_environment())
+
+
+def environment_names(
+    model: type[BaseModel] = Settings, prefix: str = PREFIX
+) -> dict[str, tuple[type[BaseModel], str]]:
+    """Name every environment variable that is read, with the model and the field it sets."""
+    names: dict[str, tuple[type[BaseModel], str]] = {}
+    for field, info in model.model_fields.items():
+        kind = info.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            names |= environment_names(kind, f"{prefix}{field.upper()}__")
+        else:
+            alias = info.validation_alias
+            names[alias if isinstance(alias, str) else f"{prefix}{field.upper()}"] = (model, field)
+    return names
+
+
+def load_settings() -> Settings:
+    """Read the environment and `.env`.
+
+    Raises:
+        SettingsError: a value is wrong, or a `RELABEL_` variable is not one of ours.
+
+    """
+    try:
+        _refuse_unknown_names()
+        return Settings()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(
+            f".env cannot be read ({error.__class__.__name__}); it must be a text file in UTF-8."
+        ) from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """Give the environment in which a process of ours reads these very settings."""
+    kept = {name: value for name, value in os.environ.items() if name.upper() not in environment_names()}
+    return kept | {name: _plain(value) for name, value in _flat(settings).items() if value is not None}
+
+
+def _flat(settings: Settings) -> dict[str, Any]:
+    flat = {}
+    for name, (model, field) in environment_names().items():
+        group = name.removeprefix(PREFIX).partition("__")[0].lower()
+        flat[name] = getattr(settings if model is Settings else getattr(settings, group), field)
+    return flat
+
+
+def _plain(value: Any) -> str:
+    return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _refuse_unknown_names() -> None:
+    known = environment_names()
+    for name in map(str.upper, (*os.environ, *DotEnvSettingsSource(Settings).env_vars)):
+        if not name.startswith(PREFIX) or name in known:
+            continue
+        close = difflib.get_close_matches(name, known, n=1)
+        hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
+        raise SettingsError(f"{name} is not a setting of relabel; {hint}")
+
+
+def _name_of(location: tuple[int | str, ...]) -> str:
+    name = "__".join(str(part) for part in location).upper()
+    return name if name.startswith("OPENAI_") else PREFIX + name
+
+
+def _sentence(message: str) -> str:
+    return message.removeprefix("Value error, ").removesuffix(".")
