@@ -67,7 +67,7 @@ def test_a_state_folder_that_is_open_to_others_keeps_its_mode(state_dir: Path) -
 def test_every_write_is_kept_in_a_file_and_no_key_is_ever_dropped(private_redis: EmbeddedServer) -> None:
     """The server itself says that the append-only file is on, eviction off, and memory bounded."""
     assert setting(private_redis, "appendonly") == "yes"
-    assert setting(private_redis, "appendfsync") == "everysec"
+    assert setting(private_redis, "appendfsync") == "always"
     assert setting(private_redis, "save") == ""
     assert setting(private_redis, "maxmemory-policy") == "noeviction"
     assert int(setting(private_redis, "maxmemory")) == psutil.virtual_memory().total // 2
