@@ -7,6 +7,7 @@ import io
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,7 +15,7 @@ import pytest
 
 from ledger.codec import Detail
 from ledger.connect import open_ledger
-from ledger.job import JobSpec, Mode, Traffic
+from ledger.job import JobSpec, Mode, Traffic, Waits
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import Settlement
@@ -24,7 +25,7 @@ from producer.submit import Order, submit
 
 COMMAND = [sys.executable, "-m", "cli.main"]
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 60
+LONGEST_S = 120
 
 
 class Ended(NamedTuple):
@@ -111,6 +112,35 @@ def make_job(ledger: Ledger, read: Callable[..., Checked]) -> Callable[..., Awai
         return spec
 
     return make
+
+
+@pytest.fixture
+def at_work(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[None]]:
+    """Let a worker be at a job's first shard and say time and again what it waits for: its word counts for 5 s only."""
+
+    @asynccontextmanager
+    async def at_work(spec: JobSpec, waits: Waits, *, workers: int = 1) -> AsyncIterator[None]:
+        await ledger.shards.lease(spec.job_id, 0, "test")
+        shard = await ledger.shards.load(spec.job_id, 0, "test")
+        assert shard is not None
+
+        async def say() -> None:
+            await ledger.shards.renew(shard, waits)
+            for number in range(workers):
+                await ledger.shards.beat(f"worker{number}", 2)
+
+        async def keep_saying() -> None:
+            while True:
+                await asyncio.sleep(0.5)
+                await say()
+
+        await say()
+        saying = asyncio.create_task(keep_saying())
+        yield
+        saying.cancel()
+        await asyncio.gather(saying, return_exceptions=True)
+
+    return at_work
 
 
 async def settle(ledger: Ledger, spec: JobSpec, ends: Ends) -> None:

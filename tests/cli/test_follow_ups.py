@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger.job import JobState
+from ledger.job import JobState, Waits
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from sandbox import Sandbox
@@ -135,14 +135,14 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
 
 
 async def test_a_job_with_rows_in_flight_is_not_undone_yet(
-    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
 ) -> None:
     """Its workers need a moment to put it down; a write may still be under way."""
     spec = await make_job("completion_id,team\na-1,x\n")
-    await ledger.shards.lease(spec.job_id, 0, "test")
-    await ledger.jobs.pause(spec.job_id, code="paused", reason="")
 
-    ended = await desk("undo", spec.job_id)
+    async with at_work(spec, Waits()):
+        await ledger.jobs.pause(spec.job_id, code="paused", reason="")
+        ended = await desk("undo", spec.job_id)
 
     assert ended.code == 2
     assert "still has rows in flight; try again in some seconds" in ended.err

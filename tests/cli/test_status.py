@@ -82,16 +82,12 @@ async def test_a_job_that_redis_lost_says_to_submit_it_again(relabel, make_job, 
         (1, Waits(in_flight=7), "waiting for the API (7 requests under way)"),
     ],
 )
-async def test_a_running_job_says_what_it_is_waiting_for(relabel, make_job, ledger, workers, waits, words):
+async def test_a_running_job_says_what_it_is_waiting_for(relabel, make_job, at_work, workers, waits, words):
     """From the words of its workers."""
     job = await make_job(CSV)
-    await ledger.shards.lease(job.job_id, 0, "test")
-    shard = await ledger.shards.load(job.job_id, 0, "test")
-    await ledger.shards.renew(shard, waits)
-    for number in range(workers):
-        await ledger.shards.beat(f"worker{number}", 2)
 
-    ended = await relabel("status", job.job_id, RELABEL_RATE__PER_MINUTE="90")
+    async with at_work(job, waits, workers=workers):
+        ended = await relabel("status", job.job_id, RELABEL_RATE__PER_MINUTE="90")
 
     assert f"running, {words}" in ended.out
 

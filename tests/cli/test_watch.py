@@ -40,7 +40,7 @@ def watching(environment, tmp_path) -> Callable[..., object]:
             stderr=asyncio.subprocess.PIPE,
         )
         try:
-            async with asyncio.timeout(60):
+            async with asyncio.timeout(120):
                 yield process
         finally:
             if process.returncode is None:
@@ -189,7 +189,7 @@ async def on_a_terminal(environment, *arguments):
     )
     os.close(theirs)
     try:
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(120):
             yield process, ours
     finally:
         if process.returncode is None:

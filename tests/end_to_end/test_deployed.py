@@ -33,7 +33,7 @@ async def start_worker(relabel: Machine, redis_url: str) -> AsyncIterator[StartW
     yield start
     for worker in workers:
         worker.send(signal.SIGTERM)
-        assert (await worker.ended(within=30)).code == 0
+        assert (await worker.ended()).code == 0
 
 
 async def test_a_submitted_file_is_carried_out_by_the_workers(
@@ -75,7 +75,7 @@ async def test_a_running_job_is_paused_resumed_and_cancelled(
     await wait_until(lambda: server.asked("POST") > 10, within=60, what="some rows are written")
 
     paused = await relabel("pause", job_id, "--reason", "asking the team")
-    await wait_until(lambda: not server.in_flight, within=10, what="nothing is in flight")
+    await wait_until(lambda: not server.in_flight, within=60, what="nothing is in flight")
 
     assert paused.code == 0
     watched = await relabel("watch", job_id, "--json")

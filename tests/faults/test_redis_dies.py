@@ -16,8 +16,14 @@ from tests.harness.stand import Stand, StopWatch
 from tests.harness.wait import wait_until
 
 SLOWLY = {"per_minute": 6000}
-LAST_SLOTS_S = 1.0
-"""Time in which slots that were leased before are used up: 0.25 s, and noise."""
+LAST_SLOTS = 25 + 10
+"""Requests that slots leased before allow: a quarter of a second's worth, and the burst."""
+
+
+async def nothing_is_sent(stand: Stand, watch: StopWatch) -> None:
+    """Wait until the slots leased before are used up, and check that there were no more."""
+    await wait_until(lambda: watch.quiet_for(1.5), within=60, what="the last slots are used up")
+    assert watch.asked <= LAST_SLOTS
 
 
 @pytest.mark.parametrize(
@@ -31,9 +37,10 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s:
     await stand.settled(job_id, 50)
 
     stand.redis.kill()
-    await asyncio.sleep(LAST_SLOTS_S)
+    watch = StopWatch(stand)
+    await nothing_is_sent(stand, watch)
     asked = stand.asked
-    await asyncio.sleep(away_s - LAST_SLOTS_S)
+    await asyncio.sleep(away_s)
     assert stand.asked == asked
     stand.redis.start()
 
@@ -55,7 +62,7 @@ async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
     stand.redis.forget()
     stand.redis.start()
     await wait_until(
-        lambda: f"Job {job_id} is not in the ledger" in worker.said(), within=30, what="the worker says so"
+        lambda: f"Job {job_id} is not in the ledger" in worker.said(), within=60, what="the worker says so"
     )
     asked = stand.asked
     await stand.reconnect()
@@ -80,10 +87,10 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> No
 
     await stand.ledger.redis.delete(f"relabel:{{{job_id}}}:outcomes")
 
-    await stand.in_state(job_id, JobState.LOST, within=5)
+    await stand.in_state(job_id, JobState.LOST)
     watch = StopWatch(stand)
-    await wait_until(lambda: watch.quiet_for(2.0), within=30, what="nothing more is sent")
-    await stand.in_state(job_id, JobState.LOST, within=5)
+    await wait_until(lambda: watch.quiet_for(2.0), within=60, what="nothing more is sent")
+    await stand.in_state(job_id, JobState.LOST)
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
@@ -95,7 +102,8 @@ async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault
     await stand.settled(job_id, 50)
 
     stand.redis.fill() if fault == "full" else stand.redis.make_read_only()
-    await asyncio.sleep(LAST_SLOTS_S)
+    watch = StopWatch(stand)
+    await nothing_is_sent(stand, watch)
     asked = stand.asked
     await asyncio.sleep(3)
     assert stand.asked == asked
@@ -155,10 +163,11 @@ async def test_a_worker_can_be_ended_while_redis_is_away(stand: Stand) -> None:
     await stand.settled(job_id, 50)
 
     stand.redis.kill()
-    await wait_until(lambda: "Nothing is sent meanwhile" in worker.said(), within=10, what="the worker waits for Redis")
+    await wait_until(lambda: "Nothing is sent meanwhile" in worker.said(), within=60, what="the worker waits for Redis")
     worker.send(signal.SIGTERM)
 
-    await wait_until(lambda: worker.exit_code() is not None, within=12, what="the worker has ended (10 s and noise)")
+    # promised: 10 s; the rest is for a machine that has other work to do
+    await wait_until(lambda: worker.exit_code() is not None, within=10 + 15, what="the worker has ended")
     assert worker.exit_code() == 0
     stand.redis.start()
     await stand.worker()
@@ -174,7 +183,8 @@ async def test_no_request_is_sent_without_the_limiter(stand: Stand) -> None:
     await stand.settled(job_id, 50)
 
     stand.redis.freeze()
-    await asyncio.sleep(LAST_SLOTS_S)
+    watch = StopWatch(stand)
+    await nothing_is_sent(stand, watch)
     asked = stand.asked
     await asyncio.sleep(7)
     assert stand.asked == asked

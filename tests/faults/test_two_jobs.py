@@ -24,8 +24,8 @@ async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(st
     second = await stand.start_job(others, load=False)
     await stand.settled(first, 60)
     await stand.settled(second, 60)
-    for child in workers[0].children():
-        child.kill()
+    for job_id in (first, second):
+        await stand.kill_at_work(workers[0], job_id)
 
     await stand.finished(first)
     await stand.finished(second)

@@ -16,11 +16,10 @@ from tests.harness.worker_process import WorkerProcess
 
 
 async def kill_children_as_rows_settle(stand: Stand, worker: WorkerProcess, job_id: str, at: list[int]) -> None:
-    """SIGKILL the worker's children each time that so many rows are settled."""
+    """SIGKILL the children that are at the job each time that so many rows are settled."""
     for rows in at:
         await stand.settled(job_id, rows)
-        for child in worker.children():
-            child.kill()
+        await wait_until(lambda: stand.kill_at_work(worker, job_id), within=60, what="a child at work is killed")
 
 
 async def submit_undo(stand: Stand, job: Job) -> str:
@@ -43,7 +42,7 @@ async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(st
     await kill_children_as_rows_settle(stand, worker, job_id, [40, 80, 120])
     await stand.settled(job_id, 160)
     await stand.ledger.jobs.cancel(job_id)
-    await wait_until(lambda: ended(stand, job_id), within=30, what="the job's shards are closed")
+    await wait_until(lambda: ended(stand, job_id), within=60, what="the job's shards are closed")
     assert stand.sandbox.store.dump() != rows.before
 
     undo_id = await submit_undo(stand, await stand.ledger.jobs.get(job_id))

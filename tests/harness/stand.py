@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+import psutil
 from celery import Celery
 
 from config.settings import Settings
@@ -178,6 +180,18 @@ class Stand:
         names = {int(shard): owner.decode() for shard, owner in raw.items()}
         return {shard: (int(name.split(":")[-2]), name) for shard, name in names.items()}
 
+    async def kill_at_work(self, worker: WorkerProcess, job_id: str) -> dict[int, tuple[int, str]]:
+        """SIGKILL the children of a worker that hold leases of the job; give their leases.
+
+        A child that is only just starting is left alone: Celery's worker ends when one of those dies.
+        """
+        children = {child.pid: child for child in worker.children()}
+        held = {shard: owner for shard, owner in (await self.owners(job_id)).items() if owner[0] in children}
+        for pid, _ in held.values():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                children[pid].kill()
+        return held
+
     def requests_since(self, number: int) -> list[Entry]:
         """What the API has been asked since it had been asked so much."""
         return self.sandbox.log.since(number)
@@ -195,17 +209,17 @@ class Stand:
 
 
 class StopWatch:
-    """Tells how long the API has not been asked anything."""
+    """Tells how long the API has not been asked anything, and how much it was asked since the watch was started."""
 
     def __init__(self, stand: Stand) -> None:
         self._stand = stand
-        self._asked = stand.asked
+        self._began = self._asked = stand.asked
         self._since = time.monotonic()
 
     @property
-    def last_asked(self) -> float:
-        """When the last request was seen, on the monotonic clock."""
-        return self._since
+    def asked(self) -> int:
+        """Requests since the start: at a known rate they tell how long it went on, however slow the machine is."""
+        return self._stand.asked - self._began
 
     def quiet_for(self, seconds: float) -> bool:
         """Whether nothing was asked for so long."""

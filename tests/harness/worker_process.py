@@ -17,7 +17,7 @@ from config.settings import Settings
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.wait import wait_until
 
-READY_S = 60.0
+READY_S = 180.0
 
 
 class WorkerProcess:

@@ -190,7 +190,7 @@ def key() -> str:
 def eventually() -> Callable[..., Awaitable[None]]:
     """Wait for a condition, with a deadline."""
 
-    async def wait(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 10.0) -> None:
+    async def wait(condition: Callable[[], Awaitable[Any] | Any], *, seconds: float = 60.0) -> None:
         deadline = time.monotonic() + seconds
         while True:
             met = condition()

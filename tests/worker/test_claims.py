@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 
 from ledger.claims import CLAIM_S, claim_of
 from ledger.keys import claim_key
@@ -83,7 +84,7 @@ async def test_a_claim_ends_by_itself_and_tells_nothing_of_the_id(rig, completio
 
 
 async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(rig, completion_id):
-    """The keeper renews them: they always have most of their life before them."""
+    """The keeper renews them: their life grows again and again, and never comes to its end."""
     rig.sandbox.configure(latency_s=2.5)
     job_id = await rig.submit((completion_id, {"k": "v"}))
     key = claim_key(claim_of(rig.sandbox.base_url, completion_id))
@@ -96,6 +97,7 @@ async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(rig
 
     await asyncio.gather(rig.turn(job_id), watch())
 
-    seen = [life for life in lives if life > 0]
-    assert len(seen) > 30
-    assert min(seen) > (CLAIM_S - 2.5) * 1000
+    begun = list(itertools.dropwhile(lambda life: life < 0, lives))
+    seen = begun[:-1] if begun[-1] < 0 else begun  # the last look may come just after the row has ended
+    assert min(seen) > 0
+    assert sum(later > earlier for earlier, later in itertools.pairwise(seen)) >= 2

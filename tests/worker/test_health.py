@@ -120,7 +120,7 @@ async def test_while_it_probes_only_one_request_a_second_goes(redis, health):
     second = await limits.acquire(10, (LIMIT, Limit(1000.0, 10)))
 
     assert (len(first.slots), len(second.slots)) == (1, 0)
-    assert 0.5 < second.ask_again_s <= 1
+    assert 0 < second.ask_again_s <= 1
 
 
 async def test_failures_are_pinned_on_rows_after_a_storm_of_a_quarter_of_an_hour(redis, health):
@@ -164,6 +164,6 @@ async def test_a_turn_that_ends_just_then_ends_its_reports(redis):
     for place, task in enumerate(tasks):
         loop.call_later(0.5 + place * 0.0015, task.cancel)
 
-    _, pending = await asyncio.wait(tasks, timeout=5)
+    _, pending = await asyncio.wait(tasks, timeout=60)
 
     assert not pending

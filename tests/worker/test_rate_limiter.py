@@ -16,6 +16,8 @@ from worker.errors import HandBack
 from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key
 
 KEY = "relabel:limit:test"
+LONG_S = 30.0
+"""Bound of what comes at once on a machine that has time."""
 
 
 @pytest.fixture
@@ -40,13 +42,14 @@ async def server_time(redis):
 
 
 async def leased(redis, limits, shared, *, job_id=None, asks=40, want=5):
-    """The moments of all slots that one asker after the other is given, without waiting for them."""
+    """The slots that one asker after the other is given, without waiting for them: each from when to when it may be."""
     moments = []
     for _ in range(asks):
         before = await server_time(redis)
         grant = await limits.acquire(want, shared, job_id=job_id)
-        moments += [before + slot for slot in grant.slots]
-    return sorted(moments)
+        after = await server_time(redis)
+        moments += [(before + slot, after + slot) for slot in grant.slots]
+    return moments
 
 
 async def quiet_for(redis, seconds):
@@ -56,8 +59,9 @@ async def quiet_for(redis, seconds):
 
 
 def most_in(moments, seconds):
-    """The most moments that any window of so many seconds holds."""
-    return max(sum(start <= moment < start + seconds for moment in moments) for start in moments)
+    """The most slots that any window of so many seconds holds for certain, however slow the asking was."""
+    starts = [earliest for earliest, _ in moments]
+    return max(sum(start <= early and late < start + seconds for early, late in moments) for start in starts)
 
 
 async def spend(limiter, number, *, write=False):
@@ -83,7 +87,7 @@ async def test_no_window_of_leased_slots_holds_more_than_rate_and_burst(redis, r
 
     assert len(moments) >= burst
     for seconds in (0.01, 0.05, 0.1, 0.2):
-        assert most_in(moments, seconds) <= rate * (seconds + 0.02) + burst + 1
+        assert most_in(moments, seconds) <= rate * seconds + burst + 1
 
 
 async def test_slots_are_given_no_further_ahead_than_the_horizon(redis):
@@ -107,12 +111,12 @@ async def test_a_lease_is_part_of_what_was_asked_for(redis):
 
 async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
     """Four processes' worth of waiting rows, one limit."""
-    limit = Limit(200.0, 10)
+    limit, began = Limit(200.0, 10), time.monotonic()
     parts = await asyncio.gather(*(spend(limiters(limit), 60) for _ in range(4)))
-    moments = sorted(moment for part in parts for moment in part)
+    moments = sorted(moment - began for part in parts for moment in part)
 
     assert len(moments) == 240
-    assert len(moments) <= 200 * (moments[-1] - moments[0]) + 10 + 20
+    assert all(number <= 200 * moment + 10 + 1 for number, moment in enumerate(moments, 1))
     assert all(len(part) == 60 for part in parts)
 
 
@@ -120,11 +124,14 @@ async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
     """Both limits are kept; the other jobs keep theirs."""
     limits, shared = Limits(redis), (KEY, Limit(1000.0, 100))
     await redis.hset(JobKeys("a").job, "rate_per_minute", 20 * 60)
+    began = await server_time(redis)
     slow = await leased(redis, limits, shared, job_id="a")
+    took = await server_time(redis) - began
     fast = await leased(redis, limits, shared, asks=10)
 
-    assert most_in(slow, 0.2) <= 20 * 0.22 + 2 + 1
-    assert len(fast) > 5 * len(slow)
+    assert most_in(slow, 0.2) <= 20 * 0.2 + 2 + 1
+    assert len(slow) <= 20 * (took + HORIZON_S) + 2 + 1
+    assert len(fast) == 10 * 5
 
 
 async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
@@ -132,7 +139,7 @@ async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
     await redis.hset(JobKeys("a").job, "rate_per_minute", 1000 * 60)
     moments = await leased(redis, Limits(redis), (KEY, Limit(20.0, 2)), job_id="a")
 
-    assert most_in(moments, 0.2) <= 20 * 0.22 + 2 + 1
+    assert most_in(moments, 0.2) <= 20 * 0.2 + 2 + 1
 
 
 async def test_a_live_rate_goes_before_that_of_the_settings(redis):
@@ -179,13 +186,13 @@ async def test_a_pause_stops_everybody(redis):
     """No slot before its end, for nobody; and the wait is told, with its reason."""
     limits, shared = Limits(redis), (KEY, Limit(1000.0, 10))
 
-    assert await limits.pause(KEY, 5.0) == pytest.approx(5.0, abs=0.1)
+    assert await limits.pause(KEY, 60.0) == pytest.approx(60.0, abs=0.01)
 
     grant = await Limits(redis).acquire(10, shared)
     assert grant.slots == []
-    assert grant.standing.paused_s == pytest.approx(5.0, abs=0.2)
+    assert 0 < grant.standing.paused_s <= 60
     assert grant.standing.paused_by == "rate_limited"
-    assert grant.ask_again_s <= 5.0
+    assert grant.ask_again_s <= 60
 
 
 async def test_a_pause_ends_and_the_slots_after_it_keep_the_rate(redis):
@@ -193,29 +200,30 @@ async def test_a_pause_ends_and_the_slots_after_it_keep_the_rate(redis):
     limits, shared = Limits(redis), (KEY, Limit(100.0, 3))
     before = await server_time(redis)
     await limits.pause(KEY, 0.1)
-    first = await limits.acquire(5, shared)
-    asked = await server_time(redis)
     moments = await leased(redis, limits, shared)
 
-    assert all(asked + slot >= before + 0.1 for slot in first.slots)
-    assert most_in(moments, 0.05) <= 100 * 0.07 + 3 + 1
+    assert all(latest >= before + 0.1 for _, latest in moments)
+    assert most_in(moments, 0.05) <= 100 * 0.05 + 3 + 1
 
 
 async def test_a_longer_pause_is_not_cut_short(redis):
     """A second answer with a shorter word does not end the first."""
     limits = Limits(redis)
-    await limits.pause(KEY, 5.0)
+    await limits.pause(KEY, 60.0)
+    ends = await redis.hget(KEY, "pause_until")
 
-    assert await limits.pause(KEY, 0.5) == pytest.approx(5.0, abs=0.2)
-    assert await limits.pause(KEY, None) == pytest.approx(5.0, abs=0.2)
-    assert await limits.pause(KEY, 9.0) == pytest.approx(9.0, abs=0.2)
+    assert 0.5 < await limits.pause(KEY, 0.5) <= 60
+    assert 0.5 < await limits.pause(KEY, None) <= 60
+    assert await redis.hget(KEY, "pause_until") == ends
+    assert await limits.pause(KEY, 90.0) == pytest.approx(90.0, abs=0.01)
 
 
 async def test_many_429s_at_once_are_one_event(redis):
     """Requests that were under way when the pause began do not lengthen it."""
     limits = Limits(redis)
 
-    pauses = await asyncio.gather(*(limits.pause(KEY, None) for _ in range(30)))
+    # all were sent a while ago, so that it does not matter how soon after one another they are told
+    pauses = await asyncio.gather(*(limits.pause(KEY, None, sent_s_ago=60.0) for _ in range(30)))
 
     assert max(pauses) <= 0.5
     assert int(await redis.hget(KEY, "pauses")) == 1
@@ -270,8 +278,8 @@ async def test_closing_to_reads_lets_writes_go_on(limiters):
     limiter.close(to_writes=False)
 
     with pytest.raises(HandBack):
-        await asyncio.wait_for(read, 2)
-    await asyncio.wait_for(write, 2)
+        await asyncio.wait_for(read, LONG_S)
+    await asyncio.wait_for(write, LONG_S)
     with pytest.raises(HandBack):
         await limiter.acquire(write=False)
 
@@ -286,7 +294,7 @@ async def test_closing_altogether_frees_everybody_at_once(limiters):
 
     limiter.close(to_writes=True)
 
-    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), 2)
+    ends = await asyncio.wait_for(asyncio.gather(*waiting, return_exceptions=True), LONG_S)
     assert [type(end) for end in ends] == [HandBack] * 6
     assert limiter.waiting == 0
 
@@ -299,10 +307,10 @@ async def test_who_gives_up_waiting_blocks_nobody(limiters):
     for task in waiting[:10]:
         task.cancel()
 
-    await asyncio.wait_for(asyncio.gather(*waiting[10:]), 2)
+    await asyncio.wait_for(asyncio.gather(*waiting[10:]), LONG_S)
 
     assert all(task.cancelled() for task in waiting[:10])
-    await asyncio.wait_for(limiter.acquire(write=False), 2)
+    await asyncio.wait_for(limiter.acquire(write=False), LONG_S)
 
 
 # --- without Redis ---
@@ -313,15 +321,12 @@ async def test_without_redis_nobody_goes_and_with_it_everybody_goes_on(limiters,
     limiter = limiters(Limit(1000.0, 100), url=private_redis.ledger_url)
     await limiter.acquire(write=False)
     client = new_client(private_redis.ledger_url)
-    await client.execute_command("CLIENT", "PAUSE", "1500", "ALL")
     paused = time.monotonic()
+    await client.execute_command("CLIENT", "PAUSE", "1500", "ALL")
 
-    waiting = asyncio.create_task(limiter.acquire(write=False))
-    done, _ = await asyncio.wait([waiting], timeout=0.5)
-    assert not done
+    await asyncio.wait_for(limiter.acquire(write=False), LONG_S)
 
-    await asyncio.wait_for(waiting, 10)
-    assert time.monotonic() - paused > 1.0
+    assert time.monotonic() - paused > 1.4
     await client.aclose()
 
 
@@ -337,7 +342,7 @@ async def test_a_redis_that_is_full_gives_no_slots_until_it_has_room(limiters, p
     assert not done
 
     await client.config_set("maxmemory", 0)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, LONG_S)
     await client.aclose()
 
 
@@ -353,5 +358,5 @@ async def test_a_redis_that_refuses_to_write_for_a_while_gives_no_slots_meanwhil
     assert not done
 
     await client.config_set("min-replicas-to-write", 0)
-    await asyncio.wait_for(waiting, 10)
+    await asyncio.wait_for(waiting, LONG_S)
     await client.aclose()

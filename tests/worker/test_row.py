@@ -158,7 +158,7 @@ async def test_a_write_whose_answer_was_lost_is_confirmed_by_a_read(rig, complet
 
 async def test_a_write_that_hangs_is_given_up_and_confirmed_by_a_read(rig, completion_id):
     """The deadline frees the slot; the change had been made."""
-    rig.api = {"timeout_s": 0.3}
+    rig.api = {"timeout_s": 1.0}
     rig.fault("hang_after", "POST", times=1)
     job_id = await rig.submit((completion_id, {"k": "v"}))
 
@@ -209,7 +209,7 @@ async def test_a_reply_with_the_old_map_once_is_no_harm(rig, completion_id):
 async def test_a_key_that_somebody_adds_between_read_and_write_is_not_blamed_on_the_row(rig, completion_id, eventually):
     """Where the service merges, their key is in the reply; the patch is in, so the row is updated."""
     rig.sandbox.configure(semantics="merge")
-    rig.fault("slow", "POST", times=1, seconds=0.3)
+    rig.fault("slow", "POST", times=1, seconds=1.5)
     job_id = await rig.submit((completion_id, {"k": "v"}))
 
     store = rig.sandbox.store
@@ -378,7 +378,7 @@ async def test_a_crash_after_a_key_was_kept_ends_as_the_same_failure(rig, comple
 
 async def test_the_image_is_in_the_ledger_before_the_write_is_sent(rig, completion_id, eventually):
     """When the update reaches the server, the image is already there for a report to read."""
-    rig.fault("slow", "POST", seconds=0.3)
+    rig.fault("slow", "POST", seconds=1.5)
     job_id = await rig.submit((completion_id, {"k": "v"}))
     turn = asyncio.create_task(rig.turn(job_id))
 
