@@ -6,7 +6,6 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
-from typing import Any
 
 from rich.console import Console
 from rich.text import Text
@@ -20,6 +19,7 @@ from cli.progress import follow
 from cli.summary import print_summary
 from cli.worker_process import WorkerProcess, worker_process
 from config.settings import Settings
+from ledger.cancellation import end_tasks
 from ledger.embedded import EmbeddedServer
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
@@ -130,7 +130,7 @@ class Run:
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await _end(tasks)
+            await end_tasks(tasks)
         for task in done:
             task.result()
 
@@ -139,12 +139,3 @@ class Run:
         if self._as_json:
             print_json(job)
         return INTERRUPTED if self._interrupted.is_set() and not job.state.ended else exit_code_of(job)
-
-
-async def _end(tasks: list[asyncio.Task[Any]]) -> None:
-    """Cancel until all have ended: before Python 3.12 redis-py may swallow a cancellation (python/cpython#86296)."""
-    left = {task for task in tasks if not task.done()}
-    while left:
-        for task in left:
-            task.cancel()
-        _, left = await asyncio.wait(left, timeout=0.1)

@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from ledger.cancellation import is_cancelled
 from ledger.claims import Claims, claim_of
 from ledger.connect import AWAY
 from ledger.row import Patch
 from ledger.shards import LeasedShard
-from worker.cancellation import is_cancelled
 from worker.errors import HandBack
 from worker.group_writer import patiently
 

@@ -8,8 +8,8 @@ import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from ledger.cancellation import is_cancelled
 from ledger.connect import AWAY, describe
-from worker.cancellation import is_cancelled
 
 T = TypeVar("T")
 PATIENCE_S = 1.0

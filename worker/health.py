@@ -6,9 +6,9 @@ import asyncio
 
 from redis.asyncio import Redis
 
+from ledger.cancellation import is_cancelled
 from ledger.connect import AWAY
 from ledger.scripts import load_script
-from worker.cancellation import is_cancelled
 
 REPORT_EVERY_S = 0.5
 """How often a turn says what it saw."""

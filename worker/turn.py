@@ -8,6 +8,7 @@ import logging
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ledger.cancellation import end_tasks, is_cancelled
 from ledger.causes import too_many_failures
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
@@ -18,7 +19,6 @@ from ledger.ledger import Ledger
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
-from worker.cancellation import is_cancelled
 from worker.claimed_rows import ClaimedRows
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
@@ -98,7 +98,7 @@ class Turn:
                 self._settled.finish()
                 await asyncio.wait(writers)
                 await self._hand_back()
-                await _end(keepers)
+                await end_tasks(keepers)
         except* LeaseLost:
             log.warning("Job %s shard %d is another's by now.", self._shard.spec.job_id, self._shard.number)
         except* (StateLost, NoSuchJob) as lost:
@@ -223,12 +223,3 @@ def _waits(tally: Tally, limiter: RateLimiter) -> Waits:
         asked_per_minute=standing.asked * 60,
         slowed_by=standing.slowed_by,
     )
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
-    """Cancel until it takes (see `worker.cancellation`)."""
-    alive = set(tasks)
-    while alive:
-        for task in alive:
-            task.cancel()
-        _, alive = await asyncio.wait(alive, timeout=0.02)

@@ -104,7 +104,7 @@ def eventually_fixture() -> Callable[..., None]:
     return eventually
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
+def eventually(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "the condition did not come true in time"

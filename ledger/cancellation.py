@@ -1,0 +1,29 @@
+"""Ends tasks for good, though redis-py may swallow a cancellation.
+
+Before Python 3.12, `asyncio.wait_for` loses one that comes just as its wait ends (python/cpython#86296), and redis-py
+waits so while it sends each command.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+CANCEL_AGAIN_S = 0.02
+"""How soon a task that lives on is cancelled once more."""
+
+
+def is_cancelled() -> bool:
+    """Tell whether this task was told to end; a loop that nothing else ends asks it on each round."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
+    """Cancel tasks until all of them have ended."""
+    alive = {task for task in tasks if not task.done()}
+    while alive:
+        for task in alive:
+            task.cancel()
+        _, alive = await asyncio.wait(alive, timeout=CANCEL_AGAIN_S)
