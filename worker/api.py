@@ -179,13 +179,20 @@ def _bad_response(what: str, request_id: str, *, writes: bool) -> Again:
     return Again("bad_response", message, status=200, request_id=request_id, ambiguous=writes)
 
 
+def _tls_trouble(cause: aiohttp.ClientSSLError) -> str:
+    """Tell an expired certificate from one for another host or of an unknown signer, where it is the certificate."""
+    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
+        why = getattr(cause.certificate_error, "verify_message", "")
+        return f"the API's TLS certificate is not acceptable{why and f' ({why})'}"
+    return "the API's TLS handshake is not acceptable"
+
+
 def _lost(error: Exception, *, writes: bool) -> Refusal:
     """Map what the transport raises: TLS stops the job, the rest is worth another try."""
     # httpx-aiohttp folds most of aiohttp's errors into ConnectTimeout, so the cause is the better witness
     cause = error if isinstance(error, aiohttp.ClientError | OSError) else error.__cause__
     if isinstance(cause, aiohttp.ClientSSLError):
-        reason = "the API's TLS certificate or handshake is not acceptable; mend it, or the trust store of this machine"
-        return StopJob("tls", reason)
+        return StopJob("tls", f"{_tls_trouble(cause)}; mend it, or the trust store of this machine")
     if isinstance(cause, aiohttp.ClientHttpProxyError) and 400 <= cause.status < 500:
         reason = (
             "the proxy refuses the connection to the API; correct HTTPS_PROXY, or except the API's host in NO_PROXY"
