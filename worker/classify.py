@@ -23,6 +23,11 @@ QUOTA_CODES = frozenset(
 )
 """Codes of a 429 that no waiting mends (contract section 3)."""
 
+SHUT_OUT_CODES = frozenset({"unsupported_country_region_territory"})
+"""Codes of a 403 that is for every call (contract section 3)."""
+
+_NO_SCOPE = ("missing scopes", "insufficient permissions")
+
 MESSAGE_CHARS = 300
 """Most that is kept of a server's message."""
 
@@ -62,6 +67,18 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: st
     if 200 <= status < 400:
         return _unlike_this_api(status, request_id, writes=writes)
     return RowFailed(code, message, status=status, request_id=request_id)
+
+
+def lacks_permission(refusal: Refusal) -> bool:
+    """Tell whether the key was taken and only this call is not allowed to it, so that others may be.
+
+    Missing scopes come as a 401 (contract section 5, item 13), on Azure with a code; a 403 is for the call, unless the
+    whole caller is shut out.
+    """
+    if refusal.status == 403:
+        return refusal.code not in SHUT_OUT_CODES
+    told = refusal.message.lower()
+    return refusal.status == 401 and (refusal.code == "PermissionDenied" or any(word in told for word in _NO_SCOPE))
 
 
 def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:

@@ -31,7 +31,7 @@ class IndependentServer:
 
     `mishaps` maps (method, id) to what befalls the requests for it, one after the other: `500`, `500 after`,
     `reset`, `reset after`, `hang`; "after" means that the change was made. `refused` ids get a 400 for every update,
-    which says what `said` holds.
+    which says what `said` holds. A list is refused with the status `may_not_list`, for want of a scope.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class IndependentServer:
         self.refused: set[str] = set()
         self.said = "Invalid 'metadata'"
         self.locked_out: dict[str, Any] | None = None
+        self.may_not_list: int | None = None
         self.log: list[Seen] = []
         self.in_flight = 0
         self._per_second, self._burst = per_second, burst
@@ -100,6 +101,9 @@ class IndependentServer:
         given = request.headers.get("api-key") or request.headers.get("Authorization", "").removeprefix("Bearer ")
         if self.locked_out is not None or given != self.key:
             return 401, self.locked_out or _error(f"Incorrect API key provided: {given}.", "invalid_api_key"), {}
+        if self.may_not_list and not completion_id:
+            message = "You have insufficient permissions for this operation. Missing scopes: api.chat.completions.read."
+            return self.may_not_list, _error(message, None), {}
         if not self._may_pass():
             wait = {"Retry-After": self.retry_after} if self.retry_after else {}
             return 429, _error("Rate limit reached for requests", "rate_limit_exceeded"), wait

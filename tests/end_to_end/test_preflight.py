@@ -76,6 +76,20 @@ async def test_any_other_answer_or_one_lost_connection_stops_no_run(
     assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_may_update_but_not_list_is_good_enough(
+    relabel: Machine, serve: StartServer, status: int
+) -> None:
+    """Only the updates decide; a key of that kind must not be taken for a wrong one."""
+    server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
+    server.may_not_list = status
+
+    ended = await relabel("run", relabel.file("rows.csv", ROWS))
+
+    assert ended.code == 0, ended.err
+    assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
+
+
 async def test_an_interrupt_before_anything_is_stored_ends_at_once(relabel: Machine, serve: StartServer) -> None:
     """Exit code 130 after one Ctrl-C, while the API still has not answered; there is no job to go on with."""
     server = await serve()

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.classify import MESSAGE_CHARS, QUOTA_CODES, classify
+from worker.classify import MESSAGE_CHARS, QUOTA_CODES, classify, lacks_permission
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 
 KEY = "sk-canary-0123456789abcdef"
@@ -62,6 +62,23 @@ def test_every_known_answer_has_its_decision(status, error, decision, code):
     assert type(refusal) is decision
     assert (refusal.status, refusal.request_id) == (status, "req_1")
     assert code is None or refusal.code == code
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "lacks"),
+    [
+        (401, {"message": "You have insufficient permissions for this operation. Missing scopes: model.read."}, True),
+        (401, {"message": "The principal lacks the required data action", "code": "PermissionDenied"}, True),
+        (401, {"message": "Incorrect API key provided: [key].", "code": "invalid_api_key"}, False),
+        (401, {"message": "Access denied due to invalid subscription key", "code": "401"}, False),
+        (403, {"message": "Your project may not do this."}, True),
+        (403, {"message": "Country not supported", "code": "unsupported_country_region_territory"}, False),
+        (407, {"message": "Missing scopes"}, False),
+    ],
+)
+def test_a_key_that_may_not_make_one_call_is_told_from_one_that_is_wrong(status, error, lacks):
+    """Other calls may be allowed to it."""
+    assert lacks_permission(classify(status, {}, body(**error))) is lacks
 
 
 @pytest.mark.parametrize("code", sorted(QUOTA_CODES))
