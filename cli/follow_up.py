@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import math
 import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -17,11 +16,11 @@ from rich.text import Text
 from cli.as_json import print_json
 from cli.carry_out import MakeJob, carry_out_job, pause_orphans
 from cli.complaint import WrongUse
-from cli.confirm import confirm
 from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.exit_codes import DONE
 from cli.order import DAY_S, Rate
+from cli.outlook import ask_first
 from cli.who import who
 from cli.wording import some
 from config.settings import Settings
@@ -92,7 +91,8 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
     with server_for(settings) as (reachable, server):
         checked, order = asyncio.run(_made(reachable, server, asked, lambda ledger, job: make(ledger, job, spool)))
         with checked:
-            _ask(checked, order, asked, settings, console)
+            console.print(Text(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
+            ask_first(checked, order, reachable, console, yes=asked.yes)
             give: MakeJob = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
             if asked.run:
                 give = _and_resume(give)
@@ -133,12 +133,6 @@ async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
         raise WrongUse(f"job {job_id} is running; pause or cancel it first.")
     if await ledger.shards.is_leased(job_id):
         raise WrongUse(f"job {job_id} still has rows in flight; try again in some seconds.")
-
-
-def _ask(checked: Checked, order: Order, asked: FollowUp, settings: Settings, console: Console) -> None:
-    console.print(Text(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
-    rate = min(order.rate_per_minute or math.inf, settings.rate.per_minute)
-    confirm(checked.total, mode=order.mode, journal=order.journal, rate_per_minute=rate, yes=asked.yes)
 
 
 async def _submit(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import math
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -16,15 +15,12 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.complaint import WrongUse
-from cli.confirm import confirm
 from cli.who import who
-from cli.wording import some
 from config.settings import Settings
 from ledger.failures import FailureLimit
 from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
-from producer.overlap import Overlaps, find_overlaps
 from producer.source import open_source
 from producer.submit import Announce, Order, Submitted, submit
 
@@ -131,13 +127,12 @@ def order_options(verb: F) -> F:
 
 
 @contextmanager
-def checked_file(asked: Asked, settings: Settings, console: Console, *, ask: bool = True) -> Iterator[Checked]:
-    """Read and check the whole file, say what was found, ask where it is much, and keep it for submission.
+def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
+    """Read and check the whole file, say what was found, and keep it for submission.
 
     Raises:
         UnreadableFile: the file cannot be trusted.
         WrongUse: with --strict, a row is invalid.
-        Declined: the answer was no.
 
     """
     if not asked.file:
@@ -151,8 +146,6 @@ def checked_file(asked: Asked, settings: Settings, console: Console, *, ask: boo
         _tell(checked, console)
         if asked.strict and checked.rejected:
             raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
-        rate = min(asked.rate or math.inf, settings.rate.per_minute)
-        confirm(checked.total, mode=asked.mode, journal=asked.undo, rate_per_minute=rate, yes=asked.yes or not ask)
         yield checked
 
 
@@ -178,18 +171,9 @@ def tell_existing(job_id: str, console: Console) -> None:
     console.print(Text(what))
 
 
-async def submit_checked(
-    checked: Checked,
-    asked: Asked,
-    settings: Settings,
-    *,
-    ledger: Ledger,
-    announce: Announce,
-    console: Console,
-    hold: bool = False,
-) -> Submitted:
-    """Submit the file as asked, and say where other jobs change the same completions."""
-    order = Order(
+def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:
+    """Give the order that the options come to, for the API of the settings."""
+    return Order(
         name=asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name),
         mode=asked.mode,
         journal=asked.undo,
@@ -202,18 +186,11 @@ async def submit_checked(
         max_failures=asked.max_failures,
         priority=Priority(asked.priority),
     )
+
+
+async def submit_file(checked: Checked, order: Order, *, ledger: Ledger, announce: Announce) -> Submitted:
+    """Submit the file as ordered, with a line in the job's log."""
     submitted = await submit(checked, order, ledger=ledger, announce=announce)
     if not submitted.existed:
         await ledger.audit.note(submitted.job_id, who=who(), verb="submit", why=order.name)
-        _tell_overlaps(await find_overlaps(checked, submitted.job_id, order.target, ledger=ledger), console)
     return submitted
-
-
-def _tell_overlaps(overlaps: Overlaps, console: Console) -> None:
-    for job_id, rows, lines in overlaps.found:
-        where = f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
-        what = f"Warning: job {job_id}, which has not ended, changes {some(rows, 'completion')} of these, too ({where})"
-        console.print(Text(f"{what}; they take turns, in no certain order."), soft_wrap=True)
-    if overlaps.skipped:
-        what = f"Not compared with job {', '.join(overlaps.skipped)}: too many rows to look for the same completions."
-        console.print(Text(what), soft_wrap=True)

@@ -15,7 +15,8 @@ from rich.text import Text
 from cli.carry_out import MakeJob, carry_out_job, resume_job
 from cli.control import resume
 from cli.door import need_api_key, pass_settings, server_for
-from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
+from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
+from cli.outlook import ask_first
 from config.settings import Settings
 from ledger.ledger import Ledger
 from producer.check import Checked
@@ -50,28 +51,27 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
     if not sandbox:
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
     console = Console(stderr=True)
-    checking = _checked(asked, resume, settings, console, ask=not sandbox)
-    with checking as checked, server_for(settings) as (reachable, server):
+    with _checked(asked, resume, console) as checked, server_for(settings) as (reachable, server):
+        if checked and not sandbox:
+            ask_first(checked, order_of(asked, settings), reachable, console, yes=asked.yes)
         make_job = _submit(checked, asked, console) if checked else resume_job(resume or "", console)
         around = functools.partial(_sandboxed, resume=resume) if sandbox else None
         return carry_out_job(reachable, make_job, server=server, console=console, as_json=as_json, around=around)
 
 
 @contextmanager
-def _checked(
-    asked: Asked, resume: str | None, settings: Settings, console: Console, *, ask: bool
-) -> Iterator[Checked | None]:
+def _checked(asked: Asked, resume: str | None, console: Console) -> Iterator[Checked | None]:
     if resume:
         yield None
         return
-    with checked_file(asked, settings, console, ask=ask) as checked:
+    with checked_file(asked, console) as checked:
         yield checked
 
 
 def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
     async def make(ledger: Ledger, settings: Settings) -> str:
         send = functools.partial(announce, make_app(settings))
-        submitted = await submit_checked(checked, asked, settings, ledger=ledger, announce=send, console=console)
+        submitted = await submit_file(checked, order_of(asked, settings), ledger=ledger, announce=send)
         if submitted.existed:
             tell_existing(submitted.job_id, console)
             await resume(ledger, submitted.job_id)

@@ -11,7 +11,8 @@ from rich.text import Text
 from cli.as_json import print_json
 from cli.door import need_workers, pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
-from cli.order import Asked, checked_file, order_options, submit_checked, tell_existing
+from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
+from cli.outlook import ask_first
 from cli.progress import follow
 from config.settings import Settings
 from ledger.connect import persistence_warnings
@@ -39,15 +40,15 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
     """
     need_workers(settings, "`relabel run`")
     console = Console(stderr=True)
-    with checked_file(asked, settings, console) as checked:
+    with checked_file(asked, console) as checked:
+        order = order_of(asked, settings, hold=hold)
+        ask_first(checked, order, settings, console, yes=asked.yes)
 
         async def hand_over(ledger: Ledger) -> int:
             for warning in await persistence_warnings(ledger.redis):
                 console.print(Text(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
-            submitted = await submit_checked(
-                checked, asked, settings, ledger=ledger, announce=send, console=console, hold=hold
-            )
+            submitted = await submit_file(checked, order, ledger=ledger, announce=send)
             if submitted.existed:
                 tell_existing(submitted.job_id, console)
             job_id = submitted.job_id

@@ -41,6 +41,18 @@ class Fingerprints:
                 return holder
             replace = holder
 
+    async def holder(self, fingerprint: str) -> str | None:
+        """Give the id of the job that has the fingerprint and was stored whole; None where there is none."""
+        raw = await self._redis.get(fingerprint_key(fingerprint))
+        if not isinstance(raw, bytes):
+            return None
+        holder = raw.decode()
+        try:
+            state = (await self._jobs.get(holder)).state
+        except NoSuchJob:
+            return None
+        return None if state in {JobState.SUBMITTING, JobState.LOST} else holder
+
     async def take(self, fingerprint: str, job_id: str, keep_s: float) -> None:
         """Take the fingerprint for the job whoever has it."""
         await self.still_storing(job_id)

@@ -1,30 +1,26 @@
-"""Finds the completions of a new job that another job is about to change, too."""
+"""Finds the completions of a file that other jobs are about to change, too."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from itertools import islice
 from typing import NamedTuple
-
-import msgspec
 
 from ledger.job import Job
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from ledger.row import Patch
 from ledger.rows import read_open_patches
 from ledger.settlements import StateLost
 from producer.check import Checked
+from producer.known_ids import KnownIds
 
-MOST_ROWS = 200_000
-"""Rows that are compared, of the new job and of all others: some tens of megabytes, and a second or two."""
+LOOK_FOR_S = 10.0
+"""Bound of the comparison, in seconds; some millions of rows."""
 SAMPLES = 3
-_TOGETHER = 1000
-
-_decode = msgspec.msgpack.Decoder(list[Patch]).decode
 
 
 class Overlap(NamedTuple):
-    """Completions that another job has yet to change; `lines` are the first of them in the new job's file."""
+    """Completions that another job has yet to change; `lines` are the first of them in the file."""
 
     job_id: str
     rows: int
@@ -32,24 +28,43 @@ class Overlap(NamedTuple):
 
 
 class Overlaps(NamedTuple):
-    """What was found, and the jobs that were too large to look at."""
+    """What was found, and the jobs whose rows were too many to look at them all."""
 
     found: list[Overlap]
-    skipped: list[str]
+    unread: list[str]
 
 
-async def find_overlaps(checked: Checked, job_id: str, target: str, *, ledger: Ledger) -> Overlaps:
-    """Compare the rows of the new job with the open rows of every active job for the same API."""
-    others = [job for job in await _active(ledger) if job.spec.job_id != job_id and job.spec.target == target]
-    room = MOST_ROWS - checked.total
+class _Marks:
+    """Marks some places; a byte each."""
+
+    def __init__(self, number: int) -> None:
+        self._marked = bytearray(number)
+        self.number = 0
+
+    def __contains__(self, place: object) -> bool:
+        return isinstance(place, int) and bool(self._marked[place])
+
+    def add(self, place: int) -> None:
+        """Mark a place, once."""
+        self.number += not self._marked[place]
+        self._marked[place] = 1
+
+
+async def find_overlaps(checked: Checked, target: str, *, ledger: Ledger, within_s: float = LOOK_FOR_S) -> Overlaps:
+    """Compare the rows of a file with the open rows of every active job for the same API, for so many seconds."""
+    deadline = time.monotonic() + within_s
     result = Overlaps([], [])
-    lines = _lines(checked) if others and room > 0 else {}
+    others = [job for job in await _active(ledger) if job.spec.target == target]
+    if not others or not checked.total:
+        return result
+    ids = KnownIds(checked)
     for job in others:
-        room -= job.counts.pending
-        if room < 0:
-            result.skipped.append(job.spec.job_id)
-        elif (overlap := await _compare(ledger, job, lines)).rows:
-            result.found.append(overlap)
+        marks = _Marks(len(ids))
+        if not await _compare(ledger, job, ids, marks, deadline):
+            result.unread.append(job.spec.job_id)
+        if marks.number:
+            first = list(islice(ids.lines(marks), SAMPLES))
+            result.found.append(Overlap(job.spec.job_id, marks.number, first))
     return result
 
 
@@ -65,17 +80,16 @@ async def _active(ledger: Ledger) -> list[Job]:
     return jobs
 
 
-def _lines(checked: Checked) -> dict[str, int]:
-    return {patch.completion_id: patch.line for shard in checked.shards(_TOGETHER) for patch in _decode(shard.body)}
-
-
-async def _compare(ledger: Ledger, job: Job, lines: Mapping[str, int]) -> Overlap:
-    number, first = 0, list[int]()
+async def _compare(ledger: Ledger, job: Job, ids: KnownIds, marks: _Marks, deadline: float) -> bool:
+    """Mark what the job has, too; tell whether all of its rows were looked at."""
     try:
         async for patches in read_open_patches(ledger.redis, job.spec):
-            met = [lines[patch.completion_id] for patch in patches if patch.completion_id in lines]
-            number += len(met)
-            first = sorted([*first, *met])[:SAMPLES]
+            if time.monotonic() > deadline:
+                return False
+            for patch in patches:
+                place = ids.place(patch.completion_id)
+                if place is not None:
+                    marks.add(place)
     except StateLost:
-        return Overlap(job.spec.job_id, 0, [])
-    return Overlap(job.spec.job_id, number, first)
+        pass  # it will change nothing more
+    return True

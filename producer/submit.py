@@ -68,8 +68,17 @@ async def submit(checked: Checked, order: Order, *, ledger: Ledger, announce: An
     return Submitted(spec.job_id, existed=False)
 
 
-def _spec(checked: Checked, order: Order) -> JobSpec:
+async def find_existing(checked: Checked, order: Order, *, ledger: Ledger) -> str | None:
+    """Give the job that `submit` would find there already, None where it would make one."""
+    return await ledger.fingerprints.holder(_fingerprint(checked, order))
+
+
+def _fingerprint(checked: Checked, order: Order) -> str:
     asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal} {order.kind} {order.parent or ''}"
+    return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _spec(checked: Checked, order: Order) -> JobSpec:
     return JobSpec(
         job_id=new_job_id(),
         name=order.name,
@@ -82,7 +91,7 @@ def _spec(checked: Checked, order: Order) -> JobSpec:
         shard_rows=order.shard_rows,
         rejected=checked.rejected,
         folded=checked.folded,
-        fingerprint=hashlib.sha256(asked.encode()).hexdigest(),
+        fingerprint=_fingerprint(checked, order),
         keep_s=order.keep_s,
         kind=order.kind,
         parent=order.parent,

@@ -18,6 +18,8 @@ import pytest
 
 from ledger.ledger import Ledger
 from producer.check import Checked
+from worker.rate_limiter import Limit, limit_key
+from worker.shared_rate import SharedRate
 
 MANY = 10_001
 LONGEST_S = 120.0
@@ -84,6 +86,18 @@ async def test_a_terminal_is_asked_before_many_rows_are_submitted(
     assert ended.code == code
     assert len(await ledger.jobs.latest(10)) == jobs
     assert ("nothing was sent" in ended.said) == (answer == "n\n")
+
+
+async def test_the_time_is_told_for_the_rate_that_was_set_live(terminal: Any, ledger: Ledger, tmp_path: Path) -> None:
+    """`relabel rate` goes before the settings, here as for the workers."""
+    (tmp_path / "many.csv").write_text(rows(MANY))
+    key = limit_key("https://api.openai.com/v1", "sk-x", None, None)
+    await SharedRate(ledger.redis, key=key, limit=Limit(10.0, 1)).set(100.0, None)
+
+    ended = await asyncio.to_thread(terminal, "submit", "many.csv", answer="n\n")
+
+    assert "up to 20,002 requests, about 3 min 20 s at 6,000/min." in ended.said
+    assert ended.code == 130
 
 
 @pytest.mark.parametrize(("number", "options"), [(MANY, ["--yes"]), (10_000, [])])

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-import pytest
+import io
 
+import pytest
+from rich.console import Console
+
+from cli.outlook import tell_overlaps
 from ledger.row import Outcome
+from producer.overlap import Overlap, Overlaps, find_overlaps
 
 API = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
 OTHER = "id,team\na-1,x\na-2,x\na-3,x\na-4,x\na-5,x\n"
@@ -44,13 +49,40 @@ async def test_jobs_that_ended_or_call_another_api_are_no_reason_to_warn(relabel
         assert "has not ended" not in said
 
 
-async def test_a_job_that_is_too_large_is_said_to_be_left_out(relabel, make_job, ledger, mine):
-    """The comparison has a bound."""
-    from ledger.keys import JobKeys
-
+async def test_it_is_said_before_anything_is_stored(relabel, make_job, ledger, mine):
+    """Whoever sees it may still say no: with a Redis that takes no writes, the warning comes and the job does not."""
     spec = await make_job(OTHER)
-    await ledger.redis.hset(JobKeys(spec.job_id).counts, "total", 1_000_000)
+    await ledger.redis.config_set("min-replicas-to-write", 1)
+    try:
+        ended = await relabel("submit", mine, **API)
+    finally:
+        await ledger.redis.config_set("min-replicas-to-write", 0)
 
-    ended = await relabel("submit", mine, **API)
+    assert f"Warning: job {spec.job_id}" in ended.err
+    assert (ended.code, ended.out) == (4, "")
+    assert len(await ledger.jobs.latest(10)) == 1
 
-    assert f"Not compared with job {spec.job_id}: too many rows" in ended.err
+
+async def test_a_comparison_that_takes_too_long_is_broken_off_and_said(make_job, ledger, read):
+    """Its time is bounded, whatever the size of the jobs; what was found until then is told as the least there is."""
+    spec = await make_job(OTHER)
+
+    with read(MINE) as checked:
+        overlaps = await find_overlaps(checked, API["OPENAI_BASE_URL"], ledger=ledger, within_s=-1.0)
+
+    assert overlaps == Overlaps([], [spec.job_id])
+    out = io.StringIO()
+    tell_overlaps(Overlaps([Overlap(spec.job_id, 2, [3, 4])], overlaps.unread), Console(file=out, width=200))
+    assert "changes at least 2 completions of these, too (lines 3, 4)" in out.getvalue()
+    assert f"Not compared with all rows of job {spec.job_id}: they are too many for 10 s." in out.getvalue()
+
+
+async def test_large_files_are_compared_exactly(make_job, ledger, read):
+    """More ids than a bucket holds; those of the other job lie far apart, and some are not among them."""
+    other = "id,team\n" + "".join(f"c-{n},x\n" for n in range(0, 80_000, 2000))
+    spec = await make_job(other)
+
+    with read("id,note\n" + "".join(f"c-{n},x\n" for n in range(1, 70_000))) as checked:
+        overlaps = await find_overlaps(checked, API["OPENAI_BASE_URL"], ledger=ledger, within_s=600)
+
+    assert overlaps == Overlaps([Overlap(spec.job_id, 34, [2001, 4001, 6001])], [])
