@@ -15,6 +15,7 @@ from ledger.keys import ACTIVE, JOBS, JobKeys
 from ledger.pace import rows_per_s, waits
 from ledger.row import Rejection
 from ledger.scripts import load_script
+from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
@@ -31,6 +32,7 @@ class Jobs:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
         self._move = load_script(redis, "move")
+        self._totals = Totals(redis)
 
     async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
         """Write the job down as `submitting`: workers do not see it yet."""
@@ -78,9 +80,10 @@ class Jobs:
         spec = await self._spec(job_id)
         state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold else JobState.RUNNING
         await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
-        if not state.ended:
-            await self._redis.sadd(ACTIVE, job_id)
+        await self._redis.sadd(ACTIVE, job_id)
         await self.move(job_id, state, come_from=(JobState.SUBMITTING,))
+        if state.ended:
+            await self._totals.take_over(job_id)
 
     async def move(
         self, job_id: str, state: JobState, *, come_from: Iterable[JobState], code: str = "", reason: str = ""
@@ -131,7 +134,7 @@ class Jobs:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)
         await self._expire(job_id, spec.keep_s)
-        await self._redis.srem(ACTIVE, job_id)
+        await self._totals.take_over(job_id)
 
     async def bound(self, job_id: str) -> None:
         """Give an end to those keys of the job that came up since it was opened, so that nothing stays for ever."""
@@ -154,7 +157,7 @@ class Jobs:
 
     async def forget(self, job_id: str) -> None:
         """Take a job that is gone off the lists."""
-        await self._redis.srem(ACTIVE, job_id)
+        await self._totals.take_over(job_id)
         await self._redis.zrem(JOBS, job_id)
 
     async def get(self, job_id: str) -> Job:
@@ -175,7 +178,7 @@ class Jobs:
         if b"spec" not in fields:
             raise NoSuchJob(job_id)
         now = seconds + micros / 1e6
-        return _job(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
+        return job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
 
     async def latest(self, number: int) -> list[Job]:
         """Give the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
@@ -210,7 +213,8 @@ class Jobs:
             await pipe.execute()
 
 
-def _job(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:
+def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:
+    """Make a job of what its keys hold."""
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
     ended = sum(numbers.get(word, 0) for word in ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"))

@@ -8,6 +8,12 @@ JOBS = "relabel:jobs"
 """Sorted set: job id by time of submission."""
 ACTIVE = "relabel:active"
 """Set: ids of the jobs that have not ended."""
+TOTALS = "relabel:totals"
+"""Hash: what the jobs counted that have ended, summed up; it never expires, so that counters only rise."""
+LIMITS = "relabel:limits"
+"""Sorted set: names of the shared limits by the time of the last turn that used them."""
+BEHAVIOURS = "relabel:behaviours"
+"""Hash: base URL to how the service there was found to behave (`relabel probe`)."""
 WORKERS = "relabel:workers"
 """Sorted set: `worker name|children` by time of the last heartbeat."""
 RESCUE_LOCK = "relabel:rescue"
@@ -22,6 +28,11 @@ def fingerprint_key(fingerprint: str) -> str:
 def claim_key(fingerprint: str) -> str:
     """String: the lease owner that works on this completion just now, over all jobs."""
     return f"relabel:claim:{fingerprint}"
+
+
+def health_check_key(token: str) -> str:
+    """String: there for a second, to see whether the server takes writes."""
+    return f"relabel:health:{token}"
 
 
 class JobKeys(NamedTuple):

@@ -1,0 +1,21 @@
+-- Take a job off the active ones, and add what it counted to the lasting totals: once, whoever asks and however often.
+-- KEYS: 1 active jobs, 2 totals, 3 job, 4 counts of the job
+-- ARGV: 1 job id
+-- Returns: 1 where the totals have grown, else 0
+if redis.call('SREM', KEYS[1], ARGV[1]) == 0 then
+  return 0
+end
+local state = redis.call('HGET', KEYS[3], 'state')
+if state == 'submitting' then
+  return 0 -- workers never saw it, and nobody counted it yet
+end
+if state and redis.call('HSETNX', KEYS[3], 'counted', 1) == 0 then
+  return 0
+end
+local counts = redis.call('HGETALL', KEYS[4])
+for i = 1, #counts, 2 do
+  redis.call('HINCRBY', KEYS[2], counts[i], counts[i + 1])
+end
+local ended = state == 'finished' or state == 'cancelled'
+redis.call('HINCRBY', KEYS[2], 'jobs:' .. (ended and state or 'lost'), 1)
+return 1

@@ -1,0 +1,69 @@
+"""All active jobs and the lasting totals in one look: what it costs depends on the active jobs alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
+
+from redis.asyncio import Redis
+
+from ledger.job import Job, JobState
+from ledger.jobs import job_of
+from ledger.keys import ACTIVE, TOTALS, JobKeys
+from ledger.pace import rows_per_s, waits
+
+_ENDED = "jobs:"
+
+
+class SeenJob(NamedTuple):
+    """An active job, and the time of its oldest message that no worker has answered, None where there is none."""
+
+    job: Job
+    announced_at: float | None
+
+
+class Overview(NamedTuple):
+    """The ledger at one moment. `now` and all times are seconds since the epoch by the server's clock.
+
+    `totals` sums up what ended jobs counted (words of `ledger.job.Counts` and `Traffic`); a job is either in there or
+    among the active ones, never in both. `ended` counts the ended jobs by their state.
+    """
+
+    now: float
+    totals: dict[str, int]
+    ended: dict[JobState, int]
+    jobs: list[SeenJob]
+
+
+async def read_overview(redis: Redis) -> Overview:
+    """Look at everything at once, so that a job that ends meanwhile is counted once."""
+    ids = sorted(raw.decode() for raw in await redis.smembers(ACTIVE) if isinstance(raw, bytes))
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.time()
+        pipe.hgetall(TOTALS)
+        for job_id in ids:
+            keys = JobKeys(job_id)
+            pipe.hgetall(keys.job)
+            pipe.hgetall(keys.counts)
+            pipe.hgetall(keys.pace)
+            pipe.exists(keys.outcomes)
+            pipe.zrange(keys.announced, 0, 0, withscores=True)
+        (seconds, micros), raw_totals, *facts = await pipe.execute()
+    now = seconds + micros / 1e6
+    seen = _seen(zip(*[iter(facts)] * 5, strict=True), now)
+    totals = {name.decode(): int(number) for name, number in raw_totals.items()}
+    ended = {state: totals.pop(f"{_ENDED}{_word(state)}", 0) for state in JobState if state.ended}
+    return Overview(now, totals, ended, list(seen))
+
+
+def _seen(facts: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:
+    for fields, counts, pace, there, oldest in facts:
+        # one that has left since is in the totals by now (lua/leave.lua); one that is being stored counts nowhere yet
+        if b"spec" not in fields or b"counted" in fields or fields[b"state"] == JobState.SUBMITTING.encode():
+            continue
+        job = job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
+        yield SeenJob(job, oldest[0][1] if oldest else None)
+
+
+def _word(state: JobState) -> str:
+    return "lost" if state is JobState.LOST else str(state)
