@@ -25,6 +25,7 @@ from worker.api import CompletionsApi, Target, open_api
 from worker.group_writer import PATIENCE_S
 from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
+from worker.shared_rate import note_use
 from worker.turn import Bounds, Turn
 
 T = TypeVar("T")
@@ -85,6 +86,7 @@ class Runtime:
         self._api: CompletionsApi = await self._stack.enter_async_context(open_api(target, in_flight=in_flight))
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
+        self._limit = Limit.per_minute(self._settings.rate.per_minute, self._settings.rate.burst)
         self._limit_key = limit_key(target.base_url, target.secret, target.organization, target.project)
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
@@ -137,9 +139,13 @@ class Runtime:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
             else:
+                await self._patiently(self._note_limit)
                 await self._turn(shard, await self._patiently(self._seconds)).run()
         finally:
             await self._patiently(lambda: self._release(shard))
+
+    async def _note_limit(self) -> None:
+        await note_use(self._redis, self._limit_key, self._limit, endpoint=self._settings.openai_base_url)
 
     async def _release(self, shard: LeasedShard) -> None:
         answer = await self._ledger.shards.release(shard)
@@ -154,11 +160,10 @@ class Runtime:
 
     def _turn(self, shard: LeasedShard, seconds: float) -> Turn:
         settings = self._settings
-        rate = settings.rate
         limiter = RateLimiter(
             self._limits,
             key=self._limit_key,
-            limit=Limit.per_minute(rate.per_minute, rate.burst),
+            limit=self._limit,
             job_id=shard.spec.job_id,
             hearing=self._api.hearing,
         )

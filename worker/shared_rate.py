@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
 from redis.asyncio import Redis
 
+from ledger.keys import LIMITS
 from worker.rate_limiter import Limit, Limits, Standing
 
 USED_OVER_S = 5.0
 """Seconds that `Standing.used` is about (`lua/acquire.lua`, WINDOW)."""
 LIVE_KEEP_S = 366 * 86_400
 """Life of a rate that was set live and that nobody uses: long enough to count as kept."""
+USED_KEEP_S = 7 * 86_400
+"""Life of a limit that nobody uses, as in `lua/acquire.lua` (KEEP)."""
+MOST_LIMITS = 20
+"""Limits that are shown, the latest used: one endpoint and key is usual, a few are possible."""
+PAUSES = ("rate_limited", "failing", "used_up")
+"""What pauses a limit: 429s, a failing endpoint, the API's word that no request is left."""
 _LEARNED = ("ceiling", "share", "risen", "told", "told_until")
 """What self-correction keeps; whoever sets the rate wants it tried."""
 
@@ -48,3 +58,51 @@ class SharedRate:
     async def reset(self) -> None:
         """Go back to the settings, and forget what self-correction learned."""
         await self._redis.hdel(self._key, "rate", "burst", *_LEARNED)
+
+
+class LimitSeen(NamedTuple):
+    """A limit that workers use: its name without the prefix, the host it is for, what the settings say, how it stands.
+
+    `paused_s` gives the seconds that it was paused in all, by what paused it; a pause counts in full when it begins.
+    """
+
+    name: str
+    endpoint: str
+    configured: Limit
+    standing: Standing
+    paused_s: dict[str, float]
+
+
+async def note_use(redis: Redis, key: str, limit: Limit, *, endpoint: str) -> None:
+    """Leave word of a limit that is used, for those who watch without having its key."""
+    seconds, _ = await redis.time()
+    fields: dict[Any, Any] = {
+        "host": urlsplit(endpoint).netloc,
+        "configured": str(limit.rate),
+        "configured_burst": str(limit.burst),
+    }
+    async with redis.pipeline(transaction=True) as pipe:
+        pipe.hset(key, mapping=fields)
+        pipe.expire(key, USED_KEEP_S, nx=True)
+        pipe.zadd(LIMITS, {key: seconds})
+        pipe.zremrangebyscore(LIMITS, "-inf", seconds - USED_KEEP_S)
+        pipe.expire(LIMITS, USED_KEEP_S)
+        await pipe.execute()
+
+
+async def limits_in_use(redis: Redis) -> list[LimitSeen]:
+    """Give the limits that workers used in the last week, the latest used first; no slot is used."""
+    seen = []
+    names: list[Any] = await redis.zrevrange(LIMITS, 0, MOST_LIMITS - 1)
+    for key in (name.decode() for name in names):
+        facts: list[Any] = await redis.hmget(
+            key, ["host", "configured", "configured_burst", *(f"paused_s:{code}" for code in PAUSES)]
+        )
+        host, rate, burst, *paused = facts
+        if host is None or rate is None or burst is None:
+            continue
+        limit = Limit(float(rate), int(burst))
+        standing = (await Limits(redis).acquire(0, (key, limit))).standing
+        paused_s = {code: float(number or 0) for code, number in zip(PAUSES, paused, strict=True)}
+        seen.append(LimitSeen(key.rpartition(":")[2], host.decode(), limit, standing, paused_s))
+    return seen

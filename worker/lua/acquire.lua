@@ -7,7 +7,7 @@
 --                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
 --                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
 --                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
---                    (slots of this window and of the one before)
+--                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all)
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
 --          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests in 1000 s),
 --          5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
@@ -60,13 +60,15 @@ if set.ceiling then
     change.ceiling = false
   end
 end
-local learned = rate
+local learned, paused_more = rate, 0
 if ARGV[5] ~= '' then
   local left, renewed_in = tonumber(ARGV[5]), tonumber(ARGV[6])
   if left >= 1 then
     set.told, set.told_until = left / renewed_in, now + renewed_in
   elseif now + renewed_in > pause_until then
-    pause_until, pause_code = now + math.min(renewed_in, tonumber(ARGV[7])), 'used_up'
+    local paused_until = now + math.min(renewed_in, tonumber(ARGV[7]))
+    paused_more = math.max(0, paused_until - math.max(now, pause_until))
+    pause_until, pause_code = paused_until, 'used_up'
     change.pause_until, change.pause_code = string.format('%.6f', pause_until), pause_code
   end
   change.told, change.told_until = set.told, set.told_until and string.format('%.6f', set.told_until)
@@ -143,6 +145,9 @@ if want > 0 then
   end
   if #fields > 0 then
     redis.call('HSET', KEYS[1], unpack(fields))
+  end
+  if paused_more > 0 then
+    redis.call('HINCRBYFLOAT', KEYS[1], 'paused_s:used_up', paused_more)
   end
   redis.call('PEXPIRE', KEYS[1], live and KEEP_LIVE or KEEP)
 end

@@ -6,7 +6,7 @@
 -- Fields written: pause_until, pause_code, pauses (in a row), refused_until (end of the pause of the last 429),
 --                 paused_for (its seconds), ceiling (just below the rate at which the 429 came), share (of it that is
 --                 used at once), risen (seconds for which the rate has been used since; acquire.lua makes the rate of
---                 these three)
+--                 these three), paused_s:rate_limited (seconds paused in all, as in acquire.lua and report.lua)
 -- Returns: microseconds that the shared pause now lasts
 local SOON = 2 -- seconds after a pause within which a request that is refused makes the next pause longer
 local FIRST, LEAST, MOST = 0.7, 0.5, 0.9 -- share of the rate after a 429: out of the blue (RFC 9438), and the bounds
@@ -51,6 +51,7 @@ elseif news then
 end
 refused_until = math.max(till, refused_until)
 if refused_until > pause_until then
+  redis.call('HINCRBYFLOAT', KEYS[1], 'paused_s:rate_limited', math.max(0, refused_until - math.max(now, pause_until)))
   pause_until = refused_until
   redis.call('HSET', KEYS[1], 'pause_until', string.format('%.6f', pause_until), 'pause_code', 'rate_limited')
 end

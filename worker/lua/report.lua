@@ -51,6 +51,7 @@ if pause_until <= now and (storm or (probing and failed > 0)) then
   health.opened_at = now
   local pause = math.min(tonumber(ARGV[8]) * 2 ^ (health.opens - 1), tonumber(ARGV[9]))
   redis.call('HSET', KEYS[2], 'pause_until', string.format('%.6f', now + pause), 'pause_code', 'failing', 'probing', '1')
+  redis.call('HINCRBYFLOAT', KEYS[2], 'paused_s:failing', pause)
   redis.call('PEXPIRE', KEYS[2], 604800000)
 elseif probing and failed == 0 and fresh.read[1] + fresh.write[1] > 0 then
   redis.call('HDEL', KEYS[2], 'probing')

@@ -1,0 +1,75 @@
+"""What somebody who has no key sees of the shared rates."""
+
+from __future__ import annotations
+
+from worker.health import FIRST_PAUSE_S, LEAST_FAILURES, Health
+from worker.rate_limiter import LONGEST_PAUSE_S, Limit, Limits, limit_key
+from worker.ratelimit_headers import Allowance
+from worker.shared_rate import limits_in_use, note_use
+
+SHARED = (limit_key("https://api.example/v1", "sk-canary", None, None), Limit(10.0, 2))
+
+
+async def note(redis):
+    """Use the limit as a worker does."""
+    await note_use(redis, *SHARED, endpoint="https://api.example/v1")
+
+
+async def test_a_limit_is_seen_with_its_host_and_rates_once_it_is_used(redis):
+    """And not before; its name gives nothing of the key away."""
+    limits = Limits(redis)
+    await limits.acquire(1, SHARED)
+    assert await limits_in_use(redis) == []
+
+    await note(redis)
+    await redis.hset(SHARED[0], "rate", "4")
+    (seen,) = await limits_in_use(redis)
+
+    assert (seen.endpoint, seen.configured, seen.standing.asked, seen.standing.used) == (
+        "api.example",
+        Limit(10.0, 2),
+        4.0,
+        1.0,
+    )
+    assert SHARED[0].endswith(seen.name)
+    assert seen.paused_s == {"rate_limited": 0.0, "failing": 0.0, "used_up": 0.0}
+    assert await redis.ttl(SHARED[0]) > 0
+
+
+async def test_a_word_about_a_limit_shortens_no_life(redis):
+    """A rate that was set live stays for a year."""
+    await redis.hset(SHARED[0], "rate", "4")
+    await redis.expire(SHARED[0], 9_000_000)
+
+    await note(redis)
+
+    assert await redis.ttl(SHARED[0]) > 8_000_000
+
+
+async def test_paused_seconds_add_up_by_reason(redis):
+    """Each pause counts once, and one that comes within another only with what it adds."""
+    limits = Limits(redis)
+    await note(redis)
+
+    await limits.pause(SHARED[0], 4.0)
+    await limits.pause(SHARED[0], 4.0)
+    await limits.pause(SHARED[0], 10.0)
+    await limits.acquire(1, SHARED, told=Allowance(0, 600.0))
+    (seen,) = await limits_in_use(redis)
+
+    assert 10.0 <= seen.paused_s["rate_limited"] < 20.0
+    assert LONGEST_PAUSE_S - 10.0 <= seen.paused_s["used_up"] <= LONGEST_PAUSE_S
+    assert sum(seen.paused_s.values()) >= LONGEST_PAUSE_S
+
+
+async def test_a_storm_counts_as_paused_by_the_endpoint(redis):
+    """Only where it begins a pause."""
+    await note(redis)
+    health = Health(redis, SHARED[0])
+    for _ in range(LEAST_FAILURES):
+        health.saw(write=True, well=False)
+
+    await health.blames_row(write=True)
+    (seen,) = await limits_in_use(redis)
+
+    assert seen.paused_s["failing"] == FIRST_PAUSE_S
