@@ -25,6 +25,7 @@ VERBS = (
     "undo",
     "log",
     "config",
+    "metrics",
     "sandbox",
 )
 """The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/{verb}.py`."""

@@ -61,3 +61,10 @@ class JobSettings(Group):
         10.0, gt=0, le=120, description="Time a worker spends on a shard before it hands back the rest."
     )
     keep_days: float = Field(30.0, gt=0, le=3650, description="Days that a job stays readable after its end.")
+
+
+class MetricsSettings(Group):
+    """Where `relabel metrics` listens."""
+
+    address: str = Field("127.0.0.1", min_length=1, description="Address that `relabel metrics` listens on.")
+    port: int = Field(9464, ge=1, le=65535, description="Port that `relabel metrics` listens on.")

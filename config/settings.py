@@ -10,7 +10,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.checks import api_key, base_url
-from config.groups import ApiSettings, JobSettings, RateSettings, RedisSettings, WorkerSettings
+from config.groups import ApiSettings, JobSettings, MetricsSettings, RateSettings, RedisSettings, WorkerSettings
 
 PREFIX = "RELABEL_"
 
@@ -57,6 +57,7 @@ class Settings(BaseSettings):
     rate: RateSettings = RateSettings()
     worker: WorkerSettings = WorkerSettings()
     job: JobSettings = JobSettings()
+    metrics: MetricsSettings = MetricsSettings()
 
     @property
     def ledger_url(self) -> str:

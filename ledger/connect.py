@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -20,6 +22,8 @@ from redis.exceptions import (
 
 SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
+LOOK_TIMEOUT_S = 2.0
+"""The same for those who only look, and would rather hear soon that the server is away."""
 
 AWAY = (ConnectionError, TimeoutError, ResponseError, OSError)
 """Errors that pass when the server is back, has room again or is a primary again (facts section 1.2, rows s-u).
@@ -47,14 +51,14 @@ def describe(error: Exception) -> str:
 
 
 @asynccontextmanager
-async def open_ledger(url: str) -> AsyncIterator[Redis]:
-    """Connect to the ledger and close the connection at the end.
+async def open_ledger(url: str, *, patient: bool = True) -> AsyncIterator[Redis]:
+    """Connect to the ledger and close the connection at the end; without patience nothing is tried twice.
 
     Raises:
         LedgerUnreachable: the server is away, full, read-only or refuses the password, now or while it is in use.
 
     """
-    redis = new_client(url)
+    redis = new_client(url, patient=patient)
     try:
         await redis.ping()
         yield redis
@@ -64,13 +68,16 @@ async def open_ledger(url: str) -> AsyncIterator[Redis]:
         await redis.aclose()
 
 
-def new_client(url: str) -> Redis:
-    """Make a client for the ledger; the caller closes it."""
+def new_client(url: str, *, patient: bool = True) -> Redis:
+    """Make a client for the ledger; the caller closes it. One without patience tries nothing twice."""
+    timeout_s = SOCKET_TIMEOUT_S if patient else LOOK_TIMEOUT_S
+    once: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 0)}
     client: Redis = Redis.from_url(
         url,
-        socket_timeout=SOCKET_TIMEOUT_S,
-        socket_connect_timeout=SOCKET_TIMEOUT_S,
+        socket_timeout=timeout_s,
+        socket_connect_timeout=timeout_s,
         health_check_interval=25,
+        **once,
     )
     return client
 

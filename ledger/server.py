@@ -1,0 +1,40 @@
+"""What the ledger's server says of itself: its memory, its disk and its clock, and whether it takes writes."""
+
+from __future__ import annotations
+
+import secrets
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+
+from ledger.keys import health_check_key
+
+CHECK_KEEP_MS = 1000
+
+
+class ServerFacts(NamedTuple):
+    """Memory in bytes (a limit of 0 is none), and what happens to it: eviction, the append-only file, its writes."""
+
+    memory_used: int
+    memory_limit: int
+    evicts: bool
+    append_only: bool
+    disk_writes_ok: bool
+
+
+async def server_facts(redis: Redis) -> ServerFacts:
+    """Read the facts; INFO costs the same however much the server holds."""
+    memory, disk = await redis.info("memory"), await redis.info("persistence")
+    return ServerFacts(
+        memory_used=int(memory.get("used_memory", 0)),
+        memory_limit=int(memory.get("maxmemory", 0)),
+        evicts=memory.get("maxmemory_policy", "noeviction") != "noeviction",
+        append_only=bool(disk.get("aof_enabled", 0)),
+        disk_writes_ok=disk.get("aof_last_write_status", "ok") == "ok"
+        and disk.get("rdb_last_bgsave_status", "ok") == "ok",
+    )
+
+
+async def write_and_forget(redis: Redis) -> None:
+    """Write a key that is gone in a second; the server's refusal is the answer."""
+    await redis.set(health_check_key(secrets.token_hex(8)), "1", px=CHECK_KEEP_MS)

@@ -1,0 +1,81 @@
+"""Reads everything at the moment of a scrape, within a bound, and tells where it could not."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from importlib.metadata import version
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from config.settings import Settings
+from ledger.connect import LedgerUnreachable, open_ledger
+from ledger.ledger import Ledger
+from metrics.limits import limit_families
+from metrics.machines import server_families, worker_families
+from metrics.rows import row_families
+from tasks.broker import Broker, BrokerUnreachable
+
+SECTIONS: tuple[Callable[[Ledger], Awaitable[list[Metric]]], ...] = (
+    row_families,
+    limit_families,
+    worker_families,
+    server_families,
+)
+"""What is read from the ledger; a new subject is a file beside this one and a line here."""
+LONGEST_SCRAPE_S = 6.0
+"""Bound of the reading; Prometheus gives a scrape 10 s unless told otherwise."""
+
+
+class LedgerCollector(Collector):
+    """The metrics of one ledger, read anew for each scrape over a connection of its own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._broker = Broker(settings)
+        self._errors = {"ledger": 0, "broker": 0}
+
+    def collect(self) -> Iterable[Metric]:
+        """Give all families; where Redis is away, `relabel_ledger_up 0` and what can be known without it."""
+        began = time.perf_counter()
+        yield InfoMetricFamily("relabel_build", "What runs here.", {"version": version("relabel")})
+        families = self._of_ledger()
+        yield GaugeMetricFamily(
+            "relabel_ledger_up", "1 where Redis answered; else most metrics are missing.", bool(families)
+        )
+        yield from families
+        # where both are one server that hangs, a second look would only take as long as the first
+        yield from self._of_broker(ask=bool(families) or self._settings.broker_url is not None)
+        errors = CounterMetricFamily(
+            "relabel_scrape_errors", "Scrapes that could not read everything, by source.", labels=["source"]
+        )
+        for source, number in self._errors.items():
+            errors.add_metric([source], number)
+        yield errors
+        took = time.perf_counter() - began
+        yield GaugeMetricFamily("relabel_scrape_duration_seconds", "Seconds that this scrape took.", took)
+
+    def _of_ledger(self) -> list[Metric]:
+        try:
+            return asyncio.run(self._read())
+        except (LedgerUnreachable, OSError):
+            self._errors["ledger"] += 1
+            return []
+
+    async def _read(self) -> list[Metric]:
+        async with asyncio.timeout(LONGEST_SCRAPE_S), open_ledger(self._settings.ledger_url, patient=False) as redis:
+            ledger = Ledger(redis)
+            return [family for section in SECTIONS for family in await section(ledger)]
+
+    def _of_broker(self, *, ask: bool) -> Iterator[Metric]:
+        length = None
+        try:
+            length = self._broker.queue_length() if ask else None
+        except BrokerUnreachable:
+            self._errors["broker"] += 1
+        yield GaugeMetricFamily("relabel_broker_up", "1 where Celery's broker answered.", length is not None)
+        if length is not None:
+            what = "Messages that no worker has taken yet; few are normal, whatever the job's size."
+            yield GaugeMetricFamily("relabel_queue_messages", what, length)

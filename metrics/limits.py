@@ -1,0 +1,38 @@
+"""The shared rates as Prometheus takes them: allowed, used, and how long they were paused."""
+
+from __future__ import annotations
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from ledger.ledger import Ledger
+from worker.shared_rate import USED_OVER_S, limits_in_use
+
+_LABELS = ("endpoint", "limit")
+
+
+async def limit_families(ledger: Ledger) -> list[Metric]:
+    """Read the limits that workers used of late; `limit` tells keys apart, and no key can be read from it."""
+    configured = _gauge("configured", "Rate of the workers' settings.")
+    asked = _gauge("asked", "Rate of the settings, or the one set live with `relabel rate`.")
+    in_force = _gauge("in_force", "Rate in force: lower than asked for where 429s, headers or failures slowed it down.")
+    used = _gauge("used", "Requests sent, over the last five seconds.")
+    pause = GaugeMetricFamily("relabel_rate_pause_left_seconds", "Seconds that all rows still wait.", labels=_LABELS)
+    paused = CounterMetricFamily(
+        "relabel_rate_paused_seconds",
+        "Seconds that all rows waited, by reason; a pause counts in full when it begins.",
+        labels=(*_LABELS, "reason"),
+    )
+    for seen in await limits_in_use(ledger.redis):
+        labels = [seen.endpoint, seen.name]
+        configured.add_metric(labels, seen.configured.rate)
+        asked.add_metric(labels, seen.standing.asked)
+        in_force.add_metric(labels, seen.standing.rate)
+        used.add_metric(labels, seen.standing.used / USED_OVER_S)
+        pause.add_metric(labels, seen.standing.paused_s)
+        for reason, seconds in seen.paused_s.items():
+            paused.add_metric([*labels, reason], seconds)
+    return [configured, asked, in_force, used, pause, paused]
+
+
+def _gauge(which: str, what: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"relabel_rate_{which}_requests_per_second", what, labels=_LABELS)

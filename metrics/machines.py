@@ -1,0 +1,33 @@
+"""What carries the jobs, as Prometheus takes it: the workers and the ledger's server."""
+
+from __future__ import annotations
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from ledger.ledger import Ledger
+from ledger.server import server_facts
+
+
+async def worker_families(ledger: Ledger) -> list[Metric]:
+    """Count the workers that beat of late, and their children."""
+    children = await ledger.shards.children()
+    return [
+        GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(children)),
+        GaugeMetricFamily(
+            "relabel_worker_children", "Processes of all living workers that carry out rows.", sum(children)
+        ),
+    ]
+
+
+async def server_families(ledger: Ledger) -> list[Metric]:
+    """Tell how much room the ledger's server has, and whether it keeps what it was told."""
+    facts = await server_facts(ledger.redis)
+    return [
+        GaugeMetricFamily("relabel_ledger_memory_used_bytes", "Memory that Redis uses.", facts.memory_used),
+        GaugeMetricFamily("relabel_ledger_memory_limit_bytes", "Its maxmemory; 0 is no limit.", facts.memory_limit),
+        GaugeMetricFamily("relabel_ledger_evicts", "1 where Redis may drop jobs when memory is short.", facts.evicts),
+        GaugeMetricFamily("relabel_ledger_append_only", "1 where Redis keeps an append-only file.", facts.append_only),
+        GaugeMetricFamily(
+            "relabel_ledger_disk_writes_ok", "1 where the last writes of Redis to disk went well.", facts.disk_writes_ok
+        ),
+    ]

@@ -1,0 +1,20 @@
+"""A stand with a worker, and the metrics over its ledger."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+pytest.register_assert_rewrite("tests.harness", "tests.metrics.scrape")
+
+from tests.harness.stand import Stand  # noqa: E402 - only after its asserts are to be rewritten
+
+
+@pytest.fixture
+async def stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[Stand]:
+    """A stand whose API takes 50 ms and refuses some requests."""
+    async with Stand(state_dir, keep_logs=tmp_path, latency_s=0.05) as stand:
+        stand.sandbox.add_faults(rules=[{"fault": "rate_limited", "times": 2, "after": 20, "seconds": 0.2}])
+        yield stand

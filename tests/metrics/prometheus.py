@@ -1,0 +1,73 @@
+"""A real Prometheus that scrapes one endpoint every half second."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.harness.end_with_parent import end_with_parent
+
+CONFIG = """\
+global: {{scrape_interval: 500ms}}
+scrape_configs:
+  - job_name: relabel
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+"""
+START_S = 60.0
+
+
+@contextmanager
+def prometheus(port: int, folder: Path) -> Iterator[Callable[[str], list]]:
+    """Start it, and give what answers a query with its series; nothing of it is left at the end."""
+    config = folder / "prometheus.yml"
+    config.write_text(CONFIG.format(port=port))
+    own = free_port()
+    command = [
+        "prometheus",
+        f"--config.file={config}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{own}",
+    ]
+    with (folder / "prometheus.log").open("ab") as log:
+        server = subprocess.Popen(command, stdout=log, stderr=log, preexec_fn=end_with_parent)  # noqa: PLW1509
+    try:
+        wait_for(f"http://127.0.0.1:{own}/-/ready")
+        yield lambda query: ask(own, query)
+    finally:
+        server.kill()
+        server.wait()
+
+
+def ask(port: int, query: str) -> list:
+    """The series that a query gives now."""
+    words = urllib.parse.urlencode({"query": query})
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/query?{words}", timeout=30) as answer:
+        return json.load(answer)["data"]["result"]
+
+
+def wait_for(url: str) -> None:
+    """Wait until the address answers well."""
+    deadline = time.monotonic() + START_S
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=5).close()
+        except (urllib.error.URLError, OSError):
+            assert time.monotonic() < deadline, f"not within {START_S:.0f} s: {url} answers"
+            time.sleep(0.05)
+        else:
+            return
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
