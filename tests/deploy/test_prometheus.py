@@ -1,0 +1,60 @@
+"""The alert rules are sound, tested and documented."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
+TESTED = Path(__file__).parent / "alerts.test.yml"
+needs_promtool = pytest.mark.skipif(
+    not shutil.which("promtool"), reason="promtool is not installed (Debian's package prometheus)"
+)
+
+
+def alerts() -> list[tuple[str, str, str]]:
+    """Each alert with its summary and its runbook."""
+    found = []
+    for rule in RULES.read_text(encoding="utf-8").split("- alert: ")[1:]:
+        lines = dict(re.findall(r"^ +(summary|runbook): (.+)$", rule, flags=re.MULTILINE))
+        found.append((rule.split("\n")[0], lines["summary"], lines["runbook"]))
+    return found
+
+
+def test_the_readme_says_what_each_alert_means_and_what_to_do():
+    """Its table is that of the rules; paste the left side where this fails."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    shown = readme.partition("tests/deploy -->\n")[2].partition("\n<!-- /alerts")[0]
+    table = ["| alert | what it means | what to do |", "|---|---|---|"]
+    table += [f"| `{name}` | {summary} | {runbook} |" for name, summary, runbook in alerts()]
+
+    assert "\n".join(table) == shown
+
+
+def test_each_alert_is_tested_to_fire():
+    """In the file that promtool runs."""
+    fires = set(re.findall(r'alertname="(\w+)"', TESTED.read_text(encoding="utf-8")))
+
+    assert {name for name, _, _ in alerts()} == fires
+
+
+@needs_promtool
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["check", "rules", str(RULES)],
+        ["check", "config", str(RULES.parent / "prometheus.yml")],
+        ["test", "rules", str(TESTED)],
+    ],
+    ids=lambda command: " ".join(command[:2]),
+)
+def test_promtool_agrees(command):
+    """Prometheus' own checker, with the rules' tests."""
+    checked = subprocess.run(["promtool", *command], text=True, capture_output=True, check=False)
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
