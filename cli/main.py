@@ -25,6 +25,7 @@ VERBS = (
     "undo",
     "log",
     "config",
+    "health",
     "metrics",
     "sandbox",
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import secrets
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
 from redis.asyncio import Redis
@@ -33,6 +35,13 @@ async def server_facts(redis: Redis) -> ServerFacts:
         disk_writes_ok=disk.get("aof_last_write_status", "ok") == "ok"
         and disk.get("rdb_last_bgsave_status", "ok") == "ok",
     )
+
+
+async def clock_ahead_s(redis: Redis, *, clock: Callable[[], float] = time.time) -> float:
+    """Give the seconds that this machine's clock is ahead of the server's, as near as half a round trip allows."""
+    before = clock()
+    seconds, micros = await redis.time()
+    return (before + clock()) / 2 - (seconds + micros / 1e6)
 
 
 async def write_and_forget(redis: Redis) -> None:

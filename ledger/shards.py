@@ -201,9 +201,14 @@ class Shards:
 
     async def children(self) -> list[int]:
         """Give the number of children of each living worker."""
+        return [children for _, children in await self.workers()]
+
+    async def workers(self) -> list[tuple[str, int]]:
+        """Give the name of each living worker, as Celery has it, and the number of its children."""
         seconds, _ = await self._redis.time()
         members = await self._redis.zrangebyscore(WORKERS, seconds - HEARTBEAT_KEEP_S, "+inf")
-        return [int(member.rpartition(b"|")[2]) for member in members if isinstance(member, bytes)]
+        parts = [member.decode().rpartition("|") for member in members if isinstance(member, bytes)]
+        return [(name, int(children)) for name, _, children in parts]
 
     async def take_rescue(self, seconds: float) -> bool:
         """Take the right to rescue for so long; False where another worker has it."""
