@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from cli.service import day_of
+from ledger.behaviour import Behaviour, Null, Semantics
 from ledger.job import Job, JobState
 
 _PASSING = "This may pass: submit the failed rows again later."
@@ -49,13 +51,28 @@ PAUSES = {
 STATE_LOST_CODE = "state_lost"
 
 
-def about_rows(code: str, status: int) -> str:
-    """Say what to do about rows that failed with this code and HTTP status (0: no answer)."""
+def about_rows(code: str, status: int, behaviour: Behaviour | None = None) -> str:
+    """Say what to do about rows that failed with this code and HTTP status (0: no answer).
+
+    `behaviour` is what a probe found out about the service, None where nobody probed it.
+    """
+    if code == "key_not_removed" and behaviour is not None:
+        return _about_kept_keys(behaviour)
     if code in ROWS:
         return ROWS[code]
     if status >= 500 or status in {0, 408, 409, 429}:
         return _PASSING
     return "The API refuses these rows: correct what the message names, then submit them again."
+
+
+def _about_kept_keys(behaviour: Behaviour) -> str:
+    probed = f"By the probe of {day_of(behaviour)}, this service"
+    if behaviour.semantics is Semantics.REPLACES:
+        return f"{probed} removes a key that is left out, so somebody else may set it anew: try these rows again."
+    more = (
+        ", though it removes one with null, which relabel never sends" if behaviour.null_value is Null.REMOVES else ""
+    )
+    return f"{probed} merges, so a key that is left out stays{more}. Set the key to another value instead."
 
 
 def next_step(job: Job) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import click
+import msgspec
 from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.table import Table
@@ -15,6 +16,7 @@ from rich.text import Text
 from cli.as_json import print_facts
 from cli.door import pass_settings
 from cli.exit_codes import DONE
+from cli.service import behaviour_lines, known_behaviour
 from cli.wording import clean
 from config.environment import environment_names
 from config.settings import PREFIX, Settings
@@ -27,10 +29,14 @@ _SHOWN_OPTIONS = frozenset({"db", "virtual_host"})
 
 
 @click.command("config")
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object, one member a setting.")
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print a JSON object: a member a setting, and what a probe found out."
+)
 @pass_settings
 def config_command(settings: Settings, *, as_json: bool) -> int:
     """Show every setting, its value and what it does; keys and passwords stay hidden.
+
+    Below stands what `relabel probe` found out about the service, where the ledger knows it.
 
     Settings come from environment variables and from the file .env in the current folder; the environment wins.
 
@@ -39,10 +45,15 @@ def config_command(settings: Settings, *, as_json: bool) -> int:
       RELABEL_RATE__PER_MINUTE=1200 relabel config
     """
     facts = settings_facts(settings)
+    behaviour = known_behaviour(settings)
     if as_json:
-        print_facts(facts)
-    else:
-        _print(facts)
+        print_facts(facts | {"probe": None if behaviour is None else msgspec.to_builtins(behaviour)})
+        return DONE
+    _print(facts)
+    if behaviour:
+        click.echo(f"\nWhat `relabel probe` found out about {settings.openai_base_url}:")
+        for word, said in behaviour_lines(behaviour):
+            click.echo(f"{word:<12}{said}")
     return DONE
 
 

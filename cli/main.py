@@ -26,6 +26,7 @@ VERBS = (
     "log",
     "config",
     "health",
+    "probe",
     "metrics",
     "sandbox",
 )

@@ -12,6 +12,7 @@ from cli.confirm import confirm
 from cli.door import with_ledger
 from cli.wording import some
 from config.settings import Settings
+from ledger.behaviour import Behaviour
 from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
@@ -20,10 +21,13 @@ from tasks.rate import look_at_rate
 
 
 class Outlook(NamedTuple):
-    """Where other jobs change the same completions, and the shared rate in requests a minute as it is set just now."""
+    """Where other jobs change the same completions, the shared rate in requests a minute as it is set just now, and
+    what a probe found out about the service.
+    """
 
     overlaps: Overlaps
     rate_per_minute: float
+    behaviour: Behaviour | None
 
 
 def ask_first(checked: Checked, order: Order, settings: Settings, console: Console, *, yes: bool) -> None:
@@ -38,14 +42,23 @@ def ask_first(checked: Checked, order: Order, settings: Settings, console: Conso
         if not order.again and await find_existing(checked, order, ledger=ledger):
             return None
         overlaps = await find_overlaps(checked, order.target, ledger=ledger)
-        return Outlook(overlaps, (await look_at_rate(settings, ledger)).asked_per_minute)
+        rate = (await look_at_rate(settings, ledger)).asked_per_minute
+        return Outlook(overlaps, rate, await ledger.behaviours.of(order.target))
 
     outlook = with_ledger(settings, look)
     if outlook is None:
         return
     tell_overlaps(outlook.overlaps, console)
     rate = min(order.rate_per_minute or math.inf, outlook.rate_per_minute)
-    confirm(checked.total, mode=order.mode, journal=order.journal, rate_per_minute=rate, yes=yes)
+    confirm(
+        checked.total,
+        mode=order.mode,
+        journal=order.journal,
+        rate_per_minute=rate,
+        yes=yes,
+        settings=settings,
+        behaviour=outlook.behaviour,
+    )
 
 
 def tell_overlaps(overlaps: Overlaps, console: Console) -> None:

@@ -10,6 +10,7 @@ from rich.text import Text
 from cli.advice import about_rows
 from cli.why import PUT_DOWN, is_put_down, standing
 from cli.wording import clean, clean_line, duration, outcome_counts, per_minute, some
+from ledger.behaviour import Behaviour
 from ledger.causes import SAMPLES, Cause, Sample, read_causes
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
@@ -24,11 +25,14 @@ _REPORT = "relabel report"
 
 
 class Findings(NamedTuple):
-    """What went wrong in a job: causes of failed and of drifted rows, the first rejected rows."""
+    """What went wrong in a job: causes of failed and of drifted rows, the first rejected rows; and what is known of
+    the service that it went to.
+    """
 
     failed: list[Cause]
     drifted: list[Cause]
     rejected: list[Rejection]
+    behaviour: Behaviour | None = None
 
 
 async def collect_findings(ledger: Ledger, job: Job) -> Findings:
@@ -41,6 +45,7 @@ async def collect_findings(ledger: Ledger, job: Job) -> Findings:
             await read_causes(ledger.redis, job.spec) if job.counts.failed else [],
             await read_causes(ledger.redis, job.spec, Outcome.DRIFTED) if job.counts.drifted else [],
             await _first_rejections(ledger, job) if job.counts.rejected else [],
+            await ledger.behaviours.of(job.spec.target) if job.counts.failed else None,
         )
     except StateLost:
         return Findings([], [], [])
@@ -65,7 +70,7 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -
         ("drifted", findings.drifted, counts.drifted),
     ):
         if number:
-            lines += ["", f"{some(number, 'row')} {word}:", *_causes(causes), _rest(job, word)]
+            lines += ["", f"{some(number, 'row')} {word}:", *_causes(causes, findings.behaviour), _rest(job, word)]
     if counts.rejected:
         lines += ["", f"{some(counts.rejected, 'row')} rejected, never sent:"]
         lines += [_rejection(rejection) for rejection in findings.rejected]
@@ -85,8 +90,8 @@ async def _first_rejections(ledger: Ledger, job: Job) -> list[Rejection]:
 def findings_facts(findings: Findings) -> dict[str, Any]:
     """Give the findings as JSON takes them."""
     return {
-        "failed": [_cause_facts(cause) for cause in findings.failed],
-        "drifted": [_cause_facts(cause) for cause in findings.drifted],
+        "failed": [_cause_facts(cause, findings.behaviour) for cause in findings.failed],
+        "drifted": [_cause_facts(cause, findings.behaviour) for cause in findings.drifted],
         "rejected": [
             {"line": rejection.line, "column": rejection.column, "reason": rejection.reason}
             for rejection in findings.rejected
@@ -113,14 +118,14 @@ def _traffic(job: Job) -> str:
     return f"{said}, {traffic.retries:,} tried again, {traffic.throttled:,} answered 429"
 
 
-def _causes(causes: list[Cause]) -> list[str]:
+def _causes(causes: list[Cause], behaviour: Behaviour | None) -> list[str]:
     lines = []
     for cause in causes[:SHOWN_CAUSES]:
         status = cause.samples[0].detail.status if cause.samples else 0
         shown_status = f" (HTTP {status})" if status else ""
         lines.append(f"  {clean_line(cause.code, ID_CHARS)}{shown_status}, {some(cause.rows, 'row')}")
         lines += [_sample(sample) for sample in cause.samples]
-        lines.append(f"    > {about_rows(cause.code, status)}")
+        lines.append(f"    > {about_rows(cause.code, status, behaviour)}")
     if len(causes) > SHOWN_CAUSES:
         lines.append(f"  and {some(len(causes) - SHOWN_CAUSES, 'other cause')}")
     return lines
@@ -141,7 +146,7 @@ def _rest(job: Job, word: str) -> str:
     return clean(f"  All of them: {_REPORT} {job.spec.job_id} --only {word} -o {word}.{job.spec.columns.format}")
 
 
-def _cause_facts(cause: Cause) -> dict[str, Any]:
+def _cause_facts(cause: Cause, behaviour: Behaviour | None) -> dict[str, Any]:
     status = cause.samples[0].detail.status if cause.samples else 0
     samples = [
         {
@@ -153,4 +158,9 @@ def _cause_facts(cause: Cause) -> dict[str, Any]:
         }
         for patch, detail in cause.samples
     ]
-    return {"code": cause.code, "rows": cause.rows, "advice": about_rows(cause.code, status), "samples": samples}
+    return {
+        "code": cause.code,
+        "rows": cause.rows,
+        "advice": about_rows(cause.code, status, behaviour),
+        "samples": samples,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from ledger.audit import Audit
+from ledger.behaviour import Behaviours
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
@@ -21,5 +22,6 @@ class Ledger:
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
         self.audit = Audit(redis)
+        self.behaviours = Behaviours(redis)
         self.claims = Claims(redis)
         self.settlements = Settlements(redis)

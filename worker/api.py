@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import quote
@@ -109,7 +109,9 @@ class CompletionsApi:
         """
         return await self._call("GET", completion_id, b"", request_name)
 
-    async def update(self, completion_id: str, metadata: Metadata, *, request_name: str) -> Reply:
+    async def update(
+        self, completion_id: str, metadata: Mapping[str, str | None] | None, *, request_name: str
+    ) -> Reply:
         """Send the metadata and give what the service says it is now, which need not be the same.
 
         Raises:

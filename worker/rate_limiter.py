@@ -107,7 +107,9 @@ class Limits:
 class RateLimiter:
     """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written."""
 
-    def __init__(self, limits: Limits, *, key: str, limit: Limit, job_id: str, hearing: Hearing | None = None) -> None:
+    def __init__(
+        self, limits: Limits, *, key: str, limit: Limit, job_id: str | None, hearing: Hearing | None = None
+    ) -> None:
         self._limits = limits
         self._shared = (key, limit)
         self._job_id = job_id

@@ -14,8 +14,10 @@ import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
+from ledger.behaviour import Behaviour
 from ledger.ledger import Ledger
 from producer.check import Checked
 from worker.rate_limiter import Limit, limit_key
@@ -122,6 +124,41 @@ async def test_without_a_terminal_nothing_is_asked(relabel: Any, ledger: Ledger,
 
     assert (ended.code, "Go on?" in ended.err) == (0, False)
     assert len(await ledger.jobs.latest(10)) == 1
+
+
+async def test_a_service_that_was_probed_is_taken_for_as_slow_as_it_is(
+    terminal: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """The time that is asked about is what the requests take, where the rate alone would be too bright."""
+    (tmp_path / "many.csv").write_text(rows(MANY))
+    slow = {
+        "null_value": "refused",
+        "null_map": "ignored",
+        "read_s": 0.5,
+        "write_s": 5.5,
+        "visible_after_s": 0,
+        "at": 0,
+    }
+    found = msgspec.convert({"semantics": "merges"} | slow, Behaviour)
+    await ledger.behaviours.keep("https://api.openai.com/v1", found)
+    small = {"RELABEL_WORKER__CHILDREN": "2", "RELABEL_WORKER__IN_FLIGHT": "10", "RELABEL_RATE__PER_MINUTE": "6000"}
+
+    ended = await asyncio.to_thread(terminal, "submit", "many.csv", answer="n\n", **small)
+
+    assert "up to 20,002 requests, about 50 min 0 s at 6,000/min." in ended.said
+    assert "At 6,000/min some 300 requests must be under way at once here" in ended.said
+    assert "has 20 at most: raise RELABEL_WORKER__IN_FLIGHT" in ended.said
+
+
+async def test_a_probe_asks_before_it_touches_a_completion(terminal: Any, state_dir: Path) -> None:
+    """It says what will happen to it; no is the end of it."""
+    settings = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "RELABEL_STATE_DIR": str(state_dir)}
+
+    ended = await asyncio.to_thread(terminal, "probe", "chatcmpl-x", answer="n\n", **settings)
+
+    assert "this completion will have one key changed, one left out" in ended.said
+    assert "nothing was sent" in ended.said
+    assert ended.code == 130
 
 
 async def test_an_undo_of_many_rows_asks_too(terminal: Any, ledger: Ledger, read: Any) -> None:

@@ -1,0 +1,82 @@
+"""What is known of the service behind the API, and what follows from it."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+from datetime import UTC, datetime
+
+from cli.door import server_for
+from cli.wording import per_minute
+from config.settings import Settings
+from ledger.behaviour import Behaviour, Null, Semantics
+from ledger.connect import LedgerUnreachable, open_ledger
+from ledger.embedded import ServerNotStarted
+from ledger.ledger import Ledger
+
+_SEMANTICS = {
+    Semantics.REPLACES: "replaces all metadata: a key that it leaves out is gone",
+    Semantics.MERGES: "merges: a key that it leaves out stays",
+}
+_NULL = {
+    Null.REMOVES: "removes",
+    Null.IGNORED: "changes nothing",
+    Null.CHANGES: "does something else than to remove",
+    Null.REFUSED: "is refused",
+    Null.UNKNOWN: "has no certain effect: the service failed when it was asked",
+}
+
+
+def known_behaviour(settings: Settings) -> Behaviour | None:
+    """Give what a probe found at the endpoint of these settings; None where there was none or the ledger is away."""
+    if settings.redis.url is None and not (settings.state_folder / "redis").exists():
+        return None
+
+    async def read(url: str) -> Behaviour | None:
+        async with open_ledger(url, patient=False) as redis:
+            return await Ledger(redis).behaviours.of(settings.openai_base_url)
+
+    try:
+        with server_for(settings) as (reachable, _):
+            return asyncio.run(read(reachable.ledger_url))
+    except (LedgerUnreachable, ServerNotStarted, OSError):
+        return None
+
+
+def behaviour_lines(behaviour: Behaviour) -> list[tuple[str, str]]:
+    """Tell what was found, a line a fact."""
+    return [
+        ("An update", _SEMANTICS[behaviour.semantics]),
+        ("Null", f"for a value {_NULL[behaviour.null_value]}; for all metadata {_NULL[behaviour.null_map]}"),
+        ("Speed", f"a read takes {behaviour.read_s:.2g} s, an update {behaviour.write_s:.2g} s"),
+        ("Visible", f"a read shows an update after {behaviour.visible_after_s:.2g} s at most"),
+        ("Probed", day_of(behaviour)),
+    ]
+
+
+def day_of(behaviour: Behaviour) -> str:
+    """Give the day on which the service was asked."""
+    return datetime.fromtimestamp(behaviour.at, tz=UTC).astimezone().strftime("%Y-%m-%d")
+
+
+def pace_hint(settings: Settings, behaviour: Behaviour, rate_per_minute: float) -> str:
+    """Say where one worker with these settings cannot use the rate, as each request takes so long; '' where it can."""
+    needed = math.ceil(rate_per_minute / 60 * (behaviour.read_s + behaviour.write_s) / 2)
+    at_once = rows_at_once(settings)
+    if needed <= at_once:
+        return ""
+    return (
+        f"At {per_minute(rate_per_minute)} some {needed:,} requests must be under way at once here, and a "
+        f"worker with these settings has {at_once:,} at most: raise RELABEL_WORKER__IN_FLIGHT, or add workers."
+    )
+
+
+def least_seconds(settings: Settings, behaviour: Behaviour, rows: int, *, reads: bool) -> float:
+    """Give the seconds that one worker needs for so many rows however high the rate, as each takes so long."""
+    return rows * (behaviour.write_s + reads * behaviour.read_s) / rows_at_once(settings)
+
+
+def rows_at_once(settings: Settings) -> int:
+    """Give the rows that one worker with these settings works on at once, on a machine like this."""
+    return settings.worker.in_flight * (settings.worker.children or os.cpu_count() or 1)

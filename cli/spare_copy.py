@@ -1,0 +1,60 @@
+"""A copy of what a completion holds, on this machine's disk for as long as a probe may leave it changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from cli.complaint import WrongUse
+from ledger.claims import claim_of
+from ledger.row import Metadata
+
+
+class Copied(msgspec.Struct):
+    """What the file holds."""
+
+    completion_id: str
+    metadata: Metadata
+
+
+class SpareCopy:
+    """The copy of one completion's metadata, readable by its owner only."""
+
+    def __init__(self, folder: Path, target: str, completion_id: str) -> None:
+        self.path = folder / f"probe-{claim_of(target, completion_id)}.json"
+        self._completion_id = completion_id
+
+    def read(self) -> Metadata | None:
+        """Give what the completion held; None where no probe left it changed."""
+        try:
+            return msgspec.json.decode(self.path.read_bytes(), type=Copied).metadata
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, msgspec.DecodeError) as error:
+            raise WrongUse(
+                f"{self.path} cannot be read ({type(error).__name__}); look at it before you go on."
+            ) from error
+
+    def write(self, metadata: Metadata) -> None:
+        """Write the copy, and have it on disk when this returns.
+
+        Raises:
+            WrongUse: it cannot be written, so nothing may be changed.
+
+        """
+        try:
+            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(msgspec.json.encode(Copied(self._completion_id, metadata)))
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            raise WrongUse(
+                f"{self.path} cannot be written ({error.strerror}), so nothing was changed; set RELABEL_STATE_DIR."
+            ) from error
+
+    def remove(self) -> None:
+        """Remove the copy: the completion is as it was."""
+        self.path.unlink(missing_ok=True)

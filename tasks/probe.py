@@ -1,0 +1,189 @@
+"""A probe from its claim on the completion to the completion's restoration, as the command line sees it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple, TypeVar
+
+from config.settings import Settings
+from ledger.behaviour import Behaviour
+from ledger.cancellation import end_tasks
+from ledger.claims import CLAIM_S, Claims, claim_of
+from ledger.connect import AWAY
+from ledger.ledger import Ledger
+from ledger.row import Metadata
+from worker.api import open_api
+from worker.errors import Refusal, RowFailed
+from worker.probe import NotAsSent, Probe, Tell
+from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
+from worker.restore import NotRestored, restore
+from worker.runtime import target_of
+from worker.steady_calls import SteadyCalls
+
+T = TypeVar("T")
+EXAMINE_WITHIN_S = 300.0
+"""Bound of all steps; some fifteen requests of some seconds each."""
+ASK_AGAIN_S = 0.3
+KEEP_CLAIM_S = CLAIM_S / 4
+NO_SLOT = "the shared rate had no slot for it within a minute; Redis may be away, or the rate is too low"
+NOT_AS_SENT = "the service answers 200 and does not show what was sent; somebody else may be changing this completion"
+
+
+class NotBegun(Exception):
+    """Nothing was changed; the message says why. `unreachable`: the API could not be reached or refused us."""
+
+    def __init__(self, message: str, *, unreachable: bool = False) -> None:
+        super().__init__(message)
+        self.unreachable = unreachable
+
+
+class BrokenOff(Exception):
+    """The probe did not come to its end, but the completion holds again what it held; the message says why."""
+
+    def __init__(self, message: str, *, interrupted: bool = False) -> None:
+        super().__init__(message)
+        self.interrupted = interrupted
+
+
+class StillChanged(Exception):
+    """The completion could not be restored; the message says why."""
+
+
+class Watch(NamedTuple):
+    """What the caller does meanwhile: hears of each step, keeps what the completion held until that is restored.
+
+    `stopped` is set to stop the probe.
+    """
+
+    tell: Tell
+    keep: Callable[[Metadata], None]
+    restored: Callable[[], None]
+    stopped: asyncio.Event
+
+
+async def probe_completion(settings: Settings, ledger: Ledger, completion_id: str, watch: Watch) -> Behaviour:
+    """Examine the service on this completion, and restore it whatever happens; keep what was found in the ledger.
+
+    Raises:
+        NotBegun: the completion cannot be used for this.
+        BrokenOff: the probe was stopped or went wrong.
+        StillChanged: the completion could not be restored.
+
+    """
+    async with _calls(settings, ledger, completion_id) as calls:
+        before = await _unless_stopped(_look(calls), watch.stopped)
+        watch.keep(before)
+        try:
+            behaviour = await _examine(Probe(calls, before, watch.tell), watch.stopped)
+        finally:
+            watch.tell("restoring the completion")
+            await _restore(calls, before)
+            watch.restored()
+    await ledger.behaviours.keep(settings.openai_base_url, behaviour)
+    return behaviour
+
+
+async def restore_completion(settings: Settings, ledger: Ledger, completion_id: str, before: Metadata) -> None:
+    """Give a completion back what it held before a probe that was killed.
+
+    Raises:
+        NotBegun: the completion cannot be reached.
+        StillChanged: it could not be restored.
+
+    """
+    # the claim of a probe that was killed runs out first
+    async with _calls(settings, ledger, completion_id, patience_s=CLAIM_S + 2) as calls:
+        if await _look(calls, empty=True) != before:
+            calls.wrote = calls.in_doubt = True
+            await _restore(calls, before)
+
+
+async def _look(calls: SteadyCalls, *, empty: bool = False) -> Metadata:
+    try:
+        before = (await calls.read()).reply.metadata
+    except Refusal as refusal:
+        raise NotBegun(refusal.message, unreachable=not isinstance(refusal, RowFailed)) from refusal
+    if not before and not empty:
+        raise NotBegun(
+            "this completion has no metadata, and a key that is added may stay for ever; name one that has a key"
+        )
+    return before
+
+
+async def _examine(probe: Probe, stopped: asyncio.Event) -> Behaviour:
+    try:
+        return await _unless_stopped(probe.examine(), stopped)
+    except Refusal as refusal:
+        raise BrokenOff(refusal.message) from refusal
+    except NotAsSent as error:
+        raise BrokenOff(NOT_AS_SENT) from error
+    except TimeoutError as error:
+        raise BrokenOff(NO_SLOT) from error
+
+
+async def _unless_stopped(work: Coroutine[Any, Any, T], stopped: asyncio.Event) -> T:
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stopped.wait())
+    both: set[asyncio.Task[Any]] = {working, stopping}
+    await asyncio.wait(both, timeout=EXAMINE_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+    await end_tasks(both)
+    if not working.cancelled():
+        return working.result()
+    if stopped.is_set():
+        raise BrokenOff("it was interrupted", interrupted=True)
+    raise BrokenOff(f"it took more than {EXAMINE_WITHIN_S:.0f} s")
+
+
+async def _restore(calls: SteadyCalls, before: Metadata) -> None:
+    try:
+        await restore(calls, before)
+    except NotRestored as error:
+        raise StillChanged(str(error)) from error
+
+
+@asynccontextmanager
+async def _calls(
+    settings: Settings, ledger: Ledger, completion_id: str, *, patience_s: float = 0.0
+) -> AsyncIterator[SteadyCalls]:
+    """Open what a probe needs: the completion for itself, the API, the shared rate."""
+    target = target_of(settings)
+    key = limit_key(target.base_url, target.secret, target.organization, target.project)
+    limit = Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+    claim = claim_of(target.base_url, completion_id)
+    async with _claimed(ledger.claims, claim, patience_s), open_api(target, in_flight=1) as api:
+        limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, hearing=api.hearing)
+        try:
+            yield SteadyCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
+        finally:
+            await limiter.aclose()
+
+
+@asynccontextmanager
+async def _claimed(claims: Claims, claim: str, patience_s: float) -> AsyncIterator[None]:
+    owner = f"probe:{secrets.token_hex(4)}"
+    deadline = asyncio.get_running_loop().time() + patience_s
+    while not (await claims.swap(owner, [], [claim]))[0]:
+        if asyncio.get_running_loop().time() >= deadline:
+            raise NotBegun("a job or another probe is changing this completion just now; try again when it has ended")
+        await asyncio.sleep(ASK_AGAIN_S)
+    done = asyncio.Event()
+    keeping = asyncio.create_task(_keep(claims, owner, claim, done))
+    try:
+        yield
+    finally:
+        done.set()
+        await asyncio.wait({keeping})
+
+
+async def _keep(claims: Claims, owner: str, claim: str, done: asyncio.Event) -> None:
+    """Renew the claim until the end, then give it up; where the ledger is away, it runs out."""
+    while not done.is_set():
+        with contextlib.suppress(*AWAY):
+            await claims.swap(owner, [], [claim])
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(done.wait(), KEEP_CLAIM_S)
+    with contextlib.suppress(*AWAY):
+        await claims.swap(owner, [claim], [])

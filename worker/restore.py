@@ -1,0 +1,60 @@
+"""Gives a completion back what it held, and makes sure that it stays."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+from ledger.row import Metadata
+from worker.errors import Again, Refusal
+from worker.steady_calls import SteadyCalls
+
+RESTORE_WITHIN_S = 120.0
+"""Longest that it is tried; updates were seen to take 4 to 6 s (contract section 1)."""
+TRY_AGAIN_S = 1.0
+MOST_REFUSALS = 5
+"""Refusals that no waiting mends, of the key for example, after which it is given up."""
+LATE_WRITE_S = 3.0
+"""How long a write that got no answer is given to turn up after all."""
+
+
+class NotRestored(Exception):
+    """The completion could not be given back what it held; the message says why."""
+
+
+async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RESTORE_WITHIN_S) -> None:
+    """Write what the completion held until a read shows it; nothing where nothing was written.
+
+    Raises:
+        NotRestored: the time is up, or the service refuses time and again.
+
+    """
+    if not calls.wrote:
+        return
+    why, refusals = "it took too long", 0
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            while refusals < MOST_REFUSALS:
+                try:
+                    if await _once(calls, before):
+                        return
+                    why = "the service answers 200 and does not show what was sent"
+                except Refusal as refusal:
+                    why = refusal.message
+                    refusals += not isinstance(refusal, Again)
+                await asyncio.sleep(TRY_AGAIN_S)
+    raise NotRestored(why)
+
+
+async def _once(calls: SteadyCalls, before: Metadata) -> bool:
+    await calls.write(before, urgent=True)
+    if not await _holds(calls, before):
+        return False
+    if not calls.in_doubt:
+        return True
+    await asyncio.sleep(LATE_WRITE_S)
+    return await _holds(calls, before)
+
+
+async def _holds(calls: SteadyCalls, before: Metadata) -> bool:
+    return (await calls.read(urgent=True)).reply.metadata == before

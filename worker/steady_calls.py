@@ -1,0 +1,100 @@
+"""Calls about one completion, each made until it is answered: at the shared rate, with backoff, a few times."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
+
+from worker.api import CompletionsApi, Reply
+from worker.errors import Again, Wait
+from worker.rate_limiter import RateLimiter
+from worker.retry_after import backoff
+
+ATTEMPTS = 4
+"""Tries of a call that is answered with an error that may pass."""
+SLOT_S, URGENT_SLOT_S = 60.0, 2.0
+"""Longest waits for a slot: of a call that is then not made, and of one that must be made all the same."""
+
+AnyMetadata = Mapping[str, str | None] | None
+"""Metadata as an update may name it: null for a value or for the map is what a probe asks about."""
+
+
+class TimedReply(NamedTuple):
+    """An answer, and the seconds that it took."""
+
+    reply: Reply
+    took_s: float
+
+
+class SteadyCalls:
+    """Reads and writes one completion. `in_doubt` tells whether a write may still be carried out that got no answer."""
+
+    def __init__(self, api: CompletionsApi, limiter: RateLimiter, completion_id: str, *, name: str) -> None:
+        self._api = api
+        self._limiter = limiter
+        self._completion_id = completion_id
+        self._name = name
+        self._number = 0
+        self.wrote = False
+        self.in_doubt = False
+
+    async def read(self, *, urgent: bool = False) -> TimedReply:
+        """Give what the completion holds.
+
+        Raises:
+            Refusal: it was refused, or failed too often.
+            TimeoutError: the shared rate had no slot for it; an urgent call is made all the same.
+
+        """
+        return await self._steadily(
+            lambda name: self._api.read(self._completion_id, request_name=name), write=False, urgent=urgent
+        )
+
+    async def write(self, metadata: AnyMetadata, *, urgent: bool = False) -> TimedReply:
+        """Send the metadata and give what the service says it is now.
+
+        Raises:
+            Refusal: it was refused, or failed too often.
+            TimeoutError: the shared rate had no slot for it; an urgent call is made all the same.
+
+        """
+        return await self._steadily(
+            lambda name: self._api.update(self._completion_id, metadata, request_name=name), write=True, urgent=urgent
+        )
+
+    async def _steadily(self, call: Callable[[str], Awaitable[Reply]], *, write: bool, urgent: bool) -> TimedReply:
+        failures = 0
+        while True:
+            await self._slot(write=write, urgent=urgent)
+            self._number += 1
+            try:
+                return await self._once(call(f"{self._name}-{self._number}"), write=write)
+            except Wait as refusal:
+                await self._limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+            except Again as refusal:
+                failures += 1
+                if failures == ATTEMPTS:
+                    raise
+                await asyncio.sleep(refusal.retry_after or backoff(failures))
+
+    async def _once(self, call: Awaitable[Reply], *, write: bool) -> TimedReply:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self.wrote = self.wrote or write
+        try:
+            return TimedReply(await call, loop.time() - began)
+        except Again as refusal:
+            self.in_doubt = self.in_doubt or refusal.ambiguous
+            raise
+        except asyncio.CancelledError:
+            self.in_doubt = self.in_doubt or write
+            raise
+
+    async def _slot(self, *, write: bool, urgent: bool) -> None:
+        try:
+            async with asyncio.timeout(URGENT_SLOT_S if urgent else SLOT_S):
+                await self._limiter.acquire(write=write)
+        except TimeoutError:
+            if not urgent:
+                raise
