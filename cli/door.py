@@ -8,10 +8,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
+import click
 from pydantic import SecretStr
 
 from config.environment import load_settings
 from config.groups import RedisSettings
+from config.logs import set_up_logging
 from config.settings import Settings, SettingsError
 from ledger.connect import open_ledger
 from ledger.embedded import EmbeddedServer, embedded_server
@@ -26,9 +28,18 @@ def pass_settings(verb: Callable[Concatenate[Settings, P], T]) -> Callable[P, T]
 
     @functools.wraps(verb)
     def wrapper(*args: P.args, **kwargs: P.kwargs) -> T:
-        return verb(load_settings(), *args, **kwargs)
+        return verb(_settings(), *args, **kwargs)
 
     return wrapper
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    if log_format := click.get_current_context().find_root().obj:
+        settings = settings.model_copy(update={"log_format": log_format})
+    # a verb tells people what it does in its own words; the log holds what went wrong beside that
+    set_up_logging("ERROR" if settings.log_level == "ERROR" else "WARNING", settings.log_format)
+    return settings
 
 
 def need_api_key(settings: Settings, *, otherwise: str = "") -> None:

@@ -50,7 +50,9 @@ class Verbs(click.Group):
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(package_name="relabel")
-def cli() -> None:
+@click.option("--log-format", type=click.Choice(["text", "json"]), help="Form of the log. Default: RELABEL_LOG_FORMAT.")
+@click.pass_context
+def cli(context: click.Context, log_format: str | None) -> None:
     """Change the metadata of stored OpenAI chat completions in bulk; every row accounted for.
 
     \b
@@ -59,6 +61,7 @@ def cli() -> None:
       relabel run FILE             apply it, all in one process tree
       relabel submit FILE          hand it to deployed workers, then: relabel watch JOB
     """
+    context.obj = log_format
 
 
 def main() -> None:

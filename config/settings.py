@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.checks import api_key, base_url
 from config.groups import ApiSettings, JobSettings, MetricsSettings, RateSettings, RedisSettings, WorkerSettings
+from config.logs import LogFormat
 
 PREFIX = "RELABEL_"
 
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
         description="Folder of the embedded server. Unset: $XDG_STATE_HOME/relabel or ~/.local/state/relabel.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level logged.")
+    log_format: LogFormat = Field("text", description="Form of the log: `text` for people, `json` for programs.")
     redis: RedisSettings = RedisSettings()
     api: ApiSettings = ApiSettings()
     rate: RateSettings = RateSettings()

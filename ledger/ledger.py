@@ -9,6 +9,7 @@ from ledger.behaviour import Behaviours
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
+from ledger.news import News
 from ledger.settlements import Settlements
 from ledger.shards import Shards
 
@@ -24,4 +25,5 @@ class Ledger:
         self.audit = Audit(redis)
         self.behaviours = Behaviours(redis)
         self.claims = Claims(redis)
+        self.news = News(redis)
         self.settlements = Settlements(redis)

@@ -43,6 +43,14 @@ class ReleaseAnswer(enum.StrEnum):
     FINISHED = "finished"
 
 
+class Rescued(NamedTuple):
+    """What a rescue found: shards to park, messages that nobody answered, leases that ran out as their worker died."""
+
+    parked: list[int]
+    messages_lost: int
+    workers_lost: int
+
+
 class LeasedShard(NamedTuple):
     """A shard in a worker's hands. `todo` holds the rows without an outcome, by their number within the shard."""
 
@@ -157,14 +165,14 @@ class Shards:
         )
         return ReleaseAnswer(answer.decode())
 
-    async def rescue(self, job_id: str) -> list[int]:
-        """Let shards wait again that nobody is at; give those whose worker died `PARK_AFTER` times at them."""
+    async def rescue(self, job_id: str) -> Rescued:
+        """Let shards wait again that nobody is at; park those whose worker died `PARK_AFTER` times."""
         keys = JobKeys(job_id)
-        parked = await self._rescue(
+        parked, messages_lost, workers_lost = await self._rescue(
             [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace],
             [LOST_ANNOUNCEMENT_S, PARK_AFTER],
         )
-        return [int(number) for number in parked]
+        return Rescued([int(number) for number in parked], messages_lost, workers_lost)
 
     async def close(self, spec: JobSpec, number: int, outcome: Outcome, detail: Detail | None) -> int:
         """Give the shard's open rows one outcome and close it; give the number of rows, -1 where a worker is at it."""

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from celery import Celery
-from celery.signals import setup_logging
 
-from config.logs import set_up_logging
 from config.settings import Settings
+from tasks.logs import set_up_logs
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
 
@@ -55,7 +54,7 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
         task_serializer="json",
         accept_content=["json"],
     )
-    setup_logging.connect(lambda **_: set_up_logging(settings.log_level), weak=False)
+    set_up_logs(app, settings)
     add_shard_task(app, settings)
-    app.steps["worker"].add(rescue_step(app, settings.ledger_url, owner=owner))
+    app.steps["worker"].add(rescue_step(app, settings, owner=owner))
     return app

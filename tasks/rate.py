@@ -33,7 +33,7 @@ class RateSeen(NamedTuple):
 
 async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
     """Give the rate of the endpoint, key, organisation and project that these settings name."""
-    limit = _limit(settings)
+    _, limit = limit_of(settings)
     standing, live_rate, live_burst = await _shared(settings, ledger).look()
     now = await ledger.jobs.now()
     return RateSeen(
@@ -71,11 +71,13 @@ async def jobs_on(settings: Settings, ledger: Ledger) -> list[str]:
     return found
 
 
-def _shared(settings: Settings, ledger: Ledger) -> SharedRate:
+def limit_of(settings: Settings) -> tuple[str, Limit]:
+    """Name the limit of these settings' endpoint and key, with what they say of it."""
     secret = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     key = limit_key(settings.openai_base_url, secret, settings.openai_org_id, settings.openai_project_id)
-    return SharedRate(ledger.redis, key=key, limit=_limit(settings))
+    return key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
 
 
-def _limit(settings: Settings) -> Limit:
-    return Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+def _shared(settings: Settings, ledger: Ledger) -> SharedRate:
+    key, limit = limit_of(settings)
+    return SharedRate(ledger.redis, key=key, limit=limit)

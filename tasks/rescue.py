@@ -12,16 +12,20 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
-from ledger.connect import AWAY, describe, new_client, persistence_warnings
+from config.settings import Settings
+from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
+from tasks.rate import limit_of
 from tasks.shard import announce
+from worker.news import RateNews
+from worker.outage import Outage
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 
 log = logging.getLogger(__name__)
 
 
-def rescue_step(app: Celery, ledger_url: str, *, owner: int | None) -> type[bootsteps.StartStopStep]:
+def rescue_step(app: Celery, settings: Settings, *, owner: int | None) -> type[bootsteps.StartStopStep]:
     """Make the boot step that Celery starts with the worker and stops before the pool."""
 
     class RescueStep(bootsteps.StartStopStep):
@@ -34,7 +38,7 @@ def rescue_step(app: Celery, ledger_url: str, *, owner: int | None) -> type[boot
             self._timer: RescueTimer | None = None
 
         def start(self, parent: Any) -> None:
-            self._timer = RescueTimer(app, ledger_url, worker=parent.hostname, children=parent.concurrency, owner=owner)
+            self._timer = RescueTimer(app, settings, worker=parent.hostname, children=parent.concurrency, owner=owner)
             self._timer.start()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
@@ -50,9 +54,9 @@ def rescue_step(app: Celery, ledger_url: str, *, owner: int | None) -> type[boot
 class RescueTimer:
     """Beats and rescues every two seconds, until stopped; while Redis is away it waits."""
 
-    def __init__(self, app: Celery, ledger_url: str, *, worker: str, children: int, owner: int | None) -> None:
+    def __init__(self, app: Celery, settings: Settings, *, worker: str, children: int, owner: int | None) -> None:
         self._app = app
-        self._ledger_url = ledger_url
+        self._settings = settings
         self._worker = worker
         self._children = children
         self._owner = owner
@@ -72,9 +76,11 @@ class RescueTimer:
         asyncio.run(self._loop())
 
     async def _loop(self) -> None:
-        redis = new_client(self._ledger_url)
+        redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
-        warned, patient_till = False, 0.0
+        key, limit = limit_of(self._settings)
+        rate = RateNews(ledger, key=key, limit=limit)
+        outage, warned, patient_till = Outage(), False, 0.0
         try:
             while not self._stopped.is_set():
                 try:
@@ -82,10 +88,12 @@ class RescueTimer:
                         await _warn(ledger)
                         warned = True
                     await ledger.shards.beat(self._worker, self._children)
+                    outage.over()
+                    await rate.tell()
                     if time.monotonic() > patient_till:
                         await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
-                    log.warning("%s", describe(error))
+                    outage.met(error)
                     # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued
                     patient_till = time.monotonic() + LEASE_S
                 except Exception:  # without this thread the worker would live on and rescue nothing

@@ -71,10 +71,12 @@ def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
                     APPLY_SHARD,
                     args=(job_id, shard),
                     task_id=f"{job_id}.{shard}.{secrets.token_hex(3)}",
-                    argsrepr="(hidden)",
+                    # what Flower and Celery's events show: enough for an operator, and never a value of a row
+                    argsrepr=f"job {job_id}, shard {shard}",
                     kwargsrepr="{}",
                     connection=connection,
                     retry=False,
                 )
         except (*connection.connection_errors, *connection.channel_errors) as error:
-            log.warning("The broker takes no messages (%s); shards are announced again later.", type(error).__name__)
+            told = "The broker takes no messages (%s); shards are announced again later."
+            log.warning(told, type(error).__name__, extra={"job": job_id})

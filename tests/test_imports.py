@@ -29,7 +29,8 @@ KNOWN_BY = {
     "httpx_aiohttp": {"worker"},
     "aiohttp": {"worker", "sandbox"},  # the transport under httpx; the sandbox's server
     "redis": {"ledger", "worker"},  # worker: the shared rate and health, see below
-    "click": {"cli"},
+    "click": {"cli", "tasks"},  # tasks: options of Celery's commands
+    "tornado": {"tasks"},  # Flower's options
     "rich": {"cli"},
     "pydantic": {"config", "cli"},  # cli: a secret's type, to show settings without it
     "pydantic_settings": {"config"},

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ledger.cancellation import is_cancelled
-from ledger.connect import AWAY, describe
+from ledger.connect import AWAY
+from worker.outage import Outage
 
 T = TypeVar("T")
 PATIENCE_S = 1.0
 """Wait before a write is tried again while the ledger is away."""
 
-log = logging.getLogger(__name__)
-
 
 async def patiently(write: Callable[[], Awaitable[object]]) -> None:
     """Write until it succeeds; the owner bounds it by cancelling."""
-    told = False
+    outage = Outage()
     while not is_cancelled():
         try:
             await write()
+            outage.over()
             return
         except AWAY as error:
-            if not told:
-                log.warning("%s Nothing is sent meanwhile.", describe(error))
-                told = True
+            outage.met(error)
             await asyncio.sleep(PATIENCE_S)
     raise asyncio.CancelledError
 

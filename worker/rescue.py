@@ -10,6 +10,7 @@ from ledger.job import Job, JobState
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from worker.news import tell_job
 
 RESCUE_EVERY_S = 2.0
 """How often a worker beats and looks after the jobs."""
@@ -31,13 +32,18 @@ async def rescue_all(ledger: Ledger, announce: Announce) -> None:
 
 async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
     job_id = job.spec.job_id
+    await tell_job(ledger, job)
     if job.state is JobState.CANCELLED and not await ledger.shards.close_all(job.spec, Outcome.CANCELLED):
         return
     if job.state.ended:
         await ledger.jobs.retire(job_id)
         return
     await ledger.jobs.bound(job_id)
-    for number in await ledger.shards.rescue(job_id):
+    rescued = await ledger.shards.rescue(job_id)
+    if rescued.messages_lost or rescued.workers_lost:
+        told = {"job": job_id, "messages_lost": rescued.messages_lost, "workers_lost": rescued.workers_lost}
+        log.warning("shards rescued, to be announced again", extra=told)
+    for number in rescued.parked:
         await _park(ledger, job, number)
     if job.state is JobState.RUNNING:
         announce(job_id, await ledger.shards.to_announce(job_id))
@@ -47,6 +53,5 @@ async def _park(ledger: Ledger, job: Job, number: int) -> None:
     message = "the worker died time and again at this row's shard before it settled a row"
     at = await ledger.jobs.now()
     rows = await ledger.shards.close(job.spec, number, Outcome.FAILED, Detail("worker_crash", 0, message, "", 0, at))
-    log.error(
-        "Job %s shard %d is parked: its worker died time and again; %d rows failed.", job.spec.job_id, number, rows
-    )
+    told = {"job": job.spec.job_id, "shard": number, "failed": rows}
+    log.error("shard parked: its worker died time and again", extra=told)

@@ -7,7 +7,7 @@ import logging
 import os
 import secrets
 import socket
-import traceback
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from typing import TypeVar
@@ -15,6 +15,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 
 from config.environment import names_a_proxy
+from config.logs import safe_traceback
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.jobs import NoSuchJob
@@ -24,6 +25,8 @@ from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
 from worker.group_writer import PATIENCE_S
 from worker.health import Health
+from worker.news import tell_begun, tell_job
+from worker.outage import Outage
 from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
 from worker.shared_rate import note_use
 from worker.turn import Bounds, Turn
@@ -98,16 +101,18 @@ class Runtime:
             await self._take_turn(shard)
             return await self._ledger.shards.to_announce(job_id)
         except AWAY as error:
-            log.warning("%s The shard is taken up again later.", describe(error))
+            where = {"job": job_id, "shard": number}
+            log.warning("%s The shard is taken up again later.", describe(error), extra=where)
         except (StateLost, NoSuchJob):
-            log.error("Job %s is not in the ledger any more: Redis came back empty, or its keys were removed.", job_id)
+            lost = "Job %s is not in the ledger any more: Redis came back empty, or its keys were removed."
+            log.error(lost, job_id, extra={"job": job_id})
         except Exception as error:  # noqa: BLE001 - an error of ours must not look like a worker that died at the shard
             await self._own_error(job_id, error)
         return []
 
     async def _own_error(self, job_id: str, error: Exception) -> None:
-        # without the error's message, which may quote what a row holds
-        log.error("Job %s met %s:\n%s", job_id, _names(error), "".join(_places(error)))
+        told = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
+        log.error("worker met an error of its own", extra=told)
         reason = f"a worker met an error of its own ({_names(error)}); its log tells where"
         await self._patiently(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
 
@@ -117,41 +122,52 @@ class Runtime:
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
             await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
+            return None
+        await tell_begun(self._ledger, shard.spec)
+        log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})
         return shard
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step once the ledger is there; a worker that is ending tries just once, and not for long."""
+        outage = Outage()
         while True:
             ending = self._stopping()
             try:
                 async with asyncio.timeout(LAST_STEP_S if ending else None):
-                    return await step()
+                    given = await step()
+                outage.over()
+                return given
             except AWAY as error:
                 if ending:
                     raise
-                log.warning("%s", describe(error))
+                outage.met(error)
             await asyncio.sleep(PATIENCE_S)
 
     async def _take_turn(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
+        began = time.monotonic()
+        turn = None
         try:
             if shard.spec.target != self._settings.openai_base_url:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
             else:
                 await self._patiently(self._note_limit)
-                await self._turn(shard, await self._patiently(self._seconds)).run()
+                turn = self._turn(shard, await self._patiently(self._seconds))
+                await turn.run()
         finally:
-            await self._patiently(lambda: self._release(shard))
+            answer = await self._patiently(lambda: self._ledger.shards.release(shard))
+            told = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
+            log.info("shard ended", extra=told | (turn.story if turn else {}) | {"state": answer})
+            if answer is ReleaseAnswer.FINISHED:
+                await self._patiently(lambda: self._retire(job_id))
 
     async def _note_limit(self) -> None:
         await note_use(self._redis, self._limit_key, self._limit, endpoint=self._settings.openai_base_url)
 
-    async def _release(self, shard: LeasedShard) -> None:
-        answer = await self._ledger.shards.release(shard)
-        log.info("Job %s shard %d: %s.", shard.spec.job_id, shard.number, answer)
-        if answer is ReleaseAnswer.FINISHED:
-            await self._ledger.jobs.retire(shard.spec.job_id)
+    async def _retire(self, job_id: str) -> None:
+        await tell_job(self._ledger, await self._ledger.jobs.get(job_id))
+        await self._ledger.jobs.retire(job_id)
 
     async def _seconds(self) -> float:
         """Give the length of a turn: a short one where other jobs wait for theirs."""
@@ -182,9 +198,3 @@ def _names(error: Exception) -> str:
     if isinstance(error, ExceptionGroup):
         return ", ".join(sorted({_names(each) for each in error.exceptions}))
     return type(error).__name__
-
-
-def _places(error: Exception) -> list[str]:
-    if isinstance(error, ExceptionGroup):
-        return [place for each in error.exceptions for place in _places(each)]
-    return traceback.format_tb(error.__traceback__)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ from ledger.failures import TOO_MANY_CODE
 from ledger.job import JobState, Traffic, Waits
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
+from ledger.row import Outcome
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
@@ -36,6 +38,8 @@ GRACE_S = 6.0
 """Time that requests in flight and last writes get once the turn must end; a worker stops within 10 s."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 50
+ENDS = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
+"""How rows end in a turn."""
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +73,7 @@ class Turn:
         self._stopping = stopping
         self._tally = Tally()
         self._counted = Traffic()
+        self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
         self._draining = asyncio.Event()
         self._todo = ClaimedRows(shard, ledger.claims, pause_for=self._pause_for)
@@ -100,12 +105,20 @@ class Turn:
                 await self._hand_back()
                 await end_tasks(keepers)
         except* LeaseLost:
-            log.warning("Job %s shard %d is another's by now.", self._shard.spec.job_id, self._shard.number)
+            where = {"job": self._shard.spec.job_id, "shard": self._shard.number}
+            log.warning("shard is another's by now", extra=where)
         except* (StateLost, NoSuchJob) as lost:
             raise StateLost(self._shard.spec.job_id) from lost.exceptions[0]
         finally:
             await self._limiter.aclose()
             await self._todo.aclose()
+
+    @property
+    def story(self) -> dict[str, int]:
+        """How many rows the turn settled with each outcome, and what that cost."""
+        ended = {outcome.word: self._outcomes[outcome] for outcome in ENDS}
+        now, _ = self._traffic()
+        return ended | {"requests": now.requests, "retries": now.retries, "throttled": now.throttled}
 
     def _width(self) -> int:
         return max(1, min(self._bounds.in_flight, len(self._shard.todo)))
@@ -183,6 +196,7 @@ class Turn:
         now, since = self._traffic()
         await self._ledger.settlements.settle(self._shard, settlements, since)
         self._counted = now
+        self._outcomes.update(settlement.outcome for settlement in settlements)
         await self._stop_after_failures()
 
     async def _stop_after_failures(self) -> None:

@@ -1,18 +1,21 @@
 -- Bring back the shards that nobody is at: leases that ran out, messages that nobody answered.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners, 6 crashes, 7 pace
 -- ARGV: 1 seconds after which an announcement counts as lost, 2 leases that may run out before a shard is parked
--- Returns: list of shards to park: their worker died time and again before it settled a row
+-- Returns: list: 1 shards to park (their worker died time and again before it settled a row), then the numbers of
+--          2 messages that were lost, 3 leases that ran out
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  return {}
+  return { {}, 0, 0 }
 end
 local time = redis.call('TIME')
 local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-for _, shard in ipairs(redis.call('ZRANGE', KEYS[3], '-inf', now - tonumber(ARGV[1]), 'BYSCORE')) do
+local unanswered = redis.call('ZRANGE', KEYS[3], '-inf', now - tonumber(ARGV[1]), 'BYSCORE')
+for _, shard in ipairs(unanswered) do
   redis.call('ZREM', KEYS[3], shard)
   redis.call('ZADD', KEYS[2], shard, shard)
 end
 local parked = {}
-for _, shard in ipairs(redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')) do
+local abandoned = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')
+for _, shard in ipairs(abandoned) do
   redis.call('ZREM', KEYS[4], shard)
   redis.call('HDEL', KEYS[5], shard)
   redis.call('HDEL', KEYS[7], 'shard:' .. shard)
@@ -21,4 +24,4 @@ for _, shard in ipairs(redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')) do
     parked[#parked + 1] = tonumber(shard)
   end
 end
-return parked
+return { parked, #unanswered, #abandoned }

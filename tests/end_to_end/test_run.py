@@ -296,3 +296,16 @@ async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: Machi
 
     assert list(spool.iterdir()) == []
     assert server.asked() <= 100
+
+
+async def test_the_log_of_its_worker_takes_the_form_that_is_asked_for(relabel: Machine, serve: StartServer) -> None:
+    """`--log-format json` for the command means the workers that it brings along."""
+    ids = new_ids(3)
+    await serve({completion_id: {} for completion_id in ids})
+
+    ended = await relabel("--log-format", "json", "run", relabel.file("rows.csv", simple_csv(ids)), "--json")
+
+    assert ended.code == 0
+    lines = [json.loads(line) for line in relabel.worker_log.splitlines()]
+    finished = [line for line in lines if line["event"] == "job finished"]
+    assert [(line["job"], line["updated"]) for line in finished] == [(ended.facts["job_id"], 3)]

@@ -154,14 +154,14 @@ class Workers(RuleBasedStateMachine):
         if self.owners.pop(number, None) is None:
             return
         self.run(self.desk.expire_lease(self.spec, number))
-        if self.run(self.desk.shards.rescue(self.spec.job_id)):
+        if self.run(self.desk.shards.rescue(self.spec.job_id)).parked:
             self.close(number, Outcome.FAILED)
 
     @rule(number=NUMBERS)
     def lose_a_message(self, number):
         if number in self.run(self.desk.places(self.spec))["announced"]:
             self.run(self.desk.lose_announcement(self.spec, number))
-            assert self.run(self.desk.shards.rescue(self.spec.job_id)) == []
+            assert self.run(self.desk.shards.rescue(self.spec.job_id)).parked == []
 
     @rule(number=NUMBERS, end=st.sampled_from([Outcome.FAILED, Outcome.CANCELLED]), seldom=st.integers(0, 9))
     def close_seldom(self, number, end, seldom):

@@ -319,7 +319,7 @@ async def test_what_nobody_is_at_waits_again(desk):
     await desk.expire_lease(spec, 1)
     await desk.lose_announcement(spec, 2)
 
-    assert await desk.shards.rescue(spec.job_id) == []
+    assert (await desk.shards.rescue(spec.job_id)).parked == []
     assert await desk.places(spec) == {"waiting": [1, 2], "announced": [3], "leased": [0]}
 
 
@@ -330,7 +330,7 @@ async def test_a_shard_that_kills_its_worker_each_time_is_parked(desk):
     for death in range(PARK_AFTER):
         await desk.lease(spec, 0, f"w{death}")
         await desk.expire_lease(spec, 0)
-        parked.append(await desk.shards.rescue(spec.job_id))
+        parked.append((await desk.shards.rescue(spec.job_id)).parked)
 
     assert parked == [[], [], [], [0]]
 
@@ -342,7 +342,7 @@ async def test_a_row_settled_between_two_deaths_counts_as_progress(desk):
         shard = await desk.lease(spec, 0, f"w{death}")
         await desk.ledger.settlements.settle(shard, [Settlement(death, Outcome.UPDATED)], NOTHING)
         await desk.expire_lease(spec, 0)
-        assert await desk.shards.rescue(spec.job_id) == []
+        assert (await desk.shards.rescue(spec.job_id)).parked == []
 
 
 async def test_a_turn_that_ends_well_forgives_the_deaths_before(desk):
@@ -356,12 +356,12 @@ async def test_a_turn_that_ends_well_forgives_the_deaths_before(desk):
     await desk.lease(spec, 0, "last")
     await desk.expire_lease(spec, 0)
 
-    assert await desk.shards.rescue(spec.job_id) == []
+    assert (await desk.shards.rescue(spec.job_id)).parked == []
 
 
 async def test_rescuing_a_job_that_is_gone_leaves_nothing_behind(desk, redis):
     """No key comes back."""
-    assert await desk.shards.rescue("none") == []
+    assert await desk.shards.rescue("none") == ([], 0, 0)
     assert await redis.keys("*") == []
 
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import SecretStr
 
 from config.groups import ApiSettings, RateSettings, RedisSettings, WorkerSettings
+from config.logs import TextFormatter
 from config.settings import Settings
 from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, JobState, Mode
@@ -174,8 +175,9 @@ def test_an_error_of_our_own_pauses_the_job_and_fails_no_row(redis_url, api, ope
     assert (job.state, job.reason_code) == (JobState.PAUSED, "worker_error")
     assert "ValidationError" in job.reason
     assert job.counts.failed == 0
-    assert "ledger/codec.py" in caplog.text
-    assert "canary" not in caplog.text
+    told = "\n".join(TextFormatter().format(record) for record in caplog.records)
+    assert "ledger/codec.py" in told
+    assert "canary" not in told + caplog.text
 
 
 def test_a_worker_that_ends_while_redis_is_away_comes_to_its_end(private_redis, api, open_runtime):

@@ -1,0 +1,68 @@
+"""Tells the log how jobs and the shared rate change: each change once, by whichever worker sees it first."""
+
+from __future__ import annotations
+
+import logging
+
+import msgspec
+
+from ledger.job import Job, JobSpec, JobState
+from ledger.ledger import Ledger
+from worker.rate_limiter import Limit, Limits
+
+log = logging.getLogger(__name__)
+
+
+async def tell_begun(ledger: Ledger, spec: JobSpec) -> None:
+    """Tell that a job runs, for the first time or again."""
+    before = await ledger.news.of_job(spec.job_id, JobState.RUNNING)
+    if before is not None:
+        event = "job resumed" if before in {JobState.PAUSED, JobState.HELD} else "job opened"
+        told = {"job": spec.job_id, "kind": spec.kind, "mode": spec.mode, "rows": spec.rows, "shards": spec.shards}
+        log.info(event, extra=told)
+
+
+async def tell_job(ledger: Ledger, job: Job) -> None:
+    """Tell how the job stands, where that is news."""
+    if job.state is JobState.RUNNING:
+        await tell_begun(ledger, job.spec)
+    elif await ledger.news.of_job(job.spec.job_id, job.state) is None:
+        return
+    elif job.state.ended:
+        _tell_end(job)
+    else:
+        log.info("job %s", job.state, extra={"job": job.spec.job_id, "reason": job.reason_code})
+
+
+def _tell_end(job: Job) -> None:
+    traffic = msgspec.structs.asdict(job.traffic)
+    seconds = round(job.finished_at - job.submitted_at, 3) if job.finished_at else None
+    told = {"job": job.spec.job_id, "seconds": seconds} | msgspec.structs.asdict(job.counts) | traffic
+    log.info("job %s", job.state, extra=told)
+
+
+class RateNews:
+    """Tells how the rate that this worker shares changes."""
+
+    def __init__(self, ledger: Ledger, *, key: str, limit: Limit) -> None:
+        self._news = ledger.news
+        self._limits = Limits(ledger.redis)
+        self._shared = (key, limit)
+
+    async def tell(self) -> None:
+        """Look at the rate, and tell of a 429 or a failing API that slows everybody down, and of the end of that."""
+        standing = (await self._limits.acquire(0, self._shared)).standing
+        if standing.slowed_by == "headers":  # the API's own word on its rate changes every second
+            return
+        before = await self._news.of(self._shared[0], standing.slowed_by)
+        if before is None:
+            return
+        told = {"per_minute": round(standing.rate * 60, 1), "asked_per_minute": round(standing.asked * 60, 1)}
+        if standing.slowed_by == "failing":
+            log.warning("breaker opened: the API fails, all workers wait and probe", extra=told)
+        elif before == "failing":
+            log.info("breaker closed: the API works again", extra=told)
+        elif standing.slowed_by == "429":
+            log.warning("rate lowered after a 429", extra=told | {"paused_s": standing.paused_s})
+        else:
+            log.info("rate as asked for again", extra=told)
