@@ -9,7 +9,7 @@ FIRST  ?= 100
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types unit chaos soak clean
+.PHONY: help run test lint types unit chaos soak flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -42,6 +42,9 @@ soak: $(VENV)/.installed-dev ## The fault tests that take minutes
 bench: $(VENV)/.installed-dev ## CPU and wall time a row beside what people use today (some minutes)
 	$(BIN)/python -m bench
 
+flower: $(VENV)/.installed-flower ## Watch workers and shards in a browser, on http://127.0.0.1:5555
+	@$(BIN)/celery -A tasks.app flower
+
 clean: ## Remove the environment and caches
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
@@ -54,6 +57,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e .
 	@touch $@
 
+$(VENV)/.installed-flower: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[flower]'
+	@touch $@ $(VENV)/.installed
+
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
-	@touch $@ $(VENV)/.installed
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower

@@ -38,6 +38,19 @@ def api_key(value: SecretStr | None) -> SecretStr | None:
     return SecretStr(key)
 
 
+def is_user_and_password(text: str) -> bool:
+    """Tell whether the text is `user:password`, both there, in characters that a browser can send."""
+    user, _, password = text.partition(":")
+    return bool(user and password) and text.isascii() and text.isprintable()
+
+
+def user_and_password(value: SecretStr | None) -> SecretStr | None:
+    """Give the user and password back; ValueError where they are none."""
+    if value is not None and not is_user_and_password(value.get_secret_value()):
+        raise ValueError("must be user:password, in plain characters")
+    return value
+
+
 def _has_sound_port(parts: SplitResult) -> bool:
     try:
         return parts.port != 0

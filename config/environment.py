@@ -18,6 +18,11 @@ def names_a_proxy() -> bool:
     return bool(urllib.request.getproxies_environment())
 
 
+def opens_flower_api() -> bool:
+    """Tell whether the environment opens Flower's API to everybody, by Flower's own variable."""
+    return os.environ.get("FLOWER_UNAUTHENTICATED_API", "").lower() not in {"", "0", "f", "false", "n", "no", "off"}
+
+
 def environment_names(
     model: type[BaseModel] = Settings, prefix: str = PREFIX
 ) -> dict[str, tuple[type[BaseModel], str]]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+
+from config.checks import user_and_password
 
 
 class Group(BaseModel):
@@ -51,6 +53,17 @@ class WorkerSettings(Group):
 
     children: int | None = Field(None, ge=1, le=256, description="Processes of a worker. Unset: one a core.")
     in_flight: int = Field(64, ge=1, le=4096, description="Rows that one process works on at once.")
+
+
+class FlowerSettings(Group):
+    """How `celery -A tasks.app flower` shows the workers."""
+
+    address: str = Field("127.0.0.1", description="Address of Flower; any but loopback needs basic auth.")
+    port: int = Field(5555, ge=1, le=65_535, description="Port of Flower.")
+    basic_auth: Annotated[SecretStr | None, AfterValidator(user_and_password)] = Field(
+        None, description="`user:password` that Flower asks for; its /metrics and /healthcheck stay open."
+    )
+    read_only: bool = Field(True, description="Whether Flower only looks; else it can stop workers, with basic auth.")
 
 
 class JobSettings(Group):

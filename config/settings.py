@@ -10,7 +10,15 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from config.checks import api_key, base_url
-from config.groups import ApiSettings, JobSettings, MetricsSettings, RateSettings, RedisSettings, WorkerSettings
+from config.groups import (
+    ApiSettings,
+    FlowerSettings,
+    JobSettings,
+    MetricsSettings,
+    RateSettings,
+    RedisSettings,
+    WorkerSettings,
+)
 from config.logs import LogFormat
 
 PREFIX = "RELABEL_"
@@ -60,6 +68,7 @@ class Settings(BaseSettings):
     worker: WorkerSettings = WorkerSettings()
     job: JobSettings = JobSettings()
     metrics: MetricsSettings = MetricsSettings()
+    flower: FlowerSettings = FlowerSettings()
 
     @property
     def ledger_url(self) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from celery import Celery
 
 from config.settings import Settings
+from tasks.discretion import Discretion
+from tasks.flower import set_up_flower
 from tasks.logs import set_up_logs
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
@@ -55,6 +57,8 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
         accept_content=["json"],
     )
     set_up_logs(app, settings)
+    set_up_flower(app, settings)
     add_shard_task(app, settings)
+    app.steps["consumer"].add(Discretion)
     app.steps["worker"].add(rescue_step(app, settings, owner=owner))
     return app

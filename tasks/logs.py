@@ -42,6 +42,8 @@ class _Logs:
         command = click.get_current_context()
         if self._format == "json" and command.info_name in _LASTING:
             self._hush(command.obj)
+        elif command.info_name == "flower":
+            self.set_up()
 
     def _hush(self, command: Any) -> None:
         # what Celery says beside its log is no JSON: warnings before the log is set up, the banner, words on signals

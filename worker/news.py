@@ -31,14 +31,16 @@ async def tell_job(ledger: Ledger, job: Job) -> None:
     elif job.state.ended:
         _tell_end(job)
     else:
-        log.info("job %s", job.state, extra={"job": job.spec.job_id, "reason": job.reason_code})
+        level = logging.WARNING if job.state is JobState.PAUSED else logging.INFO
+        log.log(level, "job %s", job.state, extra={"job": job.spec.job_id, "reason": job.reason_code})
 
 
 def _tell_end(job: Job) -> None:
     traffic = msgspec.structs.asdict(job.traffic)
     seconds = round(job.finished_at - job.submitted_at, 3) if job.finished_at else None
     told = {"job": job.spec.job_id, "seconds": seconds} | msgspec.structs.asdict(job.counts) | traffic
-    log.info("job %s", job.state, extra=told)
+    level = logging.ERROR if job.state is JobState.LOST else logging.INFO
+    log.log(level, "job %s", job.state, extra=told)
 
 
 class RateNews:

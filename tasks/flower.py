@@ -1,0 +1,84 @@
+"""Flower as `celery -A tasks.app flower` starts it: on loopback or behind a password, hands off the workers."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Any
+
+import click
+from celery import Celery
+from celery.signals import import_modules, user_preload_options
+
+from config.checks import is_loopback, is_user_and_password
+from config.environment import opens_flower_api
+from config.settings import Settings
+
+log = logging.getLogger(__name__)
+MAX_TASKS = 10_000
+"""Shards that Flower keeps in memory, some 40 MB; its own default takes 400 (facts, section 4)."""
+COLUMNS = "uuid,name,args,state,received,runtime,worker"
+"""Of the page of tasks: `args` is what `tasks.shard.announce` says of job and shard."""
+_INSTEAD = "set RELABEL_FLOWER__BASIC_AUTH=user:password"
+
+
+def set_up_flower(app: Celery, settings: Settings) -> None:
+    """Let Flower start from these settings, which its own options go before, and refuse to stand open."""
+
+    def prepare(**_: Any) -> None:
+        if click.get_current_context().info_name == "flower":
+            _set_defaults(settings)
+            # it asks for the application's modules once all of its options are read, and before it listens
+            import_modules.connect(_check, sender=app)
+
+    user_preload_options.connect(prepare, weak=False)
+
+
+def _set_defaults(settings: Settings) -> None:
+    from tornado.options import options  # noqa: PLC0415 - comes with Flower, which need not be there
+
+    chosen = settings.flower
+    options.address, options.port, options.read_only = chosen.address, chosen.port, chosen.read_only
+    options.max_tasks, options.tasks_columns = MAX_TASKS, COLUMNS
+    options.logging = settings.log_level.lower()
+    if chosen.basic_auth is not None:
+        options.basic_auth = [chosen.basic_auth.get_secret_value()]
+
+
+def _check(**_: Any) -> None:
+    from tornado.options import options  # noqa: PLC0415 - as above
+
+    if complaint := why_open(options) or _cannot_listen(options):
+        sys.stderr.write(f"relabel: {complaint}\n")
+        raise SystemExit(2)
+    if options.basic_auth:
+        log.info("Flower asks for a password, but not at /metrics and /healthcheck, which name workers and tasks.")
+
+
+def why_open(options: Any) -> str:
+    """Say what in Flower's options would leave it open to everybody; '' where nothing would."""
+    if not all(map(is_user_and_password, options.basic_auth)):
+        return f"Flower's basic auth must be user:password, in plain characters; {_INSTEAD}."
+    if options.basic_auth:
+        return ""
+    if opens_flower_api():
+        return f"FLOWER_UNAUTHENTICATED_API would let any web page steer the workers; unset it and {_INSTEAD}."
+    if not options.unix_socket and not is_loopback(options.address):
+        where = options.address or "every address"
+        return f"Flower would stand open on {where}; {_INSTEAD}, or let it listen on 127.0.0.1."
+    return ""
+
+
+def _cannot_listen(options: Any) -> str:
+    """Say why the address and port cannot be had, where Flower itself would end with a traceback."""
+    from tornado.netutil import bind_sockets  # noqa: PLC0415 - as above
+
+    if options.unix_socket:
+        return ""
+    try:
+        for listener in bind_sockets(options.port, options.address):
+            listener.close()
+    except OSError as error:
+        where = f"{options.address}:{options.port}"
+        return f"Flower cannot listen on {where} ({error.strerror}); choose another RELABEL_FLOWER__ADDRESS or __PORT."
+    return ""
