@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import click
@@ -13,20 +13,17 @@ from cli.as_json import job_facts, print_facts
 from cli.complaint import Complaint, WrongUse
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE, NOT_FINISHED
-from cli.report_csv import CsvReport
 from cli.report_diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
-from cli.report_file import Write, report_file
-from cli.report_jsonl import JsonlReport
-from cli.report_rows import Layout, laid_out, report_rows
+from cli.report_file import report_file
 from cli.summary import collect_findings, findings_facts, print_summary
 from config.settings import Settings
-from ledger.job import Columns, Job, JobSpec, JobState
+from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import StateLost
+from report.lines import report_lines, write_lines
+from report.whole_file import Write
 
-WRITE_TOGETHER = 1 << 16
-"""Bytes that are gathered for one write."""
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _OUTCOMES = {outcome.word: outcome for outcome in Outcome}
 
@@ -89,7 +86,8 @@ def report_command(
             await _summarise(ledger, job, as_json=as_json)
             return DONE
         _refuse_unreadable(job)
-        lines = _diff(ledger, job.spec, layout, only) if diff else _rows(ledger, job.spec, layout, wanted)
+        rows = report_lines(ledger, job.spec, only=wanted, layout=layout)
+        lines = _diff(ledger, job.spec, layout, only) if diff else rows
         with report_file(path) as write:
             await _write(lines, job.spec, write)
         return DONE
@@ -105,24 +103,10 @@ async def _summarise(ledger: Ledger, job: Job, *, as_json: bool) -> None:
 
 
 async def _write(lines: AsyncIterator[bytes], spec: JobSpec, write: Write) -> None:
-    group, size = [], 0
     try:
-        async for line in lines:
-            group.append(line)
-            size += len(line)
-            if size >= WRITE_TOGETHER:
-                write(b"".join(group))
-                group, size = [], 0
+        await write_lines(lines, write)
     except StateLost as error:
         raise _rows_lost(spec.job_id) from error
-    write(b"".join(group))
-
-
-async def _rows(ledger: Ledger, spec: JobSpec, chosen: str | None, only: Set[Outcome]) -> AsyncIterator[bytes]:
-    layout = _layout(spec.columns, chosen)
-    yield layout.head()
-    async for row in report_rows(ledger, spec, only):
-        yield laid_out(row, layout)
 
 
 def _diff(ledger: Ledger, spec: JobSpec, chosen: str | None, only: tuple[str, ...]) -> AsyncIterator[bytes]:
@@ -145,10 +129,6 @@ def _rows_lost(job_id: str) -> RowsLost:
         f"Redis lost rows of job {job_id}, so there is no whole report; submit the file again with --again: "
         "rows that are as they should be are then left unchanged."
     )
-
-
-def _layout(columns: Columns, chosen: str | None) -> Layout:
-    return CsvReport(columns) if (chosen or columns.format) == "csv" else JsonlReport(columns)
 
 
 def _format_named(path: Path | None) -> str | None:

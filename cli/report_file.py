@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import click
@@ -15,8 +14,7 @@ import click
 from cli.complaint import WrongUse
 from cli.exit_codes import DONE
 from cli.wording import clean
-
-Write = Callable[[bytes], None]
+from report.whole_file import Write, whole_file, write_all
 
 
 @contextmanager
@@ -53,31 +51,14 @@ def _to_standard_output() -> Write:
 
 @contextmanager
 def _replaced(path: Path) -> Iterator[Write]:
-    """Write beside the file and rename at the end, so that nobody ever sees half a report; mode 600."""
-    with _explained(path):
-        fd, temporary = tempfile.mkstemp(prefix=".relabel-", suffix=".part", dir=path.parent)
-    try:
-        try:
-            yield _writer(fd, path)
-            with _explained(path):
-                os.fsync(fd)
-        finally:
-            os.close(fd)
-        with _explained(path):
-            Path(temporary).replace(path)
-    except BaseException:
-        with suppress(OSError):
-            Path(temporary).unlink()
-        raise
+    with _explained(path), whole_file(path) as write:
+        yield write
 
 
 def _writer(fd: int, path: Path | None) -> Write:
-    # no buffer: one that cannot be written out would complain once more when it is closed
-    def write(data: bytes) -> None:
-        rest = memoryview(data)
+    def write(content: bytes) -> None:
         with _explained(path):
-            while rest:
-                rest = rest[os.write(fd, rest) :]
+            write_all(fd, content)
 
     return write
 

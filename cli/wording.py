@@ -67,8 +67,3 @@ def rows_per_second(rate: float) -> str:
 def local_time(at: float) -> str:
     """Give a moment in the reader's time zone."""
     return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")
-
-
-def utc_time(at: float) -> str:
-    """Give a moment as ISO 8601 in UTC."""
-    return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,10 +8,10 @@ import pytest
 from rich.console import Console
 
 from cli.progress import PlainLines
-from cli.report_jsonl import members_of
 from cli.sightings import Sighting
 from cli.wording import clean, duration
 from ledger.row import Outcome
+from report.as_jsonl import members_of
 
 
 @pytest.mark.parametrize(

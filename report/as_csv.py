@@ -6,11 +6,11 @@ import csv
 import io
 from collections.abc import Iterable
 
-from cli.report_rows import Standing
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.formula import escape_cell
 from producer.layout import REPORT_PREFIX, lay_out
+from report.rows import Standing
 
 INPUT = "input"
 """The outcome column for a rejected row whose cells do not fit the header: the row as it was read."""

@@ -8,10 +8,10 @@ from typing import Any, NoReturn
 
 import msgspec
 
-from cli.report_csv import raw_text
-from cli.report_rows import Standing
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
+from report.as_csv import raw_text
+from report.rows import Standing
 
 FIELD = "relabel"
 """The field that holds what became of the row; the producer passes over it."""

@@ -1,0 +1,47 @@
+"""A job's report, line by line."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Set
+
+from ledger.job import Columns, JobSpec
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+from report.as_csv import CsvReport
+from report.as_jsonl import JsonlReport
+from report.rows import Layout, laid_out, report_rows
+from report.whole_file import Write
+
+WRITE_TOGETHER = 1 << 16
+"""Bytes that are gathered for one write."""
+
+
+async def report_lines(
+    ledger: Ledger, spec: JobSpec, *, only: Set[Outcome] = frozenset(Outcome), layout: str | None = None
+) -> AsyncIterator[bytes]:
+    """Give the rows of these outcomes; `layout` is `csv` or `jsonl`, that of the input unless one is named.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    chosen = _layout(spec.columns, layout)
+    yield chosen.head()
+    async for row in report_rows(ledger, spec, only):
+        yield laid_out(row, chosen)
+
+
+async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
+    """Write lines in large pieces."""
+    group, size = [], 0
+    async for line in lines:
+        group.append(line)
+        size += len(line)
+        if size >= WRITE_TOGETHER:
+            write(b"".join(group))
+            group, size = [], 0
+    write(b"".join(group))
+
+
+def _layout(columns: Columns, chosen: str | None) -> Layout:
+    return CsvReport(columns) if (chosen or columns.format) == "csv" else JsonlReport(columns)
