@@ -19,6 +19,32 @@ WORKERS = "relabel:workers"
 RESCUE_LOCK = "relabel:rescue"
 """String: held by the worker that rescues just now."""
 
+ENDED = "relabel:ended"
+"""Sorted set: ids of the jobs that ended within the last day, by when, until somebody is told of them."""
+OUTBOX = "relabel:outbox"
+"""Sorted set: notifications that were not delivered, by the time of the next try."""
+NOTICES = "relabel:outbox:notices"
+"""Hash: notification to what is sent, and how often that was tried."""
+NOTIFY_SINCE = "relabel:notify:since"
+"""String: since when workers tell of ends; of those before, nobody is told."""
+NOTIFIER_LOCK = "relabel:notify:lock"
+"""String: held by the worker that delivers notifications just now."""
+NIGHTS = "relabel:nights"
+"""Sorted set: dates of nightly runs by when they began."""
+OPEN_NIGHTS = "relabel:nights:open"
+"""Set: dates of the nightly runs that have not ended."""
+NIGHTLY_LOCK = "relabel:nights:lock"
+"""String: held by the worker that carries a nightly run on just now."""
+NIGHTLY_NUDGE = "relabel:nights:nudge"
+"""String: there while nobody need send for a worker to carry a nightly run on."""
+NIGHTLY_SCHEDULE = "relabel:nights:schedule"
+"""Hash: the schedule that beat or a worker was started with last, and since when."""
+
+
+def night_key(date: str) -> str:
+    """Hash: a nightly run, and each of its files."""
+    return f"relabel:night:{date}"
+
 
 def fingerprint_key(fingerprint: str) -> str:
     """String: the id of the job that this content was submitted as."""

@@ -1,4 +1,4 @@
-"""The ledger as its users hold it: jobs, shards and settlements on one connection."""
+"""The ledger as its users hold it: jobs, shards, settlements and nights on one connection."""
 
 from __future__ import annotations
 
@@ -7,9 +7,12 @@ from redis.asyncio import Redis
 from ledger.audit import Audit
 from ledger.behaviour import Behaviours
 from ledger.claims import Claims
+from ledger.endings import Endings
 from ledger.fingerprints import Fingerprints
 from ledger.jobs import Jobs
 from ledger.news import News
+from ledger.nights import Nights
+from ledger.outbox import Outbox
 from ledger.settlements import Settlements
 from ledger.shards import Shards
 
@@ -24,6 +27,9 @@ class Ledger:
         self.shards = Shards(redis)
         self.audit = Audit(redis)
         self.behaviours = Behaviours(redis)
+        self.nights = Nights(redis)
+        self.endings = Endings(redis, self.jobs)
+        self.outbox = Outbox(redis)
         self.claims = Claims(redis)
         self.news = News(redis)
         self.settlements = Settlements(redis)

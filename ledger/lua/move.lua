@@ -17,6 +17,9 @@ for i = 4, #ARGV do
     if ARGV[1] == 'finished' or ARGV[1] == 'cancelled' then
       local time = redis.call('TIME')
       redis.call('HSET', KEYS[1], 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
+    elseif ARGV[1] == 'paused' then
+      local time = redis.call('TIME')
+      redis.call('HSET', KEYS[1], 'paused_at', time[1] .. '.' .. string.format('%06d', time[2]))
     end
     return state
   end

@@ -1,0 +1,64 @@
+"""Lets one worker at a time do what must not be done twice at once."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections.abc import AsyncIterator
+
+from redis.asyncio import Redis
+
+from ledger.connect import AWAY
+from ledger.scripts import load_script
+
+KEEP_EVERY = 5
+"""How often a lock is renewed within its life."""
+
+
+class Lock:
+    """A lock that runs out `life_s` seconds after its owner's last word, as of one that died."""
+
+    def __init__(self, redis: Redis, key: str, *, life_s: float) -> None:
+        self._redis = redis
+        self._key = key
+        self._life_s = life_s
+        self._owner = secrets.token_hex(8)
+        self._hold = load_script(redis, "hold")
+
+    async def take(self) -> bool:
+        """Take it or keep it; False where another has it."""
+        return bool(await self._hold([self._key], [self._owner, int(self._life_s * 1000)]))
+
+    async def give_up(self) -> None:
+        """Let others have it at once."""
+        await self._hold([self._key], [self._owner, 0])
+
+    async def is_held(self) -> bool:
+        """Tell whether anybody has it."""
+        return bool(await self._redis.exists(self._key))
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[bool]:
+        """Hold it for as long as the block runs, however long that is; gives False where another has it."""
+        if not await self.take():
+            yield False
+            return
+        ended = asyncio.Event()
+        keeper = asyncio.create_task(self._keep(ended))
+        try:
+            yield True
+        finally:
+            # no cancelling: redis-py may swallow it before Python 3.12, and the lock would be kept for ever
+            ended.set()
+            await keeper
+            with contextlib.suppress(*AWAY):
+                await self.give_up()
+
+    async def _keep(self, ended: asyncio.Event) -> None:
+        while not ended.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ended.wait(), self._life_s / KEEP_EVERY)
+                return
+            with contextlib.suppress(*AWAY):
+                await self.take()
