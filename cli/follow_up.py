@@ -19,7 +19,7 @@ from cli.complaint import WrongUse
 from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.exit_codes import DONE
-from cli.order import DAY_S, Rate
+from cli.order import Rate
 from cli.outlook import ask_first
 from cli.who import who
 from cli.wording import some
@@ -31,6 +31,7 @@ from ledger.settlements import StateLost
 from producer.check import Checked
 from producer.submit import Order, submit
 from tasks.factory import make_app
+from tasks.order import DAY_S
 from tasks.shard import announce
 
 F = TypeVar("F", bound=Callable[..., Any])

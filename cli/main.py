@@ -24,6 +24,7 @@ VERBS = (
     "retry",
     "undo",
     "log",
+    "nightly",
     "config",
     "health",
     "probe",

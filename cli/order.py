@@ -23,9 +23,9 @@ from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import Announce, Order, Submitted, submit
+from tasks.order import order_for
 
 SHOWN_REJECTIONS = 5
-DAY_S = 86_400.0
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -173,13 +173,8 @@ def tell_existing(job_id: str, console: Console) -> None:
 
 def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:
     """Give the order that the options come to, for the API of the settings."""
-    return Order(
-        name=asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name),
-        mode=asked.mode,
-        journal=asked.undo,
-        target=settings.openai_base_url,
-        shard_rows=settings.job.shard_rows,
-        keep_s=settings.job.keep_days * DAY_S,
+    name = asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name)
+    return order_for(settings, name, mode=asked.mode, journal=asked.undo)._replace(
         rate_per_minute=asked.rate,
         hold=hold,
         again=asked.again,

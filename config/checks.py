@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import ipaddress
+import re
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
+
+WHSEC = "whsec_"
+"""What stands before a signing secret in Base64. Source: Standard Webhooks specification, "Signature scheme"."""
+LEAST_SECRET = 16
+"""Characters, or bytes behind the prefix, of a signing secret."""
 
 
 def is_loopback(host: str) -> bool:
@@ -48,6 +56,36 @@ def user_and_password(value: SecretStr | None) -> SecretStr | None:
     """Give the user and password back; ValueError where they are none."""
     if value is not None and not is_user_and_password(value.get_secret_value()):
         raise ValueError("must be user:password, in plain characters")
+    return value
+
+
+def failure_limit(value: str) -> str:
+    """Give a limit that `ledger.failures.FailureLimit` reads; ValueError where it is none."""
+    if not re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%", value):
+        raise ValueError("must be a share of the rows like 5%, or a number of rows")
+    return value
+
+
+def webhook_url(value: SecretStr) -> SecretStr:
+    """Give the URL of a webhook; ValueError says what is wrong with it."""
+    parts = urlsplit(value.get_secret_value())
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_sound_port(parts):
+        raise ValueError("must be a URL such as https://hooks.example.com/relabel")
+    if parts.username or parts.password or parts.fragment:
+        raise ValueError("must hold no user, password or fragment")
+    return value
+
+
+def signing_secret(value: SecretStr) -> SecretStr:
+    """Give the secret that signs notifications; ValueError says what is wrong with it."""
+    secret = value.get_secret_value()
+    if secret.startswith(WHSEC):
+        try:
+            secret = base64.b64decode(secret.removeprefix(WHSEC), validate=True).decode("latin-1")
+        except binascii.Error:
+            raise ValueError(f"must be Base64 after {WHSEC}") from None
+    if len(secret) < LEAST_SECRET:
+        raise ValueError(f"must have at least {LEAST_SECRET} characters, so that nobody guesses it")
     return value
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from config.checks import user_and_password
+from config.checks import failure_limit, signing_secret, user_and_password, webhook_url
+from config.schedule import Schedule, cron_line, local_date, zone_name
 
 
 class Group(BaseModel):
@@ -81,3 +83,62 @@ class MetricsSettings(Group):
 
     address: str = Field("127.0.0.1", min_length=1, description="Address that `relabel metrics` listens on.")
     port: int = Field(9464, ge=1, le=65535, description="Port that `relabel metrics` listens on.")
+
+
+class NightlySettings(Group):
+    """When files are taken from the inbox, and how each is submitted."""
+
+    cron: Annotated[str | None, AfterValidator(lambda value: value and cron_line(value))] = Field(
+        None, description="When the nightly run is due, such as `30 2 * * *`. Unset: never by itself."
+    )
+    time_zone: Annotated[str, AfterValidator(zone_name)] = Field(
+        "UTC", description="IANA time zone of the cron line and of the run's date."
+    )
+    inbox: Path | None = Field(
+        None, description="Folder whose files are taken; set on workers that have it, and on no others."
+    )
+    overlap: Literal["skip", "queue"] = Field(
+        "skip", description="While the run before has not ended: `skip` the night, or `queue` it behind."
+    )
+    quiet_s: float = Field(
+        60.0, ge=0, le=86_400, description="Seconds since its last change until a file counts as whole."
+    )
+    mode: Literal["merge", "replace"] = Field("merge", description="As `--mode` of submit.")
+    rate_per_minute: float | None = Field(
+        None, gt=0, le=10_000_000, description="Requests a minute of each job of the run. Unset: the shared rate."
+    )
+    max_failures: Annotated[str | None, AfterValidator(lambda value: value and failure_limit(value))] = Field(
+        None, description="As `--max-failures` of submit: a share like `5%`, or a number of rows."
+    )
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When the run is due; None where it never is by itself."""
+        return Schedule(self.cron, self.time_zone) if self.cron else None
+
+    def date_of(self, at: float) -> str:
+        """Give the local date of a moment, seconds since the epoch."""
+        return local_date(at, self.time_zone)
+
+
+class NotifySettings(Group):
+    """Who is told of a job's end."""
+
+    url: Annotated[SecretStr | None, AfterValidator(lambda value: value and webhook_url(value))] = Field(
+        None, description="Webhook that is told when a job ends or pauses by itself. Unset: nobody is."
+    )
+    secret: Annotated[SecretStr | None, AfterValidator(lambda value: value and signing_secret(value))] = Field(
+        None, description="Signs what is sent to the webhook, by the Standard Webhooks scheme. Unset: not signed."
+    )
+    allow_private: bool = Field(
+        False, description="Allow a webhook at a private, loopback or link-local address, over http, or by proxy."
+    )
+
+    @model_validator(mode="after")
+    def _keep_off_clear_text(self) -> Self:
+        """Refuse a webhook over http, as names and reasons would travel in clear."""
+        if self.url and not self.allow_private and not self.url.get_secret_value().startswith("https://"):
+            raise ValueError(
+                "its URL must use https; http is for your own network, with RELABEL_NOTIFY__ALLOW_PRIVATE=1"
+            )
+        return self

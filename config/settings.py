@@ -15,6 +15,8 @@ from config.groups import (
     FlowerSettings,
     JobSettings,
     MetricsSettings,
+    NightlySettings,
+    NotifySettings,
     RateSettings,
     RedisSettings,
     WorkerSettings,
@@ -69,6 +71,8 @@ class Settings(BaseSettings):
     job: JobSettings = JobSettings()
     metrics: MetricsSettings = MetricsSettings()
     flower: FlowerSettings = FlowerSettings()
+    nightly: NightlySettings = NightlySettings()
+    notify: NotifySettings = NotifySettings()
 
     @property
     def ledger_url(self) -> str:

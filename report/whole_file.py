@@ -12,8 +12,8 @@ Write = Callable[[bytes], None]
 
 
 @contextmanager
-def whole_file(path: Path) -> Iterator[Write]:
-    """Write beside the file and rename at the end, so that nobody ever sees half of it; mode 600.
+def whole_file(path: Path, *, mode: int = 0o600) -> Iterator[Write]:
+    """Write beside the file and rename at the end, so that nobody ever sees half of it.
 
     Gives the function that writes.
 
@@ -25,6 +25,7 @@ def whole_file(path: Path) -> Iterator[Write]:
     try:
         try:
             yield lambda content: write_all(fd, content)
+            os.fchmod(fd, mode)
             os.fsync(fd)
         finally:
             os.close(fd)

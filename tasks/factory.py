@@ -6,8 +6,10 @@ from celery import Celery
 
 from config.settings import Settings
 from tasks.discretion import Discretion
+from tasks.errands import errand_step
 from tasks.flower import set_up_flower
 from tasks.logs import set_up_logs
+from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
 
@@ -29,6 +31,7 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
     app.conf.update(
         task_default_queue=QUEUE,
         task_ignore_result=True,
+        result_expires=None,  # else beat sends a task each night that cleans up results, of which there are none
         task_store_errors_even_if_ignored=False,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
@@ -58,7 +61,9 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
     )
     set_up_logs(app, settings)
     set_up_flower(app, settings)
-    add_shard_task(app, settings)
+    worker = add_shard_task(app, settings)
+    add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(Discretion)
     app.steps["worker"].add(rescue_step(app, settings, owner=owner))
+    app.steps["worker"].add(errand_step(app, settings, serves=owner is None))
     return app

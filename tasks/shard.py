@@ -31,10 +31,14 @@ class Process:
     def runtime(self) -> Runtime:
         """Give this process's runtime; the first task opens it."""
         if self._runtime is None:
-            runtime = Runtime(self._settings, stopping=lambda: bool(self._stop.value))
+            runtime = Runtime(self._settings, stopping=self.stopping)
             runtime.open()
             self._runtime = runtime
         return self._runtime
+
+    def stopping(self) -> bool:
+        """Tell whether this worker is ending."""
+        return bool(self._stop.value)
 
     def stop(self, **_: Any) -> None:
         """Let all processes of this worker hand back what they have."""
@@ -47,7 +51,7 @@ class Process:
             self._runtime = None
 
 
-def add_shard_task(app: Celery, settings: Settings) -> None:
+def add_shard_task(app: Celery, settings: Settings) -> Process:
     """Register `relabel.apply_shard(job_id, shard)`; safe to run twice, as the ledger decides."""
     process = Process(settings)
     worker_shutting_down.connect(process.stop, weak=False)
@@ -56,6 +60,8 @@ def add_shard_task(app: Celery, settings: Settings) -> None:
     @app.task(name=APPLY_SHARD)
     def apply_shard(job_id: str, shard: int) -> None:
         announce(app, job_id, process.runtime().run_shard(job_id, shard))
+
+    return process
 
 
 def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:

@@ -105,7 +105,10 @@ class Running:
             assert condition() or self._process.returncode is None, f"ended without: {what}; it said: {self.err}"
             return condition()
 
-        await wait_until(is_so, within=LONGEST_S, what=what)
+        try:
+            await wait_until(is_so, within=LONGEST_S, what=what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it said: {self.err}") from None
 
 
 class Machine:

@@ -1,0 +1,92 @@
+"""Files one file of the inbox away, with its report, a reason or a note beside it."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+
+from msgspec.structs import replace
+
+from ledger.job import Job, JobState
+from ledger.ledger import Ledger
+from ledger.night import FileState, NightFile
+from ledger.settlements import StateLost
+from producer.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
+from report.lines import report_lines, write_lines
+from report.whole_file import Write, whole_file
+
+_LOST = "Redis lost rows of job {}, so there is no report; submit the file again with --again"
+_CHANGED = "it was changed or removed after it was read; what lies in the inbox now is taken the next time"
+
+
+class Filing:
+    """The last steps of one file. What lies beside it is written first, so that a crash leaves nothing half done."""
+
+    def __init__(self, ledger: Ledger, inbox: Inbox, date: str, file: NightFile) -> None:
+        self._ledger = ledger
+        self._inbox = inbox
+        self._date = date
+        self._file = file
+
+    async def reject(self, reason: str) -> None:
+        """Put a file away of which no job can be made."""
+        for said_first in (self._file.name, self._inbox.path(self._file.name)):
+            reason = reason.removeprefix(f"{said_first}: ")
+        place = await self._place(REJECTED)
+        self._write(place, REASON, reason)
+        await self._move(place, FileState.REJECTED, reason)
+
+    async def note_repeated(self, job: Job | None) -> None:
+        """Put a file away whose content was submitted before."""
+        state = f" ({job.state})" if job else ""
+        reason = f"the same content was submitted before, as job {self._file.job_id}{state}, so nothing was sent"
+        place = await self._place(DONE)
+        self._write(place, NOTE, f"{reason}; `relabel submit FILE --again` applies it once more")
+        await self._move(place, FileState.DONE, reason)
+
+    async def finish(self, job: Job | None) -> None:
+        """Put a file away whose job has ended; None where the job is gone."""
+        reason = _why_rejected(self._file, job)
+        place = await self._place(REJECTED if reason else DONE)
+        if job is None or job.state is JobState.LOST or not await self._report(job, place):
+            self._write(place, REASON, reason or _LOST.format(self._file.job_id))
+        await self._move(place, FileState.REJECTED if reason else FileState.DONE, reason)
+
+    async def _report(self, job: Job, place: str) -> bool:
+        try:
+            with self._beside(place, f"{REPORT}.{job.spec.columns.format}") as write:
+                await write_lines(report_lines(self._ledger, job.spec), write)
+        except StateLost:
+            return False
+        return True
+
+    async def _place(self, folder: str) -> str:
+        """Choose the place and remember it, so that whoever takes over after a crash goes on with the same."""
+        if self._file.place is None:
+            place = self._inbox.free_place(folder, self._file.name, self._date)
+            self._file = replace(self._file, place=place)
+            await self._ledger.nights.put_file(self._date, self._file)
+        return self._file.place or ""
+
+    def _write(self, place: str, ending: str, sentence: str) -> None:
+        with self._beside(place, ending) as write:
+            write(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.\n".encode())
+
+    def _beside(self, place: str, ending: str) -> AbstractContextManager[Write]:
+        """Open what is to lie beside the file, for those to read who can read the file."""
+        return whole_file(self._inbox.place(place, ending), mode=self._inbox.mode(self._file.name))
+
+    async def _move(self, place: str, state: FileState, reason: str) -> None:
+        dropped = Dropped(self._file.name, self._file.size, self._file.changed_ns)
+        if not self._inbox.file_away(dropped, place):
+            reason = f"{reason}; {_CHANGED}" if reason else _CHANGED
+        await self._ledger.nights.put_file(self._date, replace(self._file, state=state, reason=reason))
+
+
+def _why_rejected(file: NightFile, job: Job | None) -> str:
+    if job is None or job.state is JobState.LOST:
+        return _LOST.format(file.job_id)
+    if job.state is JobState.CANCELLED:
+        return f"job {file.job_id} was cancelled; the report tells which rows were done before"
+    if job.counts.total and job.counts.rejected == job.counts.total:
+        return "no row of it is valid; the report tells why"
+    return ""

@@ -1,0 +1,198 @@
+"""Carries nightly runs on: submits the files of the inbox, and files them away when their jobs have ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from config.settings import Settings
+from ledger.job import Job, JobState, Mode
+from ledger.jobs import NoSuchJob
+from ledger.ledger import Ledger
+from ledger.night import FileState, Night, NightFacts, NightFile, NightState
+from producer.check import Checked, check
+from producer.errors import UnreadableFile
+from producer.inbox import Dropped, Inbox
+from producer.source import open_source
+from producer.submit import Announce, submit
+from tasks.filing import Filing
+from tasks.order import order_for
+
+TROUBLE_S = 60.0
+"""Time until a folder that gave trouble is tried again."""
+
+log = logging.getLogger(__name__)
+
+
+async def is_over(ledger: Ledger, job_id: str | None) -> bool:
+    """Tell whether nothing more will come of a job, so that its report is whole."""
+    job = await find_job(ledger, job_id)
+    return job is None or job.state is JobState.LOST or (job.state.ended and not job.counts.pending)
+
+
+async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
+    """Give the job, None where it is gone."""
+    try:
+        return await ledger.jobs.get(job_id or "")
+    except NoSuchJob:
+        return None
+
+
+async def has_work(ledger: Ledger, mark: str) -> bool:
+    """Tell whether there is something to do for a run on the inbox of this mark, and nobody is at it."""
+    nights = await ledger.nights.open()
+    if not nights or await ledger.nights.lock().is_held():
+        return False
+    night = nights[0]
+    if night.facts.inbox not in {"", mark}:
+        return False
+    submitted = night.of(FileState.SUBMITTED)
+    if night.state is NightState.WAITING or not night.facts.inbox or night.of(FileState.TAKEN) or not submitted:
+        return True
+    return any([await is_over(ledger, file.job_id) for file in submitted])
+
+
+class NightRun:
+    """Carries open runs on as far as they can go just now; safe to repeat after a crash at any line."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, announce: Announce, *, stopping: Callable[[], bool]) -> None:
+        self._settings = settings
+        self._ledger = ledger
+        self._announce = announce
+        self._stopping = stopping
+        self._inbox = Inbox(settings.nightly.inbox or Path())
+
+    async def carry_on(self) -> None:
+        """Do what there is to do, unless another worker does, or this one does not have the inbox."""
+        async with self._ledger.nights.lock().held() as held:
+            if not held or not await self._ledger.nights.open():
+                return
+            try:
+                mark = self._inbox.mark()
+                for night in await self._ledger.nights.open():
+                    if not await self._carry_on(night, mark):
+                        return
+            except OSError as error:
+                await self._trouble(error)
+
+    async def _trouble(self, error: OSError) -> None:
+        where = error.filename or self._settings.nightly.inbox
+        log.error("The nightly run cannot use %s (%s); correct that, or RELABEL_NIGHTLY__INBOX.", where, error.strerror)
+        await self._ledger.nights.quiet(TROUBLE_S)
+
+    async def _carry_on(self, night: Night, mark: str) -> bool:
+        """Tell whether the run has ended, so that the next one has its turn."""
+        facts = night.facts
+        if facts.inbox not in {"", mark}:
+            log.error(
+                "The run of %s was begun on another inbox than this worker has; set RELABEL_NIGHTLY__INBOX only where "
+                "the folder is the same.",
+                facts.date,
+            )
+            return False
+        if not facts.inbox:
+            facts = await self._list(night, mark)
+        for step in (self._submit, self._finish):
+            current = await self._ledger.nights.get(facts.date)
+            for file in current.entries if current else ():
+                if self._stopping():
+                    return False
+                try:
+                    await step(facts.date, file)
+                except OSError as error:
+                    await self._trouble(error)
+        return await self._end(facts)
+
+    async def _list(self, night: Night, mark: str) -> NightFacts:
+        now = await self._ledger.jobs.now()
+        found = self._inbox.look(quiet_s=self._settings.nightly.quiet_s, now=now)
+        files = [_file(dropped, now) for dropped in found]
+        facts = replace(night.facts, state=NightState.RUNNING, reason="", inbox=mark)
+        await self._ledger.nights.put(facts, files, forget=night.of(FileState.LEFT))
+        taken = sum(file.state is FileState.TAKEN for file in files)
+        log.info("The run of %s takes %d files and leaves %d.", facts.date, taken, len(files) - taken)
+        return facts
+
+    async def _submit(self, date: str, file: NightFile) -> None:
+        if file.state is not FileState.TAKEN:
+            return
+        try:
+            checked = await asyncio.to_thread(self._check, file)
+        except UnreadableFile as error:
+            await Filing(self._ledger, self._inbox, date, file).reject(str(error))
+            return
+        if checked is None:
+            reason = "it was changed or removed while the run began, so it may be half written"
+            await self._ledger.nights.put_file(date, replace(file, state=FileState.LEFT, reason=reason))
+            return
+        with checked:
+            await self._submit_checked(date, file, checked)
+
+    def _check(self, file: NightFile) -> Checked | None:
+        """Read the whole file; None where it changes meanwhile."""
+        dropped = Dropped(file.name, file.size, file.changed_ns)
+        if not self._inbox.is_unchanged(dropped):
+            return None
+        try:
+            with open_source(self._inbox.path(file.name)) as source:
+                mode = Mode(self._settings.nightly.mode)
+                checked = check(source, mode=mode, spool_dir=Path(tempfile.gettempdir()))
+        except UnreadableFile:
+            if not self._inbox.is_unchanged(dropped):
+                return None
+            raise
+        if self._inbox.is_unchanged(dropped):
+            return checked
+        checked.close()
+        return None
+
+    async def _submit_checked(self, date: str, file: NightFile, checked: Checked) -> None:
+        nightly = self._settings.nightly
+        order = order_for(self._settings, file.name, mode=Mode(nightly.mode))._replace(
+            rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures
+        )
+        job_id, existed = await submit(checked, order, ledger=self._ledger, announce=self._announce)
+        job = await find_job(self._ledger, job_id)
+        # a run that is taken up again after a crash finds the job that it made itself
+        own = not existed or (job is not None and job.spec.name == file.name and job.submitted_at >= file.taken_at)
+        file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own)
+        if not own:
+            await Filing(self._ledger, self._inbox, date, file).note_repeated(job)
+            return
+        if not existed:
+            await self._ledger.audit.note(
+                job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=f"{file.name}, run of {date}"
+            )
+        await self._ledger.nights.put_file(date, file)
+        log.info("The run of %s submitted job %s.", date, job_id)
+
+    async def _finish(self, date: str, file: NightFile) -> None:
+        if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
+            job = await find_job(self._ledger, file.job_id)
+            await Filing(self._ledger, self._inbox, date, file).finish(job)
+
+    async def _end(self, facts: NightFacts) -> bool:
+        night = await self._ledger.nights.get(facts.date)
+        if night is None or night.of(FileState.TAKEN) or night.of(FileState.SUBMITTED):
+            return False
+        ended = replace(facts, state=NightState.FINISHED, ended_at=await self._ledger.jobs.now())
+        await self._ledger.nights.put(ended)
+        log.info("The run of %s has ended: %d files, %d rejected.", facts.date, night.files, night.rejected)
+        return True
+
+
+def _file(dropped: Dropped, now: float) -> NightFile:
+    return NightFile(
+        name=dropped.name,
+        state=FileState.LEFT if dropped.left else FileState.TAKEN,
+        size=dropped.size,
+        changed_ns=dropped.changed_ns,
+        taken_at=now,
+        reason=dropped.left,
+    )

@@ -1,0 +1,48 @@
+"""The nightly schedule as Celery's beat asks for it."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+from celery.schedules import BaseSchedule, schedstate
+
+from config.schedule import Schedule
+
+LATEST_S = 6 * 3600.0
+"""Delay after which a run is not begun any more, so that a night that was missed does not run at noon."""
+
+
+class NightSchedule(BaseSchedule):
+    """Due when the schedule of the settings is, so that beat, `nightly next` and `nightly status` never disagree.
+
+    After beat was down over one or more due times it is due once, unless the last of them is too long ago.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
+        self.schedule = schedule
+
+    def now(self) -> datetime:
+        """Give the time of this machine."""
+        return datetime.now(UTC)
+
+    def is_due(self, last_run_at: datetime) -> schedstate:
+        """Tell whether to fire now, and in how many seconds to ask again."""
+        now = time.time()
+        last = self.schedule.until(now).at
+        is_due = last > last_run_at.timestamp() and now - last <= LATEST_S
+        return schedstate(is_due=is_due, next=self.schedule.next_moment(now) - now)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, NightSchedule) and other.schedule == self.schedule
+
+    def __hash__(self) -> int:
+        return hash(self.schedule)
+
+    def __repr__(self) -> str:
+        return f"<nightly: {self.schedule.cron} {self.schedule.time_zone}>"
+
+    def __reduce__(self) -> tuple[type[NightSchedule], tuple[Schedule]]:
+        """Let beat keep it in its file."""
+        return type(self), (self.schedule,)

@@ -1,0 +1,120 @@
+"""The tasks of the nightly run, the schedule that asks for it, and the messages that carry it on."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+
+from celery import Celery
+from celery.signals import beat_init
+from kombu import Queue
+
+from config.settings import Settings
+from ledger.connect import AWAY, describe, new_client
+from ledger.ledger import Ledger
+from ledger.night import NightState
+from tasks.night import NightRun
+from tasks.night_schedule import LATEST_S, NightSchedule
+from tasks.shard import announce
+
+NIGHTLY = "relabel.nightly"
+CARRY_ON = "relabel.nightly_carry_on"
+NIGHTLY_QUEUE = "relabel.nightly"
+"""A queue of its own: workers that do not have the inbox leave it to those that have."""
+EARLY_S = 300.0
+"""Time by which a worker's clock may be behind beat's, and the run still counts for the right date."""
+TIME_LIMIT_S = 6 * 3600
+"""Backstop only, as reading a large file and writing its report take their time."""
+PATIENCE_S = 1.0
+
+log = logging.getLogger(__name__)
+Step = Callable[[Ledger, NightRun], Awaitable[None]]
+
+
+def add_nightly_tasks(app: Celery, settings: Settings, *, stopping: Callable[[], bool], serves: bool) -> None:
+    """Register the tasks and the schedule; a worker that `serves` and has the inbox takes their messages, too."""
+    nightly = settings.nightly
+    app.conf.task_routes = {name: {"queue": NIGHTLY_QUEUE} for name in (NIGHTLY, CARRY_ON)}
+    if serves and nightly.inbox is not None:
+        default = app.conf.task_default_queue
+        app.conf.task_queues = [Queue(name, routing_key=name) for name in (default, NIGHTLY_QUEUE)]
+    if nightly.schedule is not None:
+        app.conf.beat_schedule = {
+            "nightly": {
+                "task": NIGHTLY,
+                "schedule": NightSchedule(nightly.schedule),
+                "options": {"expires": LATEST_S, "argsrepr": "()", "kwargsrepr": "{}"},
+            }
+        }
+        beat_init.connect(lambda **_: _note_schedule(settings), weak=False)
+
+    @app.task(name=NIGHTLY, time_limit=TIME_LIMIT_S)
+    def begin_and_carry_on() -> None:
+        _run(app, settings, stopping, lambda ledger, run: _begin(settings, ledger, run))
+
+    @app.task(name=CARRY_ON, time_limit=TIME_LIMIT_S)
+    def carry_on() -> None:
+        _run(app, settings, stopping, lambda _, run: run.carry_on())
+
+
+def ask_to_carry_on(app: Celery) -> None:
+    """Send for a worker that carries open runs on. Where the broker is away, somebody sends again later."""
+    with app.connection_for_write() as connection:
+        try:
+            app.send_task(
+                CARRY_ON, argsrepr="()", kwargsrepr="{}", expires=LATEST_S, connection=connection, retry=False
+            )
+        except (*connection.connection_errors, *connection.channel_errors) as error:
+            log.warning("The broker takes no messages (%s); the nightly run goes on later.", type(error).__name__)
+
+
+async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
+    await run.carry_on()  # what the run before left may be all that is in the way of this one
+    at = await ledger.jobs.now()
+    schedule = settings.nightly.schedule
+    date = schedule.until(at + EARLY_S).date if schedule else settings.nightly.date_of(at)
+    night, new = await ledger.nights.begin(date, asked_by="schedule", overlap=settings.nightly.overlap)
+    if not new:
+        log.info("The run of %s was begun before; it is not begun again.", date)
+    elif night.state is not NightState.RUNNING:
+        log.warning(
+            "The run of %s %s: %s.", date, "waits" if night.state is NightState.WAITING else "is skipped", night.reason
+        )
+    await run.carry_on()
+
+
+def _run(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
+    asyncio.run(_patiently(app, settings, stopping, step))
+
+
+async def _patiently(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
+    """Take a step that is safe to repeat once the ledger is there, or until the worker is ending."""
+    redis = new_client(settings.ledger_url)
+    ledger = Ledger(redis)
+    run = NightRun(settings, ledger, lambda job_id, shards: announce(app, job_id, shards), stopping=stopping)
+    try:
+        while True:
+            try:
+                return await step(ledger, run)
+            except AWAY as error:
+                if stopping():
+                    raise
+                log.warning("%s", describe(error))
+            await asyncio.sleep(PATIENCE_S)
+    finally:
+        await redis.aclose()
+
+
+def _note_schedule(settings: Settings) -> None:
+    async def note() -> None:
+        redis = new_client(settings.ledger_url)
+        try:
+            if settings.nightly.schedule is not None:
+                await Ledger(redis).nights.note_schedule(settings.nightly.schedule)
+        except AWAY as error:
+            log.warning("%s", describe(error))
+        finally:
+            await redis.aclose()
+
+    asyncio.run(note())

@@ -1,0 +1,90 @@
+"""`relabel nightly`: what people see of runs, and what they may ask for."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from ledger.keys import NIGHTLY_SCHEDULE
+from ledger.ledger import Ledger
+from ledger.night import NightState
+
+CRON = {"RELABEL_NIGHTLY__CRON": "30 2 * * *", "RELABEL_NIGHTLY__TIME_ZONE": "Europe/Berlin"}
+KEY = {"OPENAI_API_KEY": "sk-test"}
+
+
+async def test_status_before_the_first_run(relabel: Any) -> None:
+    """Nothing is missed, and the next run is named in its time zone."""
+    ended = await relabel("nightly", "status", **CRON)
+
+    assert (ended.code, ended.err) == (0, "")
+    first, following = ended.out.splitlines()
+    assert first == "No run was made yet."
+    assert following.startswith("Next: ")
+    assert "02:30 CE" in following
+    assert following.endswith("(Europe/Berlin)")
+
+
+async def test_a_skipped_and_a_missed_night_are_seen_by_the_exit_code(relabel: Any, ledger: Ledger) -> None:
+    """With the reason, for people and for programs."""
+    await ledger.nights.begin("2020-11-24", asked_by="schedule", overlap="skip")
+    await ledger.nights.begin("2020-11-25", asked_by="schedule", overlap="skip")
+    noted = {"line": "* * * * * UTC", "since": "1"}
+    await ledger.redis.hset(NIGHTLY_SCHEDULE, mapping=noted)
+
+    skipped = await relabel("nightly", "status")
+    missed = await relabel("nightly", "status", "--json", RELABEL_NIGHTLY__CRON="* * * * *")
+
+    assert skipped.code == 1
+    assert "Run of 2020-11-25: skipped: the run of 2020-11-24 has not ended; 0 files, 0 jobs" in skipped.out
+    assert "Next: no nightly run is scheduled; set RELABEL_NIGHTLY__CRON" in skipped.out
+    facts = json.loads(missed.out)
+    assert missed.code == 1
+    assert facts["missed"] is not None
+    assert (facts["last"]["date"], facts["last"]["state"]) == ("2020-11-25", "skipped")
+    assert facts["next"].endswith("Z")
+
+
+async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: Any, ledger: Ledger) -> None:
+    """Unless it is asked for what is new in the inbox."""
+    begun = await relabel("nightly", "run", "--json", **CRON, **KEY)
+
+    assert begun.code == 0
+    facts = json.loads(begun.out)
+    assert (facts["state"], facts["files"]) == ("running", 0)
+    assert "@" in facts["asked_by"]
+    assert "No worker is there" in begun.err
+    assert await ledger.redis.llen("relabel:celery:relabel.nightly") == 1
+    night = await ledger.nights.get(facts["date"])
+    assert night is not None
+    ended = type(night.facts)(date=night.date, state=NightState.FINISHED, started_at=1.0, ended_at=2.0)
+    await ledger.nights.put(ended)
+
+    refused = await relabel("nightly", "run", **CRON, **KEY)
+    again = await relabel("nightly", "run", "--again", "--json", **CRON, **KEY)
+
+    assert (refused.code, refused.out) == (2, "")
+    assert refused.err.startswith(f"relabel: the run of {night.date} was made already; --again")
+    assert (again.code, json.loads(again.out)["state"]) == (0, "running")
+
+
+async def test_run_is_refused_while_another_has_not_ended(relabel: Any, ledger: Ledger) -> None:
+    """It would else use the date up."""
+    await ledger.nights.begin("2020-01-01", asked_by="schedule", overlap="skip")
+
+    refused = await relabel("nightly", "run", **CRON, **KEY)
+
+    assert refused.code == 2
+    assert "the run of 2020-01-01 has not ended" in refused.err
+    assert [night.date for night in await ledger.nights.open()] == ["2020-01-01"]
+
+
+async def test_next_lists_the_dates_to_come(relabel: Any) -> None:
+    """One a line, or as JSON; without a schedule there are none."""
+    listed = await relabel("nightly", "next", "-n", "3", **CRON)
+    refused = await relabel("nightly", "next")
+    facts = json.loads((await relabel("nightly", "next", "-n", "3", "--json", **CRON)).out)
+
+    assert (listed.code, len(listed.out.splitlines()), len(facts)) == (0, 3, 3)
+    assert all(each["date"] in line for each, line in zip(facts, listed.out.splitlines(), strict=True))
+    assert (refused.code, refused.err.startswith("relabel: no nightly run is scheduled")) == (2, True)

@@ -1,0 +1,105 @@
+"""The settings of the nightly run and of notifications: what is refused, and in which words."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from config.environment import child_environment, load_settings
+from config.settings import SettingsError
+
+NIGHTLY, NOTIFY = "RELABEL_NIGHTLY__", "RELABEL_NOTIFY__"
+
+
+@pytest.fixture(autouse=True)
+def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings of the machine, and a current folder without a `.env`."""
+    for name in list(os.environ):
+        if name.upper().startswith(("RELABEL_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+def refusal(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
+    """Give the words in which settings are refused."""
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("cron", "said"),
+    [
+        ("@daily", "must be a cron line of five fields"),
+        ("0 30 2 * * *", "must be a cron line of five fields"),
+        ("30 25 * * *", "is no cron line (bad hour)"),
+        ("30 2 30 2 *", "is no cron line (bad day-of-month)"),
+        ("a b c d e", "is no cron line (bad minute)"),
+    ],
+)
+def test_a_cron_line_that_means_nothing_is_refused(monkeypatch, cron, said):
+    """Wherever settings are read, and so by beat and by workers, too."""
+    assert f"RELABEL_NIGHTLY__CRON: {said}" in refusal(monkeypatch, **{f"{NIGHTLY}CRON": cron})
+
+
+@pytest.mark.parametrize("zone", ["Europe/Atlantis", "Europe", "../../etc/passwd", "+02:00"])
+def test_a_time_zone_that_is_none_is_refused(monkeypatch, zone):
+    """By the IANA's names."""
+    said = refusal(monkeypatch, **{f"{NIGHTLY}TIME_ZONE": zone})
+
+    assert said == "RELABEL_NIGHTLY__TIME_ZONE: must be an IANA time zone such as Europe/Berlin or UTC."
+
+
+@pytest.mark.parametrize("limit", ["101%", "5.5", "-1", "100.5%", "many"])
+def test_a_limit_of_failures_that_is_none_is_refused(monkeypatch, limit):
+    """In the words of `--max-failures`."""
+    assert "must be a share of the rows like 5%, or a number" in refusal(
+        monkeypatch, **{f"{NIGHTLY}MAX_FAILURES": limit}
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"URL": "ftp://example.com"}, "URL: must be a URL such as"),
+        ({"URL": "https://user:pass@example.com/x"}, "URL: must hold no user, password or fragment"),
+        ({"URL": "http://example.com/x"}, "its URL must use https"),
+        ({"SECRET": "short"}, "SECRET: must have at least 16 characters"),
+        ({"SECRET": "whsec_not base64!"}, "SECRET: must be Base64 after whsec_"),
+        ({"SECRET": "whsec_c2hvcnQ="}, "SECRET: must have at least 16 characters"),
+    ],
+)
+def test_a_webhook_that_is_unsafe_is_refused_without_showing_it(monkeypatch, settings, said):
+    """A webhook's URL is a secret: whoever has it may write there."""
+    refused = refusal(monkeypatch, **{f"{NOTIFY}{name}": value for name, value in settings.items()})
+
+    assert said in refused
+    assert not any(value in refused for value in settings.values())
+
+
+def test_a_child_process_reads_the_same_nights_and_notices(monkeypatch, tmp_path):
+    """With its secrets, its folder and its yes and no."""
+    given = {
+        f"{NIGHTLY}CRON": "30  2 * * MON-FRI",
+        f"{NIGHTLY}TIME_ZONE": "America/New_York",
+        f"{NIGHTLY}INBOX": str(tmp_path),
+        f"{NIGHTLY}MAX_FAILURES": "2.5%",
+        f"{NOTIFY}URL": "http://hooks.example.com/x",
+        f"{NOTIFY}SECRET": "sixteen letters, at least",
+        f"{NOTIFY}ALLOW_PRIVATE": "1",
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+
+    for name, value in child_environment(settings).items():
+        monkeypatch.setenv(name, value)
+
+    assert load_settings() == settings
+    assert settings.nightly.cron == "30 2 * * MON-FRI"
+    assert "hooks" not in repr(settings)

@@ -1,0 +1,263 @@
+"""A nightly run, step by step: what is taken, what waits for whom, and what a crash at any line leaves."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from config.settings import Settings
+from ledger.keys import NIGHTLY_LOCK
+from ledger.ledger import Ledger
+from ledger.night import FileState, Night, NightState
+from tasks.night import NightRun, has_work
+from tests.tasks.conftest import StartRun
+
+Drop = Callable[..., Path]
+Cancel = Callable[[str], Awaitable[None]]
+
+
+async def begun(ledger: Ledger, date: str, *, overlap: str = "skip") -> Night:
+    """Begin the run of a date as the schedule does."""
+    return (await ledger.nights.begin(date, asked_by="schedule", overlap=overlap)).night
+
+
+async def night_of(ledger: Ledger, date: str) -> Night:
+    """Give the run of a date."""
+    night = await ledger.nights.get(date)
+    assert night is not None
+    return night
+
+
+def names(folder: Path) -> set[str]:
+    """The names in a folder."""
+    return {path.name for path in folder.iterdir()}
+
+
+async def test_files_are_submitted_in_name_order_and_wait_in_the_inbox_for_their_jobs(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+) -> None:
+    """With the mode, the rate and the limit of the settings, and in the log of the job."""
+    drop("b.csv")
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+
+    await start_run(mode="replace", rate_per_minute=90.0, max_failures="5%").carry_on()
+
+    jobs = list(reversed(await ledger.jobs.latest(10)))
+    assert sorted(jobs, key=lambda job: job.submitted_at) == jobs
+    assert [job.spec.name for job in jobs] == ["a.csv", "b.csv"]
+    assert {(job.spec.mode, job.rate_per_minute, job.spec.max_failures) for job in jobs} == {("replace", 90.0, "5%")}
+    assert [line.verb for line in await ledger.audit.read(jobs[0].spec.job_id)] == ["submit"]
+    night = await night_of(ledger, "2026-11-25")
+    assert (night.state, night.files, night.jobs, night.ended_at) == (NightState.RUNNING, 2, 2, None)
+    assert names(inbox) == {".relabel-inbox", "a.csv", "b.csv"}
+    assert not await has_work(ledger, night.facts.inbox), "until a job ends"
+
+
+async def test_a_night_is_skipped_while_the_one_before_has_not_ended(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+) -> None:
+    """It says why, and its files wait for the next one."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-24")
+    await start_run().carry_on()
+    drop("b.csv")
+
+    skipped = await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+
+    assert (skipped.state, skipped.reason) == (NightState.SKIPPED, "the run of 2026-11-24 has not ended")
+    assert skipped.ended_at is not None
+    assert [job.spec.name for job in await ledger.jobs.latest(10)] == ["a.csv"]
+    assert [night.date for night in await ledger.nights.open()] == ["2026-11-24"]
+    assert (inbox / "b.csv").exists()
+
+
+async def test_a_queued_night_goes_on_when_the_one_before_has_ended(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path
+) -> None:
+    """It waits without a file of its own, so that no file is in two runs."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-24")
+    await start_run().carry_on()
+    drop("b.csv")
+
+    waiting = await begun(ledger, "2026-11-25", overlap="queue")
+    await start_run().carry_on()
+
+    assert (waiting.state, (await night_of(ledger, "2026-11-25")).files) == (NightState.WAITING, 0)
+    (job,) = await ledger.jobs.latest(10)
+    await cancel(job.spec.job_id)
+    assert await has_work(ledger, (await night_of(ledger, "2026-11-24")).facts.inbox)
+    await start_run().carry_on()
+
+    assert (await night_of(ledger, "2026-11-24")).state is NightState.FINISHED
+    night = await night_of(ledger, "2026-11-25")
+    assert (night.state, night.reason, [file.name for file in night.entries]) == (NightState.RUNNING, "", ["b.csv"])
+    assert (inbox / "rejected" / "a.csv.report.csv").read_text().count("cancelled") == 1
+
+
+async def test_a_paused_job_keeps_its_night_open(ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path) -> None:
+    """Until somebody resumes or cancels it."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    (job,) = await ledger.jobs.latest(10)
+    await ledger.jobs.pause(job.spec.job_id, code="invalid_api_key", reason="Incorrect API key")
+
+    await start_run().carry_on()
+
+    assert (await night_of(ledger, "2026-11-25")).state is NightState.RUNNING
+    assert (inbox / "a.csv").exists()
+
+
+async def test_a_run_that_died_after_a_submission_finds_its_own_job(
+    ledger: Ledger, start_run: StartRun, drop: Drop
+) -> None:
+    """It does not take its file for one that was applied before."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    night = await night_of(ledger, "2026-11-25")
+    (submitted,) = night.entries
+    await ledger.nights.put_file(
+        "2026-11-25", msgspec.structs.replace(submitted, state=FileState.TAKEN, job_id=None)
+    )  # what a worker leaves that is killed between the two writes
+
+    await start_run().carry_on()
+
+    assert (await night_of(ledger, "2026-11-25")).entries == [submitted]
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+@pytest.mark.parametrize("died", ["before the move", "in mid-move", "after the move"])
+async def test_a_run_that_died_while_it_filed_away_ends_with_one_file_and_one_report(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path, died: str
+) -> None:
+    """At the place that was chosen first."""
+    source = drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    (job,) = await ledger.jobs.latest(10)
+    await cancel(job.spec.job_id)
+    (submitted,) = (await night_of(ledger, "2026-11-25")).entries
+    await ledger.nights.put_file("2026-11-25", msgspec.structs.replace(submitted, place="rejected/a.csv"))
+    (inbox / "rejected").mkdir()
+    (inbox / "rejected" / "a.csv.report.csv").write_text("half of it")
+    if died != "before the move":
+        os.link(source, inbox / "rejected" / "a.csv")
+    if died == "after the move":
+        source.unlink()
+
+    await start_run().carry_on()
+
+    (file,) = (await night_of(ledger, "2026-11-25")).entries
+    assert (file.state, file.place) == (FileState.REJECTED, "rejected/a.csv")
+    assert "changed" not in file.reason
+    assert not source.exists()
+    assert names(inbox / "rejected") == {"a.csv", "a.csv.report.csv"}
+    assert "cancelled" in (inbox / "rejected" / "a.csv.report.csv").read_text()
+
+
+async def test_a_file_that_was_replaced_while_its_job_ran_stays_for_the_next_night(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path
+) -> None:
+    """What was never applied is never filed away as if it were."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    (job,) = await ledger.jobs.latest(10)
+    drop("a.csv", "completion_id,team\nchatcmpl-other,green\n", age_s=1800)
+    await cancel(job.spec.job_id)
+
+    await start_run().carry_on()
+    (file,) = (await night_of(ledger, "2026-11-25")).entries
+    await begun(ledger, "2026-11-26")
+    await start_run().carry_on()
+
+    assert "what lies in the inbox now is taken the next time" in file.reason
+    assert names(inbox / "rejected") == {"a.csv.report.csv"}
+    assert [file.state for file in (await night_of(ledger, "2026-11-26")).entries] == [FileState.SUBMITTED]
+
+
+async def test_a_file_that_grew_since_it_was_listed_is_left_alone(
+    ledger: Ledger, settings: Settings, start_run: StartRun, drop: Drop
+) -> None:
+    """Even where its time of change does not tell, as some copying programs keep that of the original."""
+    path = drop("a.csv")
+    night = await begun(ledger, "2026-11-25")
+    ended = NightRun(settings, ledger, lambda *_: None, stopping=lambda: True)
+    await ended.carry_on()  # lists, then ends
+    assert [file.state for file in (await night_of(ledger, night.date)).entries] == [FileState.TAKEN]
+    times = path.stat()
+    path.write_text(path.read_text() + "chatcmpl-more,blue\n")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    await start_run().carry_on()
+
+    (file,) = (await night_of(ledger, night.date)).entries
+    assert (file.state, (await night_of(ledger, night.date)).state) == (FileState.LEFT, NightState.FINISHED)
+    assert "half written" in file.reason
+    assert await ledger.jobs.latest(10) == []
+
+
+async def test_a_worker_with_another_inbox_leaves_the_run_alone(
+    ledger: Ledger,
+    settings: Settings,
+    start_run: StartRun,
+    drop: Drop,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Two hosts may have different folders of one name; the files of one are not missing on the other."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    run = NightRun(settings, ledger, lambda *_: None, stopping=lambda: True)
+    await run.carry_on()
+    other = tmp_path / "other"
+    other.mkdir()
+
+    await start_run(inbox=other).carry_on()
+    await start_run(inbox=tmp_path / "not there").carry_on()
+
+    assert [file.state for file in (await night_of(ledger, "2026-11-25")).entries] == [FileState.TAKEN]
+    assert "was begun on another inbox" in caplog.text
+    assert "cannot use" in caplog.text
+    assert not (other / "done").exists()
+
+
+async def test_one_worker_at_a_time_carries_runs_on(ledger: Ledger, start_run: StartRun, drop: Drop) -> None:
+    """A second one does nothing while the first is at it; the lock of one that died runs out."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    async with ledger.nights.lock().held() as held:
+        assert held
+        await start_run().carry_on()
+        assert await ledger.jobs.latest(10) == []
+        assert not await has_work(ledger, "")
+        assert 0 < await ledger.redis.pttl(NIGHTLY_LOCK) <= 8000
+
+    await asyncio.gather(*(start_run().carry_on() for _ in range(3)))
+
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+async def test_a_job_that_redis_lost_does_not_keep_the_night_open(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+) -> None:
+    """The file says what to do."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    (job,) = await ledger.jobs.latest(10)
+    await ledger.jobs.discard(job.spec.job_id)
+
+    await start_run().carry_on()
+
+    assert (await night_of(ledger, "2026-11-25")).state is NightState.FINISHED
+    assert "submit the file again with --again" in (inbox / "rejected" / "a.csv.reason.txt").read_text()

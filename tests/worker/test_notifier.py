@@ -1,0 +1,270 @@
+"""Who is told of a job's end, how often it is tried, and where it may not go: a real HTTP server, a real ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import hmac
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from config.groups import NotifySettings
+from ledger.connect import new_client
+from ledger.job import Columns, JobSpec, Mode
+from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
+from ledger.ledger import Ledger
+from worker.notifier import GIVE_UP_S, Notifier
+from worker.webhook import Undelivered, open_webhook
+
+
+class Receiver:
+    """Keeps what comes, and answers as it is told to."""
+
+    def __init__(self) -> None:
+        self.answers: list[int] = []
+        self.came: list[tuple[dict[str, str], bytes]] = []
+        self.url = ""
+
+    async def serve(self, request: web.BaseRequest) -> web.Response:
+        """Answer one request."""
+        self.came.append((dict(request.headers), await request.read()))
+        status = self.answers.pop(0) if self.answers else 200
+        return web.Response(status=status, headers={"Location": self.url} if status == 307 else {})
+
+    @property
+    def notices(self) -> list[dict[str, Any]]:
+        """What came, as JSON."""
+        return [json.loads(body) for _, body in self.came]
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    receiver = Receiver()
+    runner = web.ServerRunner(web.Server(receiver.serve, access_log=None), shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    receiver.url = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    yield receiver
+    await runner.cleanup()
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    ledger = Ledger(new_client(redis_url))
+    await ledger.endings.untold()  # somebody was to be told before the jobs ended
+    yield ledger
+    await ledger.redis.aclose()
+
+
+@pytest.fixture
+async def start(ledger: Ledger, receiver: Receiver) -> AsyncIterator[Callable[..., Any]]:
+    """Make the notifier of a worker."""
+    async with AsyncExitStack() as stack:
+
+        async def start(**settings: Any) -> Notifier:
+            chosen = NotifySettings(**{"url": receiver.url, "allow_private": True} | settings)
+            return Notifier(ledger, await stack.enter_async_context(open_webhook(chosen)))
+
+        yield start
+
+
+async def make_job(ledger: Ledger, job_id: str = "job-1", name: str = "patches.csv", rows: int = 1) -> str:
+    """Make a job that runs, or one without rows, which has ended."""
+    await ledger.jobs.create(
+        JobSpec(
+            job_id=job_id,
+            name=name,
+            mode=Mode.MERGE,
+            journal=True,
+            target="http://127.0.0.1/v1",
+            columns=Columns("csv", "id", ["id"]),
+            rows=rows,
+            shards=rows,
+            shard_rows=1,
+            rejected=2,
+            folded=0,
+            fingerprint="f",
+            keep_s=600.0,
+        )
+    )
+    await ledger.jobs.open(job_id)
+    return job_id
+
+
+async def due_now(ledger: Ledger) -> None:
+    """Let the next try be due, as if time had passed."""
+    for name in await ledger.redis.zrange(OUTBOX, 0, -1):
+        await ledger.redis.zadd(OUTBOX, {name: 0})
+
+
+async def test_an_end_is_told_once_with_its_facts_and_a_line_for_slack(ledger, start, receiver):
+    """However often a worker looks."""
+    job_id = await make_job(ledger, name="<!channel> & co.csv", rows=0)
+    notifier = await start()
+
+    for _ in range(3):
+        await notifier.step()
+
+    (notice,) = receiver.notices
+    assert (notice["type"], notice["job_id"], notice["name"]) == ("job.finished", job_id, "<!channel> & co.csv")
+    assert (notice["rows"]["total"], notice["rows"]["rejected"], notice["reason"]) == (2, 2, None)
+    assert notice["text"].startswith("relabel: job &lt;!channel&gt; &amp; co.csv (job-1) is finished: 2 rejected of 2")
+    assert notice["finished_at"].endswith("Z")
+    assert "webhook-signature" not in receiver.came[0][0]
+    assert not await ledger.redis.exists(OUTBOX, NOTICES, ENDED)
+
+
+@pytest.mark.parametrize(
+    ("secret", "key"),
+    [
+        ("sixteen letters, at least", b"sixteen letters, at least"),
+        ("whsec_" + base64.b64encode(bytes(range(24))).decode(), bytes(range(24))),
+    ],
+)
+async def test_a_receiver_can_verify_the_signature(ledger, start, receiver, secret, key):
+    """By the scheme of Standard Webhooks: HMAC-SHA256 of id, time and body."""
+    await make_job(ledger, rows=0)
+
+    await (await start(secret=secret)).step()
+
+    headers, body = receiver.came[0]
+    lower = {name.lower(): value for name, value in headers.items()}
+    signed = f"{lower['webhook-id']}.{lower['webhook-timestamp']}.".encode() + body
+    assert (
+        lower["webhook-signature"] == "v1," + base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
+    )
+
+
+async def test_a_notification_that_was_not_taken_is_tried_again_unchanged(ledger, start, receiver, caplog):
+    """Later each time; a redirect is no delivery, and is not followed."""
+    await make_job(ledger, rows=0)
+    receiver.answers = [503, 307, 200]
+    notifier = await start()
+
+    await notifier.step()
+    await notifier.step()
+    assert len(receiver.came) == 1, "not at once"
+    (_, first), *_ = await ledger.redis.zrange(OUTBOX, 0, -1, withscores=True)
+    assert 1 < first - await ledger.jobs.now() < 3
+    for _ in range(3):
+        await due_now(ledger)
+        await notifier.step()
+
+    assert len(receiver.came) == 3
+    assert len({body for _, body in receiver.came}) == 1
+    assert "it answered 503. The next try is in 2 s" in caplog.text
+    assert "it answered 307, and redirects are not followed. The next try is in " in caplog.text
+    assert receiver.url not in caplog.text
+
+
+async def test_a_notification_is_given_up_after_a_day(ledger, start, receiver, caplog):
+    """So that nothing is tried for ever."""
+    await make_job(ledger, rows=0)
+    receiver.answers = [500] * 9
+    notifier = await start()
+    await notifier.step()
+    (notice,) = await ledger.outbox.due(10**12, most=9)
+    old = type(notice)(notice.delivery_id, notice.job_id, notice.body, notice.posted_at - GIVE_UP_S)
+    await ledger.outbox.remove(notice)
+    await ledger.outbox.post(old)
+
+    await notifier.step()
+
+    assert not await ledger.redis.exists(OUTBOX, NOTICES)
+    assert "could not be told of job job-1 for a day" in caplog.text
+
+
+async def test_a_job_that_pauses_by_itself_is_told_each_time_and_one_that_people_pause_is_not(ledger, start, receiver):
+    """With the reason, but without an id that a server quotes in it."""
+    job_id = await make_job(ledger)
+    notifier = await start()
+    said = "Invalid URL (GET /v1/chat/completions/chatcmpl-Secret1) for chatcmpl-Secret2"
+
+    for code in ("unknown_url", "unknown_url", "paused", "interrupted"):
+        await ledger.jobs.pause(job_id, code=code, reason=said)
+        await notifier.step()
+        await notifier.step()
+        await ledger.jobs.resume(job_id)
+
+    assert [notice["type"] for notice in receiver.notices] == ["job.paused"] * 2
+    assert len({notice["delivery_id"] for notice in receiver.notices}) == 2
+    assert receiver.notices[0]["reason"] == "Invalid URL (GET /v1/chat/completions/[id]) for [id]"
+    assert "paused by itself: Invalid URL" in receiver.notices[0]["text"]
+    assert not any(b"Secret" in body for _, body in receiver.came)
+
+
+async def test_one_worker_delivers_and_another_goes_on_when_it_has_died(ledger, start, receiver):
+    """What the first one left is not lost."""
+    receiver.answers = [500]
+    first, second = await start(), await start()
+    await make_job(ledger, rows=0)
+    await first.step()
+    await due_now(ledger)
+
+    await second.step()
+    assert len(receiver.came) == 1, "the first has the lock"
+    assert 0 < await ledger.redis.pttl(NOTIFIER_LOCK) <= 8000
+    await ledger.redis.delete(NOTIFIER_LOCK)  # as it runs out
+    await second.step()
+
+    assert len(receiver.came) == 2
+    assert len({headers["webhook-id"] for headers, _ in receiver.came}) == 1
+
+
+async def test_a_worker_that_is_ending_tells_what_there_is_and_lets_another_go_on(ledger, start, receiver):
+    """`relabel run` ends with its job, and nobody else is there."""
+    await make_job(ledger, rows=0)
+    notifier = await start()
+
+    await notifier.end()
+
+    assert len(receiver.came) == 1
+    assert not await ledger.redis.exists(NOTIFIER_LOCK)
+
+
+async def test_nobody_is_told_of_what_ended_before_anybody_was_to_be_told(ledger, start, receiver):
+    """A webhook that is set up is not flooded with old jobs."""
+    await make_job(ledger, "old", rows=0)
+    await ledger.redis.hset(JobKeys("old").job, "finished_at", str(await ledger.jobs.now() - 3600))
+
+    await (await start()).step()
+
+    assert receiver.came == []
+    assert await ledger.redis.zcard(ENDED) == 0
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::ffff:127.0.0.1]", "0.0.0.0", "2130706433", "0x7f000001"]
+)
+async def test_a_private_address_is_refused_however_it_is_written(receiver, host):
+    """By the address that is connected to, so that a name that leads there is no way round."""
+    port = receiver.url.rpartition(":")[2]
+    settings = NotifySettings.model_construct(
+        url=NotifySettings(url=f"https://{host}:{port}").url, secret=None, allow_private=False
+    )
+
+    async with open_webhook(settings) as webhook:
+        with pytest.raises(Undelivered, match=r"private, loopback or link-local|URL cannot be used"):
+            await webhook.send("id", b"{}")
+
+    assert receiver.came == []
+
+
+async def test_a_webhook_that_does_not_answer_is_no_reason_to_wait_for_ever(ledger, start):
+    """Nor one that is not there."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+    await make_job(ledger, rows=0)
+
+    async with asyncio.timeout(30):
+        await (await start(url=url)).step()
+
+    assert await ledger.redis.zcard(OUTBOX) == 1
