@@ -63,7 +63,7 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_settings
 def status_command(settings: Settings, *, as_json: bool) -> int:
-    """Show the last run with its files and jobs, and when the next one is due.
+    """Show the last run with its files and jobs, others that have not ended, and when the next one is due.
 
     Ends with 1 where a night was missed or skipped, and says why.
 
@@ -75,13 +75,16 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
 
     async def tell(ledger: Ledger) -> int:
         night = await ledger.nights.last()
+        others = [each for each in await ledger.nights.open() if night is None or each.date != night.date]
         missed = await ledger.nights.missed(schedule) if schedule else None
         seen = None if night is None else await look(ledger, night)
+        still_open = [await look(ledger, each) for each in others]
         due = next(schedule.after(await ledger.jobs.now()), None) if schedule else None
         if as_json:
             print_facts(
                 {
                     "last": None if seen is None else night_facts(seen),
+                    "open": [night_facts(each) for each in still_open],
                     "missed": missed,
                     "next": None if due is None else utc_time(due.at),
                     "cron": settings.nightly.cron,
@@ -89,7 +92,8 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
                 }
             )
         else:
-            for line in [*_missed(missed), *(night_lines(seen) if seen else ["No run was made yet."])]:
+            shown = [line for each in (*still_open, seen) if each for line in night_lines(each)]
+            for line in [*_missed(missed), *(shown or ["No run was made yet."])]:
                 click.echo(line)
             click.echo(f"Next: {_local(schedule, due)}" if schedule and due else f"Next: {NO_SCHEDULE}.")
         return SOME_ROWS_FAILED if missed or (night and night.state is NightState.SKIPPED) else DONE

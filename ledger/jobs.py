@@ -209,6 +209,7 @@ class Jobs:
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.zadd(ENDED, {job_id: now})
             pipe.zremrangebyscore(ENDED, "-inf", now - ENDED_KEEP_S)
+            pipe.pexpire(ENDED, int(ENDED_KEEP_S * 1000))
             await pipe.execute()
 
     async def _spec(self, job_id: str) -> JobSpec:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator
 
 from redis.asyncio import Redis
 
+from ledger.cancellation import end_tasks, is_cancelled
 from ledger.connect import AWAY
 from ledger.scripts import load_script
 
@@ -44,21 +45,16 @@ class Lock:
         if not await self.take():
             yield False
             return
-        ended = asyncio.Event()
-        keeper = asyncio.create_task(self._keep(ended))
+        keeper = asyncio.create_task(self._keep())
         try:
             yield True
         finally:
-            # no cancelling: redis-py may swallow it before Python 3.12, and the lock would be kept for ever
-            ended.set()
-            await keeper
+            await end_tasks([keeper])
             with contextlib.suppress(*AWAY):
                 await self.give_up()
 
-    async def _keep(self, ended: asyncio.Event) -> None:
-        while not ended.is_set():
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(ended.wait(), self._life_s / KEEP_EVERY)
-                return
+    async def _keep(self) -> None:
+        while not is_cancelled():
+            await asyncio.sleep(self._life_s / KEEP_EVERY)
             with contextlib.suppress(*AWAY):
                 await self.take()
