@@ -42,7 +42,9 @@ def nightly_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array.")
 @pass_settings
 def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
-    """Show when the next runs are due, in the time zone of the schedule.
+    """Show when the next runs are due.
+
+    Times are those of the schedule's time zone.
 
     \b
     Example:
@@ -63,9 +65,10 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object.")
 @pass_settings
 def status_command(settings: Settings, *, as_json: bool) -> int:
-    """Show the last run with its files and jobs, others that have not ended, and when the next one is due.
+    """Show the last run, and when the next one is due.
 
-    Ends with 1 where a night was missed or skipped, and says why.
+    Shows its files and jobs, and other runs that have not ended. Ends with 1 where a night was missed or skipped, and
+    says why.
 
     \b
     Example:
@@ -107,7 +110,9 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
 @click.option("--json", "as_json", is_flag=True, help="Print the run as JSON.")
 @pass_settings
 def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -> int:
-    """Let the workers that have the inbox take its files now; it counts as the run that was due last.
+    """Take the files of the inbox now.
+
+    The workers that have the inbox do it. It counts as the run that was due last.
 
     \b
     Example:

@@ -9,7 +9,7 @@ from cli.wording import clean_line, local_time, outcome_counts, some
 from ledger.job import Job
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night, NightFile
+from ledger.night import FileState, Night, NightFile, NightState
 from ledger.utc import utc_time
 
 NAME_CHARS = 80
@@ -70,6 +70,8 @@ def night_lines(seen: NightSeen) -> list[str]:
     night = seen.night
     reason = f": {night.reason}" if night.reason else ""
     counted = f"{some(night.files, 'file')}, {some(night.jobs, 'job')}, {night.rejected:,} rejected"
+    if night.state is NightState.SKIPPED:
+        return [f"Run of {night.date}: skipped{reason}; {local_time(night.started_at)}"]
     until = f", ended {local_time(night.ended_at)}" if night.ended_at else ""
     lines = [f"Run of {night.date}: {night.state}{reason}; {counted}; began {local_time(night.started_at)}{until}"]
     if not night.state.ended and not night.facts.inbox:
@@ -81,7 +83,7 @@ def _file_line(file: NightFile, job: Job | None) -> str:
     said = [f"  {clean_line(file.name, NAME_CHARS)}: {file.state}"]
     if job is not None and file.own:
         how = standing(job) if file.state is FileState.SUBMITTED else str(job.state)
-        said.append(f"job {job.spec.job_id} {how}; {outcome_counts(job.counts, pending=True)}")
+        said.append(f"job {job.spec.job_id} {how.rstrip('.')}; {outcome_counts(job.counts, pending=True)}")
     if file.reason:
         said.append(clean_line(file.reason, REASON_CHARS))
     return "; ".join(said)

@@ -20,6 +20,8 @@ MARK = ".relabel-inbox"
 """A hidden file that tells one inbox from another, as two hosts may have different folders of one name."""
 _TAKEN = re.compile(r".+\.(csv|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL).fullmatch
 _HALF_WRITTEN = ".tmp"
+MOST_NAME_BYTES = 200
+"""Of the 255 bytes that file systems allow, what leaves room for a date in front and an ending behind."""
 
 
 class Dropped(NamedTuple):
@@ -116,6 +118,8 @@ class Inbox:
 def _why_left(entry: os.DirEntry[str], name: str, age_s: float, quiet_s: float) -> str:
     if name != entry.name:
         return "its name is not UTF-8; rename it"
+    if len(name.encode()) > MOST_NAME_BYTES:
+        return f"its name is longer than {MOST_NAME_BYTES} bytes, which leaves no room for that of a report; shorten it"
     if not _TAKEN(name):
         return "it is neither .csv nor .jsonl, nor .gz or .zst of one; rename it, or take it away"
     if not entry.is_file(follow_symlinks=False):

@@ -86,6 +86,13 @@ class NightRun:
         log.error("The nightly run cannot use %s (%s); correct that, or RELABEL_NIGHTLY__INBOX.", where, error.strerror)
         await self._ledger.nights.quiet(TROUBLE_S)
 
+    async def _note_trouble(self, date: str, name: str, error: OSError) -> None:
+        night = await self._ledger.nights.get(date)
+        for file in night.entries if night else ():
+            if file.name == name:
+                reason = f"it cannot be filed away ({error.strerror}); it is tried again each minute"
+                await self._ledger.nights.put_file(date, replace(file, reason=reason))
+
     async def _carry_on(self, night: Night, mark: str) -> bool:
         """Tell whether the run has ended, so that the next one has its turn."""
         facts = night.facts
@@ -107,6 +114,7 @@ class NightRun:
                     await step(facts.date, file)
                 except OSError as error:
                     await self._trouble(error)
+                    await self._note_trouble(facts.date, file.name, error)
         return await self._end(facts)
 
     async def _list(self, night: Night, mark: str) -> NightFacts:
@@ -161,7 +169,7 @@ class NightRun:
         job = await find_job(self._ledger, job_id)
         # a run that is taken up again after a crash finds the job that it made itself
         own = not existed or (job is not None and job.spec.name == file.name and job.submitted_at >= file.taken_at)
-        file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own)
+        file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own, reason="")
         if not own:
             await Filing(self._ledger, self._inbox, date, file).note_repeated(job)
             return

@@ -34,13 +34,15 @@ def test_whole_files_are_taken_in_name_order_and_others_are_left_with_a_reason(f
     assert "no plain file" in left["link.csv"]
 
 
-def test_a_name_that_is_not_utf_8_is_left_with_a_reason(folder):
-    """It could not be written down."""
+def test_a_name_that_nothing_can_be_done_with_is_left_with_a_reason(folder):
+    """It is not UTF-8, or leaves no room for the name of a report."""
+    (folder / f"{'n' * 200}.csv").write_text("x")
     (folder / os.fsdecode(b"caf\xe9.csv")).write_text("x")
 
     left = {file.name: file.left for file in Inbox(folder).look(quiet_s=0, now=NOW)}
 
     assert left["caf\\xe9.csv"] == "its name is not UTF-8; rename it"
+    assert left[f"{'n' * 200}.csv"].startswith("its name is longer than 200 bytes")
 
 
 def test_nothing_in_done_is_overwritten(folder):

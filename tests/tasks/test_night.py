@@ -231,6 +231,30 @@ async def test_a_worker_with_another_inbox_leaves_the_run_alone(
     assert not (other / "done").exists()
 
 
+async def test_a_file_that_cannot_be_filed_away_says_so_and_is_no_hindrance_to_others(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is tried again until somebody has mended what is in the way."""
+    drop("a.csv")
+    drop("b.csv", "completion_id,team\n,blue\n")
+    (inbox / "rejected").write_text("a file where the folder should be")
+    await begun(ledger, "2026-11-25")
+
+    await start_run().carry_on()
+
+    night = await night_of(ledger, "2026-11-25")
+    assert [file.state for file in night.entries[:2]] == [FileState.SUBMITTED, FileState.SUBMITTED]
+    assert "it cannot be filed away (File exists)" in night.entries[1].reason
+    assert "The nightly run cannot use" in caplog.text
+    assert not await ledger.nights.may_nudge(1), "not at once"
+    (inbox / "rejected").unlink()
+    await cancel(night.entries[0].job_id or "")
+    await start_run().carry_on()
+    night = await night_of(ledger, "2026-11-25")
+    assert (night.state, night.rejected) == (NightState.FINISHED, 2)
+    assert "cannot" not in night.entries[1].reason
+
+
 async def test_one_worker_at_a_time_carries_runs_on(ledger: Ledger, start_run: StartRun, drop: Drop) -> None:
     """A second one does nothing while the first is at it; the lock of one that died runs out."""
     drop("a.csv")
