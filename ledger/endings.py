@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from ledger.job import Job, JobState
-from ledger.jobs import ENDED_KEEP_S, Jobs, NoSuchJob
+from ledger.jobs import Jobs, NoSuchJob
 from ledger.keys import ENDED, NOTIFY_SINCE, JobKeys
+from ledger.totals import ENDED_KEEP_S
 
 BY_PEOPLE = frozenset({"paused", "interrupted"})
 """Reason codes of pauses that somebody asked for: `relabel pause`, or Ctrl-C at `relabel run`."""

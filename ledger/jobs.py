@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from ledger.codec import pack_rejections, pack_shard
 from ledger.failures import note_known
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
-from ledger.keys import ACTIVE, ENDED, JOBS, JobKeys
+from ledger.keys import ACTIVE, JOBS, JobKeys
 from ledger.pace import rows_per_s, waits
 from ledger.row import Rejection
 from ledger.scripts import load_script
@@ -19,8 +19,6 @@ from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
-ENDED_KEEP_S = 86_400.0
-"""Time that an end waits for somebody to be told of it."""
 _NO_END = -1  # what PTTL says of a key that does not expire
 
 
@@ -85,7 +83,6 @@ class Jobs:
         await self._redis.sadd(ACTIVE, job_id)
         await self.move(job_id, state, come_from=(JobState.SUBMITTING,))
         if state.ended:
-            await self._note_end(job_id)
             await self._totals.take_over(job_id)
 
     async def move(
@@ -137,7 +134,6 @@ class Jobs:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)
         await self._expire(job_id, spec.keep_s)
-        await self._note_end(job_id)
         await self._totals.take_over(job_id)
 
     async def bound(self, job_id: str) -> None:
@@ -202,15 +198,6 @@ class Jobs:
         """Give the server's time, seconds since the epoch: the one clock that all workers share."""
         seconds, micros = await self._redis.time()
         return float(seconds) + float(micros) / 1e6
-
-    async def _note_end(self, job_id: str) -> None:
-        """Leave word of the end for those who tell people of it (`ledger.endings`)."""
-        now = await self.now()
-        async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(ENDED, {job_id: now})
-            pipe.zremrangebyscore(ENDED, "-inf", now - ENDED_KEEP_S)
-            pipe.pexpire(ENDED, int(ENDED_KEEP_S * 1000))
-            await pipe.execute()
 
     async def _spec(self, job_id: str) -> JobSpec:
         raw = await self._redis.hget(JobKeys(job_id).job, "spec")

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from ledger.keys import ACTIVE, TOTALS, JobKeys
+from ledger.keys import ACTIVE, ENDED, TOTALS, JobKeys
 from ledger.scripts import load_script
+
+ENDED_KEEP_S = 86_400.0
+"""Time that an end waits for somebody to be told of it (`ledger.endings`)."""
 
 
 class Totals:
@@ -15,6 +18,6 @@ class Totals:
         self._leave = load_script(redis, "leave")
 
     async def take_over(self, job_id: str) -> None:
-        """Take the job off the active ones and keep what it counted, once however often this is said."""
+        """Take the job off the active ones, keep what it counted, and leave word of its end: once, however often."""
         keys = JobKeys(job_id)
-        await self._leave([ACTIVE, TOTALS, keys.job, keys.counts], [job_id])
+        await self._leave([ACTIVE, TOTALS, keys.job, keys.counts, ENDED], [job_id, int(ENDED_KEEP_S)])
