@@ -94,7 +94,7 @@ class NightlySettings(Group):
     time_zone: Annotated[str, AfterValidator(zone_name)] = Field(
         "UTC", description="IANA time zone of the cron line and of the run's date."
     )
-    inbox: Path | None = Field(
+    inbox: Annotated[Path | None, AfterValidator(lambda value: value and value.expanduser())] = Field(
         None, description="Folder whose files are taken; set on workers that have it, and on no others."
     )
     overlap: Literal["skip", "queue"] = Field(

@@ -58,9 +58,9 @@ class Nights:
         """Make the run of a date unless there is one; `overlap` says what becomes of it while another is open."""
         now = await self._now()
         state, reason = NightState.RUNNING, ""
-        if others := [open_date for open_date in await self.open_dates() if open_date != date]:
+        if others := [night for night in await self.open() if night.date != date]:
             state = NightState.WAITING if overlap == "queue" else NightState.SKIPPED
-            reason = f"the run of {others[-1]} has not ended"
+            reason = f"the run of {others[-1].date} has not ended"
         ended_at = now if state.ended else None
         facts = NightFacts(date=date, state=state, started_at=now, ended_at=ended_at, reason=reason, asked_by=asked_by)
         async with self._redis.pipeline(transaction=True) as pipe:
@@ -113,13 +113,15 @@ class Nights:
         return await self.get(dates[0].decode()) if dates else None
 
     async def open(self) -> list[Night]:
-        """Give the runs that have not ended, by date."""
-        found = [await self.get(date) for date in await self.open_dates()]
-        return [night for night in found if night is not None and not night.state.ended]
-
-    async def open_dates(self) -> list[str]:
-        """Give the dates of the runs that have not ended."""
-        return sorted(raw.decode() for raw in await self._redis.smembers(OPEN_NIGHTS) if isinstance(raw, bytes))
+        """Give the runs that have not ended, by date; those that are gone or have ended after all are forgotten."""
+        found = []
+        for date in sorted(raw.decode() for raw in await self._redis.smembers(OPEN_NIGHTS) if isinstance(raw, bytes)):
+            night = await self.get(date)
+            if night is None or night.state.ended:
+                await self._redis.srem(OPEN_NIGHTS, date)
+            else:
+                found.append(night)
+        return found
 
     async def missed(self, schedule: Scheduled) -> str | None:
         """Give the date whose run should have begun by now and has not, None where all is well.

@@ -13,7 +13,7 @@ from typing import Any
 from celery import Celery, bootsteps
 
 from config.settings import Settings
-from ledger.connect import AWAY, describe, new_client
+from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from producer.inbox import Inbox
 from tasks.night import has_work
@@ -106,7 +106,7 @@ class Errands:
         if nightly.schedule is not None:
             await ledger.nights.note_schedule(nightly.schedule, instead=not self._noted)
             self._noted = True
-        if nightly.inbox is None or not await ledger.nights.open_dates():
+        if nightly.inbox is None or not await ledger.nights.open():
             return
         try:
             mark = await asyncio.to_thread(Inbox(nightly.inbox).mark)
@@ -119,8 +119,8 @@ class Errands:
         while not self._stopped.is_set():
             try:
                 await step()
-            except AWAY as error:
-                log.warning("%s", describe(error))
+            except AWAY:
+                log.debug("An errand waits for Redis.")  # the rescue beside it says what is wrong
             except Exception:  # without this the errand would never be run again
                 log.exception("An errand went wrong; it is tried again.")
             await self._pause()

@@ -115,13 +115,17 @@ async def test_a_night_in_fast_motion(relabel: Machine, serve: StartServer, star
         await worker.says("was begun before; it is not begun again")
         night = await run_ended(relabel)
         await wait_until(lambda: len(receiver.taken) == 3, within=60, what="all three ends are told")
+        refused = await relabel("nightly", "run", "--wait")
+        os.utime(inbox / "f-young.csv", (time.time() - 3600,) * 2)
+        again = await relabel("nightly", "run", "--again", "--wait", "--json")
+        await wait_until(lambda: len(receiver.taken) == 4, within=60, what="the fourth is told, too")
 
     assert names(inbox) == {
-        "done", "rejected", ".relabel-inbox", ".hidden.csv", "f-young.csv", "g.csv.tmp", "notes.txt"
+        "done", "rejected", ".relabel-inbox", ".hidden.csv", "g.csv.tmp", "notes.txt"
     }  # fmt: skip
     assert names(inbox / "done") == {
         "a.csv", "2026.a.csv", "2026.a.csv.report.csv", "b.csv.gz", "b.csv.gz.report.csv", "c-same.csv",
-        "c-same.csv.note.txt",
+        "c-same.csv.note.txt", "f-young.csv", "f-young.csv.report.csv",
     }  # fmt: skip
     assert names(inbox / "rejected") == {
         "d-empty.csv", "d-empty.csv.reason.txt", "e-no-good.csv", "e-no-good.csv.report.csv"
@@ -140,10 +144,15 @@ async def test_a_night_in_fast_motion(relabel: Machine, serve: StartServer, star
     assert (inbox / "rejected" / "d-empty.csv.reason.txt").read_text().startswith("The file is empty;")
 
     told = {notice["job_id"]: notice for notice in receiver.taken}
-    assert {notice["name"] for notice in told.values()} == {"a.csv", "b.csv.gz", "e-no-good.csv"}
+    assert (refused.code, "was made already; --again" in refused.err) == (2, True)
+    young = {file["name"]: file for file in again.facts["entries"]}["f-young.csv"]
+    assert (again.code, again.facts["state"], young["state"]) == (1, "finished", "done"), "others were rejected"
+    assert young["rows"]["unchanged"] == 30
+
+    assert {notice["name"] for notice in told.values()} == {"a.csv", "b.csv.gz", "e-no-good.csv", "f-young.csv"}
     assert (told[first]["type"], told[first]["rows"]["updated"]) == ("job.finished", 20)
-    assert len(receiver.tries) == 5
-    assert len(set(receiver.tries)) == 3, "a second try has the id and the body of the first"
+    assert len(receiver.tries) == 6
+    assert len(set(receiver.tries)) == 4, "a second try has the id and the body of the first"
     for _, body in receiver.tries:
         assert b"chatcmpl-" not in body
         assert b"blue" not in body

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ledger.keys import NIGHTLY_SCHEDULE, NIGHTS, night_key
+from ledger.keys import NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.night import NightState
 from ledger.nights import KEEP_S, LATE_S, Nights
 
@@ -58,6 +58,17 @@ async def test_a_date_that_had_its_run_is_not_open_again_because_somebody_asks(n
 
     assert (again.new, again.night.state) == (False, NightState.SKIPPED)
     assert [each.date for each in await nights.open()] == [night.date]
+
+
+async def test_a_run_that_is_gone_is_in_nobody_s_way(nights, redis):
+    """Nor one that died between being skipped and being taken off the open ones."""
+    await nights.begin("2026-11-24", asked_by="schedule", overlap="skip")
+    await redis.delete(night_key("2026-11-24"))
+
+    night = (await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")).night
+
+    assert night.state is NightState.RUNNING
+    assert await redis.smembers(OPEN_NIGHTS) == {b"2026-11-25"}
 
 
 async def test_a_night_is_missed_once_it_is_late_and_has_no_run(nights, redis):
