@@ -119,9 +119,6 @@ class RowRun:
             if ended := self._already_there() or self._drifted():
                 return ended
         after = await self._prepare()
-        if len(after) > MAX_PAIRS:
-            what = f"the result would have {len(after)} pairs; the API allows {MAX_PAIRS}"
-            return self._failed(RowFailed("too_many_pairs", what))
         reply = await self._send(write=after)
         if reply.metadata == after:
             return Settlement(self._row, Outcome.UPDATED)
@@ -165,14 +162,18 @@ class RowRun:
         return Settlement(self._row, Outcome.DRIFTED, self._detail(RowFailed(DRIFTED_CODE, what)))
 
     async def _prepare(self) -> Metadata:
-        """Give what to send, once the before-image is safe."""
+        """Give what to send, once it can be sent and the before-image is safe."""
         if self._current is None:
             return intended({}, self._patch.metadata, self._plan.mode)
         before = self._before(self._current)
+        after = intended(before, self._patch.metadata, self._plan.mode)
+        if len(after) > MAX_PAIRS:
+            what = f"the result would have {len(after)} pairs; the API allows {MAX_PAIRS}"
+            raise RowFailed("too_many_pairs", what)
         if self._plan.journal and before != self._image:
             await self._tools.journal(BeforeImage(self._row, before))
         self._image = before
-        return intended(before, self._patch.metadata, self._plan.mode)
+        return after
 
     async def _send(self, *, write: Metadata | None) -> Reply:
         tools = self._tools

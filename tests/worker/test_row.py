@@ -111,14 +111,14 @@ async def test_a_service_that_merges_keeps_a_key_and_is_found_out(rig, completio
 
 
 async def test_more_than_sixteen_pairs_in_all_are_not_sent(rig, completion_id):
-    """The union counts, not the patch alone."""
+    """The union counts, not the patch alone; no image is kept of what was not changed, so an undo leaves it out."""
     rig.sandbox.store.load({completion_id: {f"k{n}": "v" for n in range(16)}})
     job_id = await rig.submit((completion_id, {"one_more": "v"}))
 
     await rig.turn(job_id)
 
     row = await rig.row(job_id)
-    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "too_many_pairs")
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "too_many_pairs", None)
     assert rig.sent("POST") == []
 
 
