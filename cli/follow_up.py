@@ -16,6 +16,7 @@ from rich.text import Text
 from cli.as_json import print_json
 from cli.carry_out import MakeJob, carry_out_job, pause_orphans
 from cli.complaint import WrongUse
+from cli.console import stderr_console
 from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.exit_codes import DONE
@@ -87,7 +88,7 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
         need_api_key(settings)
     else:
         need_workers(settings, "--run")
-    console = Console(stderr=True)
+    console = stderr_console()
     spool = Path(tempfile.gettempdir())  # for files without a name
     with server_for(settings) as (reachable, server):
         checked, order = asyncio.run(_made(reachable, server, asked, lambda ledger, job: make(ledger, job, spool)))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
 
@@ -47,6 +48,14 @@ class Verbs(click.Group):
             return None
         command: click.Command = getattr(importlib.import_module(f"cli.{cmd_name}"), f"{cmd_name}_command")
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the verb; of one that is not there, name the one that was meant."""
+        if args and args[0] not in VERBS and (meant := difflib.get_close_matches(args[0], VERBS, n=1, cutoff=0.75)):
+            ctx.fail(f"There is no verb {args[0]!r}; did you mean {meant[0]!r}?")
+        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -16,6 +16,7 @@ from rich.text import Text
 
 from cli.complaint import WrongUse
 from cli.who import who
+from cli.wording import at_lines, some
 from config.settings import Settings
 from ledger.failures import FailureLimit
 from ledger.job import Mode, Priority
@@ -145,13 +146,18 @@ def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
     with checked:
         _tell(checked, console)
         if asked.strict and checked.rejected:
-            raise WrongUse(f"{checked.rejected:,} rows are invalid, so nothing was sent (--strict); correct them.")
+            what = "1 row is" if checked.rejected == 1 else f"{checked.rejected:,} rows are"
+            raise WrongUse(f"{what} invalid, so nothing was sent (--strict); correct the file.")
         yield checked
 
 
 def _tell(checked: Checked, console: Console) -> None:
     folded = f", {checked.folded:,} folded into an earlier row of the same id" if checked.folded else ""
-    console.print(Text(f"Checked: {checked.total:,} completions to change{folded}, {checked.rejected:,} rows invalid."))
+    console.print(
+        Text(
+            f"Checked: {some(checked.total, 'completion')} to change{folded}, {some(checked.rejected, 'row')} invalid."
+        )
+    )
     for number, rejection in enumerate(checked.rejections()):
         if number == SHOWN_REJECTIONS:
             console.print(Text(f"  and {checked.rejected - number:,} more; the report lists them all."))
@@ -159,10 +165,10 @@ def _tell(checked: Checked, console: Console) -> None:
         column = f", column {rejection.column}" if rejection.column else ""
         console.print(Text(f"  line {rejection.line}{column}: {rejection.reason}"))
     if checked.odd_ids.number:
-        lines = ", ".join(str(line) for line in checked.odd_ids.lines)
-        console.print(
-            Text(f"Warning: {checked.odd_ids.number:,} ids do not look like chat completion ids (line {lines}).")
-        )
+        number = checked.odd_ids.number
+        unlike = "id does" if number == 1 else "ids do"
+        where = at_lines(checked.odd_ids.lines)
+        console.print(Text(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
 
 
 def tell_existing(job_id: str, console: Console) -> None:

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from cli.confirm import confirm
 from cli.door import with_ledger
-from cli.wording import some
+from cli.wording import at_lines, some
 from config.settings import Settings
 from ledger.behaviour import Behaviour
 from ledger.ledger import Ledger
@@ -64,7 +64,7 @@ def ask_first(checked: Checked, order: Order, settings: Settings, console: Conso
 def tell_overlaps(overlaps: Overlaps, console: Console) -> None:
     """Say which jobs change the same completions."""
     for job_id, rows, lines in overlaps.found:
-        where = f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
+        where = at_lines(lines)
         number = f"{'at least ' * (job_id in overlaps.unread)}{some(rows, 'completion')}"
         what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
         console.print(Text(f"{what}; they take turns, in no certain order."), soft_wrap=True)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
 from cli import control
 from cli.complaint import WrongUse
+from cli.console import stderr_console
 from cli.door import need_api_key, pass_settings, server_for, with_ledger
 from config.settings import Settings
 from ledger.job import JobState
@@ -48,6 +48,6 @@ def _carry_out(settings: Settings, job_id: str, *, as_json: bool) -> int:
     from cli.carry_out import carry_out_job, resume_job  # noqa: PLC0415 - loads Celery
 
     need_api_key(settings)
-    console = Console(stderr=True)
+    console = stderr_console()
     with server_for(settings) as (reachable, server):
         return carry_out_job(reachable, resume_job(job_id, console), server=server, console=console, as_json=as_json)

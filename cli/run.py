@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.carry_out import MakeJob, carry_out_job, resume_job
+from cli.console import stderr_console
 from cli.control import resume
 from cli.door import need_api_key, pass_settings, server_for
 from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
@@ -50,7 +51,7 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
         raise click.UsageError("Give either FILE or --resume JOB.")
     if not sandbox:
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
-    console = Console(stderr=True)
+    console = stderr_console()
     with _checked(asked, resume, console) as checked, server_for(settings) as (reachable, server):
         if checked and not sandbox:
             ask_first(checked, order_of(asked, settings), reachable, console, yes=asked.yes)

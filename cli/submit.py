@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 
 import click
-from rich.console import Console
 from rich.text import Text
 
 from cli.as_json import print_json
+from cli.console import stderr_console
 from cli.door import need_workers, pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
 from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
@@ -39,7 +39,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
     need_workers(settings, "`relabel run`")
-    console = Console(stderr=True)
+    console = stderr_console()
     with checked_file(asked, console) as checked:
         order = order_of(asked, settings, hold=hold)
         ask_first(checked, order, settings, console, yes=asked.yes)

@@ -6,6 +6,7 @@ import click
 from rich.console import Console
 
 from cli.as_json import job_facts, print_facts
+from cli.console import stderr_console
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import exit_code_of
 from cli.progress import follow
@@ -36,7 +37,7 @@ def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
     """
 
     async def watch(ledger: Ledger) -> int:
-        console = Console(stderr=True)
+        console = stderr_console()
         if as_json:
             return exit_code_of(await _print_changes(ledger, job_id, console))
         job = await follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ledger.job import Counts
@@ -43,6 +44,11 @@ def percent(counts: Counts) -> str:
 def some(number: int, word: str) -> str:
     """Count things: `1 row`, `2,000 rows`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
+
+
+def at_lines(lines: Sequence[int]) -> str:
+    """Name lines of a file: `line 3`, `lines 3, 4`."""
+    return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
 
 
 def duration(seconds: float) -> str:

@@ -36,15 +36,16 @@ async def test_the_same_completions_in_an_active_job_are_counted_with_lines_of_t
 
 
 async def test_jobs_that_ended_or_call_another_api_are_no_reason_to_warn(relabel, make_job, ledger, mine):
-    """Nor is the job itself, where it is found again."""
+    """Nor is the job itself, where it is found again, which is said in one line though the log is narrow."""
     ended = await make_job(OTHER)
     await ledger.jobs.cancel(ended.job_id)
 
     first = await relabel("submit", mine, **API)
-    again = await relabel("submit", mine, **API)
+    again = await relabel("submit", mine, COLUMNS="40", **API)
     elsewhere = await relabel("submit", mine, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
 
     assert first.out == again.out
+    assert f"This file was submitted before, with the same options, as job {first.out.strip()}; --again" in again.err
     for said in (first.err, again.err, elsewhere.err):
         assert "has not ended" not in said
 

@@ -111,6 +111,14 @@ async def test_a_call_that_cannot_be_meant_is_refused(relabel: Machine, argument
     assert (ended.code, ended.out, "Traceback" in ended.err) == (2, "", False)
 
 
+async def test_a_verb_that_is_mistyped_is_answered_with_the_one_that_was_meant(relabel: Machine) -> None:
+    """Where one is near; a stranger gets no guess."""
+    mistyped, strange = await relabel("statsu", "x"), await relabel("dance")
+
+    assert (mistyped.code, "did you mean 'status'?" in mistyped.err) == (2, True)
+    assert (strange.code, "did you mean" in strange.err) == (2, False)
+
+
 async def test_a_job_that_is_not_there_is_told(relabel: Machine) -> None:
     """Exit code 2, and where to look."""
     ended = await relabel("run", "--resume", "20261123-205318-c81e", "--sandbox")
