@@ -84,7 +84,7 @@ def next_step(job: Job) -> str:
         return f"Start it with `relabel resume {job_id}`."
     if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):
         return ""
-    first = PAUSES.get(job.reason_code or "")
+    first = PAUSES.get(job.reason_code or "", "").replace("JOB", job_id)
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]

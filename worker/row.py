@@ -25,6 +25,8 @@ DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
 STALE_AFTER_S = 10.0
 """Age at which a read is made again before a write, as others may have edited meanwhile."""
+SLOT_KEPT_S = 0.25
+"""Seconds after which a slot that waited for the journal is given up: none are saved up while the ledger is away."""
 
 
 class Tally:
@@ -78,6 +80,7 @@ class RowRun:
         self._verdict = tried.verdict if tried else None
         self._requests = 0
         self._wrote_last = False
+        self._has_slot = False
         self._current: Metadata | None = None
         self._read_at = 0.0
 
@@ -171,14 +174,23 @@ class RowRun:
             what = f"the result would have {len(after)} pairs; the API allows {MAX_PAIRS}"
             raise RowFailed("too_many_pairs", what)
         if self._plan.journal and before != self._image:
-            await self._tools.journal(BeforeImage(self._row, before))
+            await self._journal(before)
         self._image = before
         return after
+
+    async def _journal(self, before: Metadata) -> None:
+        # the slot first: the image of a row that gets none, as its job is put down, would be undone for nothing
+        await self._take_slot(write=True)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await self._tools.journal(BeforeImage(self._row, before))
+        self._has_slot = loop.time() - began < SLOT_KEPT_S
 
     async def _send(self, *, write: Metadata | None) -> Reply:
         tools = self._tools
         self._wrote_last = write is not None
-        await tools.limiter.acquire(write=self._wrote_last)
+        await self._take_slot(write=self._wrote_last)
+        self._has_slot = False
         tools.tally.requests += 1
         tools.tally.in_flight += 1
         try:
@@ -191,6 +203,11 @@ class RowRun:
             tools.tally.in_flight -= 1
         tools.health.saw(write=self._wrote_last, well=True)
         return reply
+
+    async def _take_slot(self, *, write: bool) -> None:
+        if not self._has_slot:
+            await self._tools.limiter.acquire(write=write)
+            self._has_slot = True
 
     async def _call(self, write: Metadata | None) -> Reply:
         name = f"{self._plan.name}-{self._row}-{self._requests}"

@@ -208,3 +208,18 @@ async def test_a_read_that_outlived_its_turn_leaves_an_unchanged_row_unchanged(r
     assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
 
     assert (await rig.row(job_id)).outcome is Outcome.UNCHANGED
+
+
+async def test_a_row_that_gets_no_slot_to_write_leaves_no_image_behind(rig, completion_id, eventually):
+    """A job that is put down has images of what was sent and of nothing else: an undo takes back only that."""
+    rig.limit = Limit(40.0, 1)
+    job_id = await rig.submit(*many(rig, completion_id))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent("POST")) >= 5)
+
+    await rig.ledger.jobs.cancel(job_id)
+    await asyncio.wait_for(turn, LONG_S)
+
+    written = {entry.id for entry in rig.sent("POST")}
+    assert {row.patch.completion_id for row in await rig.rows(job_id) if row.before is not None} == written
+    assert len({entry.id for entry in rig.sent("GET")}) > len(written)
