@@ -89,6 +89,23 @@ def signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
+def redis_url(value: SecretStr | None) -> SecretStr | None:
+    """Give the URL as it is; ValueError where it names no Redis server. Its password is never shown."""
+    if value is not None and not _names_redis(value.get_secret_value()):
+        raise ValueError("must be a redis://, rediss:// or unix:// URL such as redis://localhost:6379/0")
+    return value
+
+
+def _names_redis(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    if parts.scheme == "unix":
+        return bool(parts.path)
+    return parts.scheme in {"redis", "rediss"} and _has_sound_port(parts)
+
+
 def _has_sound_port(parts: SplitResult) -> bool:
     try:
         return parts.port != 0

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from config.checks import failure_limit, signing_secret, user_and_password, webhook_url
+from config.checks import failure_limit, redis_url, signing_secret, user_and_password, webhook_url
 from config.schedule import Schedule, cron_line, local_date, zone_name
 
 
@@ -20,7 +20,7 @@ class Group(BaseModel):
 class RedisSettings(Group):
     """The ledger's server."""
 
-    url: SecretStr | None = Field(
+    url: Annotated[SecretStr | None, AfterValidator(redis_url)] = Field(
         None,
         description="Ledger: a redis://, rediss:// or unix:// URL. Unset: `relabel run` brings its own server.",
     )

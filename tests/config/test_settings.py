@@ -279,3 +279,25 @@ def test_the_state_folder_is_below_home_where_xdg_names_none(monkeypatch, tmp_pa
     monkeypatch.setenv("HOME", str(tmp_path))
 
     assert load_settings().state_folder == tmp_path / ".local" / "state" / "relabel"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        f"http://:{SECRET}@host",
+        f"localhost:6379/{SECRET}",
+        f"redis://:{SECRET}@host:port/0",
+        "redis://[broken",
+        "unix://",
+    ],
+)
+def test_a_redis_url_that_is_none_is_refused_by_its_name_and_not_shown(monkeypatch, url):
+    """In a sentence, before anything is tried."""
+    monkeypatch.setenv("RELABEL_REDIS__URL", url)
+
+    with pytest.raises(
+        SettingsError, match="RELABEL_REDIS__URL: must be a redis://, rediss:// or unix:// URL"
+    ) as caught:
+        load_settings()
+
+    assert SECRET not in str(caught.value)
