@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import difflib
+import errno
 import importlib
+import os
 import sys
 
 import click
 
-from cli.complaint import complaints
+from cli.complaint import WrongUse, complaints
 from cli.exit_codes import INTERRUPTED
 
 VERBS = (
@@ -33,6 +35,9 @@ VERBS = (
     "sandbox",
 )
 """The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/{verb}.py`."""
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How writing to a full disk fails."""
 
 
 class Verbs(click.Group):
@@ -87,6 +92,12 @@ def main() -> None:
     except BrokenPipeError:  # the reader of our output has seen enough
         sys.stderr.close()
         sys.exit(0)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        WrongUse(f"what there is to say cannot be written ({error.strerror}); make room, or write elsewhere.").show()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no room either
+        sys.exit(WrongUse.exit_code)
 
 
 if __name__ == "__main__":

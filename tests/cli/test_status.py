@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -104,6 +107,21 @@ async def test_an_unreachable_redis_is_told_apart(relabel, tmp_path):
     ended = await relabel("jobs", RELABEL_REDIS__URL=f"unix://{tmp_path}/none.sock")
 
     assert (ended.code, ended.out, "cannot be reached" in ended.err) == (4, "", True)
+
+
+@pytest.mark.parametrize("verb", [["jobs"], ["status", "--json"], ["config"]], ids=lambda verb: verb[0])
+async def test_a_disk_that_is_full_is_one_sentence(make_job, environment, verb):
+    """What is printed may go to a file; exit code 2, and no traceback."""
+    job = await make_job(CSV)
+    command = [sys.executable, "-m", "cli.main", *verb, *([job.job_id] if verb[0] == "status" else [])]
+    with open("/dev/full", "wb") as full:  # noqa: ASYNC230, PTH123 - a device
+        process = await asyncio.create_subprocess_exec(*command, env=environment, stdout=full, stderr=subprocess.PIPE)
+    _, err = await process.communicate()
+
+    assert process.returncode == 2
+    assert err.decode().splitlines() == [
+        "relabel: what there is to say cannot be written (No space left on device); make room, or write elsewhere."
+    ]
 
 
 async def test_jobs_are_listed_newest_first(relabel, make_job, ledger):
