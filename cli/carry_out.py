@@ -116,7 +116,9 @@ class Run:
         async with worker_process(self._settings, keep_open=keep_open) as worker:
             await self._follow(ledger, job_id, worker)
             if self._interrupted.is_set():
-                self._console.print(Text("Stopping: the rows in flight end first. Ctrl-C again stops at once."))
+                later = f"`relabel run --resume {job_id}` goes on later"
+                what = f"Stopping: the rows in flight end first; {later}. Ctrl-C again stops at once."
+                self._console.print(Text(what))
                 await pause_interrupted(ledger, job_id, "interrupted")
         return await ledger.jobs.get(job_id)
 

@@ -72,6 +72,7 @@ async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(relabel
     ended = await running.ended()
 
     assert ended.code == 130
+    assert f"relabel run --resume {job_id}" in ended.err
     assert "Traceback" not in ended.err
     await relabel.nothing_runs()
     server.latency_s = 0
