@@ -27,7 +27,7 @@ def is_loopback(host: str) -> bool:
 def base_url(value: str) -> str:
     """Give the API's URL without a trailing slash; ValueError says what is wrong with it."""
     parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_sound_port(parts):
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not has_sound_port(parts):
         raise ValueError("must be a URL such as https://api.openai.com/v1")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment; the key goes into OPENAI_API_KEY")
@@ -69,7 +69,7 @@ def failure_limit(value: str) -> str:
 def webhook_url(value: SecretStr) -> SecretStr:
     """Give the URL of a webhook; ValueError says what is wrong with it."""
     parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not _has_sound_port(parts):
+    if parts.scheme not in {"https", "http"} or not parts.hostname or not has_sound_port(parts):
         raise ValueError("must be a URL such as https://hooks.example.com/relabel")
     if parts.username or parts.password or parts.fragment:
         raise ValueError("must hold no user, password or fragment")
@@ -89,24 +89,8 @@ def signing_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def redis_url(value: SecretStr | None) -> SecretStr | None:
-    """Give the URL as it is; ValueError where it names no Redis server. Its password is never shown."""
-    if value is not None and not _names_redis(value.get_secret_value()):
-        raise ValueError("must be a redis://, rediss:// or unix:// URL such as redis://localhost:6379/0")
-    return value
-
-
-def _names_redis(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    if parts.scheme == "unix":
-        return bool(parts.path)
-    return parts.scheme in {"redis", "rediss"} and _has_sound_port(parts)
-
-
-def _has_sound_port(parts: SplitResult) -> bool:
+def has_sound_port(parts: SplitResult) -> bool:
+    """Tell whether the port of a URL is a port, or there is none."""
     try:
         return parts.port != 0
     except ValueError:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -47,14 +48,18 @@ def load_settings() -> Settings:
     """
     try:
         _refuse_unknown_names()
-        return Settings()
+        settings = Settings()
+        _refuse_unknown_files(settings.secrets_dir)
     except (OSError, UnicodeDecodeError) as error:
+        where = getattr(error, "filename", None) or ".env"
         raise SettingsError(
-            f".env cannot be read ({error.__class__.__name__}); it must be a text file in UTF-8."
+            f"{where} cannot be read ({error.__class__.__name__}); "
+            "it, and each file in RELABEL_SECRETS_DIR, must be a text in UTF-8."
         ) from None
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
+    return settings
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -76,13 +81,22 @@ def _plain(value: Any) -> str:
 
 
 def _refuse_unknown_names() -> None:
-    known = environment_names()
     for name in map(str.upper, (*os.environ, *DotEnvSettingsSource(Settings).env_vars)):
-        if not name.startswith(PREFIX) or name in known:
-            continue
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
-        raise SettingsError(f"{name} is not a setting of relabel; {hint}")
+        _refuse_unknown(name, name)
+
+
+def _refuse_unknown_files(folder: Path | None) -> None:
+    for path in folder.iterdir() if folder else ():
+        _refuse_unknown(path.name.upper(), str(path))
+
+
+def _refuse_unknown(name: str, where: str) -> None:
+    known = environment_names()
+    if not name.startswith(PREFIX) or name in known:
+        return
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
+    raise SettingsError(f"{where} is not a setting of relabel; {hint}")
 
 
 def _name_of(location: tuple[int | str, ...]) -> str:

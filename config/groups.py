@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 
-from config.checks import failure_limit, redis_url, signing_secret, user_and_password, webhook_url
+from config.checks import failure_limit, signing_secret, user_and_password, webhook_url
 from config.schedule import Schedule, cron_line, local_date, zone_name
+from config.server_url import plain, server_url, speaks_tls, with_options, with_password
 
 
 class Group(BaseModel):
@@ -20,10 +21,41 @@ class Group(BaseModel):
 class RedisSettings(Group):
     """The ledger's server."""
 
-    url: Annotated[SecretStr | None, AfterValidator(redis_url)] = Field(
+    url: Annotated[SecretStr | None, AfterValidator(server_url)] = Field(
         None,
-        description="Ledger: a redis://, rediss:// or unix:// URL. Unset: `relabel run` brings its own server.",
+        description="Ledger: a redis://, rediss:// (TLS), unix://, sentinel:// or sentinels:// (TLS) URL. "
+        "Unset: `relabel run` brings its own server.",
     )
+    password: SecretStr | None = Field(None, description="Password of the server, where the URL holds none.")
+    sentinel_password: SecretStr | None = Field(None, description="Password of the sentinels themselves.")
+    ca_file: FilePath | None = Field(
+        None, description="CA of Redis and of a TLS broker, a PEM file. Unset: the CAs this machine trusts."
+    )
+    cert_file: FilePath | None = Field(None, description="Client certificate for TLS, a PEM file.")
+    key_file: FilePath | None = Field(None, description="Key of the client certificate, a PEM file.")
+
+    @model_validator(mode="after")
+    def _certificate_has_its_key(self) -> Self:
+        if (self.cert_file is None) != (self.key_file is None):
+            raise ValueError("CERT_FILE and KEY_FILE belong together; set both or neither")
+        return self
+
+    @property
+    def full_url(self) -> str | None:
+        """The URL with password and TLS files in it, by redis-py's names for them."""
+        if self.url is None:
+            return None
+        url = with_password(self.url.get_secret_value(), plain(self.password))
+        if url.startswith("sentinel"):
+            url = with_options(url, {"sentinel_password": plain(self.sentinel_password) or None})
+        return self.with_tls_files(url)
+
+    def with_tls_files(self, url: str) -> str:
+        """Add the TLS files to a URL that asks for TLS."""
+        if not speaks_tls(url):
+            return url
+        files = {"ssl_ca_certs": self.ca_file, "ssl_certfile": self.cert_file, "ssl_keyfile": self.key_file}
+        return with_options(url, files)
 
 
 class ApiSettings(Group):

@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, SecretStr
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import AfterValidator, DirectoryPath, Field, SecretStr
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NestedSecretsSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from config.checks import api_key, base_url
 from config.groups import (
@@ -62,6 +68,11 @@ class Settings(BaseSettings):
         None,
         description="Folder of the embedded server. Unset: $XDG_STATE_HOME/relabel or ~/.local/state/relabel.",
     )
+    secrets_dir: DirectoryPath | None = Field(
+        None,
+        description="Folder of files named as these variables in small letters, each with a value, as container "
+        "secrets and systemd credentials are. The environment wins.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level logged.")
     log_format: LogFormat = Field("text", description="Form of the log: `text` for people, `json` for programs.")
     redis: RedisSettings = RedisSettings()
@@ -74,6 +85,19 @@ class Settings(BaseSettings):
     nightly: NightlySettings = NightlySettings()
     notify: NotifySettings = NotifySettings()
 
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the signature is pydantic's
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the folder of secrets last, where one is named."""
+        named = (init_settings, env_settings, dotenv_settings)
+        return (*named, NestedSecretsSettingsSource(file_secret_settings, secrets_dir=_secrets_dir(*named[1:])))
+
     @property
     def ledger_url(self) -> str:
         """The ledger's URL, with its password.
@@ -82,17 +106,15 @@ class Settings(BaseSettings):
             SettingsError: none is set.
 
         """
-        if self.redis.url is None:
+        url = self.redis.full_url
+        if url is None:
             raise SettingsError(f"{PREFIX}REDIS__URL is not set; name the Redis server, or use `relabel run`.")
-        return self.redis.url.get_secret_value()
+        return url
 
     @property
-    def celery_broker_url(self) -> str:
-        """The broker's URL as Celery reads it: the ledger's server unless another is set."""
-        url = self.broker_url.get_secret_value() if self.broker_url else self.ledger_url
-        if not url.startswith("unix://"):
-            return url
-        return "redis+socket://" + url.removeprefix("unix://").replace("?db=", "?virtual_host=")
+    def full_broker_url(self) -> str:
+        """The broker's URL, with its password: the ledger's server unless another is set."""
+        return self.redis.with_tls_files(self.broker_url.get_secret_value()) if self.broker_url else self.ledger_url
 
     @property
     def state_folder(self) -> Path:
@@ -102,3 +124,12 @@ class Settings(BaseSettings):
         home = os.environ.get("XDG_STATE_HOME", "")
         base = Path(home) if home.startswith("/") else Path.home() / ".local" / "state"
         return base / "relabel"
+
+
+def _secrets_dir(*sources: PydanticBaseSettingsSource) -> str | None:
+    """Where the environment or `.env` say the secrets are; None where that is no folder, which its check will tell."""
+    for source in sources:
+        folder = source.env_vars.get(f"{PREFIX}SECRETS_DIR".lower()) if isinstance(source, EnvSettingsSource) else None
+        if folder:
+            return folder if Path(folder).is_dir() else None
+    return None

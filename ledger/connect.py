@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import ssl
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,12 +14,16 @@ from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
     ConnectionError,  # noqa: A004 - the server's, not the system's
+    NoPermissionError,
     OutOfMemoryError,
     ReadOnlyError,
     RedisError,
     ResponseError,
     TimeoutError,  # noqa: A004 - the server's, not the system's
 )
+from redis.sentinel import MasterNotFoundError
+
+from ledger.sentinel import is_sentinel, sentinel_client
 
 SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
@@ -38,9 +43,9 @@ class LedgerUnreachable(Exception):
 
 def describe(error: Exception) -> str:
     """Say in one sentence what is wrong with the server and what to do about it."""
-    # redis-py wraps a refusal that it meets while it connects
-    if {type(error), type(error.__cause__)} & {AuthenticationError, AuthorizationError}:
-        return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
+    for each in _with_causes(error):
+        if sentence := _refusal(each):
+            return sentence
     if isinstance(error, OutOfMemoryError):
         return "Redis is out of memory (maxmemory); give it more or remove old data, then try again."
     if isinstance(error, ReadOnlyError):
@@ -48,6 +53,30 @@ def describe(error: Exception) -> str:
     if isinstance(error, ResponseError):
         return f"Redis refuses to work ({str(error)[:120]}); mend it and try again."
     return f"Redis cannot be reached ({type(error).__name__}); check RELABEL_REDIS__URL and that the server runs."
+
+
+def _refusal(error: BaseException) -> str:
+    """Say what one error of a chain tells of a connection that is refused; '' where it tells nothing of one."""
+    if isinstance(error, AuthenticationError | AuthorizationError):
+        return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
+    if isinstance(error, NoPermissionError):
+        return f"Redis does not permit what relabel needs ({str(error)[:120]}); give its user deploy/redis/users.acl."
+    if isinstance(error, MasterNotFoundError):
+        return "The sentinels in RELABEL_REDIS__URL name no primary; check them, their password and the service's name."
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = error.verify_message.rstrip(".")
+        return f"The certificate of Redis is refused ({why}); mend it, or name its CA in RELABEL_REDIS__CA_FILE."
+    if isinstance(error, ssl.SSLError):
+        why = (error.reason or "unknown").lower().replace("_", " ")
+        return f"TLS with Redis fails ({why}); check that the server speaks TLS and takes RELABEL_REDIS__CERT_FILE."
+    return ""
+
+
+def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
+    # redis-py wraps what it meets while it connects, with or without naming it as the cause
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
 
 
 @asynccontextmanager
@@ -72,13 +101,19 @@ def new_client(url: str, *, patient: bool = True) -> Redis:
     """Make a client for the ledger; the caller closes it. One without patience tries nothing twice."""
     timeout_s = SOCKET_TIMEOUT_S if patient else LOOK_TIMEOUT_S
     once: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 0)}
-    client: Redis = Redis.from_url(
+    return _client(
         url,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         health_check_interval=25,
         **once,
     )
+
+
+def _client(url: str, **bounds: Any) -> Redis:
+    if is_sentinel(url):
+        return sentinel_client(url, **bounds)
+    client: Redis = Redis.from_url(url, **bounds)
     return client
 
 

@@ -12,6 +12,7 @@ from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
+from tasks.transport import transport_of
 
 QUEUE = "relabel"
 TASK_TIME_LIMIT_S = 900
@@ -27,7 +28,8 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
         SettingsError: no Redis server is set.
 
     """
-    app = Celery("relabel", broker=settings.celery_broker_url, set_as_current=False)
+    broker = transport_of(settings)
+    app = Celery("relabel", broker=broker.url, set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
         task_ignore_result=True,
@@ -46,16 +48,8 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_channel_error_retry=True,
-        broker_transport_options={
-            "visibility_timeout": 300,
-            "unacked_restore_interval": 5,
-            "unacked_restore_throttle": 1,
-            "socket_timeout": 5,
-            "socket_connect_timeout": 5,
-            "socket_keepalive": True,
-            "health_check_interval": 8,  # a silent link is noticed after twice this (kombu.transport.redis)
-            "global_keyprefix": "relabel:celery:",
-        },
+        broker_use_ssl=broker.use_ssl,
+        broker_transport_options=broker.transport_options,
         task_serializer="json",
         accept_content=["json"],
     )

@@ -258,12 +258,39 @@ def test_every_setting_says_what_it_is():
     [
         ("redis://host:1/2", None, "redis://host:1/2"),
         ("redis://host:1/2", "redis://other:1/3", "redis://other:1/3"),
-        ("unix:///run/redis.sock?db=1", None, "redis+socket:///run/redis.sock?virtual_host=1"),
+        ("redis://host:1/2", "amqps://user@other//", "amqps://user@other//"),
     ],
 )
 def test_the_broker_is_the_ledgers_server_unless_another_is_named(ledger, broker, expected):
-    """Celery has its own way to write a socket."""
-    assert Settings(redis={"url": ledger}, broker_url=broker).celery_broker_url == expected
+    """Redis, or RabbitMQ beside it."""
+    assert Settings(redis={"url": ledger}, broker_url=broker).full_broker_url == expected
+
+
+def test_secrets_are_read_from_a_folder(monkeypatch, tmp_path):
+    """A file for each, named as the variable in small letters; the environment wins, a misspelt name is refused."""
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "openai_api_key").write_text(SECRET + "\n")
+    (secrets / "relabel_redis__password").write_text("p/w\n")
+    (secrets / "tls.crt").write_text("of another program")
+    (tmp_path / ".env").write_text(f"RELABEL_SECRETS_DIR={secrets}")
+    monkeypatch.setenv("RELABEL_REDIS__URL", "redis://me@host/0")
+
+    settings = load_settings()
+
+    assert settings.openai_api_key is not None
+    assert settings.openai_api_key.get_secret_value() == SECRET
+    assert settings.ledger_url == "redis://me:p%2Fw@host/0"
+    assert child_environment(settings)["OPENAI_API_KEY"] == SECRET
+
+    monkeypatch.setenv("RELABEL_REDIS__PASSWORD", "other")
+    assert load_settings().ledger_url == "redis://me:other@host/0"
+    (secrets / "relabel_broker_ulr").touch()
+    with pytest.raises(SettingsError, match="did you mean RELABEL_BROKER_URL"):
+        load_settings()
+    monkeypatch.setenv("RELABEL_SECRETS_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(SettingsError, match="RELABEL_SECRETS_DIR"):
+        load_settings()
 
 
 def test_a_ledger_that_is_not_named_is_told():
@@ -296,7 +323,7 @@ def test_a_redis_url_that_is_none_is_refused_by_its_name_and_not_shown(monkeypat
     monkeypatch.setenv("RELABEL_REDIS__URL", url)
 
     with pytest.raises(
-        SettingsError, match="RELABEL_REDIS__URL: must be a redis://, rediss:// or unix:// URL"
+        SettingsError, match=r"RELABEL_REDIS__URL: must be a redis://, rediss:// \(TLS\), unix://"
     ) as caught:
         load_settings()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 pytest.register_assert_rewrite("tests.end_to_end.independent_server", "tests.end_to_end.machine", "tests.harness")
 
 from tests.end_to_end.independent_server import IndependentServer  # noqa: E402 - only after the asserts are rewritten
-from tests.end_to_end.machine import Machine  # noqa: E402
+from tests.end_to_end.machine import Machine, Running  # noqa: E402
 
 StartServer = Callable[..., Awaitable[IndependentServer]]
+StartCelery = Callable[[], Awaitable[Running]]
+WORKER = ("-A", "tasks.app", "worker", "--without-mingle")
 
 
 @pytest.fixture
@@ -39,3 +42,20 @@ async def serve(relabel: Machine) -> AsyncIterator[StartServer]:
             return server
 
         yield start
+
+
+@pytest.fixture
+async def start_celery(relabel: Machine) -> AsyncIterator[StartCelery]:
+    """Start a worker with the machine's environment; it ends in order with the test."""
+    workers = []
+
+    async def start() -> Running:
+        worker = await relabel.start(*WORKER, program="celery")
+        workers.append(worker)
+        await worker.says(" ready.")
+        return worker
+
+    yield start
+    for worker in workers:
+        worker.send(signal.SIGTERM)
+        assert (await worker.ended()).code == 0

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import json
-import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
 
 import pytest
 from redis import Redis
 
-from tests.end_to_end.conftest import StartServer
+from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import Machine, Running
+from tests.end_to_end.machine import Machine
 from tests.harness.wait import wait_until
-
-WORKER = ("-A", "tasks.app", "worker", "--without-mingle")
-StartWorker = Callable[[], Awaitable[Running]]
 
 
 @pytest.fixture
-async def start_worker(relabel: Machine, redis_url: str) -> AsyncIterator[StartWorker]:
-    """Start a worker on the Redis that the command uses, too; it ends in order with the test."""
+def start_worker(relabel: Machine, redis_url: str, start_celery: StartCelery) -> StartCelery:
+    """Start a worker on the Redis that the command uses, too."""
     relabel.environment |= {"RELABEL_REDIS__URL": redis_url, "RELABEL_WORKER__IN_FLIGHT": "4"}
-    workers = []
-
-    async def start() -> Running:
-        worker = await relabel.start(*WORKER, program="celery")
-        workers.append(worker)
-        await worker.says(" ready.")
-        return worker
-
-    yield start
-    for worker in workers:
-        worker.send(signal.SIGTERM)
-        assert (await worker.ended()).code == 0
+    return start_celery
 
 
 async def test_a_submitted_file_is_carried_out_by_the_workers(
-    relabel: Machine, serve: StartServer, start_worker: StartWorker
+    relabel: Machine, serve: StartServer, start_worker: StartCelery
 ) -> None:
     """`submit --wait` prints the job's id and ends as the job did; a held job waits for `resume`."""
     ids = new_ids(20)
@@ -63,7 +47,7 @@ async def test_a_submitted_file_is_carried_out_by_the_workers(
 
 
 async def test_a_running_job_is_paused_resumed_and_cancelled(
-    relabel: Machine, serve: StartServer, start_worker: StartWorker
+    relabel: Machine, serve: StartServer, start_worker: StartCelery
 ) -> None:
     """Paused, nothing more is asked; cancelled, the counts say what was done, and the rest is in the report."""
     ids = new_ids(400)
