@@ -1,0 +1,41 @@
+"""RabbitMQ carries the messages, Redis keeps the ledger: what suits one broker alone must not break the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.harness.oracle import check_exact
+from tests.harness.rabbitmq import HERE, RabbitMq
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand, settings_for
+from tests.harness.wait import wait_until
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HERE, reason="Debian's rabbitmq-server is not installed")]
+
+
+@pytest.fixture
+def rabbitmq(state_dir: Path) -> Iterator[RabbitMq]:
+    with RabbitMq(state_dir) as server:
+        yield server
+
+
+async def test_a_job_goes_on_over_a_rabbitmq_that_died_and_forgot(stand: Stand, rabbitmq: RabbitMq) -> None:
+    """Killed in the middle and back; no message goes through Redis, and the rescue sends again what was lost."""
+    rows = PatchRows(600)
+    stand.app = stand.new_app(settings_for(stand.redis.url, stand.sandbox.base_url, broker_url=rabbitmq.url))
+    worker = await stand.worker(broker_url=rabbitmq.url, rate={"per_minute": 3000})
+    assert stand.app.control.ping(timeout=5)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 50)
+
+    rabbitmq.kill()
+    await wait_until(lambda: "onnection to broker lost" in worker.said(), within=60, what="the worker notices")
+    rabbitmq.start()
+
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    assert await stand.ledger.redis.keys("relabel:celery:*") == []
+    assert worker.exit_code() is None
