@@ -21,7 +21,7 @@ from tests.harness.wait import wait_until
 
 PASSWORD = "p@ss/word:1"
 SENTINEL_PASSWORD = "guard:2"
-ACL = ROOT / "deploy" / "redis" / "users.acl.example"
+ACL = ROOT / "deploy" / "redis" / "users.acl"
 
 
 async def test_a_job_needs_no_more_rights_than_the_documented_user_has(

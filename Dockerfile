@@ -1,0 +1,18 @@
+# Python's version is the one that the tests run with.
+FROM python:3.11.14-slim-bookworm AS build
+WORKDIR /src
+COPY . .
+RUN deploy/build.sh /opt/relabel
+
+FROM python:3.11.14-slim-bookworm
+RUN groupadd --gid 10001 relabel \
+    && useradd --uid 10001 --gid relabel --no-create-home --home-dir /var/lib/relabel --shell /usr/sbin/nologin relabel \
+    && install --directory --owner relabel --group relabel /var/lib/relabel /inbox
+COPY --from=build /opt/relabel /opt/relabel
+COPY examples /opt/relabel/examples
+ENV PATH=/opt/relabel/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    PYTHONDONTWRITEBYTECODE=1
+WORKDIR /opt/relabel
+USER 10001:10001
+CMD ["relabel", "--help"]
