@@ -10,6 +10,8 @@ from cli.main import VERBS, cli
 from config.environment import environment_names
 
 ROOT = Path(__file__).parent.parent
+MADE = "secrets/"
+"""What a script makes where it is run."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
@@ -47,8 +49,10 @@ def test_no_verb_is_in_the_readme_that_does_not_exist():
 
 
 def test_every_file_the_documents_name_is_there():
-    """A path in backticks that ends in .py, .lua or / leads somewhere."""
-    for name in ("README.md", "ARCHITECTURE.md"):
+    """A path in backticks, and the target of a link, leads somewhere."""
+    for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/operations.md"):
         text = (ROOT / name).read_text(encoding="utf-8")
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
+            assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
         for path in re.findall(r"`([a-z_]+/[\w./]*)`", text):
-            assert (ROOT / path).exists(), f"{name}: {path}"
+            assert path.startswith(MADE) or (ROOT / path).exists(), f"{name}: {path}"
