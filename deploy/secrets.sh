@@ -4,7 +4,7 @@
 set -eu
 folder=${1:-secrets}
 
-mkdir -p -m 700 "$folder"
+mkdir -p "$folder"
 chmod 700 "$folder"
 
 keep() { # NAME VALUE
