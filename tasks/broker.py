@@ -39,7 +39,9 @@ class Broker:
         with connection:
             try:
                 connection.connect()
-                return int(connection.default_channel.queue_declare(QUEUE, passive=True).message_count)
+                # kombu looks for a Redis queue without its prefix, in vain; there, a declaration makes nothing
+                passive = connection.transport.driver_type != "redis"
+                return int(connection.default_channel.queue_declare(QUEUE, passive=passive).message_count)
             except unreachable as error:
                 if str(getattr(error, "reply_code", "")) == NOT_FOUND:
                     return 0  # nobody has sent anything yet
