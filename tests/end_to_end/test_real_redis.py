@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import signal
+import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -16,7 +19,7 @@ from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.machine import ROOT, Machine
 from tests.harness.certificates import Certificate, new_certificate
-from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_options, tls_server
+from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, free_port, tls_options, tls_server
 from tests.harness.wait import wait_until
 
 PASSWORD = "p@ss/word:1"
@@ -52,11 +55,26 @@ async def test_a_job_needs_no_more_rights_than_the_documented_user_has(
         worker = await start_celery()
         ping = await relabel("-A", "tasks.app", "inspect", "ping", program="celery")
         ended = await relabel("submit", relabel.file("rows.csv", simple_csv(ids)), "--wait")
+        health = await relabel("health", "--only", "ledger,broker,worker-here,clock")
+        scraped = await scrape(relabel)
         refusals = redis.admin.acl_log()
 
-    assert (ping.code, ended.code) == (0, 0), (ping.said, ended.said, worker.err)
+    assert (ping.code, ended.code, health.code) == (0, 0, 0), (ping.said, ended.said, health.said, worker.err)
+    assert 'relabel_rows_total{outcome="updated"} 20' in scraped
     assert refusals == []
     assert PASSWORD not in ended.said + worker.err + worker.out
+
+
+async def scrape(relabel: Machine) -> str:
+    """What `relabel metrics` tells once."""
+    port = free_port()
+    metrics = await relabel.start("metrics", RELABEL_METRICS__PORT=str(port))
+    await metrics.says("metrics on")
+    with await asyncio.to_thread(urllib.request.urlopen, f"http://127.0.0.1:{port}/metrics", timeout=30) as reply:
+        told = reply.read().decode()
+    metrics.send(signal.SIGTERM)
+    await metrics.ended()
+    return told
 
 
 class Trio(NamedTuple):
