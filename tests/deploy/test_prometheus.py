@@ -26,10 +26,10 @@ def alerts() -> list[tuple[str, str, str]]:
     return found
 
 
-def test_the_readme_says_what_each_alert_means_and_what_to_do():
+def test_the_operations_say_what_each_alert_means_and_what_to_do():
     """Its table is that of the rules; paste the left side where this fails."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = readme.partition("tests/deploy -->\n")[2].partition("\n<!-- /alerts")[0]
+    text = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    shown = text.partition("tests/deploy -->\n")[2].partition("\n<!-- /alerts")[0]
     table = ["| alert | what it means | what to do |", "|---|---|---|"]
     table += [f"| `{name}` | {summary} | {runbook} |" for name, summary, runbook in alerts()]
 
