@@ -142,6 +142,14 @@ class Nights:
             noting: dict[Any, Any] = {"line": _line(schedule), "since": await self._now()}
             await self._redis.hset(NIGHTLY_SCHEDULE, mapping=noting)
 
+    async def noted_schedule(self) -> tuple[str, str] | None:
+        """Give the cron line and the time zone that beat or a worker was last started with, None where none was."""
+        line: Any = await self._redis.hget(NIGHTLY_SCHEDULE, "line")
+        if line is None:
+            return None
+        cron, _, time_zone = line.decode().rpartition(" ")
+        return cron, time_zone
+
     def lock(self) -> Lock:
         """Give the lock of those who carry runs on."""
         return Lock(self._redis, NIGHTLY_LOCK, life_s=LOCK_S)

@@ -45,6 +45,10 @@ class Outbox:
                 pipe.pexpire(key, int(KEEP_S * 1000))
             await pipe.execute()
 
+    async def waiting(self) -> int:
+        """Give the number of notifications that were not delivered yet."""
+        return int(await self._redis.zcard(OUTBOX))
+
     async def due(self, now: float, *, most: int) -> list[Notice]:
         """Give those whose next try is due, the longest waiting first."""
         names: list[Any] = await self._redis.zrangebyscore(OUTBOX, "-inf", now, start=0, num=most)

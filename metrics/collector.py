@@ -15,12 +15,15 @@ from ledger.connect import LedgerUnreachable, open_ledger
 from ledger.ledger import Ledger
 from metrics.limits import limit_families
 from metrics.machines import server_families, worker_families
+from metrics.nights import night_families, notice_families
 from metrics.rows import row_families
 from tasks.broker import Broker, BrokerUnreachable
 
 SECTIONS: tuple[Callable[[Ledger], Awaitable[list[Metric]]], ...] = (
     row_families,
     limit_families,
+    night_families,
+    notice_families,
     worker_families,
     server_families,
 )

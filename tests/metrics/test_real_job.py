@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from config.schedule import Schedule
 from ledger.keys import JobKeys
 from metrics.endpoint import endpoint
 from tests.harness.rows import PatchRows
@@ -72,6 +73,8 @@ async def test_the_dashboard_shows_a_real_job(stand: Stand, tmp_path: Path) -> N
     await stand.start_job(PatchRows(4000))
     held = await stand.start_job(PatchRows(3, seed=9))
     await stand.ledger.jobs.pause(held, code="invalid_api_key", reason="the key is wrong")
+    await stand.ledger.nights.begin("2026-11-25", asked_by="schedule", overlap="skip")
+    await stand.ledger.nights.note_schedule(Schedule("30 2 * * *", "UTC"))
     with endpoint(settings, address="127.0.0.1", port=0) as port, prometheus(port, tmp_path) as ask:
         left = {query for panel in dashboard()["panels"] for query in queries_of(panel)}
         assert len(left) > 20
@@ -136,4 +139,4 @@ def named_in_deploy() -> set[str]:
     asked = "\n".join(query for panel in dashboard()["panels"] for query in queries_of(panel))
     rules = (DEPLOY / "prometheus" / "alerts.yml").read_text()
     conditions = "\n".join(re.findall(r"expr: (.*?)\n +(?:for|labels):", rules, flags=re.DOTALL))
-    return set(re.findall(r"\brelabel_\w+", asked + conditions))
+    return set(re.findall(r"\brelabel_\w+", f"{asked}\n{conditions}"))

@@ -1,0 +1,49 @@
+"""The nightly runs and the notifications as Prometheus takes them."""
+
+from __future__ import annotations
+
+from prometheus_client.core import GaugeMetricFamily, Metric
+
+from config.schedule import Schedule
+from ledger.ledger import Ledger
+from ledger.night import Night, NightState
+
+
+async def night_families(ledger: Ledger) -> list[Metric]:
+    """Read the last run, and the schedule that beat or a worker was started with; what there is not has no sample."""
+    return [*_last_run(await ledger.nights.last()), *await _schedule(ledger)]
+
+
+async def notice_families(ledger: Ledger) -> list[Metric]:
+    """Count the notifications that no webhook has taken yet."""
+    what = "Notifications that were not delivered yet."
+    return [GaugeMetricFamily("relabel_notifications_waiting", what, await ledger.outbox.waiting())]
+
+
+def _last_run(night: Night | None) -> list[Metric]:
+    state = GaugeMetricFamily("relabel_nightly_last_state", "1 for the state of the last run.", labels=["state"])
+    for each in NightState if night else ():
+        state.add_metric([each.value], night is not None and night.state is each)
+    families: list[Metric] = [state]
+    for name, what, attribute in (
+        ("start_timestamp_seconds", "When the last run began, seconds since the epoch.", "started_at"),
+        ("end_timestamp_seconds", "When its last file was filed away; missing before.", "ended_at"),
+        ("files", "Files that the last run took.", "files"),
+        ("jobs", "Jobs that it made of them.", "jobs"),
+        ("rejected_files", "Files that it rejected.", "rejected"),
+    ):
+        families.append(GaugeMetricFamily(f"relabel_nightly_last_{name}", what, getattr(night, attribute, None)))
+    return families
+
+
+async def _schedule(ledger: Ledger) -> list[Metric]:
+    missed: bool | None = None
+    due: float | None = None
+    if noted := await ledger.nights.noted_schedule():
+        schedule = Schedule(*noted)
+        missed = await ledger.nights.missed(schedule) is not None
+        due = next(schedule.after(await ledger.jobs.now())).at
+    return [
+        GaugeMetricFamily("relabel_nightly_missed", "1 where the run that was due last has not begun.", missed),
+        GaugeMetricFamily("relabel_nightly_next_timestamp_seconds", "When the next run is due.", due),
+    ]
