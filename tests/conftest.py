@@ -11,6 +11,16 @@ import redis
 
 from ledger.embedded import EmbeddedServer, embedded_server
 
+# before any of them is imported; a failed assert in these says as much as one in a test
+pytest.register_assert_rewrite(
+    "tests.harness",
+    "tests.end_to_end.independent_server",
+    "tests.end_to_end.machine",
+    "tests.flower.flower_process",
+    "tests.flower.scene",
+    "tests.metrics.scrape",
+)
+
 
 @pytest.fixture
 def state_dir() -> Iterator[Path]:

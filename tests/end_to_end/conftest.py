@@ -10,10 +10,8 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.end_to_end.independent_server", "tests.end_to_end.machine", "tests.harness")
-
-from tests.end_to_end.independent_server import IndependentServer  # noqa: E402 - only after the asserts are rewritten
-from tests.end_to_end.machine import Machine, Running  # noqa: E402
+from tests.end_to_end.independent_server import IndependentServer
+from tests.end_to_end.machine import Machine, Running
 
 StartServer = Callable[..., Awaitable[IndependentServer]]
 StartCelery = Callable[[], Awaitable[Running]]

@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.harness")
-
-from tests.harness.stand import Stand  # noqa: E402 - only after its asserts are to be rewritten
+from tests.harness.stand import Stand
 
 StartStand = Callable[..., Awaitable[Stand]]
 

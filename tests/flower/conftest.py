@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.harness", "tests.flower.flower_process", "tests.flower.scene")
-
-from tests.flower.scene import Scene, open_scene  # noqa: E402 - only after its asserts are to be rewritten
+from tests.flower.scene import Scene, open_scene
 
 
 @pytest.fixture

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 import trustme
 
@@ -12,6 +14,7 @@ from config.groups import RedisSettings
 from ledger.connect import LedgerUnreachable, open_ledger
 from tests.harness.certificates import Certificate, new_certificate
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_options, tls_server
+from tests.harness.wait import wait_until
 
 PASSWORD = "p@ss/word:1"
 
@@ -60,13 +63,22 @@ def url_for(secured: Secured, *, login: str = "relabel", **changes: object) -> s
 
 
 async def complaint_about(url: str) -> str:
+    others = connections_to(url)
     with pytest.raises(LedgerUnreachable) as caught:
         async with open_ledger(url) as redis:
             await redis.set("relabel:key", "value")
     said = str(caught.value)
     assert PASSWORD not in said
     assert said.count(". ") == 0, said
+    # redis-py does not wait for the end of a connection that was refused
+    await wait_until(lambda: connections_to(url) <= others, within=10, what="no connection is left")
     return said
+
+
+def connections_to(url: str) -> set[int]:
+    """The local ports of this process's connections to a server."""
+    port = urlsplit(url).port
+    return {each.laddr[1] for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr[1] == port}
 
 
 async def test_a_user_with_a_password_and_a_certificate_is_let_in(secured):

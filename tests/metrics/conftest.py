@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-pytest.register_assert_rewrite("tests.harness", "tests.metrics.scrape")
-
-from tests.harness.stand import Stand  # noqa: E402 - only after its asserts are to be rewritten
+from tests.harness.stand import Stand
 
 
 @pytest.fixture

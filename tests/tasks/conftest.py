@@ -10,14 +10,12 @@ from typing import Any
 
 import pytest
 
-pytest.register_assert_rewrite("tests.harness")
-
-from config.settings import Settings  # noqa: E402 - only after the asserts are to be rewritten
-from ledger.connect import open_ledger  # noqa: E402 - as above
-from ledger.ledger import Ledger  # noqa: E402 - as above
-from ledger.row import Outcome  # noqa: E402 - as above
-from tasks.night import NightRun  # noqa: E402 - as above
-from tests.harness.stand import settings_for  # noqa: E402 - as above
+from config.settings import Settings
+from ledger.connect import open_ledger
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+from tasks.night import NightRun
+from tests.harness.stand import settings_for
 
 StartRun = Callable[..., NightRun]
 
