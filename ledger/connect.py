@@ -122,6 +122,7 @@ async def persistence_warnings(redis: Redis) -> list[str]:
     try:
         policy = await _setting(redis, "maxmemory-policy")
         append_only = await _setting(redis, "appendonly")
+        written = await _setting(redis, "appendfsync")
     except ResponseError:  # managed servers may refuse CONFIG
         return []
     warnings = []
@@ -129,6 +130,9 @@ async def persistence_warnings(redis: Redis) -> list[str]:
         warnings.append(f"Redis may drop jobs when memory is short (maxmemory-policy {policy}); set it to noeviction.")
     if append_only not in {None, "yes"}:
         warnings.append("Redis forgets jobs when it restarts (appendonly no); set appendonly yes.")
+    elif written not in {None, "always"}:
+        what = f"Redis may forget its last seconds, and with them before-images (appendfsync {written})"
+        warnings.append(f"{what}; set it to always.")
     return warnings
 
 

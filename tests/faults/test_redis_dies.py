@@ -129,8 +129,12 @@ async def test_a_producer_is_told_that_redis_takes_no_writes(stand: Stand, fault
 
 
 async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Stand) -> None:
-    """Row 10: eviction on, or nothing written to disk."""
+    """Row 10: eviction on, nothing written to disk, or not at once."""
     assert await persistence_warnings(stand.ledger.redis) == []
+
+    stand.redis.admin.config_set("appendfsync", "everysec")
+    (late,) = await persistence_warnings(stand.ledger.redis)
+    assert "appendfsync everysec" in late
 
     stand.redis.admin.config_set("maxmemory-policy", "allkeys-lru")
     stand.redis.admin.config_set("appendonly", "no")
