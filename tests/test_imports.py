@@ -27,8 +27,8 @@ KNOWN_BY = {
     "celery": {"tasks"},
     "kombu": {"tasks"},
     "httpx": {"worker"},
-    "httpx_aiohttp": {"worker"},
     "aiohttp": {"worker", "sandbox"},  # the transport under httpx; the sandbox's server
+    "yarl": {"worker"},  # aiohttp's URLs
     "redis": {"ledger", "worker"},  # worker: the shared rate and health, see below
     "click": {"cli", "tasks"},  # tasks: options of Celery's commands
     "tornado": {"tasks"},  # Flower's options

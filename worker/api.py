@@ -11,12 +11,12 @@ from urllib.parse import quote
 import aiohttp
 import httpx
 import msgspec
-from httpx_aiohttp import AiohttpTransport
 
 from ledger.row import Metadata
 from worker.classify import classify
 from worker.errors import Again, Refusal, StopJob, Wait
 from worker.ratelimit_headers import Hearing
+from worker.transport import open_transport
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
@@ -73,18 +73,11 @@ class Reply(NamedTuple):
 @asynccontextmanager
 async def open_api(target: Target, *, in_flight: int) -> AsyncIterator[CompletionsApi]:
     """Open a client with room for so many requests at once, and close it at the end."""
-    session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=in_flight, ssl=httpx.create_ssl_context()),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        trust_env=target.proxied,  # costs two thread hops a request, so only where the environment names a proxy
-    )
-    # aiohttp sends a GET a second time by itself when a kept connection ends: past the rate, and uncounted
-    session._retry_connection = False
-    transport = AiohttpTransport(client=session)
-    try:
+    bounds = aiohttp.ClientTimeout(total=target.timeout_s, sock_connect=target.connect_timeout_s)
+    async with open_transport(
+        target.headers(), in_flight=in_flight, bounds=bounds, proxied=target.proxied
+    ) as transport:
         yield CompletionsApi(transport, target)
-    finally:
-        await transport.aclose()
 
 
 class CompletionsApi:
@@ -93,10 +86,10 @@ class CompletionsApi:
     def __init__(self, transport: httpx.AsyncBaseTransport, target: Target) -> None:
         # the transport is called directly: no redirects, cookies or INFO line with the URL (and so the id)
         self._transport = transport
-        self._target = target
-        self._headers = httpx.Headers(target.headers())
+        self._secret = target.secret
+        self._url = httpx.URL(f"{target.base_url}/chat/completions")
+        self._path = self._url.raw_path.decode()
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""
-        self._timeouts = {"connect": target.connect_timeout_s, "read": target.timeout_s}
         self._decode = msgspec.json.Decoder(Completion).decode
         self.hearing = Hearing()
 
@@ -136,29 +129,27 @@ class CompletionsApi:
         return self._reply(completion_id, content, request_id, writes=method == "POST")
 
     async def _exchange(self, method: str, path: str, body: bytes, request_name: str) -> tuple[bytes, str]:
-        url = f"{self._target.base_url}/chat/completions{path}"
-        headers = self._headers.copy()
-        headers["X-Client-Request-Id"] = request_name
         request = httpx.Request(
-            method, url, headers=headers, content=body or None, extensions={"timeout": self._timeouts}
+            method,
+            self._url,
+            headers={"X-Client-Request-Id": request_name},
+            stream=httpx.ByteStream(body),
+            extensions={"target": f"{self._path}{path}".encode()},
         )
         writes = method == "POST"
         began = asyncio.get_running_loop().time()
         try:
-            async with asyncio.timeout(self._target.timeout_s):
-                response = await self._transport.handle_async_request(request)
-                try:
-                    content = await response.aread()
-                except httpx.DecodingError:
-                    content = b""  # not the encoding that it says it is: the status alone decides
-                finally:
-                    await response.aclose()
-        except (httpx.TransportError, aiohttp.ClientError, OSError) as error:
+            response = await self._transport.handle_async_request(request)
+        except (aiohttp.ClientError, OSError) as error:
             raise _lost(error, writes=writes) from error
+        try:
+            content = await response.aread()
+        except httpx.DecodingError:
+            content = b""  # not the encoding that it says it is: the status alone decides
         self.hearing.hear(response.headers)
         if response.status_code != 200:
             status, headers = response.status_code, response.headers
-            refusal = classify(status, headers, content, secret=self._target.secret, writes=writes)
+            refusal = classify(status, headers, content, secret=self._secret, writes=writes)
             if isinstance(refusal, Wait):
                 refusal.sent_s_ago = asyncio.get_running_loop().time() - began
             raise refusal
@@ -181,28 +172,26 @@ def _bad_response(what: str, request_id: str, *, writes: bool) -> Again:
     return Again("bad_response", message, status=200, request_id=request_id, ambiguous=writes)
 
 
-def _tls_trouble(cause: aiohttp.ClientSSLError) -> str:
+def _tls_trouble(error: aiohttp.ClientSSLError) -> str:
     """Tell an expired certificate from one for another host or of an unknown signer, where it is the certificate."""
-    if isinstance(cause, aiohttp.ClientConnectorCertificateError):
-        why = getattr(cause.certificate_error, "verify_message", "")
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "")
         return f"the API's TLS certificate is not acceptable{why and f' ({why})'}"
     return "the API's TLS handshake is not acceptable"
 
 
-def _lost(error: Exception, *, writes: bool) -> Refusal:
+def _lost(error: aiohttp.ClientError | OSError, *, writes: bool) -> Refusal:
     """Map what the transport raises: TLS stops the job, the rest is worth another try."""
-    # httpx-aiohttp folds most of aiohttp's errors into ConnectTimeout, so the cause is the better witness
-    cause = error if isinstance(error, aiohttp.ClientError | OSError) else error.__cause__
-    if isinstance(cause, aiohttp.ClientSSLError):
-        return StopJob("tls", f"{_tls_trouble(cause)}; mend it, or the trust store of this machine")
-    if isinstance(cause, aiohttp.ClientHttpProxyError) and 400 <= cause.status < 500:
+    if isinstance(error, aiohttp.ClientSSLError):
+        return StopJob("tls", f"{_tls_trouble(error)}; mend it, or the trust store of this machine")
+    if isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500:
         reason = (
             "the proxy refuses the connection to the API; correct HTTPS_PROXY, or except the API's host in NO_PROXY"
         )
-        return StopJob("proxy", reason, status=cause.status)
-    ambiguous = writes and not isinstance(cause, NEVER_SENT)
-    if isinstance(cause, aiohttp.ClientConnectorDNSError):
+        return StopJob("proxy", reason, status=error.status)
+    ambiguous = writes and not isinstance(error, NEVER_SENT)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
         return Again("dns", "the API's host name cannot be resolved")
-    if isinstance(cause, TimeoutError):
+    if isinstance(error, TimeoutError):
         return Again("timeout", "the API did not answer in time", ambiguous=ambiguous)
-    return Again("network", f"the connection to the API failed ({type(cause).__name__})", ambiguous=ambiguous)
+    return Again("network", f"the connection to the API failed ({type(error).__name__})", ambiguous=ambiguous)
