@@ -12,6 +12,7 @@ from ledger.scripts import load_script
 
 CLAIM_S = 8.0
 """Life of a claim that is not renewed; as long as a lease, so that both of a dead worker end together."""
+TAKEN = ord("1")
 
 
 def claim_of(target: str, completion_id: str) -> str:
@@ -28,4 +29,5 @@ class Claims:
     async def swap(self, owner: str, give_up: Sequence[str], take: Sequence[str]) -> list[bool]:
         """Give some claims up and take others, or keep them; tell which of the latter the owner has. Safe to repeat."""
         keys = [claim_key(claim) for claim in (*give_up, *take)]
-        return [bool(taken) for taken in await self._swap(keys, [owner, int(CLAIM_S * 1000), len(give_up)])]
+        taken: bytes = await self._swap(keys, [owner, int(CLAIM_S * 1000), len(give_up)])
+        return [mark == TAKEN for mark in taken]

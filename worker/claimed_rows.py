@@ -16,7 +16,7 @@ from ledger.shards import LeasedShard
 from worker.errors import HandBack
 from worker.group_writer import patiently
 
-TAKE_TOGETHER = 32
+TAKE_TOGETHER = 64
 """Rows that are claimed in one round trip; they wait no longer than the rows before them take."""
 ASK_AGAIN_S = 0.3
 """Wait where all rows that are left are another job's just now."""
@@ -49,6 +49,8 @@ class ClaimedRows:
 
     async def next(self) -> ClaimedRow | None:
         """Give the next row, claimed; None where none is left or the turn is ending."""
+        if self._ready:
+            return self._ready.popleft()
         async with self._turn:
             while not self._ready and self._left and not is_cancelled():
                 await patiently(self._take_some)

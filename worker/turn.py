@@ -37,7 +37,7 @@ DRAIN_S = 10.0
 GRACE_S = 6.0
 """Time that requests in flight and last writes get once the turn must end; a worker stops within 10 s."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
-SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 50
+SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 100
 ENDS = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
 """How rows end in a turn."""
 
