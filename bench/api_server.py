@@ -13,9 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-PATCH = {"quality": "good", "team": "search", "experiment": "prompt-v2"}
-BEFORE = {"team": "support", "source": "import", "quality": "unknown"}
-"""What nginx says that each completion holds before."""
+from bench.patches import CHARS, QUALITIES, SOURCES, TEAMS, word_for
 
 _CONFIG = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
@@ -24,25 +22,31 @@ http {{
   access_log off; keepalive_requests 10000000; keepalive_timeout 300s;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
+  {words}
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     default_type application/json;
-    location ~ ^/replace/v1/chat/completions/(?<cid>[^/]+)$ {{ return 200 '{replaced}'; }}
-    location ~ ^/merge/v1/chat/completions/(?<cid>[^/]+)$ {{
+    location ~ "^/replace/v1/chat/completions/{id}$" {{ return 200 '{replaced}'; }}
+    location ~ "^/merge/v1/chat/completions/{id}$" {{
       if ($request_method = POST) {{ return 200 '{merged}'; }}
       return 200 '{before}';
     }}
   }}
 }}
 """
+# what `bench.patches` makes of an id, in nginx's words
+_ID = "(?<cid>chatcmpl-(?<q>.)(?<t>.)(?<ticket>.{6})(?<held>.)(?<from>.)(?<customer>.{8})[^/]*)"
+_PATCH = {"quality": "$quality", "team": "$team", "ticket": "OPS-$ticket"}
+_BEFORE = {"team": "$team_before", "customer": "cus_$customer", "source": "$source"}
 
 
 class Server(NamedTuple):
-    """Where each mode's requests go, and what serves them."""
+    """Where each mode's requests go, what serves them, and its process."""
 
     name: str
     replace: str
     merge: str
+    pid: int
 
 
 @contextmanager
@@ -58,16 +62,28 @@ def _nginx(binary: str, folder: Path) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "nginx.conf"
+    words = "\n  ".join(
+        _words(source, name, words)
+        for source, name, words in (
+            ("q", "quality", QUALITIES), ("t", "team", TEAMS), ("held", "team_before", TEAMS), ("from", "source", SOURCES)
+        )
+    )  # fmt: skip
     config.write_text(
         _CONFIG.format(
-            folder=folder, port=port, replaced=_body(PATCH), merged=_body(BEFORE | PATCH), before=_body(BEFORE)
+            folder=folder,
+            port=port,
+            words=words,
+            id=_ID,
+            replaced=_body(_PATCH),
+            merged=_body(_BEFORE | _PATCH),
+            before=_body(_BEFORE),
         )
     )
     process = subprocess.Popen([binary, "-c", str(config), "-p", str(folder)])
     try:
         _wait_for(port)
         base = f"http://127.0.0.1:{port}"
-        yield Server("nginx", f"{base}/replace/v1", f"{base}/merge/v1")
+        yield Server("nginx", f"{base}/replace/v1", f"{base}/merge/v1", process.pid)
     finally:
         process.terminate()
         process.wait()
@@ -80,10 +96,18 @@ def _sandbox() -> Iterator[Server]:
     try:
         assert process.stdout is not None
         base_url = process.stdout.readline().split()[-1]
-        yield Server("sandbox", base_url, base_url)
+        yield Server("sandbox", base_url, base_url, process.pid)
     finally:
         process.terminate()
         process.wait()
+
+
+def _words(source: str, name: str, words: tuple[str, ...]) -> str:
+    # nginx compares without regard to case, except in regular expressions
+    choices = " ".join(
+        f'"~^[{"".join(char for char in CHARS if word_for(char, words) == word)}]$" {word};' for word in words
+    )
+    return f"map ${source} ${name} {{ {choices} }}"
 
 
 def _body(metadata: dict[str, str]) -> str:
