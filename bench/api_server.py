@@ -36,6 +36,12 @@ http {{
 """
 # what `bench.patches` makes of an id, in nginx's words
 _ID = "(?<cid>chatcmpl-(?<q>.)(?<t>.)(?<ticket>.{6})(?<held>.)(?<from>.)(?<customer>.{8})[^/]*)"
+_CHOICES = (
+    ("q", "quality", QUALITIES),
+    ("t", "team", TEAMS),
+    ("held", "team_before", TEAMS),
+    ("from", "source", SOURCES),
+)
 _PATCH = {"quality": "$quality", "team": "$team", "ticket": "OPS-$ticket"}
 _BEFORE = {"team": "$team_before", "customer": "cus_$customer", "source": "$source"}
 
@@ -62,17 +68,11 @@ def _nginx(binary: str, folder: Path) -> Iterator[Server]:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     config = folder / "nginx.conf"
-    words = "\n  ".join(
-        _words(source, name, words)
-        for source, name, words in (
-            ("q", "quality", QUALITIES), ("t", "team", TEAMS), ("held", "team_before", TEAMS), ("from", "source", SOURCES)
-        )
-    )  # fmt: skip
     config.write_text(
         _CONFIG.format(
             folder=folder,
             port=port,
-            words=words,
+            words="\n  ".join(_words(*each) for each in _CHOICES),
             id=_ID,
             replaced=_body(_PATCH),
             merged=_body(_BEFORE | _PATCH),

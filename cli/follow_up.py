@@ -31,9 +31,9 @@ from ledger.ledger import Ledger
 from ledger.settlements import StateLost
 from producer.check import Checked
 from producer.submit import Order, submit
+from tasks.announce import announce
 from tasks.factory import make_app
 from tasks.order import DAY_S
-from tasks.shard import announce
 
 F = TypeVar("F", bound=Callable[..., Any])
 NAME_CHARS = 200

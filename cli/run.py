@@ -22,8 +22,8 @@ from config.settings import Settings
 from ledger.ledger import Ledger
 from producer.check import Checked
 from sandbox import Sandbox, SandboxOptions
+from tasks.announce import announce
 from tasks.factory import make_app
-from tasks.shard import announce
 
 SANDBOX_KEY = SecretStr("sandbox")
 """Sent to the bundled API, so that the real key never goes there."""

@@ -17,8 +17,8 @@ from cli.progress import follow
 from config.settings import Settings
 from ledger.connect import persistence_warnings
 from ledger.ledger import Ledger
+from tasks.announce import announce
 from tasks.factory import make_app
-from tasks.shard import announce
 
 
 @click.command("submit")

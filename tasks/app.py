@@ -6,10 +6,10 @@ import sys
 
 from config.environment import load_settings
 from config.settings import SettingsError
-from tasks.factory import make_app
+from tasks.worker_app import make_worker_app
 
 try:
-    app = make_app(load_settings())
+    app = make_worker_app(load_settings())
 except SettingsError as error:
     sys.stderr.write(f"relabel: {error}\n")
     raise SystemExit(2) from None

@@ -5,13 +5,6 @@ from __future__ import annotations
 from celery import Celery
 
 from config.settings import Settings
-from tasks.discretion import Discretion
-from tasks.errands import errand_step
-from tasks.flower import set_up_flower
-from tasks.logs import set_up_logs
-from tasks.nightly import add_nightly_tasks
-from tasks.rescue import rescue_step
-from tasks.shard import add_shard_task
 from tasks.transport import transport_of
 
 QUEUE = "relabel"
@@ -19,10 +12,8 @@ TASK_TIME_LIMIT_S = 900
 """Backstop only: a turn ends itself after some 30 s, or waits for Redis (facts, section 1.4: never a soft limit)."""
 
 
-def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
-    """Make the application; nothing is connected yet. The values and their reasons: facts section 1.4.
-
-    A worker that is given the process id of its `owner` ends when that process does.
+def make_app(settings: Settings) -> Celery:
+    """Make the application, which can send messages; nothing is connected yet. Its values: facts section 1.4.
 
     Raises:
         SettingsError: no Redis server is set.
@@ -53,11 +44,4 @@ def make_app(settings: Settings, *, owner: int | None = None) -> Celery:
         task_serializer="json",
         accept_content=["json"],
     )
-    set_up_logs(app, settings)
-    set_up_flower(app, settings)
-    worker = add_shard_task(app, settings)
-    add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
-    app.steps["consumer"].add(Discretion)
-    app.steps["worker"].add(rescue_step(app, settings, owner=owner))
-    app.steps["worker"].add(errand_step(app, settings, serves=owner is None))
     return app

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 MAX_TASKS = 10_000
 """Shards that Flower keeps in memory, some 40 MB; its own default takes 400 (facts, section 4)."""
 COLUMNS = "uuid,name,args,state,received,runtime,worker"
-"""Of the page of tasks: `args` is what `tasks.shard.announce` says of job and shard."""
+"""Of the page of tasks: `args` is what `tasks.announce.announce` says of job and shard."""
 _INSTEAD = "set RELABEL_FLOWER__BASIC_AUTH=user:password"
 
 

@@ -16,7 +16,7 @@ from ledger.ledger import Ledger
 from ledger.night import NightState
 from tasks.night import NightRun
 from tasks.night_schedule import LATEST_S, NightSchedule
-from tasks.shard import announce
+from tasks.announce import announce
 
 NIGHTLY = "relabel.nightly"
 CARRY_ON = "relabel.nightly_carry_on"

@@ -16,8 +16,8 @@ from config.settings import Settings
 from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
+from tasks.announce import announce
 from tasks.rate import limit_of
-from tasks.shard import announce
 from worker.news import RateNews
 from worker.outage import Outage
 from worker.rescue import RESCUE_EVERY_S, rescue_all

@@ -7,7 +7,7 @@ import sys
 
 from config.environment import load_settings
 from config.settings import SettingsError
-from tasks.factory import make_app
+from tasks.worker_app import make_worker_app
 
 ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 """Celery's chatter among workers, of no use to one."""
@@ -16,7 +16,7 @@ ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat")
 def main() -> None:
     """Work until SIGTERM, or until the owner is gone."""
     try:
-        app = make_app(load_settings(), owner=int(sys.argv[1]))
+        app = make_worker_app(load_settings(), owner=int(sys.argv[1]))
     except SettingsError as error:
         sys.stderr.write(f"relabel: {error}\n")
         raise SystemExit(2) from None

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from celery.beat import PersistentScheduler
 
-from tasks.factory import make_app
+from tasks.worker_app import make_worker_app
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.machine import Machine, Running
@@ -85,7 +85,7 @@ async def run_ended(relabel: Machine) -> dict[str, Any]:
 def late_beat_file(relabel: Machine, name: str) -> str:
     """Make the file of a beat that fired a day ago, and was down when the run was due."""
     settings = settings_for("redis://127.0.0.1:1/0", "http://127.0.0.1:1/v1", nightly={"cron": "0 0 * * *"})
-    beat = PersistentScheduler(app=make_app(settings), schedule_filename=str(relabel.files / name))
+    beat = PersistentScheduler(app=make_worker_app(settings), schedule_filename=str(relabel.files / name))
     beat.schedule["nightly"].last_run_at = datetime.now(UTC) - timedelta(days=1)
     beat.close()
     return name

@@ -8,7 +8,7 @@ from ledger.job import Job, JobState, Kind, Mode
 from producer.check import check_made
 from producer.submit import Order, submit
 from producer.undo import undo_columns, undo_rows
-from tasks.shard import announce
+from tasks.announce import announce
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Stand
 from tests.harness.wait import wait_until

@@ -7,7 +7,7 @@ import signal
 import psutil
 
 from ledger.keys import JobKeys
-from tasks.shard import announce
+from tasks.announce import announce
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Stand

@@ -25,9 +25,9 @@ from producer.check import check_rows
 from producer.submit import Order, Submitted, submit
 from sandbox import Sandbox, SandboxOptions
 from sandbox.log import Entry
+from tasks.announce import announce
 from tasks.factory import make_app
 from tasks.run_worker import ARGUMENTS
-from tasks.shard import announce
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 
 from config.settings import Settings
-from tasks.factory import make_app
+from tasks.worker_app import make_worker_app
 
 
 def queues(settings: Settings, owner: int | None = None) -> set[str]:
     """The queues that a worker with these settings takes from."""
-    app = make_app(settings, owner=owner)
+    app = make_worker_app(settings, owner=owner)
     taken = set(app.amqp.queues.consume_from)
     app.close()
     return taken
