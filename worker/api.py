@@ -143,7 +143,7 @@ class CompletionsApi:
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(error, writes=writes) from error
         try:
-            content = await response.aread()
+            content = response.read()
         except httpx.DecodingError:
             content = b""  # not the encoding that it says it is: the status alone decides
         self.hearing.hear(response.headers)

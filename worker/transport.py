@@ -56,7 +56,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             request.method,
             URL(f"{url.scheme}://{url.netloc.decode()}{target.decode()}", encoded=True),
             headers={name.decode(): value.decode() for name, value in request.headers.raw},
-            data=await request.aread() or None,
+            data=request.read() or None,
             allow_redirects=False,
         ) as answer:
             body = await answer.read()
