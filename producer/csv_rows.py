@@ -90,7 +90,7 @@ class CsvRows:
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
         if not cell.strip():
             raise BadRow(column, "the metadata is empty, so there is nothing to change")
-        proven = proven_metadata(cell.encode())
+        proven = proven_metadata(cell.encode(), stringify=self._stringify)
         return proven or metadata_of(parse_json(cell, column), column, stringify=self._stringify)
 
     def _unparsed(self, line: int) -> Rejection:

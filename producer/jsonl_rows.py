@@ -43,7 +43,7 @@ class JsonlRows:
         source = self._source
         empty = True
         for line in source:
-            patch = proven_patch(line, source.number)
+            patch = proven_patch(line, source.number, stringify=self._stringify)
             if patch is None and line.isspace():
                 continue
             empty = False

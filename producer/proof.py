@@ -16,6 +16,8 @@ from producer.limits import is_plain_id
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
 _Value = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_CHARS)]
 _Pairs = dict[_Key, _Value | None]
+_RawPairs = dict[_Key, msgspec.Raw]
+Metadata = dict[str, str | None]
 
 
 class _Row(msgspec.Struct):
@@ -24,34 +26,68 @@ class _Row(msgspec.Struct):
     metadata: _Pairs | None = None
 
 
+class _RawRow(msgspec.Struct):
+    completion_id: str | None = None
+    id: str | None = None
+    metadata: _RawPairs | None = None
+
+
 _NOT_PROVEN = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 _decode_row = msgspec.json.Decoder(_Row).decode
+_decode_raw_row = msgspec.json.Decoder(_RawRow).decode
 _decode_pairs = msgspec.json.Decoder(_Pairs).decode
+_decode_raw_pairs = msgspec.json.Decoder(_RawPairs).decode
+_decode_value = msgspec.json.Decoder(_Value).decode
+_decode_anything = msgspec.json.Decoder().decode
 _key_ends = re.compile(rb'"\s*:').findall
+_is_number = re.compile(rb"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?").fullmatch
+_WORDS = {b"null": None, b"true": "true", b"false": "false"}
 
 
-def proven_patch(line: bytes, number: int) -> Patch | None:
+def proven_patch(line: bytes, number: int, *, stringify: bool = False) -> Patch | None:
     """Give the patch that a JSONL line holds, or None where there is any doubt."""
     try:
-        row = _decode_row(line)
+        row = _decode_raw_row(line) if stringify else _decode_row(line)
+        metadata = _as_text(row.metadata or {}) if isinstance(row, _RawRow) else row.metadata
+        completion_id = row.completion_id or row.id
+        if not metadata or len(metadata) > MAX_PAIRS or completion_id is None or not is_plain_id(completion_id):
+            return None
+        if not _holds_keys(line, 2 + len(metadata)) and not (_has_one_id(row) and _holds_keys_in_all(line)):
+            return None
     except _NOT_PROVEN:
         return None
-    metadata = row.metadata
-    completion_id = row.completion_id or row.id
-    if not metadata or len(metadata) > MAX_PAIRS or completion_id is None or not is_plain_id(completion_id):
-        return None
-    return Patch(number, completion_id, metadata) if _holds_keys(line, 2 + len(metadata)) else None
+    return Patch(number, completion_id, metadata)
 
 
-def proven_metadata(raw: bytes) -> dict[str, str | None] | None:
+def proven_metadata(raw: bytes, *, stringify: bool = False) -> Metadata | None:
     """Give the pairs that a JSON object holds, or None where there is any doubt."""
     try:
-        metadata = _decode_pairs(raw)
+        metadata = _as_text(_decode_raw_pairs(raw)) if stringify else _decode_pairs(raw)
     except _NOT_PROVEN:
         return None
-    sound = 0 < len(metadata) <= MAX_PAIRS and _holds_keys(raw, len(metadata))
+    sound = metadata and len(metadata) <= MAX_PAIRS and _holds_keys(raw, len(metadata))
     return metadata if sound else None
+
+
+def _as_text(pairs: dict[str, msgspec.Raw]) -> Metadata | None:
+    """Give the values as text, numbers as the file has them; None where one is no string, number or boolean."""
+    metadata: Metadata = {}
+    for key, value in pairs.items():
+        raw = bytes(value)
+        if raw.startswith(b'"'):
+            metadata[key] = _decode_value(raw)
+        elif raw in _WORDS:
+            metadata[key] = _WORDS[raw]
+        elif _is_number(raw) and len(raw) <= MAX_VALUE_CHARS:
+            metadata[key] = raw.decode()
+        else:
+            return None
+    return metadata
+
+
+def _has_one_id(row: _Row | _RawRow) -> bool:
+    return row.completion_id is None or row.id is None
 
 
 def _holds_keys(raw: bytes, number: int) -> bool:
@@ -61,3 +97,16 @@ def _holds_keys(raw: bytes, number: int) -> bool:
     that there are no other fields, so that every string was decoded and is valid UTF-8.
     """
     return (raw.count(b":") == number or len(_key_ends(raw)) == number) and b"\\u0000" not in raw
+
+
+def _holds_keys_in_all(line: bytes) -> bool:
+    """Whether no key is repeated in a line that has other fields, too; all of it is decoded, as its strings must be."""
+    return _holds_keys(line, _keys_in(_decode_anything(line)))
+
+
+def _keys_in(value: object) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(_keys_in(each) for each in value.values() if isinstance(each, dict | list))
+    if isinstance(value, list):
+        return sum(_keys_in(each) for each in value if isinstance(each, dict | list))
+    return 0

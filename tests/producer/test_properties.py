@@ -24,7 +24,7 @@ from producer.formula import escape_cell
 from producer.json_text import metadata_of, parse_json
 from producer.jsonl_rows import JsonlRows
 from producer.layout import lay_out
-from producer.proof import proven_metadata
+from producer.proof import proven_metadata, proven_patch
 from producer.source import open_source
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
@@ -213,15 +213,45 @@ def test_damaged_compressed_data_gives_rows_or_the_one_error(tmp_path_factory, c
 
 
 @settings(max_examples=500, deadline=None)
-@given(raw=mutated(b'{"a": "x", "b":null, "c" : "1:2", "\\u00fc":"\xf0\x9f\x98\x80"}'))
-def test_what_is_proven_at_once_reads_the_same_carefully(raw):
+@given(
+    raw=mutated(b'{"a": "x", "b":null, "c" : "1:2", "n": -1.50e3, "\\u00fc":"\xf0\x9f\x98\x80"}'),
+    stringify=st.booleans(),
+)
+def test_what_is_proven_at_once_reads_the_same_carefully(raw, stringify):
     """The fast reading may doubt a good object, but never passes one that the careful reading rejects."""
-    proven = proven_metadata(raw)
+    proven = proven_metadata(raw, stringify=stringify)
     if proven is None:
         return
     try:
-        careful = metadata_of(parse_json(raw.decode(), None), "metadata", stringify=False)
+        careful = metadata_of(parse_json(raw.decode(), None), "metadata", stringify=stringify)
     except (BadRow, UnicodeDecodeError) as error:
         pytest.fail(f"proven, yet {error}")
 
     assert proven == careful
+
+
+LINE_WITH_MORE = (
+    b'{"id":"abc","x":[1,{"y":"z:\xc3\xbc"}],"metadata":{"a":"x","b":null,"n":"2"},"created":1.5,"id2":true}'
+)
+LINE_WITH_NUMBERS = b'{"completion_id":"abc","metadata":{"a":0.10,"b":true,"c":null,"d":"e","n":-12},"y":"z"}'
+
+
+@pytest.mark.parametrize("seed", [LINE_WITH_MORE, LINE_WITH_NUMBERS], ids=["other fields", "numbers"])
+@settings(max_examples=1000, deadline=None)
+@given(data=st.data(), stringify=st.booleans())
+def test_a_line_that_is_proven_at_once_reads_the_same_carefully(seed, data, stringify):
+    """With other fields and with numbers; the first row of a file is always read carefully."""
+    line = data.draw(mutated(seed)).replace(b"\n", b"")
+    proven = proven_patch(line, 1, stringify=stringify)
+    if proven is None:
+        return
+    with open_source("-", stdin=io.BytesIO(line), layout="jsonl") as source:
+        careful = list(JsonlRows(source, stringify=stringify))
+
+    assert careful == [proven]
+
+
+@pytest.mark.parametrize(("seed", "stringify"), [(LINE_WITH_MORE, False), (LINE_WITH_NUMBERS, True)])
+def test_good_lines_of_the_slower_layouts_are_proven_at_once(seed, stringify):
+    """Else the careful reading would be all that the comparison above sees."""
+    assert proven_patch(seed, 1, stringify=stringify) is not None
