@@ -5,11 +5,12 @@ BIN    := $(VENV)/bin
 FILE   ?=
 SEEDS  ?= 20
 FIRST  ?= 100
+PARTS  ?=
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types unit chaos soak flower clean
+.PHONY: help run test lint types unit chaos soak bench flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -39,8 +40,8 @@ chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 soak: $(VENV)/.installed-dev ## The fault tests that take minutes
 	$(BIN)/pytest tests/faults -m slow -n 2
 
-bench: $(VENV)/.installed-dev ## CPU and wall time a row beside what people use today (some minutes)
-	$(BIN)/python -m bench
+bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use today (half an hour); PARTS=cost
+	$(BIN)/python -W ignore -m bench $(PARTS)
 
 flower: $(VENV)/.installed-flower ## Watch workers and shards in a browser, on http://127.0.0.1:5555
 	@$(BIN)/celery -A tasks.app flower

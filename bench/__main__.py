@@ -1,72 +1,54 @@
-"""`make bench`: CPU and wall time a row, ours beside what people use today, medians of alternating runs.
+"""`make bench`: what relabel costs, part by part, beside what people use today.
 
-python -m bench [ROWS] [REPEATS]
+python -m bench [PART ...] [--rows N] [--repeats N]; without a part, all but `profile`. Each part is bounded in time.
 """
 
 from __future__ import annotations
 
-import random
-import statistics
-import string
+import argparse
+import asyncio
+import os
+import platform
 import sys
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
+from importlib.metadata import version
 
-from bench.api_server import PATCH, api_server
-from bench.contenders import Measured, ours, sdk_loop, task_a_row
-from ledger.embedded import embedded_server
+from bench import cost, flat, latency, limiter, lost_rows, memory, producer, profile
+
+PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "cost": cost.main,
+    "flat": flat.main,
+    "latency": latency.main,
+    "producer": producer.main,
+    "memory": memory.main,
+    "limiter": lambda options: asyncio.run(limiter.main(options)),
+    "lost-rows": lambda options: asyncio.run(lost_rows.main(options)),
+    "profile": profile.main,
+}
+"""Each prints one table; their files say what they measure."""
+LONG = {"profile"}
+"""Parts that are run only when they are named."""
 
 
 def main() -> None:
-    rows, repeats = (int(given) if given else 0 for given in (*sys.argv[1:3], "", "")[:2])
-    rows, repeats = rows or 10_000, repeats or 5
-    with tempfile.TemporaryDirectory(prefix="rlb-") as temporary:
-        folder = Path(temporary)
-        file = write_patches(folder / "patches.csv", rows)
-        with api_server(folder) as server, embedded_server(folder / "state") as redis:
-            contenders: dict[str, Callable[[], Measured]] = {
-                "relabel, replace, no undo, 64 in flight": lambda: ours(
-                    file, rows, server.replace, redis, "--mode", "replace", "--no-undo", in_flight=64
-                ),
-                "relabel, merge with journal, 64 in flight": lambda: ours(
-                    file, rows, server.merge, redis, in_flight=64
-                ),
-                "relabel, replace, no undo, 512 in flight": lambda: ours(
-                    file, rows, server.replace, redis, "--mode", "replace", "--no-undo", in_flight=512
-                ),
-                "official SDK, asyncio, 64 in flight": lambda: sdk_loop(file, rows, server.replace, in_flight=64),
-                "official SDK, asyncio, 256 in flight": lambda: sdk_loop(file, rows, server.replace, in_flight=256),
-                "a Celery task a row, httpx": lambda: task_a_row(file, rows, server.replace, redis),
-            }
-            results: dict[str, list[Measured]] = {name: [] for name in contenders}
-            for _ in range(repeats):
-                for name, contender in contenders.items():
-                    results[name].append(contender())
-        print_table(results, f"{rows:,} rows, {server.name}, medians of {repeats}")
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure what relabel costs.")
+    parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
+    parser.add_argument("--rows", type=int, help="rows of a run; each part has its own default")
+    parser.add_argument("--repeats", type=int, help="runs of which the median is taken; each part has its own default")
+    parser.add_argument("--seconds", type=int, default=30, help="limiter: length of a run")
+    options = parser.parse_args()
+    unknown = set(options.parts) - set(PARTS)
+    if unknown:
+        parser.error(f"there is no part {', '.join(sorted(unknown))}")
+    print_machine()
+    for name in options.parts or [name for name in PARTS if name not in LONG]:
+        print(f"\n## {name} (load before: {os.getloadavg()[0]:.1f})\n", flush=True)
+        PARTS[name](options)
 
 
-def write_patches(path: Path, rows: int) -> Path:
-    chars = string.ascii_letters + string.digits
-    chance = random.Random(7)
-    with path.open("w") as file:
-        file.write(",".join(["completion_id", *PATCH]) + "\n")
-        for _ in range(rows):
-            file.write(",".join(["chatcmpl-" + "".join(chance.choices(chars, k=29)), *PATCH.values()]) + "\n")
-    return path
-
-
-def print_table(results: dict[str, list[Measured]], title: str) -> None:
-    ours_cpu = statistics.median(run.cpu_us for run in next(iter(results.values())))
-    print(f"\n{title}\n")
-    print("| | CPU µs a row | ratio | rows/s | Redis bytes a row |")
-    print("|---|---|---|---|---|")
-    for name, runs in results.items():
-        cpu = statistics.median(run.cpu_us for run in runs)
-        wall = statistics.median(run.wall_us for run in runs)
-        memory = statistics.median(run.redis_bytes for run in runs)
-        shown = f"{memory:.0f}" if memory else ""
-        print(f"| {name} | {cpu:,.0f} | {cpu / ours_cpu:.2f} | {1e6 / wall:,.0f} | {shown} |")
+def print_machine() -> None:
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("celery", "httpx", "aiohttp", "redis", "openai"))
+    print(f"{os.cpu_count()} cores, {platform.system()}, Python {sys.version.split()[0]}; {libraries}")
 
 
 if __name__ == "__main__":

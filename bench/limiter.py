@@ -1,13 +1,15 @@
 """What the shared rate gets out of a server's limit: share used, answers 429, seconds to settle.
 
-Two real workers of two children each against the sandbox over HTTP: python -m bench.limiter [SECONDS]
+Two real workers of two children each against the sandbox over HTTP, which keeps to the limit itself.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import sys
 import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,25 +52,22 @@ class Figures(NamedTuple):
     settled_s: float | None
 
 
-async def main() -> None:
-    seconds = int(sys.argv[1]) if sys.argv[1:] else 60
-    chosen = [case for case in CASES if not sys.argv[2:] or sys.argv[2] in case.name]
+async def main(options: argparse.Namespace) -> None:
     print("| server's limit | used | 429 | settled after | used, last half | 429, last half |")
     print("|---|---|---|---|---|---|")
-    for case in chosen:
-        figures = await measure(case, seconds)
+    for case in CASES:
+        figures = await measure(case, options.seconds)
         settled = "never" if figures.settled_s is None else f"{figures.settled_s:.0f} s"
         print(
             f"| {case.name} | {figures.used:.1%} | {figures.refused:.2%} | {settled} "
             f"| {figures.late_used:.1%} | {figures.late_refused:.2%} |",
             flush=True,
         )
-    if not sys.argv[2:]:
-        print(f"\nA limit of 50/s lifted to 200/s: 180/s again after {await measure_lifted():.0f} s.")
+    print(f"\nA limit of 50/s lifted to 200/s: 180/s again after {await measure_lifted():.0f} s.")
 
 
 async def measure(case: Case, seconds: int) -> Figures:
-    async with _stand(case) as stand:
+    async with on_stand(case) as stand:
         await _job_under_way(stand, seconds * max(case.allowed, 60) + case.options.get("burst", 0))
         await asyncio.sleep(seconds)
         return figures(list(stand.sandbox.log.entries), case.allowed, seconds)
@@ -76,7 +75,7 @@ async def measure(case: Case, seconds: int) -> Figures:
 
 async def measure_lifted() -> float:
     case = Case("lifted", 200, 50, {})
-    async with _stand(case) as stand:
+    async with on_stand(case) as stand:
         await _job_under_way(stand, 100 * 200)
         await asyncio.sleep(25)
         stand.sandbox.configure(rate_per_second=200.0)
@@ -88,25 +87,16 @@ async def measure_lifted() -> float:
                 return asyncio.get_running_loop().time() - began
 
 
-class _stand:  # noqa: N801 - reads as a function
-    """A stand in a folder of its own with two workers."""
-
-    def __init__(self, case: Case) -> None:
-        self._case = case
-        self._folder = tempfile.TemporaryDirectory(prefix="rlb-")
-
-    async def __aenter__(self) -> Stand:
-        path = Path(self._folder.name)
-        (path / "logs").mkdir()
-        limit = {"rate_per_second": float(self._case.allowed), "latency_s": 0.05} | self._case.options
-        self._stand = Stand(path, keep_logs=path / "logs", **limit)
-        await self._stand.__aenter__()
-        await self._stand.two_workers(rate={"per_minute": self._case.configured * 60}, worker={"in_flight": 64})
-        return self._stand
-
-    async def __aexit__(self, *details: Any) -> None:
-        await self._stand.__aexit__(*details)
-        self._folder.cleanup()
+@asynccontextmanager
+async def on_stand(case: Case) -> AsyncIterator[Stand]:
+    """A stand in a folder of its own with two workers of two children each."""
+    with tempfile.TemporaryDirectory(prefix="rlb-") as folder:
+        logs = Path(folder) / "logs"
+        logs.mkdir()
+        limit = {"rate_per_second": float(case.allowed), "latency_s": 0.05} | case.options
+        async with Stand(Path(folder), keep_logs=logs, **limit) as stand:
+            await stand.two_workers(rate={"per_minute": case.configured * 60}, worker={"in_flight": 64})
+            yield stand
 
 
 async def _job_under_way(stand: Stand, requests: float) -> None:
@@ -130,7 +120,3 @@ def figures(entries: list[Entry], allowed: float, seconds: float) -> Figures:
     last = seconds - WINDOW_S
     settled = (second for second in range(int(last)) if good(second, seconds) and good(second, second + WINDOW_S))
     return Figures(*shares(0, seconds), *shares(seconds / 2, seconds), next(settled, None))
-
-
-if __name__ == "__main__":
-    asyncio.run(main())

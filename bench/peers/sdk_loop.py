@@ -4,20 +4,25 @@ import asyncio
 import csv
 import sys
 
-from openai import AsyncOpenAI
+from openai import APIError, AsyncOpenAI
 
 
 async def main(file: str, base_url: str, in_flight: int) -> None:
     client = AsyncOpenAI(api_key="x", base_url=base_url)
     slots = asyncio.Semaphore(in_flight)
 
-    async def update(row: dict[str, str]) -> None:
+    async def update(row: dict[str, str]) -> bool:
         async with slots:
             completion_id = row.pop("completion_id")
-            await client.chat.completions.update(completion_id, metadata=row)
+            try:
+                await client.chat.completions.update(completion_id, metadata=row)
+            except APIError:
+                return False
+            return True
 
     with open(file, newline="") as source:  # noqa: ASYNC230, PTH123 - as people write it
-        await asyncio.gather(*(update(row) for row in csv.DictReader(source)))
+        updated = await asyncio.gather(*(update(row) for row in csv.DictReader(source)))
+    print(f"{sum(updated)} updated, {len(updated) - sum(updated)} lost")
 
 
 if __name__ == "__main__":
