@@ -10,13 +10,15 @@ from bench.patches import write_csv
 from bench.stage import stage
 from bench.table import print_head, print_row
 
-ROWS = 100_000
+ROWS, FIRST_ROWS = 100_000, 100
 
 
 def main(options: argparse.Namespace) -> None:
     rows = options.rows or ROWS
     with stage() as on:
         file = write_csv(on.folder / "patches.csv", rows)
+        # what the server keeps for its first job, scripts above all, is no job's
+        ours(write_csv(on.folder / "first.csv", FIRST_ROWS), FIRST_ROWS, on.api.merge, on.redis)
         print(f"{rows:,} rows; the values are those of bench/patches.py\n")
         print_head("job", "Redis bytes a row", "worker's peak MB")
         for name, base_url, how in (
