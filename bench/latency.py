@@ -39,9 +39,8 @@ def main(options: argparse.Namespace) -> None:
             path = write_csv(on.folder / f"{rows}.csv", rows)
             held = run("cli.main", "submit", "--hold", "--again", "--yes", str(path), environment=environment)
             path.unlink()
-            whole = [
-                _wall("status", held.output, environment=environment, ends_with=NOT_FINISHED) for _ in range(repeats)
-            ]
+            status = partial(_wall, "status", held.output, environment=environment, ends_with=NOT_FINISHED)
+            whole = [status() for _ in range(repeats)]
             _print(f"`relabel status` of {rows:,} rows, the whole command", whole)
             asked = asyncio.run(_ask(on.redis.ledger_url, held.output))
             _print(f"what `status` asks and `watch` repeats, {rows:,} rows", asked)
