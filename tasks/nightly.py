@@ -14,9 +14,9 @@ from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.ledger import Ledger
 from ledger.night import NightState
+from tasks.announce import announce
 from tasks.night import NightRun
 from tasks.night_schedule import LATEST_S, NightSchedule
-from tasks.announce import announce
 
 NIGHTLY = "relabel.nightly"
 CARRY_ON = "relabel.nightly_carry_on"
