@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 
 from bench.contenders import Measured, ours, sdk_loop, task_a_row
@@ -22,6 +23,7 @@ def main(options: argparse.Namespace) -> None:
         for _ in range(repeats):
             for name, contender in contenders.items():
                 results[name].append(contender())
+                print(f"{name}: {results[name][-1].cpu.total:,.0f} µs", file=sys.stderr, flush=True)
         _print(results, f"{rows:,} rows, {on.api.name}, medians of {repeats} (least to most)")
 
 
