@@ -69,7 +69,7 @@ class Filing:
 
     def _write(self, place: str, ending: str, sentence: str) -> None:
         with self._beside(place, ending) as write:
-            write(f"{sentence[0].upper()}{sentence[1:].rstrip('.')}.\n".encode())
+            write(f"{sentence.rstrip('.')}.\n".encode())
 
     def _beside(self, place: str, ending: str) -> AbstractContextManager[Write]:
         """Open what is to lie beside the file, for those to read who can read the file."""

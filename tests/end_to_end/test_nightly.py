@@ -141,7 +141,7 @@ async def test_a_night_in_fast_motion(relabel: Machine, serve: StartServer, star
     assert (len(report), report[-1].split(",")[2:4]) == (12, ["failed", "not_found"])
     first = night["entries"][0]["job_id"]
     assert f"as job {first}" in (inbox / "done" / "c-same.csv.note.txt").read_text()
-    assert (inbox / "rejected" / "d-empty.csv.reason.txt").read_text().startswith("The file is empty;")
+    assert (inbox / "rejected" / "d-empty.csv.reason.txt").read_text().startswith("the file is empty;")
 
     told = {notice["job_id"]: notice for notice in receiver.taken}
     assert (refused.code, "was made already; --again" in refused.err) == (2, True)

@@ -255,6 +255,20 @@ async def test_a_file_that_cannot_be_filed_away_says_so_and_is_no_hindrance_to_o
     assert "cannot" not in night.entries[1].reason
 
 
+async def test_a_file_that_cannot_be_read_is_named_as_it_is_called(
+    ledger: Ledger, start_run: StartRun, inbox: Path
+) -> None:
+    """The reason beside it begins with its name, which is case-sensitive on most file systems."""
+    (inbox / "no-header.csv").write_text("foo,bar\n1,2\n")
+    os.utime(inbox / "no-header.csv", (1, 1))
+    await begun(ledger, "2026-11-25")
+
+    await start_run().carry_on()
+
+    reason = (inbox / "rejected" / "no-header.csv.reason.txt").read_text()
+    assert reason.startswith("no-header.csv, line 1: ")
+
+
 async def test_one_worker_at_a_time_carries_runs_on(ledger: Ledger, start_run: StartRun, drop: Drop) -> None:
     """A second one does nothing while the first is at it; the lock of one that died runs out."""
     drop("a.csv")
