@@ -32,7 +32,7 @@ types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 7 --dist worksteal
+	$(BIN)/pytest -n 5 --dist worksteal
 
 chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 	$(BIN)/python -m tests.faults.chaos --seeds $(SEEDS) --first $(FIRST)

@@ -39,11 +39,11 @@ class Scene(NamedTuple):
         return [KEY, PASSWORD, BROKER_PASSWORD, VALUE, KEPT, *self.rows.ids]
 
     async def tasks(self, client: httpx.AsyncClient, *states: str, least: int) -> dict[str, dict[str, Any]]:
-        """Wait until Flower knows so many tasks of the job in these states; give them by id."""
+        """Wait until Flower knows so many tasks of the job in these states, by id; events come in no certain order."""
 
         async def known() -> dict[str, dict[str, Any]]:
             tasks: dict[str, dict[str, Any]] = (await client.get("/api/tasks")).json()
-            found = {task_id: task for task_id, task in tasks.items() if task["state"] in states}
+            found = {task_id: task for task_id, task in tasks.items() if task["state"] in states and task["args"]}
             return found if len(found) >= least else {}
 
         return await wait_until(known, within=60, what=f"{least} tasks are {states}", every=0.2)
