@@ -72,10 +72,7 @@ def report_command(
     (JSONL), of rows that were updated or failed after a write may have been sent, unless --only names others; after
     is what the job meant the key to hold.
     """
-    if as_json and not summary:
-        raise click.UsageError("--json goes with --summary; for rows as JSON, say --format jsonl.")
-    if summary and (only or layout or output or diff):
-        raise click.UsageError("--summary takes none of --only, --format, --diff and -o.")
+    _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or diff))
     path = None if output in {None, "-"} else Path(str(output))
     layout = layout or _format_named(path)
     wanted = frozenset(_OUTCOMES[word] for word in only) or frozenset(Outcome)
@@ -93,6 +90,14 @@ def report_command(
         return DONE
 
     return with_ledger(settings, report)
+
+
+def _refuse_together(*, summary: bool, as_json: bool, rows: bool) -> None:
+    """Refuse options that make no sense together; `rows` tells whether one of those about rows is there."""
+    if as_json and not summary:
+        raise click.UsageError("--json goes with --summary; for rows as JSON, say --format jsonl.")
+    if summary and rows:
+        raise click.UsageError("--summary takes none of --only, --format, --diff and -o.")
 
 
 async def _summarise(ledger: Ledger, job: Job, *, as_json: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.clock import server_time
 from ledger.keys import JobKeys
 
 
@@ -25,8 +26,7 @@ class Audit:
 
     async def note(self, job_id: str, *, who: str, verb: str, why: str = "") -> None:
         """Write a line down."""
-        seconds, micros = await self._redis.time()
-        line = AuditLine(seconds + micros / 1e6, who, verb, why)
+        line = AuditLine(await server_time(self._redis), who, verb, why)
         await self._redis.rpush(JobKeys(job_id).audit, msgspec.json.encode(line))
 
     async def read(self, job_id: str) -> list[AuditLine]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
 from ledger.failures import note_known
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
@@ -196,8 +197,7 @@ class Jobs:
 
     async def now(self) -> float:
         """Give the server's time, seconds since the epoch: the one clock that all workers share."""
-        seconds, micros = await self._redis.time()
-        return float(seconds) + float(micros) / 1e6
+        return await server_time(self._redis)
 
     async def _spec(self, job_id: str) -> JobSpec:
         raw = await self._redis.hget(JobKeys(job_id).job, "spec")

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.clock import server_time
 from ledger.keys import NIGHTLY_LOCK, NIGHTLY_NUDGE, NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.lock import Lock
 from ledger.night import Night, NightFacts, NightFile, NightState
@@ -56,7 +57,7 @@ class Nights:
 
     async def begin(self, date: str, *, asked_by: str, overlap: str) -> Begun:
         """Make the run of a date unless there is one; `overlap` says what becomes of it while another is open."""
-        now = await self._now()
+        now = await server_time(self._redis)
         state, reason = NightState.RUNNING, ""
         if others := [night for night in await self.open() if night.date != date]:
             state = NightState.WAITING if overlap == "queue" else NightState.SKIPPED
@@ -132,14 +133,14 @@ class Nights:
         line, since = noted
         if line is None or since is None or line.decode() != _line(schedule):
             return None
-        date, due_at = schedule.until(await self._now() - LATE_S)
+        date, due_at = schedule.until(await server_time(self._redis) - LATE_S)
         return date if due_at >= float(since) and not await self._redis.exists(night_key(date)) else None
 
     async def note_schedule(self, schedule: Scheduled, *, instead: bool = True) -> None:
         """Remember the schedule that beat or a worker was started with, and since when; `instead` of another one."""
         line: Any = await self._redis.hget(NIGHTLY_SCHEDULE, "line")
         if line is None or (instead and line.decode() != _line(schedule)):
-            noting: dict[Any, Any] = {"line": _line(schedule), "since": await self._now()}
+            noting: dict[Any, Any] = {"line": _line(schedule), "since": await server_time(self._redis)}
             await self._redis.hset(NIGHTLY_SCHEDULE, mapping=noting)
 
     async def noted_schedule(self) -> tuple[str, str] | None:
@@ -161,10 +162,6 @@ class Nights:
     async def quiet(self, seconds: float) -> None:
         """Let nobody send for a worker for so long."""
         await self._redis.set(NIGHTLY_NUDGE, "1", px=int(seconds * 1000))
-
-    async def _now(self) -> float:
-        seconds, micros = await self._redis.time()
-        return float(seconds) + float(micros) / 1e6
 
 
 def _line(schedule: Scheduled) -> str:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.clock import server_time
 from ledger.keys import health_check_key
 
 CHECK_KEEP_MS = 1000
@@ -40,8 +41,8 @@ async def server_facts(redis: Redis) -> ServerFacts:
 async def clock_ahead_s(redis: Redis, *, clock: Callable[[], float] = time.time) -> float:
     """Give the seconds that this machine's clock is ahead of the server's, as near as half a round trip allows."""
     before = clock()
-    seconds, micros = await redis.time()
-    return (before + clock()) / 2 - (seconds + micros / 1e6)
+    theirs = await server_time(redis)
+    return (before + clock()) / 2 - theirs
 
 
 async def write_and_forget(redis: Redis) -> None:

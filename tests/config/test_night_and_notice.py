@@ -2,24 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 
 from config.environment import child_environment, load_settings
 from config.settings import SettingsError
 
 NIGHTLY, NOTIFY = "RELABEL_NIGHTLY__", "RELABEL_NOTIFY__"
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings of the machine, and a current folder without a `.env`."""
-    for name in list(os.environ):
-        if name.upper().startswith(("RELABEL_", "OPENAI_")):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -15,15 +13,6 @@ from config.environment import child_environment, environment_names, load_settin
 from config.settings import Settings, SettingsError
 
 SECRET = "sk-secret-0d77"
-
-
-@pytest.fixture(autouse=True)
-def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings of the machine, and a current folder without a `.env`."""
-    for name in list(os.environ):
-        if name.upper().startswith(("RELABEL_", "OPENAI_")):
-            monkeypatch.delenv(name)
-    monkeypatch.chdir(tmp_path)
 
 
 def test_without_an_environment_everything_has_its_default():
