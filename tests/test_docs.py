@@ -56,3 +56,22 @@ def test_every_file_the_documents_name_is_there():
             assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
         for path in re.findall(r"`([a-z_]+/[\w./]*)`", text):
             assert path.startswith(MADE) or (ROOT / path).exists(), f"{name}: {path}"
+
+
+PROMISED = sorted(
+    set(re.findall(r"`(tests/[\w/]+\.py)::(test_\w+)`", (ROOT / "SECURITY.md").read_text(encoding="utf-8")))
+)
+
+
+@pytest.mark.parametrize(("path", "name"), PROMISED, ids=[name for _, name in PROMISED])
+def test_a_promise_of_security_md_names_a_test_that_exists(path, name):
+    """A renamed test must not leave a promise without anything that keeps it."""
+    assert re.search(rf"^(async )?def {name}\(", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+
+
+def test_every_promise_of_security_md_names_a_test():
+    """No row of the table of promises goes without."""
+    text = (ROOT / "SECURITY.md").read_text(encoding="utf-8")
+    rows = text.partition("## Promises")[2].partition("\n## ")[0].split("|---|---|\n")[1].strip().splitlines()
+
+    assert [row for row in rows if not re.search(r"`tests/[\w/]+\.py::test_\w+`", row)] == []
