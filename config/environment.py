@@ -11,7 +11,9 @@ from typing import Any
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource
 
+from config.server_url import plain
 from config.settings import PREFIX, Settings, SettingsError
+from config.text import register_secret
 
 
 def names_a_proxy() -> bool:
@@ -50,6 +52,7 @@ def load_settings() -> Settings:
         _refuse_unknown_names()
         settings = Settings()
         _refuse_unknown_files(settings.secrets_dir)
+        register_secret(plain(settings.openai_api_key))
     except (OSError, UnicodeDecodeError) as error:
         where = getattr(error, "filename", None) or ".env"
         raise SettingsError(

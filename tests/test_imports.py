@@ -15,10 +15,10 @@ MAY_IMPORT = {
     "cli": {"metrics", "tasks", "report", "producer", "ledger", "config", "sandbox"},
     "metrics": {"tasks", "worker", "ledger", "config"},
     "tasks": {"report", "producer", "worker", "ledger", "config"},
-    "report": {"producer", "ledger"},
-    "producer": {"ledger"},
+    "report": {"producer", "ledger", "config"},
+    "producer": {"ledger", "config"},
     "worker": {"ledger", "config"},
-    "ledger": set(),
+    "ledger": {"config"},  # the cleaning of text
     "config": set(),
     "sandbox": set(),
 }

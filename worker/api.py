@@ -12,6 +12,7 @@ import aiohttp
 import httpx
 import msgspec
 
+from config.text import register_secret
 from ledger.row import Metadata
 from worker.classify import classify
 from worker.errors import Again, Refusal, StopJob, Wait
@@ -87,6 +88,7 @@ class CompletionsApi:
         # the transport is called directly: no redirects, cookies or INFO line with the URL (and so the id)
         self._transport = transport
         self._secret = target.secret
+        register_secret(target.secret)
         self._url = httpx.URL(f"{target.base_url}/chat/completions")
         self._path = self._url.raw_path.decode()
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 from worker.retry_after import retry_after
 
@@ -28,11 +28,6 @@ SHUT_OUT_CODES = frozenset({"unsupported_country_region_territory"})
 
 _NO_SCOPE = ("missing scopes", "insufficient permissions")
 
-MESSAGE_CHARS = 300
-"""Most that is kept of a server's message."""
-
-_KEY_LIKE = re.compile(r"\b(sk|sess|rk)-[\w*\-.]{4,}|\b[0-9a-f]{32,}\b", re.IGNORECASE)
-
 
 class ErrorBody(msgspec.Struct, frozen=True):
     """The API's error as far as it could be read; every part may be missing (contract section 3)."""
@@ -50,7 +45,7 @@ def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: st
     update, which a server that failed may have carried out.
     """
     error = read_error(body, secret=secret)
-    request_id = headers.get("x-request-id", "")
+    request_id = sanitize(headers.get("x-request-id", ""), REQUEST_ID_CHARS, secret=secret)
     message = error.message or f"the API answered {status} without an explanation"
     code = error.code or error.type or f"http_{status}"
     if status == 429:
@@ -97,14 +92,14 @@ def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
         return ErrorBody()
     inner = error.get("error") if isinstance(error, dict) else None
     if isinstance(inner, str):
-        return ErrorBody(message=_clean(inner, secret))
+        return ErrorBody(message=sanitize(inner, MESSAGE_CHARS, secret=secret))
     if not isinstance(inner, dict):
         return ErrorBody()
     return ErrorBody(
-        message=_clean(_text(inner, "message"), secret),
-        type=_clean(_text(inner, "type"), secret)[:64],
-        param=_clean(_text(inner, "param"), secret)[:64],
-        code=_clean(_text(inner, "code"), secret)[:64],
+        message=sanitize(_text(inner, "message"), MESSAGE_CHARS, secret=secret),
+        type=sanitize(_text(inner, "type"), CODE_CHARS, secret=secret),
+        param=sanitize(_text(inner, "param"), CODE_CHARS, secret=secret),
+        code=sanitize(_text(inner, "code"), CODE_CHARS, secret=secret),
     )
 
 
@@ -116,9 +111,3 @@ def _is_missing_row(error: ErrorBody) -> bool:
 def _text(error: dict[str, Any], name: str) -> str:
     value = error.get(name)
     return "" if value is None else str(value)
-
-
-def _clean(message: str, secret: str) -> str:
-    if secret:
-        message = message.replace(secret, "[key]")
-    return _KEY_LIKE.sub("[key]", " ".join(message.split()))[:MESSAGE_CHARS]

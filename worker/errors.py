@@ -11,16 +11,22 @@ HandBack stands apart: nothing is wrong, the row waits for its shard's next turn
 
 from __future__ import annotations
 
+from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
+
 
 class Refusal(Exception):
-    """A request that did not succeed, with the evidence: code, HTTP status (0: no answer), message, request id."""
+    """A request that did not succeed, with the evidence: code, HTTP status (0: no answer), message, request id.
+
+    What a server said is sanitized here, whoever read it: one printable line, bounded, without the key.
+    """
 
     def __init__(self, code: str, message: str, *, status: int = 0, request_id: str = "") -> None:
+        message = sanitize(message, MESSAGE_CHARS)
         super().__init__(message)
-        self.code = code
+        self.code = sanitize(code, CODE_CHARS)
         self.message = message
         self.status = status
-        self.request_id = request_id
+        self.request_id = sanitize(request_id, REQUEST_ID_CHARS)
 
 
 class Again(Refusal):
