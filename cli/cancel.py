@@ -27,8 +27,8 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str) -> None:
 
     \b
     Example:
-      relabel cancel 20261123-205318-c81e
-      relabel report 20261123-205318-c81e --only cancelled -o rest.csv
+      relabel cancel 20261123-205318-c81e4f02
+      relabel report 20261123-205318-c81e4f02 --only cancelled -o rest.csv
     """
 
     async def cancel(ledger: Ledger) -> None:

@@ -22,7 +22,7 @@ def log_command(settings: Settings, *, job_id: str, as_json: bool) -> None:
 
     \b
     Example:
-      relabel log 20261123-205318-c81e
+      relabel log 20261123-205318-c81e4f02
     """
 
     async def read(ledger: Ledger) -> list[AuditLine]:

@@ -22,7 +22,7 @@ def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
 
     \b
     Example:
-      relabel pause 20261123-205318-c81e --reason "wrong team column, asking"
+      relabel pause 20261123-205318-c81e4f02 --reason "wrong team column, asking"
     """
 
     async def pause(ledger: Ledger) -> None:

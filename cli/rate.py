@@ -41,7 +41,7 @@ def rate_command(
     Examples:
       relabel rate
       relabel rate 1200/m --burst 5
-      relabel rate 60/m --job 20261123-205318-c81e
+      relabel rate 60/m --job 20261123-205318-c81e4f02
     """
     if reset and (value is not None or burst is not None):
         raise click.UsageError("Give either a new rate or --reset.")

@@ -63,10 +63,10 @@ def report_command(
 
     \b
     Examples:
-      relabel report 20261123-205318-c81e --summary
-      relabel report 20261123-205318-c81e --only failed -o failed.csv && relabel submit failed.csv
-      relabel report 20261123-205318-c81e --format jsonl | jq .relabel.code
-      relabel report 20261123-205318-c81e --diff -o changes.csv
+      relabel report 20261123-205318-c81e4f02 --summary
+      relabel report 20261123-205318-c81e4f02 --only failed -o failed.csv && relabel submit failed.csv
+      relabel report 20261123-205318-c81e4f02 --format jsonl | jq .relabel.code
+      relabel report 20261123-205318-c81e4f02 --diff -o changes.csv
 
     --diff gives a line a changed key (CSV: id, key, before, after, change, outcome) or an object a changed row
     (JSONL), of rows that were updated or failed after a write may have been sent, unless --only names others; after

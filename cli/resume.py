@@ -23,8 +23,8 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
 
     \b
     Examples:
-      relabel resume 20261123-205318-c81e
-      relabel resume 20261123-205318-c81e --run
+      relabel resume 20261123-205318-c81e4f02
+      relabel resume 20261123-205318-c81e4f02 --run
     """
     if carry_out:
         return _carry_out(settings, job_id, as_json=as_json)

@@ -33,8 +33,8 @@ def retry_command(settings: Settings, *, asked: FollowUp, codes: str | None, eve
 
     \b
     Examples:
-      relabel retry 20261123-205318-c81e
-      relabel retry 20261123-205318-c81e --codes timeout,server_error --run
+      relabel retry 20261123-205318-c81e4f02
+      relabel retry 20261123-205318-c81e4f02 --codes timeout,server_error --run
     """
     if codes is not None and everything:
         raise click.UsageError("Give either --codes or --all.")

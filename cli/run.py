@@ -45,7 +45,7 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
     Examples:
       relabel run --sandbox examples/relabel.csv
       OPENAI_API_KEY=... relabel run patches.jsonl.gz --rate 600/m
-      relabel run --resume 20261123-205318-c81e
+      relabel run --resume 20261123-205318-c81e4f02
     """
     if bool(asked.file) == bool(resume):
         raise click.UsageError("Give either FILE or --resume JOB.")

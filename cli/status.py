@@ -30,7 +30,7 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
 
     \b
     Example:
-      relabel status 20261123-205318-c81e --json
+      relabel status 20261123-205318-c81e4f02 --json
     """
 
     async def tell(ledger: Ledger) -> int:

@@ -32,8 +32,8 @@ def undo_command(settings: Settings, *, asked: FollowUp, force: bool, keys: str 
 
     \b
     Examples:
-      relabel undo 20261123-205318-c81e
-      relabel undo 20261123-205318-c81e --keys team,reviewed --run
+      relabel undo 20261123-205318-c81e4f02
+      relabel undo 20261123-205318-c81e4f02 --keys team,reviewed --run
     """
     only = _named(keys)
 

@@ -33,7 +33,7 @@ def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
 
     \b
     Example:
-      relabel watch 20261123-205318-c81e
+      relabel watch 20261123-205318-c81e4f02
     """
 
     async def watch(ledger: Ledger) -> int:

@@ -1,7 +1,7 @@
 """Logging: one line an event on standard error, never an id of a completion, a metadata value or a key.
 
 An event is a few words with fields: `log.info("shard ended", extra={"job": job_id, "shard": 3})`. People read them as
-`shard ended job=20261123-205318-c81e shard=3`, programs as members of a JSON object.
+`shard ended job=20261123-205318-c81e4f02 shard=3`, programs as members of a JSON object.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Iterable
 from typing import Any
 
@@ -27,39 +28,45 @@ class NoSuchJob(Exception):
     """There is no job of that id."""
 
 
+class JobIdTaken(Exception):
+    """There is a job of that id already; another id is to be made."""
+
+
 class Jobs:
     """The jobs in one ledger."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._create = load_script(redis, "create")
         self._move = load_script(redis, "move")
         self._totals = Totals(redis)
 
     async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
-        """Write the job down as `submitting`: workers do not see it yet."""
+        """Write the job as `submitting`: workers do not see it yet.
+
+        Raises:
+            JobIdTaken: there is a job of that id; it is left as it is.
+
+        """
         keys = JobKeys(spec.job_id)
-        now = await self.now()
-        job: dict[Any, Any] = {
-            "state": JobState.SUBMITTING,
-            "spec": msgspec.json.encode(spec),
-            "submitted_at": now,
-            "priority": spec.priority,
-        }
-        if rate_per_minute is not None:
-            job["rate_per_minute"] = rate_per_minute
-        counts: dict[Any, Any] = {
-            "total": spec.rows + spec.rejected,
-            "rejected": spec.rejected,
-            "folded": spec.folded,
-        }
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(keys.job, mapping=job)
-            pipe.hset(keys.counts, mapping=counts)
-            if spec.rows:
-                pipe.setrange(keys.outcomes, spec.rows - 1, b"\0")
-            pipe.zadd(JOBS, {spec.job_id: now})
-            await pipe.execute()
-        await self._expire(spec.job_id, SUBMITTED_KEEP_S)
+        first = (keys.job, keys.counts, keys.outcomes)
+        others = [key for key in (*keys.lasting, *keys.passing) if key not in first]
+        made = await self._create(
+            [JOBS, *first, *others],
+            [
+                spec.job_id,
+                secrets.token_hex(8),
+                msgspec.json.encode(spec),
+                spec.priority,
+                "" if rate_per_minute is None else rate_per_minute,
+                spec.rows,
+                spec.rejected,
+                spec.folded,
+                int(SUBMITTED_KEEP_S * 1000),
+            ],
+        )
+        if not made:
+            raise JobIdTaken(spec.job_id)
 
     async def store_shards(self, job_id: str, first: int, bodies: list[bytes]) -> None:
         """Store consecutive shards, each a msgpack array of patches."""
@@ -153,7 +160,7 @@ class Jobs:
     async def discard(self, job_id: str) -> None:
         """Remove a job that workers never saw."""
         keys = JobKeys(job_id)
-        await self._redis.unlink(*keys.lasting, *keys.passing)
+        await self._redis.unlink(*keys.lasting, *keys.passing, keys.producer)
         await self.forget(job_id)
 
     async def forget(self, job_id: str) -> None:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from ledger.job import JobSpec, Kind, Mode, Priority, new_job_id
+from ledger.jobs import JobIdTaken
 from ledger.ledger import Ledger
 from producer.check import Checked
 
 STORE_TOGETHER = 16
 """Shards that travel to the ledger in one round trip."""
+TRIED_IDS = 10
+"""Ids that are tried for a new job: with 32 random bits a second, one that is taken is rare, two are a fault."""
 
 T = TypeVar("T")
 Announce = Callable[[str, Iterable[int]], None]
@@ -47,21 +51,23 @@ class Submitted(NamedTuple):
     existed: bool
 
 
-async def submit(checked: Checked, order: Order, *, ledger: Ledger, announce: Announce) -> Submitted:
+async def submit(
+    checked: Checked, order: Order, *, ledger: Ledger, announce: Announce, new_id: Callable[[], str] = new_job_id
+) -> Submitted:
     """Store the job and open it; workers see either all of it or nothing.
 
     Raises:
         RedisError: the ledger is away or full. The job stays `submitting`; the same call again replaces it.
 
     """
-    spec = _spec(checked, order)
+    spec = await _create(checked, order, ledger, new_id)
     if order.again:
         await ledger.fingerprints.take(spec.fingerprint, spec.job_id, order.keep_s)
     else:
         holder = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, order.keep_s)
         if holder != spec.job_id:
+            await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
-    await ledger.jobs.create(spec, rate_per_minute=order.rate_per_minute)
     await _store(checked, spec, ledger)
     await ledger.jobs.open(spec.job_id, hold=order.hold)
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
@@ -78,9 +84,19 @@ def _fingerprint(checked: Checked, order: Order) -> str:
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-def _spec(checked: Checked, order: Order) -> JobSpec:
+async def _create(checked: Checked, order: Order, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
+    """Write the job under an id of its own: only then may anything else name it."""
+    for _ in range(TRIED_IDS):
+        spec = _spec(checked, order, new_id())
+        with contextlib.suppress(JobIdTaken):
+            await ledger.jobs.create(spec, rate_per_minute=order.rate_per_minute)
+            return spec
+    raise JobIdTaken(spec.job_id)
+
+
+def _spec(checked: Checked, order: Order, job_id: str) -> JobSpec:
     return JobSpec(
-        job_id=new_job_id(),
+        job_id=job_id,
         name=order.name,
         mode=order.mode,
         journal=order.journal,

@@ -3,16 +3,49 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
 from ledger.codec import pack_rejections, unpack_rejections
 from ledger.fingerprints import ALIVE_S
-from ledger.job import JobState
-from ledger.jobs import NoSuchJob
+from ledger.job import JobState, new_job_id
+from ledger.jobs import JobIdTaken, NoSuchJob
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Rejection
 from ledger.rows import read_rejections, read_rows
+
+# --- ids ---
+
+
+async def test_a_job_is_never_written_over_another_one_of_the_same_id(desk, redis):
+    """The second maker is refused, and the first job keeps every row, also while it is only being stored."""
+    first = await desk.submit(rows=3)
+    before = {key: await redis.dump(key) for key in await redis.keys("*")}
+
+    with pytest.raises(JobIdTaken):
+        await desk.ledger.jobs.create(desk.spec(rows=5, job_id=first.job_id))
+
+    assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
+    assert (await desk.ledger.jobs.get(first.job_id)).spec == first
+
+
+async def test_what_a_job_of_that_id_left_behind_takes_its_id(desk, redis):
+    """Rejected rows of a torn job are not mixed with those of another one."""
+    torn = await desk.submit(rows=2)
+    await redis.delete(JobKeys(torn.job_id).job)
+
+    with pytest.raises(JobIdTaken):
+        await desk.ledger.jobs.create(desk.spec(job_id=torn.job_id))
+
+
+def test_ids_sort_by_time_and_have_32_random_bits():
+    """200 files that are submitted in one second meet one id twice in one of 200,000 nights, and draw again then."""
+    ids = {new_job_id() for _ in range(1000)}
+
+    assert len(ids) == 1000
+    assert all(re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]{8}", job_id) for job_id in ids)
+
 
 # --- states ---
 

@@ -1,0 +1,73 @@
+"""A checked file becomes a job: one of its own, whatever else is stored at the same moment."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.connect import open_ledger
+from ledger.jobs import JobIdTaken
+from ledger.keys import JOBS
+from ledger.ledger import Ledger
+from ledger.rows import read_rows
+from producer.check import check_rows
+from producer.submit import Order, Submitted, submit
+from tests.harness.rows import PatchRows
+
+TARGET = "http://127.0.0.1:1/v1"
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """An empty ledger."""
+    async with open_ledger(redis_url) as redis:
+        yield Ledger(redis)
+
+
+async def submit_rows(ledger: Ledger, rows: PatchRows, folder: Path, ids: list[str], **order: Any) -> Submitted:
+    """Submit rows; the job's id is the first of these that is free."""
+    wanted = Order("test", rows.mode, True, TARGET, 2, 3600.0)._replace(**order)
+    with check_rows(rows, mode=rows.mode, spool_dir=folder) as checked:
+        return await submit(checked, wanted, ledger=ledger, announce=lambda *_: None, new_id=iter(ids).__next__)
+
+
+async def ids_of(ledger: Ledger, job_id: str) -> list[str]:
+    """The completions of a job, in order."""
+    spec = (await ledger.jobs.get(job_id)).spec
+    return [row.patch.completion_id async for row in read_rows(ledger.redis, spec)]
+
+
+async def test_two_jobs_that_draw_the_same_id_keep_all_their_rows(ledger: Ledger, tmp_path: Path) -> None:
+    """The second one draws again; each has its rows, and its content leads to it."""
+    few, many = PatchRows(3), PatchRows(5)
+
+    first = await submit_rows(ledger, few, tmp_path, ["same"])
+    second = await submit_rows(ledger, many, tmp_path, ["same", "same", "other"])
+
+    assert (first, second) == (Submitted("same", existed=False), Submitted("other", existed=False))
+    assert (len(await ids_of(ledger, "same")), len(await ids_of(ledger, "other"))) == (3, 5)
+    again = [(await submit_rows(ledger, rows, tmp_path, ["third"])).job_id for rows in (few, many)]
+    assert again == ["same", "other"]
+    assert sorted(await ledger.redis.zrange(JOBS, 0, -1)) == [b"other", b"same"], "nothing is left of the third"
+    assert await ledger.redis.keys("*third*") == []
+
+
+async def test_the_same_content_once_more_draws_an_id_of_its_own(ledger: Ledger, tmp_path: Path) -> None:
+    """Where `--again` meets the id of its former self, too."""
+    rows = PatchRows(3)
+    await submit_rows(ledger, rows, tmp_path, ["same"])
+
+    again = await submit_rows(ledger, rows, tmp_path, ["same", "other"], again=True)
+
+    assert again == Submitted("other", existed=False)
+
+
+async def test_ids_that_are_all_taken_end_in_an_error(ledger: Ledger, tmp_path: Path) -> None:
+    """Not in an endless search."""
+    await submit_rows(ledger, PatchRows(3), tmp_path, ["same"])
+
+    with pytest.raises(JobIdTaken):
+        await submit_rows(ledger, PatchRows(5), tmp_path, ["same"] * 100)
