@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.advice import next_step
 from cli.wording import clean_line, duration, per_minute, some
-from ledger.job import Job, JobState
+from ledger.job import Job, JobState, Waits
 
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 MESSAGE_CHARS = 400
@@ -49,6 +49,8 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
         said = [f"waiting for {_rate(job, shared_rate)}"] if waits.for_rate else []
         if waits.backing_off:
             said.append(f"backing off after errors ({some(waits.backing_off, 'row')})")
+        if waits.blocked:
+            said.append(_blocked(waits))
         if not said and waits.in_flight:
             said.append(f"waiting for the API ({some(waits.in_flight, 'request')} under way)")
     if slowed := _slowed_down(job):
@@ -71,6 +73,12 @@ def slowed_because(slowed_by: str) -> str:
         "failing": "to one request a second until the API works again",
         "headers": "by what the API says is left",
     }.get(slowed_by, "by 429s")
+
+
+def _blocked(waits: Waits) -> str:
+    """Return which job has to be done with the completions of some rows first."""
+    whose = f"job {waits.blocked_by}" if waits.blocked_by else "another worker"
+    return f"waiting for a request of {whose} that may still be running ({some(waits.blocked, 'row')})"
 
 
 def _slowed_down(job: Job) -> str:

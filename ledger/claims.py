@@ -4,20 +4,58 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from ledger.keys import claim_key
-from ledger.scripts import load_script
+from ledger.keys import JobKeys, claim_key
+from ledger.scripts import Argument, load_script
+from ledger.settlements import LeaseLost, StateLost
+from ledger.shards import LEASE_S
 
-CLAIM_S = 8.0
-"""Life of a claim that is not renewed; as long as a lease, so that both of a dead worker end together."""
-TAKEN = ord("1")
+NO_JOB = "-"
+KEPT, TAKEN_OVER, BLOCKED = (ord(mark) for mark in "120")
 
 
 def claim_of(target: str, completion_id: str) -> str:
     """Name a completion of an API; nothing can be read from it."""
     return hashlib.blake2b(f"{target}\0{completion_id}".encode(), digest_size=12).hexdigest()
+
+
+def claim_life_s(timeout_s: float) -> float:
+    """Return the seconds for which a claim outlives its last renewal.
+
+    A request that leaves just before its worker dies may run for `timeout_s` more.
+    """
+    return timeout_s + LEASE_S
+
+
+class Claimant(NamedTuple):
+    """Who claims: a worker by its lease on a job's shard, or a probe, which has no job. `life_s` is in seconds."""
+
+    owner: str
+    life_s: float
+    job_id: str = NO_JOB
+    shard: int = 0
+
+
+class Taken(NamedTuple):
+    """What came of asking for a claim.
+
+    `taken_over` says that an earlier owner of the same job had it, whose write may have happened or may still be
+    running. `blocked_by` is the job that has it where it is not ours, '' where no job is known.
+    """
+
+    is_ours: bool
+    taken_over: bool = False
+    blocked_by: str = ""
+
+
+class Swapped(NamedTuple):
+    """Whether each claim that was to be kept is still ours, and what came of each that was to be taken."""
+
+    kept: list[bool]
+    taken: list[Taken]
 
 
 class Claims:
@@ -26,8 +64,41 @@ class Claims:
     def __init__(self, redis: Redis) -> None:
         self._swap = load_script(redis, "claim_rows")
 
-    async def swap(self, owner: str, give_up: Sequence[str], take: Sequence[str]) -> list[bool]:
-        """Give some claims up and take others, or keep them; tell which of the latter the owner has. Safe to repeat."""
-        keys = [claim_key(claim) for claim in (*give_up, *take)]
-        taken: bytes = await self._swap(keys, [owner, int(CLAIM_S * 1000), len(give_up)])
-        return [mark == TAKEN for mark in taken]
+    async def swap(
+        self,
+        claimant: Claimant,
+        *,
+        give_up: Sequence[str] = (),
+        keep: Sequence[str] = (),
+        take: Sequence[str] = (),
+    ) -> Swapped:
+        """Give some claims up, renew others, and take more; safe to repeat.
+
+        A claim to keep that is gone is not taken anew: others may have changed the completion meanwhile.
+
+        Raises:
+            StateLost: the job is gone.
+            LeaseLost: the shard is another's by now. What was to be given up is given up all the same.
+
+        """
+        owner, life_s, job_id, shard = claimant
+        keys = [claim_key(claim) for claim in (*give_up, *keep, *take)]
+        if job_id != NO_JOB:
+            keys += (JobKeys(job_id).job, JobKeys(job_id).owners)
+        args: list[Argument] = [job_id, owner, shard, int(life_s * 1000), len(give_up), len(keep)]
+        answer = await self._swap(keys, args)
+        if answer == -1:
+            raise StateLost(job_id)
+        if answer == -2:
+            raise LeaseLost(job_id)
+        kept, taken, *blockers = answer
+        blocked = iter(blockers)
+        return Swapped(
+            [mark == KEPT for mark in kept],
+            [
+                Taken(is_ours=False, blocked_by=next(blocked).decode())
+                if mark == BLOCKED
+                else Taken(is_ours=True, taken_over=mark == TAKEN_OVER)
+                for mark in taken
+            ],
+        )

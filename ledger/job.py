@@ -128,7 +128,8 @@ class Waits(NamedTuple):
 
     `paused_by` tells why: `rate_limited` by the API, its rate is `used_up` by its own word, or it is `failing`. The
     shared rate in force and the one asked for are 0 where nothing is known; `slowed_by` says why they differ: `429`,
-    the API's `headers`, or it is `failing`.
+    the API's `headers`, or it is `failing`. `blocked` rows wait until job `blocked_by` ('' where not known) is done
+    with their completions, a request of it may still be running.
     """
 
     in_flight: int = 0
@@ -139,6 +140,8 @@ class Waits(NamedTuple):
     rate_per_minute: float = 0.0
     asked_per_minute: float = 0.0
     slowed_by: str = ""
+    blocked: int = 0
+    blocked_by: str = ""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):

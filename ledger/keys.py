@@ -52,7 +52,7 @@ def fingerprint_key(fingerprint: str) -> str:
 
 
 def claim_key(fingerprint: str) -> str:
-    """String: the lease owner that works on this completion just now, over all jobs."""
+    """String: the job and the lease owner that work on this completion just now, over all jobs."""
     return f"relabel:claim:{fingerprint}"
 
 

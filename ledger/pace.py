@@ -23,6 +23,18 @@ def waits(pace: dict[bytes, bytes], now: float) -> Waits:
     in_flight, for_rate, backing_off = (sum(int(words[place]) for words in fresh) for place in (1, 2, 3))
     paused = max(((float(words[4]) - (now - float(words[0])), words[5]) for words in fresh), default=(0.0, ""))
     paused_s, paused_by = paused if paused[0] > 0 else (0.0, "")
-    of_rate = [words[6:9] for words in fresh if len(words) == 9 and float(words[7]) > 0]
+    of_rate = [words[6:9] for words in fresh if len(words) >= 9 and float(words[7]) > 0]
     rate, asked, slowed_by = of_rate[-1] if of_rate else ("0", "0", "")
-    return Waits(in_flight, for_rate, backing_off, paused_s, paused_by, float(rate), float(asked), slowed_by)
+    blocked = [(int(words[9]), words[10]) for words in fresh if len(words) == 11]
+    return Waits(
+        in_flight=in_flight,
+        for_rate=for_rate,
+        backing_off=backing_off,
+        paused_s=paused_s,
+        paused_by=paused_by,
+        rate_per_minute=float(rate),
+        asked_per_minute=float(asked),
+        slowed_by=slowed_by,
+        blocked=sum(rows for rows, _ in blocked),
+        blocked_by=next((job_id for _, job_id in blocked if job_id), ""),
+    )

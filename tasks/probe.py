@@ -12,10 +12,11 @@ from typing import Any, NamedTuple, TypeVar
 from config.settings import Settings
 from ledger.behaviour import Behaviour
 from ledger.cancellation import end_tasks
-from ledger.claims import CLAIM_S, Claims, claim_of
+from ledger.claims import Claimant, Claims, claim_life_s, claim_of
 from ledger.connect import AWAY
 from ledger.ledger import Ledger
 from ledger.row import Metadata
+from ledger.shards import LEASE_S
 from worker.api import open_api
 from worker.errors import Refusal, RowFailed
 from worker.probe import NotAsSent, Probe, Tell
@@ -28,7 +29,7 @@ T = TypeVar("T")
 EXAMINE_WITHIN_S = 300.0
 """Bound of all steps; some fifteen requests of some seconds each."""
 ASK_AGAIN_S = 0.3
-KEEP_CLAIM_S = CLAIM_S / 4
+KEEP_CLAIM_S = LEASE_S / 4
 NO_SLOT = "the shared rate had no slot for it within a minute; Redis may be away, or the rate is too low"
 NOT_AS_SENT = "the service answers 200 and does not show what was sent; somebody else may be changing this completion"
 
@@ -96,7 +97,8 @@ async def restore_completion(settings: Settings, ledger: Ledger, completion_id: 
 
     """
     # the claim of a probe that was killed runs out first
-    async with _calls(settings, ledger, completion_id, patience_s=CLAIM_S + 2) as calls:
+    patience_s = claim_life_s(settings.api.timeout_s) + 2
+    async with _calls(settings, ledger, completion_id, patience_s=patience_s) as calls:
         if await _look(calls, empty=True) != before:
             calls.wrote = calls.in_doubt = True
             await _restore(calls, before)
@@ -153,7 +155,8 @@ async def _calls(
     key = limit_key(target.base_url, target.secret, target.organization, target.project)
     limit = Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
     claim = claim_of(target.base_url, completion_id)
-    async with _claimed(ledger.claims, claim, patience_s), open_api(target, in_flight=1) as api:
+    life_s = claim_life_s(settings.api.timeout_s)
+    async with _claimed(ledger.claims, claim, life_s, patience_s), open_api(target, in_flight=1) as api:
         limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, hearing=api.hearing)
         try:
             yield SteadyCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
@@ -162,15 +165,15 @@ async def _calls(
 
 
 @asynccontextmanager
-async def _claimed(claims: Claims, claim: str, patience_s: float) -> AsyncIterator[None]:
-    owner = f"probe:{secrets.token_hex(4)}"
+async def _claimed(claims: Claims, claim: str, life_s: float, patience_s: float) -> AsyncIterator[None]:
+    prober = Claimant(f"probe:{secrets.token_hex(4)}", life_s)
     deadline = asyncio.get_running_loop().time() + patience_s
-    while not (await claims.swap(owner, [], [claim]))[0]:
+    while not (await claims.swap(prober, take=[claim])).taken[0].is_ours:
         if asyncio.get_running_loop().time() >= deadline:
             raise NotBegun("a job or another probe is changing this completion just now; try again when it has ended")
         await asyncio.sleep(ASK_AGAIN_S)
     done = asyncio.Event()
-    keeping = asyncio.create_task(_keep(claims, owner, claim, done))
+    keeping = asyncio.create_task(_keep(claims, prober, claim, done))
     try:
         yield
     finally:
@@ -178,12 +181,12 @@ async def _claimed(claims: Claims, claim: str, patience_s: float) -> AsyncIterat
         await asyncio.wait({keeping})
 
 
-async def _keep(claims: Claims, owner: str, claim: str, done: asyncio.Event) -> None:
+async def _keep(claims: Claims, prober: Claimant, claim: str, done: asyncio.Event) -> None:
     """Renew the claim until the end, then give it up; where the ledger is away, it runs out."""
     while not done.is_set():
         with contextlib.suppress(*AWAY):
-            await claims.swap(owner, [], [claim])
+            await claims.swap(prober, take=[claim])
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(done.wait(), KEEP_CLAIM_S)
     with contextlib.suppress(*AWAY):
-        await claims.swap(owner, [claim], [])
+        await claims.swap(prober, give_up=[claim])

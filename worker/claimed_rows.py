@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from ledger.cancellation import is_cancelled
-from ledger.claims import Claims, claim_of
+from ledger.claims import Claimant, Claims, Swapped, claim_of
 from ledger.connect import AWAY
 from ledger.row import Patch
+from ledger.settlements import LeaseLost, StateLost
 from ledger.shards import LeasedShard
 from worker.errors import HandBack
 from worker.group_writer import patiently
@@ -23,32 +24,45 @@ ASK_AGAIN_S = 0.3
 
 
 class ClaimedRow(NamedTuple):
-    """A row to carry out, and the claim on its completion."""
+    """A row to carry out, and the claim on its completion.
+
+    `taken_over`: an earlier worker of this job had the claim, and its write may have happened or may still be running.
+    """
 
     row: int
     patch: Patch
     claim: str
+    taken_over: bool = False
 
 
 class ClaimedRows:
     """Hands rows out. One whose completion another job works on goes to the end of the queue."""
 
-    def __init__(self, shard: LeasedShard, claims: Claims, *, pause_for: Callable[[float], Awaitable[None]]) -> None:
-        target = shard.spec.target
+    def __init__(
+        self, shard: LeasedShard, claims: Claims, *, life_s: float, pause_for: Callable[[float], Awaitable[None]]
+    ) -> None:
+        spec = shard.spec
         self._left = deque(
-            ClaimedRow(row, patch, claim_of(target, patch.completion_id)) for row, patch in shard.todo.items()
+            ClaimedRow(row, patch, claim_of(spec.target, patch.completion_id)) for row, patch in shard.todo.items()
         )
-        self._owner = shard.owner
+        self._claimant = Claimant(shard.owner, life_s, spec.job_id, shard.number)
         self._claims = claims
         self._pause_for = pause_for
         self._ready: deque[ClaimedRow] = deque()
         self._held: set[str] = set()
         self._ended: list[str] = []
+        self._blocked: dict[str, str] = {}
         self._turn = asyncio.Lock()
         self._trip = asyncio.Lock()
 
     async def next(self) -> ClaimedRow | None:
-        """Give the next row, claimed; None where none is left or the turn is ending."""
+        """Return the next row, claimed; None where none is left or the turn is ending.
+
+        Raises:
+            LeaseLost: the shard is another's by now.
+            StateLost: the job is gone.
+
+        """
         if self._ready:
             return self._ready.popleft()
         async with self._turn:
@@ -61,42 +75,80 @@ class ClaimedRows:
                         return None
             return self._ready.popleft() if self._ready else None
 
-    def done(self, row: ClaimedRow) -> None:
-        """Let others have the completion, with the next round trip."""
+    def done(self, row: ClaimedRow, *, may_still_run: bool = False) -> None:
+        """Let others have the completion, with the next round trip.
+
+        Where a write of the row may still be running, its claim is left to end by itself: nobody of another job may
+        be overtaken by it.
+        """
+        if row.claim in self._held and not may_still_run:
+            self._ended.append(row.claim)
         self._held.discard(row.claim)
-        self._ended.append(row.claim)
+
+    def holds(self, row: ClaimedRow) -> bool:
+        """Return whether the row's claim is ours, as far as the last round trip told."""
+        return row.claim in self._held
+
+    def put_back(self, row: ClaimedRow) -> None:
+        """Let a row wait that was begun, as its claim was lost before it wrote."""
+        self._held.discard(row.claim)
+        self._left.append(row._replace(taken_over=False))
+
+    @property
+    def blocked(self) -> tuple[int, str]:
+        """The number of rows that wait for another job's claim, and the id of one such job ('' where not known)."""
+        return len(self._blocked), next(iter(self._blocked.values()), "")
 
     async def keep(self) -> None:
-        """Keep what is claimed, and give up what is done with."""
-        if self._held or self._ended:
-            await self._swap(sorted(self._held))
+        """Renew the claims that are held, and give up those that are done with.
+
+        A claim that is gone is noted: its row waits for it anew, and `holds` says so of one that was begun.
+
+        Raises:
+            LeaseLost: the shard is another's by now.
+            StateLost: the job is gone.
+
+        """
+        if not (self._held or self._ended):
+            return
+        held = sorted(self._held)
+        kept = (await self._swap(keep=held)).kept
+        lost = {claim for claim, is_ours in zip(held, kept, strict=True) if not is_ours}
+        self._held -= lost
+        for row in [row for row in self._ready if row.claim in lost]:
+            self._ready.remove(row)
+            self.put_back(row)
 
     async def aclose(self) -> None:
         """Give up what was not begun; where the ledger is away, the claims run out.
 
-        So do the claims of rows that were cut off in mid-request: the server may still be at them.
+        So do the claims of rows that were cut off in mid-request, now or in an earlier turn: the server may still be
+        at them.
         """
-        self._ended += [row.claim for row in self._ready]
+        self._ended += [row.claim for row in self._ready if not row.taken_over]
         self._held.clear()
-        with contextlib.suppress(*AWAY):
-            await self.keep()
+        if self._ended:
+            with contextlib.suppress(LeaseLost, StateLost, *AWAY):
+                await self._swap()
 
     async def _take_some(self) -> None:
         wanted = [self._left[place] for place in range(min(TAKE_TOGETHER, len(self._left)))]
-        taken = await self._swap([row.claim for row in wanted])
-        for row, is_ours in zip(wanted, taken, strict=True):
+        taken = (await self._swap(take=[row.claim for row in wanted])).taken
+        for row, claim in zip(wanted, taken, strict=True):
             self._left.popleft()
-            if is_ours:
+            if claim.is_ours:
+                self._blocked.pop(row.claim, None)
                 self._held.add(row.claim)
-                self._ready.append(row)
+                self._ready.append(row._replace(taken_over=claim.taken_over))
             else:
+                self._blocked[row.claim] = claim.blocked_by
                 self._left.append(row)
 
-    async def _swap(self, take: list[str]) -> list[bool]:
+    async def _swap(self, *, keep: Sequence[str] = (), take: Sequence[str] = ()) -> Swapped:
         async with self._trip:  # a claim that is given up must not be renewed by a trip that left before
             ended, self._ended = self._ended, []
             try:
-                return await self._claims.swap(self._owner, ended, take)
+                return await self._claims.swap(self._claimant, give_up=ended, keep=keep, take=take)
             except BaseException:
                 self._ended += ended
                 raise

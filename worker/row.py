@@ -112,6 +112,11 @@ class RowRun:
                     await self._back_off(refusal)
 
     @property
+    def in_doubt(self) -> bool:
+        """Whether a write of the row may have happened that no answer tells of."""
+        return self._in_doubt
+
+    @property
     def tries(self) -> Tries | None:
         """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
         return Tries(self._failures, self._in_doubt, self._verdict) if self._failures else None

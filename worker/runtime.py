@@ -189,7 +189,7 @@ class Runtime:
             api=self._api,
             limiter=limiter,
             health=Health(self._redis, self._limit_key),
-            bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts),
+            bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
         )
 

@@ -9,8 +9,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.causes import too_many_failures
+from ledger.claims import claim_life_s
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
 from ledger.failures import TOO_MANY_CODE
@@ -21,7 +24,7 @@ from ledger.row import Outcome
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
-from worker.claimed_rows import ClaimedRows
+from worker.claimed_rows import ClaimedRow, ClaimedRows
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
@@ -45,11 +48,12 @@ log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
-    """How much a turn may take: rows at once, seconds, tries of a row."""
+    """How much a turn may take: rows at once, seconds, tries of a row, seconds that a request may run."""
 
     in_flight: int
     seconds: float
     attempts: int
+    request_s: float
 
 
 class Turn:
@@ -76,7 +80,8 @@ class Turn:
         self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
         self._draining = asyncio.Event()
-        self._todo = ClaimedRows(shard, ledger.claims, pause_for=self._pause_for)
+        life_s = claim_life_s(bounds.request_s)
+        self._todo = ClaimedRows(shard, ledger.claims, life_s=life_s, pause_for=self._pause_for)
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
@@ -128,19 +133,29 @@ class Turn:
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
         plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
         while not self._draining.is_set() and (claimed := await self._todo.next()):
-            row, patch, _ = claimed
-            image, tried = self._shard.images.get(row), self._shard.tries.get(row)
+            row, patch = claimed.row, claimed.patch
+            image, tried = self._shard.images.get(row), self._tries_of(claimed)
+            may_still_run = claimed.taken_over and (image is not None or not spec.journal)
             run = RowRun(self._tools, plan, row, patch, image=image, tried=tried)
             try:
                 ended = await run.settle()
             except HandBack:
                 if run.tries:
                     self._tries[row] = run.tries
+                may_still_run |= run.in_doubt
             except StopJob as error:
                 await self._stop_job(error)
+                may_still_run |= run.in_doubt
             else:
                 self._settled.add(ended)
-            self._todo.done(claimed)
+            self._todo.done(claimed, may_still_run=may_still_run)
+
+    def _tries_of(self, claimed: ClaimedRow) -> Tries | None:
+        """Return how often the row failed so far, in doubt where an earlier turn may have written it unseen."""
+        tried = self._shard.tries.get(claimed.row)
+        if claimed.taken_over and not self._shard.spec.journal:  # with a journal, the row's image tells
+            return msgspec.structs.replace(tried or Tries(0, in_doubt=True), in_doubt=True)
+        return tried
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
@@ -151,7 +166,7 @@ class Turn:
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
         while not is_cancelled():
-            waits = _waits(self._tally, self._limiter)
+            waits = _waits(self._tally, self._limiter, self._todo)
             try:
                 await self._todo.keep()
                 state = await self._ledger.shards.renew(self._shard, waits)
@@ -225,8 +240,9 @@ class Turn:
         return now, since
 
 
-def _waits(tally: Tally, limiter: RateLimiter) -> Waits:
+def _waits(tally: Tally, limiter: RateLimiter, todo: ClaimedRows) -> Waits:
     standing = limiter.standing
+    blocked, blocked_by = todo.blocked
     return Waits(
         in_flight=tally.in_flight,
         for_rate=limiter.waiting,
@@ -236,4 +252,6 @@ def _waits(tally: Tally, limiter: RateLimiter) -> Waits:
         rate_per_minute=standing.rate * 60,
         asked_per_minute=standing.asked * 60,
         slowed_by=standing.slowed_by,
+        blocked=blocked,
+        blocked_by=blocked_by,
     )

@@ -16,7 +16,7 @@ import pytest
 
 from cli.advice import about_rows
 from ledger.behaviour import Behaviour, Null, Semantics
-from ledger.claims import claim_of
+from ledger.claims import Claimant, claim_of
 from ledger.keys import claim_key
 from sandbox import Sandbox, SandboxOptions
 from tests.harness.redis_server import PrivateRedis
@@ -233,7 +233,7 @@ async def test_where_a_probe_cannot_begin_nothing_is_sent_that_changes_anything(
 async def test_a_completion_without_a_key_or_in_a_jobs_hands_is_left_alone(relabel, serve, ledger):
     """A key that is added might stay for ever; a job's completion is the job's."""
     service = await serve()
-    await ledger.claims.swap("a worker", [], [claim_of(service.sandbox.base_url, COMPLETION)])
+    await ledger.claims.swap(Claimant("a worker", 60), take=[claim_of(service.sandbox.base_url, COMPLETION)])
     taken = await relabel("probe", COMPLETION, **service.settings)
     service.sandbox.store.load({"chatcmpl-empty": {}})
     empty = await relabel("probe", "chatcmpl-empty", **service.settings)

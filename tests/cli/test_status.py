@@ -83,6 +83,12 @@ async def test_a_job_that_redis_lost_says_to_submit_it_again(relabel, make_job, 
         (1, Waits(paused_s=60, paused_by="rate_limited"), "paused by a 429 for "),
         (1, Waits(paused_s=60, paused_by="failing"), "the API is failing; all rows wait for "),
         (1, Waits(in_flight=7), "waiting for the API (7 requests under way)"),
+        (
+            1,
+            Waits(blocked=2, blocked_by="20261127-172335-90e7"),
+            "waiting for a request of job 20261127-172335-90e7 that may still be running (2 rows)",
+        ),
+        (1, Waits(blocked=1), "waiting for a request of another worker that may still be running (1 row)"),
     ],
 )
 async def test_a_running_job_says_what_it_is_waiting_for(relabel, make_job, at_work, workers, waits, words):

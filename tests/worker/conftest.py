@@ -101,7 +101,7 @@ class Rig:
                 api=api,
                 limiter=limiter,
                 health=Health(self.redis, LIMIT_KEY),
-                bounds=Bounds(in_flight, seconds, attempts),
+                bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
             ).run()
         return await self.ledger.shards.release(shard)

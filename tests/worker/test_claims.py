@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import itertools
 
-from ledger.claims import CLAIM_S, claim_of
-from ledger.keys import claim_key
+import pytest
+
+from ledger.claims import Claimant, Taken, claim_life_s, claim_of
+from ledger.keys import JobKeys, claim_key
+from ledger.row import Outcome
+from ledger.settlements import LeaseLost
 from ledger.shards import ReleaseAnswer
 
 NUMBER = 60
+SOMEBODY = Claimant("somebody", 60.0)
 
 
 def many(rig, completion_id):
@@ -41,7 +46,7 @@ async def test_a_row_that_another_job_works_on_waits_at_the_end_of_its_shard(rig
     """The others go first; it is carried out once it is free."""
     ids = many(rig, completion_id)
     claim = claim_of(rig.sandbox.base_url, ids[0])
-    await rig.ledger.claims.swap("somebody", [], [claim])
+    await rig.ledger.claims.swap(SOMEBODY, take=[claim])
     job_id = await rig.submit(*[(each, {"k": "v"}) for each in ids])
 
     async def all_others_are_done():
@@ -50,7 +55,7 @@ async def test_a_row_that_another_job_works_on_waits_at_the_end_of_its_shard(rig
     async def free_it_when_the_others_are_done():
         await eventually(all_others_are_done)
         assert rig.applied(ids[0]) == 0
-        await rig.ledger.claims.swap("somebody", [claim], [])
+        await rig.ledger.claims.swap(SOMEBODY, give_up=[claim])
 
     answer, _ = await asyncio.gather(rig.turn(job_id), free_it_when_the_others_are_done())
 
@@ -61,7 +66,7 @@ async def test_a_row_that_another_job_works_on_waits_at_the_end_of_its_shard(rig
 async def test_a_turn_whose_time_is_up_hands_back_rows_that_are_still_anothers(rig, completion_id):
     """It does not wait for ever, and counts nothing as failed."""
     claim = claim_of(rig.sandbox.base_url, completion_id)
-    await rig.ledger.claims.swap("somebody", [], [claim])
+    await rig.ledger.claims.swap(SOMEBODY, take=[claim])
     job_id = await rig.submit((completion_id, {"k": "v"}))
 
     assert await rig.turn(job_id, seconds=0.3) is ReleaseAnswer.WAITING
@@ -71,16 +76,122 @@ async def test_a_turn_whose_time_is_up_hands_back_rows_that_are_still_anothers(r
 
 
 async def test_a_claim_ends_by_itself_and_tells_nothing_of_the_id(rig, completion_id):
-    """A dead worker's claims run out with its lease; neither key nor value holds customer data."""
+    """It outlives the last request of a dead worker; neither key nor value holds customer data."""
     claim = claim_of(rig.sandbox.base_url, completion_id)
+    one, two = Claimant("one", 9.0), Claimant("two", 9.0)
 
-    assert await rig.ledger.claims.swap("one", [], [claim]) == [True]
-    assert await rig.ledger.claims.swap("one", [], [claim]) == [True]
-    assert await rig.ledger.claims.swap("two", [claim], [claim]) == [False]
+    assert (await rig.ledger.claims.swap(one, take=[claim])).taken == [Taken(is_ours=True)]
+    assert (await rig.ledger.claims.swap(one, take=[claim])).taken == [Taken(is_ours=True)]
+    assert (await rig.ledger.claims.swap(two, give_up=[claim], take=[claim])).taken == [Taken(is_ours=False)]
 
-    assert 0 < await rig.redis.pttl(claim_key(claim)) <= CLAIM_S * 1000
+    assert 0 < await rig.redis.pttl(claim_key(claim)) <= 9000
     assert completion_id not in claim_key(claim)
-    assert await rig.redis.get(claim_key(claim)) == b"one"
+    assert await rig.redis.get(claim_key(claim)) == b"- one 1"
+
+
+async def test_a_claim_of_release_one_is_anothers(rig, completion_id):
+    """It holds an owner and no job, and ends by itself within seconds."""
+    claim = claim_of(rig.sandbox.base_url, completion_id)
+    await rig.redis.set(claim_key(claim), "host:12:0a1b2c3d", px=8000)
+    claimant, _ = await claimant_of(rig, completion_id)
+
+    swapped = await rig.ledger.claims.swap(claimant, give_up=[claim], keep=[claim], take=[claim])
+
+    assert swapped == ([False], [Taken(is_ours=False, blocked_by="")])
+
+
+async def claimant_of(rig, completion_id, job_id=None):
+    """Lease a job's only shard; give who claims by it, and the job."""
+    job_id = job_id or await rig.submit((completion_id, {"k": "v"}))
+    shard = await rig.lease(job_id)
+    return Claimant(shard.owner, claim_life_s(60.0), job_id, 0), job_id
+
+
+async def lose_the_lease(rig, job_id):
+    """Let the lease run out, as of a worker that died or sleeps."""
+    await rig.redis.zadd(JobKeys(job_id).leased, {"0": 1})
+    await rig.ledger.shards.rescue(job_id)
+
+
+async def test_the_next_worker_of_a_job_takes_its_claims_over_and_the_last_one_gets_none(rig, completion_id):
+    """At once, and told so each time it asks; the one before has lost its lease and is refused."""
+    claim = claim_of(rig.sandbox.base_url, completion_id)
+    first, job_id = await claimant_of(rig, completion_id)
+    await rig.ledger.claims.swap(first, take=[claim])
+    await lose_the_lease(rig, job_id)
+    second, _ = await claimant_of(rig, completion_id, job_id)
+
+    for _ in range(2):
+        taken = (await rig.ledger.claims.swap(second, take=[claim])).taken
+        assert taken == [Taken(is_ours=True, taken_over=True)]
+    for wanted in ({"keep": [claim]}, {"take": [claim]}, {"give_up": [claim]}):
+        with pytest.raises(LeaseLost):
+            await rig.ledger.claims.swap(first, **wanted)
+    assert (await rig.ledger.claims.swap(second, keep=[claim])).kept == [True]
+
+
+async def test_another_job_waits_for_a_dead_workers_claim_and_says_for_which_job(rig, completion_id, eventually):
+    """The request of the dead worker may still be running: nothing is sent until its time is over."""
+    claim = claim_of(rig.sandbox.base_url, completion_id)
+    dead, dead_job = await claimant_of(rig, completion_id)
+    await rig.ledger.claims.swap(dead, take=[claim])
+    await lose_the_lease(rig, dead_job)
+    assert await rig.redis.pttl(claim_key(claim)) > 60_000
+    job_id = await rig.submit((completion_id, {"k": "w"}))
+    turn = asyncio.create_task(rig.turn(job_id))
+
+    async def says_so():
+        waits = (await rig.job(job_id)).waits
+        return (waits.blocked, waits.blocked_by) == (1, dead_job)
+
+    await eventually(says_so)
+    assert rig.sent() == []
+    await rig.redis.delete(claim_key(claim))  # as if its time were over
+
+    assert await turn is ReleaseAnswer.FINISHED
+    assert rig.sandbox.store.metadata(completion_id)["k"] == "w"
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_the_completion_of_a_write_that_may_still_run_stays_claimed_after_its_row(rig, completion_id, journal):
+    """The job's next worker settles the row; the dead worker's request may be applied later, so others still wait."""
+    claim = claim_of(rig.sandbox.base_url, completion_id)
+    job_id = await rig.submit((completion_id, {"team": "blue"}), mode="replace", journal=journal)
+    dead, _ = await claimant_of(rig, completion_id, job_id)
+    await rig.ledger.claims.swap(dead, take=[claim])
+    if journal:
+        await rig.journal(job_id, 0, {"team": "red"})
+    await lose_the_lease(rig, job_id)
+
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+    assert await rig.redis.pttl(claim_key(claim)) > 30_000
+
+
+async def test_a_row_that_a_dead_worker_only_claimed_is_free_again_with_its_end(rig, completion_id):
+    """No image was kept, so no write had left."""
+    job_id = await rig.submit((completion_id, {"team": "blue"}))
+    dead, _ = await claimant_of(rig, completion_id, job_id)
+    await rig.ledger.claims.swap(dead, take=[claim_of(rig.sandbox.base_url, completion_id)])
+    await lose_the_lease(rig, job_id)
+
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    assert (await rig.row(job_id)).outcome is Outcome.UNCHANGED
+    assert await rig.redis.keys("relabel:claim:*") == []
+
+
+async def test_a_row_handed_back_in_doubt_keeps_its_claim(rig, completion_id):
+    """Its write got no answer and may be applied yet: another job must not go before it."""
+    rig.api = {"timeout_s": 0.6}
+    rig.fault("hang_after", "POST")
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    assert await rig.turn(job_id, seconds=0.2) is ReleaseAnswer.WAITING
+
+    assert await rig.redis.exists(claim_key(claim_of(rig.sandbox.base_url, completion_id)))
 
 
 async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(rig, completion_id):
