@@ -127,10 +127,12 @@ class CompletionsApi:
 
     async def _call(self, method: str, completion_id: str, body: bytes, request_name: str) -> Reply:
         path = f"/{quote(completion_id, safe='')}{self._query}"
-        content, request_id = await self._exchange(method, path, body, request_name)
+        content, request_id = await self._exchange(method, path, body, request_name, completion_id=completion_id)
         return self._reply(completion_id, content, request_id, writes=method == "POST")
 
-    async def _exchange(self, method: str, path: str, body: bytes, request_name: str) -> tuple[bytes, str]:
+    async def _exchange(
+        self, method: str, path: str, body: bytes, request_name: str, *, completion_id: str = ""
+    ) -> tuple[bytes, str]:
         request = httpx.Request(
             method,
             self._url,
@@ -151,7 +153,9 @@ class CompletionsApi:
         self.hearing.hear(response.headers)
         if response.status_code != 200:
             status, headers = response.status_code, response.headers
-            refusal = classify(status, headers, content, secret=self._secret, writes=writes)
+            refusal = classify(
+                status, headers, content, secret=self._secret, writes=writes, completion_id=completion_id
+            )
             if isinstance(refusal, Wait):
                 refusal.sent_s_ago = asyncio.get_running_loop().time() - began
             raise refusal

@@ -9,6 +9,7 @@ import msgspec
 
 from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
+from worker.missing import Missing, what_is_missing, without_id
 from worker.retry_after import retry_after
 
 QUOTA_CODES = frozenset(
@@ -28,6 +29,13 @@ SHUT_OUT_CODES = frozenset({"unsupported_country_region_territory"})
 
 _NO_SCOPE = ("missing scopes", "insufficient permissions")
 
+NOT_FOUND_CODE = "not_found"
+"""The code of a row whose completion is missing, where the server gives none."""
+UNKNOWN_URL_CODE = "unknown_url"
+"""The reason code of a job whose URL is wrong."""
+_TEXT_BYTES = 8192
+"""What is looked through for an id; a longer text names nothing."""
+
 
 class ErrorBody(msgspec.Struct, frozen=True):
     """The API's error as far as it could be read; every part may be missing (contract section 3)."""
@@ -38,26 +46,34 @@ class ErrorBody(msgspec.Struct, frozen=True):
     code: str = ""
 
 
-def classify(status: int, headers: Mapping[str, str], body: bytes, *, secret: str = "", writes: bool = True) -> Refusal:
+def classify(
+    status: int,
+    headers: Mapping[str, str],
+    body: bytes,
+    *,
+    secret: str = "",
+    writes: bool = True,
+    completion_id: str = "",
+) -> Refusal:
     """Decide what an answer with this status and body means for the row and the job.
 
     `secret` is cut out of what the server says, should it be quoted there; `writes` tells whether the request was an
-    update, which a server that failed may have carried out.
+    update, which a server that failed may have carried out. `completion_id` is what the request was about.
     """
     error = read_error(body, secret=secret)
     request_id = sanitize(headers.get("x-request-id", ""), REQUEST_ID_CHARS, secret=secret)
     message = error.message or f"the API answered {status} without an explanation"
     code = error.code or error.type or f"http_{status}"
-    if status == 429:
-        if {error.code, error.type} & QUOTA_CODES:
-            return StopJob(code, message, status=status, request_id=request_id)
+    if status == 429 and not {error.code, error.type} & QUOTA_CODES:
         return Wait(code, message, request_id=request_id, retry_after=retry_after(headers))
     if status in {408, 409} or status >= 500:
         wait = retry_after(headers)
         # a 409 was refused before anything was done; the others may come after the change was made
         ambiguous = writes and status != 409
         return Again(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
-    if status in {401, 402, 403, 405, 407} or (status == 404 and not _is_missing_row(error)):
+    if status == 404:
+        return _not_found(body, error, request_id, secret=secret, completion_id=completion_id)
+    if status in {401, 402, 403, 405, 407, 429}:
         return StopJob(code, message, status=status, request_id=request_id)
     if 200 <= status < 400:
         return _unlike_this_api(status, request_id, writes=writes)
@@ -76,6 +92,26 @@ def lacks_permission(refusal: Refusal) -> bool:
     return refusal.status == 401 and (refusal.code == "PermissionDenied" or any(word in told for word in _NO_SCOPE))
 
 
+def _not_found(body: bytes, error: ErrorBody, request_id: str, *, secret: str, completion_id: str) -> Refusal:
+    raw = _parse(body)
+    # the whole text, as an id may stand behind what is kept of it, or look like a key
+    missing = what_is_missing(
+        body,
+        text=raw.message[:_TEXT_BYTES] or body[:_TEXT_BYTES].decode(errors="replace"),
+        code=raw.code,
+        param=raw.param,
+        completion_id=completion_id,
+    )
+    if missing is Missing.COMPLETION:
+        message = error.message or "the API answered 404: it knows no such completion"
+        code = NOT_FOUND_CODE if error.code.isdigit() else error.code or NOT_FOUND_CODE
+        return RowFailed(code, message, status=404, request_id=request_id)
+    said = without_id(raw.message[:_TEXT_BYTES], completion_id)
+    message = sanitize(said, MESSAGE_CHARS, secret=secret) or "the API answered 404 without an explanation"
+    unclear = missing is Missing.UNCLEAR
+    return StopJob(UNKNOWN_URL_CODE, message, status=404, request_id=request_id, unclear=unclear)
+
+
 def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:
     if status < 300:
         what = f"the API answered {status}, which it never does for this call"
@@ -86,26 +122,27 @@ def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:
 
 def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
     """Read an error body of whatever shape; what cannot be read is left empty."""
-    try:
-        error = msgspec.json.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ErrorBody()
-    inner = error.get("error") if isinstance(error, dict) else None
-    if isinstance(inner, str):
-        return ErrorBody(message=sanitize(inner, MESSAGE_CHARS, secret=secret))
-    if not isinstance(inner, dict):
-        return ErrorBody()
+    raw = _parse(body)
     return ErrorBody(
-        message=sanitize(_text(inner, "message"), MESSAGE_CHARS, secret=secret),
-        type=sanitize(_text(inner, "type"), CODE_CHARS, secret=secret),
-        param=sanitize(_text(inner, "param"), CODE_CHARS, secret=secret),
-        code=sanitize(_text(inner, "code"), CODE_CHARS, secret=secret),
+        message=sanitize(raw.message, MESSAGE_CHARS, secret=secret),
+        type=sanitize(raw.type, CODE_CHARS, secret=secret),
+        param=sanitize(raw.param, CODE_CHARS, secret=secret),
+        code=sanitize(raw.code, CODE_CHARS, secret=secret),
     )
 
 
-def _is_missing_row(error: ErrorBody) -> bool:
-    # the API's own way to tell a missing completion from a wrong URL (contract section 3)
-    return error.code == "not_found" or error.param == "completion_id"
+def _parse(body: bytes) -> ErrorBody:
+    """Read the error as it was sent: OpenAI's and Azure's `error`, FastAPI's `detail`, or a bare `message`."""
+    try:
+        answer = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ErrorBody()
+    if not isinstance(answer, dict):
+        return ErrorBody()
+    inner = next((answer[name] for name in ("error", "detail") if isinstance(answer.get(name), str | dict)), answer)
+    if isinstance(inner, str):
+        return ErrorBody(message=inner)
+    return ErrorBody(*(_text(inner, name) for name in ErrorBody.__struct_fields__))
 
 
 def _text(error: dict[str, Any], name: str) -> str:

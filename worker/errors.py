@@ -69,7 +69,13 @@ class RowFailed(Refusal):
 
 
 class StopJob(Refusal):
-    """No row can succeed until somebody mends something."""
+    """No row can succeed until somebody mends something. `unclear`: a 404 that may also be this one row's."""
+
+    def __init__(
+        self, code: str, message: str, *, status: int = 0, request_id: str = "", unclear: bool = False
+    ) -> None:
+        super().__init__(code, message, status=status, request_id=request_id)
+        self.unclear = unclear
 
 
 class HandBack(Exception):

@@ -14,7 +14,8 @@ from ledger.job import Mode
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker.age import missing_hint
-from worker.api import CompletionsApi, Reply
+from worker.api import Reply
+from worker.checked_api import CheckedApi
 from worker.errors import Again, Refusal, RowFailed, Wait
 from worker.health import Health
 from worker.intent import before_image, foreign_keys, kept_keys
@@ -43,7 +44,7 @@ class Tally:
 class Tools(NamedTuple):
     """What a row needs. `pause_for` sleeps, or raises HandBack when the turn ends meanwhile."""
 
-    api: CompletionsApi
+    api: CheckedApi
     limiter: RateLimiter
     journal: Callable[[BeforeImage], Awaitable[None]]
     pause_for: Callable[[float], Awaitable[None]]

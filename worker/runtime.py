@@ -23,6 +23,7 @@ from ledger.ledger import Ledger
 from ledger.settlements import StateLost
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
+from worker.checked_api import KnownCompletions
 from worker.group_writer import PATIENCE_S
 from worker.health import Health
 from worker.news import tell_begun, tell_job
@@ -87,6 +88,7 @@ class Runtime:
         in_flight = self._settings.worker.in_flight
         target = target_of(self._settings)
         self._api: CompletionsApi = await self._stack.enter_async_context(open_api(target, in_flight=in_flight))
+        self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
         self._limit = Limit.per_minute(self._settings.rate.per_minute, self._settings.rate.burst)
@@ -191,6 +193,7 @@ class Runtime:
             health=Health(self._redis, self._limit_key),
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
+            known=self._known,
         )
 
 

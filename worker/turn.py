@@ -24,6 +24,7 @@ from ledger.row import Outcome
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
+from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
 from worker.errors import HandBack, StopJob
 from worker.group_writer import GroupWriter, patiently
@@ -57,7 +58,10 @@ class Bounds(NamedTuple):
 
 
 class Turn:
-    """One turn at one leased shard. `stopping` tells whether the worker is ending."""
+    """One turn at one leased shard. `stopping` tells whether the worker is ending.
+
+    `known` outlives the turn: completions that this process found lately.
+    """
 
     def __init__(
         self,
@@ -69,6 +73,7 @@ class Turn:
         health: Health,
         bounds: Bounds,
         stopping: Callable[[], bool],
+        known: KnownCompletions | None = None,
     ) -> None:
         self._shard = shard
         self._ledger = ledger
@@ -85,7 +90,8 @@ class Turn:
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
-        self._tools = Tools(api, limiter, self._journal_image, self._pause_for, health, self._tally)
+        checked = CheckedApi(api, limiter, known or KnownCompletions(), self._tally)
+        self._tools = Tools(checked, limiter, self._journal_image, self._pause_for, health, self._tally)
 
     async def run(self) -> None:
         """Carry out rows until all are settled, the time is up, or the job or the worker is stopped.

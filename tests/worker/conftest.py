@@ -23,6 +23,7 @@ from ledger.rows import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from sandbox import Sandbox, SandboxOptions
 from worker.api import Target, open_api
+from worker.checked_api import KnownCompletions
 from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter
 from worker.turn import Bounds, Turn
@@ -41,6 +42,7 @@ class Rig:
         self.sandbox = sandbox
         self.api: dict[str, Any] = {}
         self.limit = Limit(2000.0, 200)
+        self.known: KnownCompletions | None = None
 
     async def submit(
         self,
@@ -103,6 +105,7 @@ class Rig:
                 health=Health(self.redis, LIMIT_KEY),
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
+                known=self.known,
             ).run()
         return await self.ledger.shards.release(shard)
 
