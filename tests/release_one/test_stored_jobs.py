@@ -1,0 +1,140 @@
+"""Jobs that release one stored are read, reported, undone, tried again, resumed and rescued."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from config.environment import child_environment
+from ledger.job import JobState, Mode
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand, settings_for
+from tests.release_one.stored_ledger import stored_ledger
+
+STORED = stored_ledger()
+ROWS = {
+    "undone": PatchRows(15, seed=4),
+    "no_undo": PatchRows(10, seed=3, mode=Mode.REPLACE),
+    "paused": PatchRows(60, seed=6),
+    "held": PatchRows(10, seed=7),
+    "running": PatchRows(60, seed=9),
+    "finished": PatchRows(40, seed=1),
+}
+"""What the jobs were asked to do."""
+
+
+@pytest.fixture
+async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+    """A private Redis with release one's ledger in it, and an API that holds what it held then."""
+    (tmp_path / "logs").mkdir()
+    async with Stand(tmp_path, keep_logs=tmp_path / "logs") as stand:
+        await STORED.restore(stand.ledger.redis, target=stand.sandbox.base_url)
+        stand.sandbox.store.load(STORED.completions)
+        yield stand
+
+
+async def relabel(stand: Stand, *arguments: str) -> tuple[int, str]:
+    """Run a verb as a command; return its exit code and standard output."""
+    environment = child_environment(settings_for(stand.redis.url, stand.sandbox.base_url))
+    command = [sys.executable, "-m", "cli.main", *arguments]
+    ran = await asyncio.to_thread(
+        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=120, check=False
+    )
+    return ran.returncode, ran.stdout
+
+
+async def report(stand: Stand, job_id: str) -> list[dict[str, Any]]:
+    """Return the lines of the job's report as JSONL."""
+    _, written = await relabel(stand, "report", job_id, "--format", "jsonl")
+    return [json.loads(line) for line in written.splitlines()]
+
+
+async def test_each_job_is_read_as_release_one_read_it(stand: Stand):
+    for fate, facts in STORED.facts.items():
+        job = await stand.ledger.jobs.get(STORED.jobs[fate])
+        counts = {name: getattr(job.counts, name) for name in facts["rows"]}
+
+        assert (str(job.state), job.reason_code, counts) == (facts["state"], facts["reason_code"], facts["rows"])
+        assert (job.spec.kind, job.spec.parent, job.spec.mode) == (facts["kind"], facts["parent"], facts["mode"])
+
+
+async def test_each_row_is_in_the_report(stand: Stand):
+    for fate in ("finished", "cancelled", "undo"):
+        outcomes = Counter(line["relabel"]["outcome"] for line in await report(stand, STORED.jobs[fate]))
+        expected = {word: number for word, number in STORED.facts[fate]["rows"].items() if word != "folded" and number}
+        expected.pop("total")
+
+        assert outcomes == expected
+
+
+async def test_a_finished_job_is_undone(stand: Stand):
+    await stand.worker()
+
+    code, job_id = await relabel(stand, "undo", STORED.jobs["finished"], "--again")
+    await stand.finished(job_id.strip())
+
+    held = stand.sandbox.store.dump()
+    rows = ROWS["finished"]
+    assert code == 0
+    assert {row: held[row] for row in rows.ids} == rows.before
+
+
+async def test_a_cancelled_job_is_undone_by_its_before_images(stand: Stand):
+    await stand.worker()
+    rows = PatchRows(60, seed=5)
+
+    _, job_id = await relabel(stand, "undo", STORED.jobs["cancelled"])
+    await stand.finished(job_id.strip())
+
+    held = stand.sandbox.store.dump()
+    assert {row: held[row] for row in rows.ids} == rows.before
+
+
+async def test_failed_rows_are_tried_again(stand: Stand):
+    await stand.worker()
+    unknown = "chatcmpl-" + "0" * 29
+    stand.sandbox.store.load({unknown: {"team": "none"}})
+
+    _, job_id = await relabel(stand, "retry", STORED.jobs["finished"], "--all", "--again")
+    await stand.finished(job_id.strip())
+
+    assert stand.sandbox.store.dump()[unknown]["team"] == "x"
+
+
+@pytest.mark.parametrize("fate", ["paused", "held", "running"])
+async def test_a_job_that_had_not_ended_goes_on_to_its_end(stand: Stand, fate: str):
+    rows, job_id = ROWS[fate], STORED.jobs[fate]
+    await stand.worker()
+    if fate != "running":
+        await relabel(stand, "resume", job_id)
+
+    job = await stand.finished(job_id)
+
+    held = stand.sandbox.store.dump()
+    assert {row: held[row] for row in rows.ids} == {row: rows.after(row) for row in rows.ids}
+    assert job.counts.updated + job.counts.unchanged == len(rows)
+    assert job.state is JobState.FINISHED
+
+
+async def test_a_job_without_before_images_cannot_be_undone(stand: Stand):
+    code, _ = await relabel(stand, "undo", STORED.jobs["no_undo"])
+
+    assert code == 2
+
+
+async def test_the_night_is_shown_with_its_files(stand: Stand):
+    _, shown = await relabel(stand, "nightly", "status", "--json")
+
+    night = json.loads(shown)["last"]
+    assert {file["name"]: file["state"] for file in night["entries"]} == {
+        "broken.csv": "rejected",
+        "good.jsonl": "done",
+    }
