@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import urllib.request
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +13,6 @@ from pydantic_settings import DotEnvSettingsSource
 from config.server_url import plain
 from config.settings import PREFIX, Settings, SettingsError
 from config.text import register_secret
-
-
-def names_a_proxy() -> bool:
-    """Tell whether the environment names a proxy, as HTTP_PROXY and HTTPS_PROXY do."""
-    return bool(urllib.request.getproxies_environment())
 
 
 def opens_flower_api() -> bool:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
-from config.settings import Settings
+from config.settings import Settings, SettingsError
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.server import clock_ahead_s, server_facts, write_and_forget
@@ -63,6 +63,8 @@ class Checkup:
         try:
             async with asyncio.timeout(LONGEST_LOOK_S):
                 return await look
+        except SettingsError as error:
+            return Look(Verdict.FAIL, str(error))
         except LedgerUnreachable as error:
             return Look(Verdict.FAIL, str(error), unreachable=True)
         except TimeoutError:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from celery import Celery
+import sys
 
-from config.settings import Settings
+from celery import Celery
+from celery.signals import celeryd_init
+
+from config.settings import Settings, SettingsError
 from tasks.discretion import Discretion
 from tasks.errands import errand_step
 from tasks.factory import make_app
@@ -13,6 +16,9 @@ from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
+from worker.runtime import target_of
+from worker.transport import route_to
+from worker.webhook import webhook_route
 
 
 def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
@@ -27,9 +33,21 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     app = make_app(settings)
     set_up_logs(app, settings)
     set_up_flower(app, settings)
+    celeryd_init.connect(lambda **_: _check_routes(settings), weak=False)
     worker = add_shard_task(app, settings)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(Discretion)
     app.steps["worker"].add(rescue_step(app, settings, owner=owner))
     app.steps["worker"].add(errand_step(app, settings, serves=owner is None))
     return app
+
+
+def _check_routes(settings: Settings) -> None:
+    """End a worker before it starts where its environment names a proxy or CAs that cannot be used."""
+    try:
+        target = target_of(settings)
+        route_to(target.base_url, target.proxy)
+        webhook_route(settings.notify)
+    except SettingsError as error:
+        sys.stderr.write(f"relabel: {error}\n")
+        raise SystemExit(2) from None

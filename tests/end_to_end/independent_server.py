@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import ssl
 import time
 from collections.abc import Container
 from typing import Any, NamedTuple, Self
@@ -43,6 +44,7 @@ class IndependentServer:
         burst: int = 10,
         retry_after: str | None = None,
         latency_s: float = 0.0,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.completions = {completion_id: dict(metadata) for completion_id, metadata in completions.items()}
         self.key = key
@@ -50,6 +52,7 @@ class IndependentServer:
         self.retry_after = retry_after
         self.mishaps: dict[tuple[str, str], list[str]] = {}
         self.refused: set[str] = set()
+        self._tls = tls
         self.said = "Invalid 'metadata'"
         self.locked_out: dict[str, Any] | None = None
         self.may_not_list: int | None = None
@@ -62,8 +65,9 @@ class IndependentServer:
     async def __aenter__(self) -> Self:
         self._runner = web.ServerRunner(web.Server(self._serve, access_log=None), shutdown_timeout=0.1)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.address = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        await web.TCPSite(self._runner, "127.0.0.1", 0, ssl_context=self._tls).start()
+        self.port = self._runner.addresses[0][1]
+        self.address = f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
         return self
 
     async def __aexit__(self, *_: object) -> None:

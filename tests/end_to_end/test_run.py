@@ -269,18 +269,6 @@ async def test_azure_is_called_with_its_header_and_version(relabel: Machine, ser
         assert "api-version=2025-02-01-preview" in seen.url
 
 
-async def test_the_proxy_of_the_environment_is_used(relabel: Machine, serve: StartServer) -> None:
-    """Nothing listens at the API's own address: all requests come by the proxy."""
-    ids = new_ids(2)
-    server = await serve({completion_id: {} for completion_id in ids})
-    settings = {"OPENAI_BASE_URL": "http://127.0.0.1:9/v1", "HTTP_PROXY": server.address}
-
-    ended = await relabel("run", relabel.file("rows.csv", simple_csv(ids)), **settings)
-
-    assert (ended.code, server.asked("POST")) == (0, 2)
-    assert {seen.url.partition("/v1")[0] for seen in server.log} == {"http://127.0.0.1:9"}
-
-
 async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: Machine, serve: StartServer) -> None:
     """What is read waits in files without a name, and no folder stays behind."""
     ids = new_ids(50)

@@ -10,11 +10,9 @@ import ssl
 import subprocess
 import time
 import zlib
-from urllib.parse import quote
 
 import pytest
 
-from config.environment import names_a_proxy
 from worker.api import Target, open_api
 from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 
@@ -446,7 +444,7 @@ async def test_a_refused_connection_leaves_nothing_in_doubt(serve, key):
 
 async def test_a_host_without_an_address_is_tried_again(key):
     """Name servers fail and come back; nothing was sent (RFC 2606 keeps `.invalid` out of the DNS)."""
-    async with calling("https://api.invalid/v1", key, proxied=names_a_proxy()) as api:
+    async with calling("https://api.invalid/v1", key) as api:
         with pytest.raises(Again) as caught:
             await api.update("x", {}, request_name="1")
 
@@ -486,54 +484,3 @@ async def test_a_certificate_that_nobody_vouches_for_stops_the_job(serve, key, c
     assert caught.value.code == "tls"
     assert "certificate" in caught.value.message
     assert visits == []
-
-
-# --- proxies ---
-
-
-async def test_a_proxy_of_the_environment_is_used(serve, key, monkeypatch):
-    """HTTP_PROXY counts; the proxy sees the whole URL."""
-    heads = []
-
-    async def proxy(reader, writer):
-        heads.append((await request_of(reader))[0])
-        writer.write(answer_of(b'{"id": "a/b", "metadata": {"via": "proxy"}}'))
-        await writer.drain()
-
-    port = await serve(proxy)
-    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{port}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    async with calling("http://api.invalid/v1", key, proxied=names_a_proxy()) as api:
-        reply = await api.read("a/b", request_name="1")
-
-    assert reply.metadata == {"via": "proxy"}
-    assert heads[0].startswith(f"GET http://api.invalid/v1/chat/completions/{quote('a/b', safe='')} HTTP/1.1")
-
-
-@pytest.mark.parametrize("status", ["407 Proxy Authentication Required", "403 Forbidden"])
-async def test_a_proxy_that_refuses_the_tunnel_stops_the_job(serve, key, monkeypatch, status):
-    """No row can mend it, and waiting does not either."""
-
-    async def proxy(reader, writer):
-        await request_of(reader)
-        writer.write(answer_of(b"no", status=status))
-        await writer.drain()
-
-    port = await serve(proxy)
-    monkeypatch.setenv("https_proxy", f"http://127.0.0.1:{port}")
-    monkeypatch.delenv("no_proxy", raising=False)
-    monkeypatch.delenv("NO_PROXY", raising=False)
-    async with calling("https://api.invalid/v1", key, proxied=names_a_proxy()) as api:
-        with pytest.raises(StopJob) as caught:
-            await api.update("x", {}, request_name="1")
-
-    assert caught.value.code == "proxy"
-
-
-async def test_no_proxy_is_honoured(sandbox, key, completion_id, monkeypatch):
-    """A host that is excepted is called directly."""
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    async with calling(sandbox.base_url, key, proxied=names_a_proxy()) as api:
-        assert (await api.read(completion_id, request_name="1")).metadata == {"team": "blue"}
