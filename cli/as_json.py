@@ -29,6 +29,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "mode": str(spec.mode),
         "target": spec.target,
         "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},
+        "may_have_been_written": job.may_have_been_written,
         "requests": {
             "sent": job.traffic.requests,
             "retries": job.traffic.retries,

@@ -6,11 +6,13 @@ import asyncio
 
 import click
 
+from cli.as_json import print_json
 from cli.complaint import WrongUse
 from cli.door import pass_settings, with_ledger
 from cli.who import who
+from cli.wording import some
 from config.settings import Settings
-from ledger.job import JobState
+from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 
@@ -21,9 +23,13 @@ CLOSE_WITHIN_S = 15.0
 @click.command("cancel")
 @click.argument("job_id", metavar="JOB")
 @click.option("--reason", default="", help="Why, for the job's log.")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
-def cancel_command(settings: Settings, *, job_id: str, reason: str) -> None:
+def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: bool) -> None:
     """End JOB for good: rows that are done stay done, the others end as cancelled.
+
+    Cancelled rows of which a write may have left before are counted, and marked may_have_been_written in the report.
+    `relabel undo` restores them, too.
 
     \b
     Example:
@@ -37,13 +43,21 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str) -> None:
             raise WrongUse(f"job {job_id} is {had}; there is nothing to cancel.")
         await ledger.audit.note(job_id, who=who(), verb="cancel", why=reason)
         await _close(ledger, job_id)
-        counts = (await ledger.jobs.get(job_id)).counts
-        click.echo(
-            f"Job {job_id} is cancelled: {counts.cancelled:,} rows were not sent, {counts.updated:,} had been updated.",
-            err=True,
-        )
+        job = await ledger.jobs.get(job_id)
+        click.echo(f"Job {job_id} is cancelled: {_ended_as(job)}.", err=True)
+        if as_json:
+            print_json(job)
 
     with_ledger(settings, cancel)
+
+
+def _ended_as(job: Job) -> str:
+    """Return what became of the rows: only those of which no write can have left were surely not sent."""
+    in_doubt = job.may_have_been_written
+    said = f"{some(job.counts.cancelled - in_doubt, 'row')} not sent, {job.counts.updated:,} updated before"
+    if not in_doubt:
+        return said
+    return f"{said}, {in_doubt:,} may have been written (`relabel report {job.spec.job_id} --only cancelled`)"
 
 
 async def _close(ledger: Ledger, job_id: str) -> None:

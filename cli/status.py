@@ -61,6 +61,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
         ("Done", _done(job)),
         ("Rows", outcome_counts(counts, pending=True)),
+        ("In doubt", _in_doubt(job)),
         ("Folded", f"{some(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
         ("Requests", requests),
         ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
@@ -70,6 +71,12 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
     ]
     return [(word, said) for word, said in lines if said]
+
+
+def _in_doubt(job: Job) -> str:
+    if not job.may_have_been_written:
+        return ""
+    return f"{some(job.may_have_been_written, 'cancelled row')} may have been written; the report marks them"
 
 
 def _done(job: Job) -> str:

@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from ledger.clock import server_time
 from ledger.keys import JobKeys
+from ledger.scripts import load_script
 
 
 class AuditLine(msgspec.Struct, frozen=True):
@@ -23,11 +24,13 @@ class Audit:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._note = load_script(redis, "note")
 
     async def note(self, job_id: str, *, who: str, verb: str, why: str = "") -> None:
-        """Write a line down."""
+        """Append a line; without effect where the job is gone."""
         line = AuditLine(await server_time(self._redis), who, verb, why)
-        await self._redis.rpush(JobKeys(job_id).audit, msgspec.json.encode(line))
+        keys = JobKeys(job_id)
+        await self._note([keys.job, keys.audit], [msgspec.json.encode(line)])
 
     async def read(self, job_id: str) -> list[AuditLine]:
         """Give the lines, oldest first."""

@@ -14,6 +14,8 @@ TOO_MANY_CODE = "too_many_failures"
 """The reason code of a job that paused because of its failures."""
 LEAST_SETTLED = 100
 """Rows that have to end before the failures among them say anything."""
+KNOWN_KEEP_MS = 60_000
+"""Life of what is noted of a job that is gone."""
 _ENDS = ("failed", "updated", "unchanged", "drifted")
 
 
@@ -61,7 +63,10 @@ async def note_known(redis: Redis, job_id: str) -> None:
     now = await _standing(redis, job_id)
     if now.settled:
         known: dict[Any, Any] = {"known_failed": now.failed, "known_settled": now.settled}
-        await redis.hset(JobKeys(job_id).job, mapping=known)
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.hset(JobKeys(job_id).job, mapping=known)
+            pipe.pexpire(JobKeys(job_id).job, KNOWN_KEEP_MS, nx=True)  # where the job expired at this very moment
+            await pipe.execute()
 
 
 async def _standing(redis: Redis, job_id: str) -> Standing:

@@ -7,7 +7,7 @@ import asyncio
 from redis.asyncio import Redis
 
 from ledger.job import JobState
-from ledger.jobs import Jobs, NoSuchJob
+from ledger.jobs import SUBMITTED_KEEP_S, Jobs, NoSuchJob
 from ledger.keys import JobKeys, fingerprint_key
 from ledger.scripts import load_script
 
@@ -31,7 +31,7 @@ class Fingerprints:
         await self.still_storing(job_id)
         replace = ""
         while True:
-            args: list[str | int] = [replace, job_id, int(keep_s * 1000)]
+            args: list[str | int] = [replace, job_id, _life_ms(keep_s)]
             holder: str = (await self._claim([fingerprint_key(fingerprint)], args)).decode()
             if holder == job_id:
                 if replace:
@@ -56,7 +56,7 @@ class Fingerprints:
     async def take(self, fingerprint: str, job_id: str, keep_s: float) -> None:
         """Take the fingerprint for the job whoever has it."""
         await self.still_storing(job_id)
-        await self._redis.set(fingerprint_key(fingerprint), job_id, px=int(keep_s * 1000))
+        await self._redis.set(fingerprint_key(fingerprint), job_id, px=_life_ms(keep_s))
 
     async def still_storing(self, job_id: str) -> None:
         """Say that the job's producer is alive."""
@@ -75,3 +75,8 @@ class Fingerprints:
             if not alive:
                 return True
             await asyncio.sleep(0.2)
+
+
+def _life_ms(keep_s: float) -> int:
+    """Return how long content leads to its job: as long as the job may be there; `Jobs.retire` shortens it."""
+    return int((SUBMITTED_KEEP_S + keep_s) * 1000)

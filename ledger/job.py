@@ -145,7 +145,10 @@ class Waits(NamedTuple):
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
-    """A job as it stands now. Times are seconds since the epoch by the Redis server's clock."""
+    """A job as it stands now. Times are seconds since the epoch by the Redis server's clock.
+
+    `may_have_been_written` counts the cancelled rows of which a write may have left before.
+    """
 
     spec: JobSpec
     state: JobState
@@ -158,6 +161,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     traffic: Traffic
     rows_per_s: float
     waits: Waits
+    may_have_been_written: int = 0
 
     @property
     def eta_s(self) -> float | None:

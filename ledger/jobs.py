@@ -13,7 +13,7 @@ from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
 from ledger.failures import note_known
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
-from ledger.keys import ACTIVE, JOBS, JobKeys
+from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.pace import rows_per_s, waits
 from ledger.row import Rejection
 from ledger.scripts import load_script
@@ -21,6 +21,10 @@ from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
+STORING_KEEP_S = 86_400.0
+"""Life of a job while it is stored: what a dead producer left is never finished, and holds customer data."""
+TRIMMED = 10
+"""Members of the list of jobs that each new job looks at; those that are gone stay below about a tenth of the list."""
 _NO_END = -1  # what PTTL says of a key that does not expire
 
 
@@ -62,11 +66,12 @@ class Jobs:
                 spec.rows,
                 spec.rejected,
                 spec.folded,
-                int(SUBMITTED_KEEP_S * 1000),
+                int(STORING_KEEP_S * 1000),
             ],
         )
         if not made:
             raise JobIdTaken(spec.job_id)
+        await self._trim()
 
     async def store_shards(self, job_id: str, first: int, bodies: list[bytes]) -> None:
         """Store consecutive shards, each a msgpack array of patches."""
@@ -76,12 +81,16 @@ class Jobs:
             pipe.hset(keys.shards, mapping={str(n): pack_shard(b) for n, b in zip(numbers, bodies, strict=True)})
             pipe.zadd(keys.waiting, {str(n): n for n in numbers})
             for key in (keys.shards, keys.waiting):
-                pipe.pexpire(key, int(SUBMITTED_KEEP_S * 1000))
+                pipe.pexpire(key, int(STORING_KEEP_S * 1000))
             await pipe.execute()
 
     async def store_rejections(self, job_id: str, group: list[Rejection]) -> None:
         """Store a group of rejected rows."""
-        await self._redis.rpush(JobKeys(job_id).rejected, pack_rejections(group))
+        key = JobKeys(job_id).rejected
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(key, pack_rejections(group))
+            pipe.pexpire(key, int(STORING_KEEP_S * 1000))
+            await pipe.execute()
 
     async def open(self, job_id: str, *, hold: bool = False) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once."""
@@ -141,7 +150,7 @@ class Jobs:
     async def retire(self, job_id: str) -> None:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self._spec(job_id)
-        await self._expire(job_id, spec.keep_s)
+        await self._expire(job_id, spec.keep_s, spec)
         await self._totals.take_over(job_id)
 
     async def bound(self, job_id: str) -> None:
@@ -164,7 +173,8 @@ class Jobs:
         await self.forget(job_id)
 
     async def forget(self, job_id: str) -> None:
-        """Take a job that is gone off the lists."""
+        """Take a job that is gone off the lists, and let what is left of it expire."""
+        await self.bound(job_id)
         await self._totals.take_over(job_id)
         await self._redis.zrem(JOBS, job_id)
 
@@ -212,12 +222,29 @@ class Jobs:
             raise NoSuchJob(job_id)
         return msgspec.json.decode(raw, type=JobSpec)
 
-    async def _expire(self, job_id: str, seconds: float) -> None:
+    async def _expire(self, job_id: str, seconds: float, ended: JobSpec | None = None) -> None:
+        """Set the life of the job's keys; of one that has `ended` also of what its shards may have left behind."""
         keys = JobKeys(job_id)
+        names = [*keys.lasting, *keys.passing]
+        if ended is not None:
+            names += [keys.journal(shard) for shard in range(ended.shards)]
+            content = fingerprint_key(ended.fingerprint)
+            names += [content] if await self._redis.get(content) == job_id.encode() else []
         async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (*keys.lasting, *keys.passing):
+            for key in names:
                 pipe.pexpire(key, int(seconds * 1000))
             await pipe.execute()
+
+    async def _trim(self) -> None:
+        """Take some jobs off the list that have expired: a list that is never looked at stays bounded, too."""
+        drawn: Any = await self._redis.zrandmember(JOBS, TRIMMED)
+        some = _texts(drawn)
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for job_id in some:
+                pipe.exists(JobKeys(job_id).job)
+            there = await pipe.execute()
+        for job_id in (job_id for job_id, is_there in zip(some, there, strict=True) if not is_there):
+            await self.forget(job_id)
 
 
 def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:
@@ -242,6 +269,7 @@ def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, 
         traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
         rows_per_s=pace,
         waits=waiting,
+        may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
     )
 
 

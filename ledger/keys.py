@@ -40,6 +40,9 @@ NIGHTLY_NUDGE = "relabel:nights:nudge"
 NIGHTLY_SCHEDULE = "relabel:nights:schedule"
 """Hash: the schedule that beat or a worker was started with last, and since when."""
 
+LASTING = frozenset({JOBS, ACTIVE, TOTALS, NIGHTS, OPEN_NIGHTS, NIGHTLY_SCHEDULE})
+"""The keys that never expire; each is a few fields, or is trimmed by those who write it."""
+
 
 def night_key(date: str) -> str:
     """Hash: a nightly run, and each of its files."""

@@ -67,10 +67,10 @@ class Settlements:
     async def hand_back(self, shard: LeasedShard, tries: Mapping[int, Tries], traffic: Traffic) -> None:
         """Keep how often rows failed that go on in the next turn, and the traffic that no settlement told of."""
         keys = JobKeys(shard.spec.job_id)
-        args: list[Argument] = [traffic.requests, traffic.retries, traffic.throttled]
+        args: list[Argument] = [shard.number, shard.owner, traffic.requests, traffic.retries, traffic.throttled]
         for row, tried in tries.items():
             args += (shard.first_row + row, pack_tries(tried))
-        await self._hand_back([keys.job, keys.counts, keys.tries], args)
+        await self._hand_back([keys.job, keys.counts, keys.tries, keys.owners], args)
 
     async def journal(self, shard: LeasedShard, images: list[BeforeImage]) -> None:
         """Keep the before-images; when this returns, the server has them.

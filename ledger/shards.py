@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.clock import server_time
 from ledger.codec import Detail, Tries, compact_images, pack_detail, unpack_images, unpack_shard, unpack_tries
 from ledger.job import JobSpec, JobState, Priority, Waits
 from ledger.keys import ACTIVE, RESCUE_LOCK, WORKERS, JobKeys
@@ -22,6 +23,11 @@ PARK_AFTER = 4
 """Leases in a row that may end with the worker's death and without one row settled before a shard is parked."""
 HEARTBEAT_KEEP_S = 15.0
 """Age at which a silent worker no longer counts."""
+WORKERS_KEEP_S = 60
+"""Life of the list of workers once none of them is left; it only has to be longer than `HEARTBEAT_KEEP_S`."""
+IN_DOUBT_CODE = "may_have_been_written"
+"""The code of a cancelled row of which a write may have left before."""
+_IN_DOUBT = "the job was cancelled after a write of this row may have left; the completion may hold the new values"
 
 
 class LeaseAnswer(enum.StrEnum):
@@ -175,19 +181,54 @@ class Shards:
         return Rescued([int(number) for number in parked], messages_lost, workers_lost)
 
     async def close(self, spec: JobSpec, number: int, outcome: Outcome, detail: Detail | None) -> int:
-        """Give the shard's open rows one outcome and close it; give the number of rows, -1 where a worker is at it."""
+        """Settle the shard's open rows with one outcome and close it; return the number of rows, -1 if it is leased.
+
+        Rows that end as cancelled although they may have been written are marked as such, and counted.
+        """
         keys = JobKeys(spec.job_id)
+        in_doubt = await self._in_doubt(spec, number) if outcome is Outcome.CANCELLED else []
         written = await self._close(
-            [keys.job, keys.counts, keys.outcomes, keys.details, keys.waiting, keys.announced, keys.leased, keys.tries],
+            [
+                keys.job,
+                keys.counts,
+                keys.outcomes,
+                keys.details,
+                keys.waiting,
+                keys.announced,
+                keys.leased,
+                keys.tries,
+                keys.journal(number),
+                keys.journals,
+            ],
             [
                 number,
                 number * spec.shard_rows,
                 spec.rows_in(number),
                 int(outcome),
                 pack_detail(detail) if detail else b"",
+                pack_detail(Detail(IN_DOUBT_CODE, 0, _IN_DOUBT, "", 0, await server_time(self._redis))),
+                *in_doubt,
             ],
         )
         return int(written)
+
+    async def _in_doubt(self, spec: JobSpec, number: int) -> list[int]:
+        """Return the rows of a shard, by their numbers in the job, of which a write may have left.
+
+        Of a job without before-images nothing else tells which rows a dead worker was at, so it may be any.
+        """
+        keys, first = JobKeys(spec.job_id), number * spec.shard_rows
+        rows = range(first, first + spec.rows_in(number))
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.get(keys.journal(number))
+            pipe.hmget(keys.tries, [str(row) for row in rows])
+            pipe.hexists(keys.crashes, str(number))
+            journal, tries, crashed = await pipe.execute()
+        if crashed and not spec.journal:
+            return list(rows)
+        images = unpack_images(journal or b"")
+        tried = {row for row, packed in zip(rows, tries, strict=True) if packed and _may_have_left(spec, packed)}
+        return sorted(tried | {first + row for row in images})
 
     async def close_all(self, spec: JobSpec, outcome: Outcome) -> bool:
         """Close every shard that no worker is at with this outcome for its open rows; tell whether none is left."""
@@ -205,6 +246,7 @@ class Shards:
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.zadd(WORKERS, {f"{worker}|{children}": seconds})
             pipe.zremrangebyscore(WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
+            pipe.expire(WORKERS, WORKERS_KEEP_S)
             await pipe.execute()
 
     async def children(self) -> list[int]:
@@ -241,3 +283,7 @@ class Shards:
         own = running.get(job_id, Priority.NORMAL).weight
         heaviest = max([own, *(priority.weight for priority in running.values())])
         return max(1, max(2, sum(children) + len(children)) * own // heaviest)
+
+
+def _may_have_left(spec: JobSpec, packed: bytes) -> bool:
+    return unpack_tries(packed).in_doubt or not spec.journal

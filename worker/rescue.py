@@ -38,15 +38,15 @@ async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
     if job.state.ended:
         await ledger.jobs.retire(job_id)
         return
-    await ledger.jobs.bound(job_id)
     rescued = await ledger.shards.rescue(job_id)
     if rescued.messages_lost or rescued.workers_lost:
         told = {"job": job_id, "messages_lost": rescued.messages_lost, "workers_lost": rescued.workers_lost}
         log.warning("shards rescued, to be announced again", extra=told)
     for number in rescued.parked:
         await _park(ledger, job, number)
-    if job.state is JobState.RUNNING:
-        announce(job_id, await ledger.shards.to_announce(job_id))
+    shards = await ledger.shards.to_announce(job_id) if job.state is JobState.RUNNING else []
+    await ledger.jobs.bound(job_id)
+    announce(job_id, shards)
 
 
 async def _park(ledger: Ledger, job: Job, number: int) -> None:

@@ -1,18 +1,29 @@
--- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries
--- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none)
+-- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one. Its
+-- before-images go to those of the other closed shards, which expire with the job.
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,
+--       10 journals
+-- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none), 6 detail of rows that may have
+--       been written, then the numbers in the job of those rows
 -- Returns: rows written; -1 where a worker is at the shard or the job is gone
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 or redis.call('ZSCORE', KEYS[7], ARGV[1]) then
   return -1
 end
 local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
 local outcomes = redis.call('GETRANGE', KEYS[3], ARGV[2], ARGV[2] + ARGV[3] - 1)
+local in_doubt, doubtful = {}, 0
+for i = 7, #ARGV do
+  in_doubt[tonumber(ARGV[i])] = true
+end
 local written, from = 0, string.find(outcomes, '%z')
 while from do
   local row = ARGV[2] + from - 1
+  local detail = in_doubt[row] and ARGV[6] or ARGV[5]
   redis.call('SETRANGE', KEYS[3], row, string.char(ARGV[4]))
-  if ARGV[5] ~= '' then
-    redis.call('HSET', KEYS[4], row, ARGV[5])
+  if detail ~= '' then
+    redis.call('HSET', KEYS[4], row, detail)
+  end
+  if in_doubt[row] then
+    doubtful = doubtful + 1
   end
   redis.call('HDEL', KEYS[8], row)
   written = written + 1
@@ -20,6 +31,14 @@ while from do
 end
 if written > 0 then
   redis.call('HINCRBY', KEYS[2], words[tonumber(ARGV[4])], written)
+end
+if doubtful > 0 then
+  redis.call('HINCRBY', KEYS[1], 'may_have_been_written', doubtful)
+end
+local journal = redis.call('GET', KEYS[9])
+if journal then
+  redis.call('HSET', KEYS[10], ARGV[1], journal)
+  redis.call('DEL', KEYS[9])
 end
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])

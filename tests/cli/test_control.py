@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 from cli import control
 from cli.who import who
+from ledger.codec import BeforeImage
 from ledger.job import JobState
+from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 
@@ -26,3 +30,24 @@ async def test_each_change_is_written_down_once(make_job, ledger: Ledger) -> Non
 
     lines = [(line.who, line.verb, line.why) for line in await ledger.audit.read(job_id)]
     assert lines == [(who(), "pause", "its `relabel run` ended in mid-job"), (who(), "resume", "")]
+
+
+async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were_not_sent(
+    make_job, ledger: Ledger, relabel
+) -> None:
+    """One had its before-image kept when its worker died; status and the report say so, too."""
+    spec = await make_job(CSV, {2: Outcome.UPDATED})
+    await ledger.shards.lease(spec.job_id, 0, "dead")
+    shard = await ledger.shards.load(spec.job_id, 0, "dead")
+    await ledger.settlements.journal(shard, [BeforeImage(1, {"team": "old"})])
+    await ledger.redis.zadd(JobKeys(spec.job_id).leased, {"0": 1})
+
+    ended = await relabel("cancel", spec.job_id, "--json")
+
+    facts = json.loads(ended.out)
+    assert (ended.code, facts["state"], facts["may_have_been_written"]) == (0, "cancelled", 1)
+    assert (facts["rows"]["cancelled"], facts["rows"]["updated"]) == (2, 1)
+    assert "1 row not sent, 1 updated before, 1 may have been written" in ended.err
+    assert "1 cancelled row may have been written" in (await relabel("status", spec.job_id)).out
+    report = (await relabel("report", spec.job_id, "--only", "cancelled", "-o", "-")).out.splitlines()
+    assert ["may_have_been_written" in line for line in report] == [False, False, True]

@@ -1,0 +1,227 @@
+"""Everything in Redis ends: a job's keys with the job, whatever its fate, and the rest by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+
+import pytest
+from redis.asyncio import Redis
+
+from ledger.codec import BeforeImage, Detail, Tries
+from ledger.job import JobSpec, JobState, Traffic
+from ledger.jobs import STORING_KEEP_S, TRIMMED, NoSuchJob
+from ledger.keys import JOBS, LASTING, JobKeys, fingerprint_key
+from ledger.row import Outcome, Rejection
+from ledger.rows import read_rows
+from ledger.settlements import LeaseLost, Settlement
+from ledger.shards import PARK_AFTER
+from tests.ledger.conftest import Desk
+from worker.rescue import rescue_all
+
+KEEP_S = 60.0
+Fate = Callable[[Desk], Awaitable[JobSpec]]
+
+
+async def begin(desk: Desk, **changes: object) -> JobSpec:
+    """A job of which a worker wrote one row, and may have written the next two, when its shard was handed back."""
+    spec = await desk.submit(keep_s=KEEP_S, rows=4, shard_rows=4, **changes)
+    await desk.ledger.fingerprints.take(spec.fingerprint, spec.job_id, KEEP_S)
+    await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
+    shard = await desk.lease(spec, 0)
+    if spec.journal:
+        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})])
+    await desk.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic(requests=2))
+    await desk.ledger.settlements.hand_back(shard, {2: Tries(1, in_doubt=True)}, Traffic(requests=1))
+    await desk.shards.release(shard)
+    return spec
+
+
+async def end_rows(desk: Desk, spec: JobSpec) -> None:
+    """Let a worker end the open rows, and the job."""
+    shard = await desk.lease(spec, 0)
+    await desk.ledger.settlements.settle(shard, [Settlement(row, Outcome.UPDATED) for row in shard.todo], Traffic())
+    await desk.shards.release(shard)
+    await desk.ledger.jobs.retire(spec.job_id)
+
+
+async def finished(desk: Desk) -> JobSpec:
+    """All rows ended well."""
+    spec = await begin(desk)
+    await end_rows(desk, spec)
+    return spec
+
+
+async def cancelled(desk: Desk) -> JobSpec:
+    """In mid-job."""
+    spec = await begin(desk)
+    await desk.ledger.jobs.cancel(spec.job_id)
+    await rescue_all(desk.ledger, lambda *_: None)
+    return spec
+
+
+async def paused_then_cancelled(desk: Desk) -> JobSpec:
+    """By `relabel cancel`, where no worker is left."""
+    spec = await begin(desk)
+    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
+    await desk.ledger.jobs.cancel(spec.job_id)
+    await desk.shards.close_all(spec, Outcome.CANCELLED)
+    await desk.ledger.jobs.retire(spec.job_id)
+    return spec
+
+
+async def parked(desk: Desk) -> JobSpec:
+    """Its workers died time and again."""
+    spec = await begin(desk)
+    for _ in range(PARK_AFTER):
+        await desk.lease(spec, 0)
+        await desk.expire_lease(spec, 0)
+        await desk.redis.delete("relabel:rescue")
+        await rescue_all(desk.ledger, lambda *_: None)
+    await desk.redis.delete("relabel:rescue")
+    await rescue_all(desk.ledger, lambda *_: None)
+    assert (await desk.counts(spec)).failed == 3
+    return spec
+
+
+async def all_rejected(desk: Desk) -> JobSpec:
+    """No row is valid, so that the job has ended before its log begins."""
+    spec = desk.spec(rows=0, rejected=1, keep_s=KEEP_S)
+    await desk.store(spec)
+    await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    await desk.ledger.jobs.open(spec.job_id)
+    await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
+    return spec
+
+
+async def undone(desk: Desk) -> JobSpec:
+    """Its log goes on after its end."""
+    spec = await finished(desk)
+    await desk.redis.delete(JobKeys(spec.job_id).audit)  # as of release one, whose log may be gone before
+    await desk.ledger.audit.note(spec.job_id, who="test", verb="undo")
+    return spec
+
+
+async def finished_before_a_worker_came_back(desk: Desk) -> JobSpec:
+    """A worker that was frozen has its say when the job has long ended."""
+    spec = await begin(desk)
+    late = await desk.lease(spec, 0, owner="late")
+    await desk.expire_lease(spec, 0)
+    await desk.shards.rescue(spec.job_id)
+    await end_rows(desk, spec)
+    await desk.ledger.settlements.hand_back(late, {3: Tries(1, in_doubt=True)}, Traffic(requests=5))
+    with pytest.raises(LeaseLost):
+        await desk.ledger.settlements.journal(late, [BeforeImage(3, {"k": "late"})])
+    assert (await desk.ledger.jobs.get(spec.job_id)).traffic.requests == 3, "counted is what was handed back in time"
+    return spec
+
+
+FATES = [
+    finished,
+    cancelled,
+    paused_then_cancelled,
+    parked,
+    all_rejected,
+    undone,
+    finished_before_a_worker_came_back,
+]
+
+
+async def lives(redis: Redis, pattern: str = "*") -> dict[str, float]:
+    """Seconds that each key still lives; -1 for ever."""
+    return {key.decode(): await redis.ttl(key) for key in await redis.keys(pattern)}
+
+
+@pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
+async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(desk: Desk, redis: Redis, fate: Fate) -> None:
+    """Before-images and rows are a customer's: no key of an ended job lives longer than KEEP_DAYS, or for ever."""
+    spec = await fate(desk)
+
+    of_job = await lives(redis, f"*{spec.job_id}*")
+    assert {name: life for name, life in of_job.items() if not 0 < life <= KEEP_S} == {}
+    assert 0 < (await lives(redis)).get(fingerprint_key(spec.fingerprint), 1) <= KEEP_S
+    assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
+    assert await desk.state(spec) in {JobState.FINISHED, JobState.CANCELLED}
+
+
+async def test_a_job_that_is_under_way_has_an_end_too(desk: Desk, redis: Redis) -> None:
+    """Once the workers' rescue has seen it; it lives longer than KEEP_DAYS, as it has not ended."""
+    spec = await begin(desk)
+    await desk.shards.beat("worker", 2)
+    await rescue_all(desk.ledger, lambda *_: None)
+
+    found = await lives(redis)
+    assert {name for name, life in found.items() if life == -1} <= LASTING
+    too_short = {name for name, life in found.items() if spec.job_id in name and life <= KEEP_S}
+    assert too_short == {JobKeys(spec.job_id).producer}, "which only says that the producer was there just now"
+    assert found[fingerprint_key(spec.fingerprint)] > KEEP_S, "the same content is found as long as the job is there"
+
+
+async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: Desk, redis: Redis) -> None:
+    """Its rows and its rejected rows: nobody will ever finish it."""
+    spec = desk.spec(rows=4, rejected=1, keep_s=30 * 86_400.0)
+    await desk.store(spec)
+    await desk.ledger.fingerprints.claim(spec.fingerprint, spec.job_id, spec.keep_s)
+    await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+
+    left = await lives(redis, f"*{spec.job_id}*")
+    assert {name.rpartition(":")[2] for name in left} >= {"job", "counts", "outcomes", "shards", "waiting", "rejected"}
+    assert all(0 < life <= STORING_KEEP_S for life in left.values())
+
+
+async def test_the_list_of_jobs_forgets_what_has_expired_also_where_nobody_looks(desk: Desk, redis: Redis) -> None:
+    """Each new job looks at some of it."""
+    await redis.zadd(JOBS, {f"gone-{number}": number for number in range(TRIMMED - 1)})
+
+    spec = await desk.submit()
+
+    assert await redis.zrange(JOBS, 0, -1) == [spec.job_id.encode()]
+
+
+async def test_what_is_left_of_a_job_that_is_gone_expires(desk: Desk, redis: Redis) -> None:
+    """Also a key that had no end when the job's own record was lost."""
+    spec = await desk.submit()
+    await redis.delete(JobKeys(spec.job_id).job)
+    await redis.persist(JobKeys(spec.job_id).shards)
+
+    await rescue_all(desk.ledger, lambda *_: None)
+
+    assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
+    with pytest.raises(NoSuchJob):
+        await desk.ledger.jobs.get(spec.job_id)
+
+
+async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: Desk, redis: Redis) -> None:
+    """A before-image, or a try whose answer was lost; their before-images survive for `undo`."""
+    spec = await cancelled(desk)
+
+    rows = [row async for row in read_rows(redis, spec)]
+    assert [row.outcome for row in rows] == [Outcome.UPDATED, *[Outcome.CANCELLED] * 3]
+    assert [row.detail.code if row.detail else None for row in rows] == [None, *["may_have_been_written"] * 2, None]
+    assert [row.before for row in rows] == [{"k": "old"}, {"k": "old"}, None, None]
+    assert (await desk.ledger.jobs.get(spec.job_id)).may_have_been_written == 2
+
+
+@pytest.mark.parametrize(("died", "in_doubt"), [(True, 4), (False, 0)])
+async def test_without_before_images_each_row_of_a_dead_workers_shard_may_have_been_written(
+    desk: Desk, died: bool, in_doubt: int
+) -> None:
+    """Nothing tells which of them it was at; of a shard that no worker had, none was."""
+    spec = await desk.submit(rows=8, shard_rows=4, journal=False)
+    if died:
+        await desk.lease(spec, 0)
+        await desk.expire_lease(spec, 0)
+    await desk.ledger.jobs.cancel(spec.job_id)
+
+    assert await desk.shards.close_all(spec, Outcome.CANCELLED)
+
+    job = await desk.ledger.jobs.get(spec.job_id)
+    assert (job.counts.cancelled, job.may_have_been_written) == (8, in_doubt)
+
+
+async def test_rows_of_a_parked_shard_keep_their_reason(desk: Desk, redis: Redis) -> None:
+    """They failed; whether they were written is what `undo` and `retry` find out."""
+    spec = await parked(desk)
+
+    details = [row.detail async for row in read_rows(redis, spec, only={Outcome.FAILED})]
+    assert {detail.code for detail in details if isinstance(detail, Detail)} == {"worker_crash"}
+    assert (await desk.ledger.jobs.get(spec.job_id)).may_have_been_written == 0
