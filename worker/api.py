@@ -24,6 +24,10 @@ NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aioh
 """Failures from before the request left: nothing can have been changed."""
 
 
+MAX_METADATA_BYTES = 1 << 16
+"""Bytes that a completion's metadata may take, as it is kept with each row. 16 pairs at their limits take 37 kB."""
+
+
 class Target(NamedTuple):
     """The API to call and how. Times are seconds; `secret` is the key."""
 
@@ -148,10 +152,11 @@ class CompletionsApi:
             response = await self._transport.handle_async_request(request)
         except (aiohttp.ClientError, OSError) as error:
             raise _lost(error, writes=writes) from error
+        content, fault = b"", ""
         try:
             content = response.read()
-        except httpx.DecodingError:
-            content = b""  # not the encoding that it says it is: the status alone decides
+        except httpx.DecodingError as error:
+            fault = str(error)
         self.hearing.hear(response.headers)
         if response.status_code != 200:
             status, headers = response.status_code, response.headers
@@ -161,7 +166,10 @@ class CompletionsApi:
             if isinstance(refusal, Wait):
                 refusal.sent_s_ago = asyncio.get_running_loop().time() - began
             raise refusal
-        return content, response.headers.get("x-request-id", "")
+        request_id = response.headers.get("x-request-id", "")
+        if fault:
+            raise _bad_response(fault, request_id, writes=writes)
+        return content, request_id
 
     def _reply(self, completion_id: str, content: bytes, request_id: str, *, writes: bool) -> Reply:
         try:
@@ -172,7 +180,14 @@ class CompletionsApi:
             raise _bad_response("is another completion", request_id, writes=writes)
         if completion.metadata is msgspec.UNSET and writes:
             raise _bad_response("shows no metadata", request_id, writes=writes)
-        return Reply(completion.metadata or {}, request_id)
+        metadata = completion.metadata or {}
+        if len(content) > MAX_METADATA_BYTES and _size(metadata) > MAX_METADATA_BYTES:
+            raise _bad_response("shows more metadata than the API allows", request_id, writes=writes)
+        return Reply(metadata, request_id)
+
+
+def _size(metadata: Metadata) -> int:
+    return sum(len(text.encode()) for pair in metadata.items() for text in pair)
 
 
 def _bad_response(what: str, request_id: str, *, writes: bool) -> Again:

@@ -35,6 +35,8 @@ UNKNOWN_URL_CODE = "unknown_url"
 """The reason code of a job whose URL is wrong."""
 _TEXT_BYTES = 8192
 """What is looked through for an id; a longer text names nothing."""
+MAX_ERROR_BYTES = 1 << 16
+"""Bytes of an error body that are parsed. A larger one is no error of this API, and its parsing would block."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -133,6 +135,8 @@ def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
 
 def _parse(body: bytes) -> ErrorBody:
     """Read the error as it was sent: OpenAI's and Azure's `error`, FastAPI's `detail`, or a bare `message`."""
+    if len(body) > MAX_ERROR_BYTES:
+        return ErrorBody()
     try:
         answer = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):

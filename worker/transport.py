@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from yarl import URL
 
 from config.proxy import Proxy
 from config.trust import trusted_cas
+from worker.response_body import ACCEPT_ENCODING, read_body
 
 
 @asynccontextmanager
@@ -28,14 +29,16 @@ async def open_transport(
         connector=aiohttp.TCPConnector(limit=in_flight, ssl=route.tls),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=bounds,
-        auto_decompress=False,  # httpx does it
+        auto_decompress=False,  # aiohttp and httpx decompress without a bound
         proxy=route.proxy,
         trust_env=False,
     )
     # aiohttp sends a GET a second time by itself when a kept connection ends: past the rate, and uncounted
     session._retry_connection = False
     async with session:
-        yield AiohttpTransport(session, {**headers, **route.headers}, route.tunnel_headers)
+        yield AiohttpTransport(
+            session, {**headers, **route.headers, "Accept-Encoding": ACCEPT_ENCODING}, route.tunnel_headers
+        )
 
 
 class Route(NamedTuple):
@@ -79,7 +82,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         self._tunnel_headers = tunnel_headers
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send the request and give the whole answer.
+        """Send the request and return the answer; reading it raises httpx.DecodingError where its body is unusable.
 
         Raises:
             aiohttp.ClientError: the request or its answer was lost.
@@ -96,5 +99,21 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
             proxy_headers=self._tunnel_headers,
             allow_redirects=False,
         ) as answer:
-            body = await answer.read()
-        return httpx.Response(answer.status, headers=answer.raw_headers, stream=httpx.ByteStream(body))
+            try:
+                stream: httpx.SyncByteStream = httpx.ByteStream(await read_body(answer))
+            except httpx.DecodingError as error:
+                stream = UnusableBody(error)
+        headers = answer.raw_headers
+        if "Content-Encoding" in answer.headers:
+            headers = tuple(pair for pair in headers if pair[0].lower() != b"content-encoding")
+        return httpx.Response(answer.status, headers=headers, stream=stream)
+
+
+class UnusableBody(httpx.SyncByteStream):
+    """The body of an answer of which only status and headers can be used."""
+
+    def __init__(self, error: httpx.DecodingError) -> None:
+        self._error = error
+
+    def __iter__(self) -> Iterator[bytes]:
+        raise self._error

@@ -9,6 +9,7 @@ import shutil
 import ssl
 import subprocess
 import time
+import tracemalloc
 import zlib
 
 import pytest
@@ -262,6 +263,8 @@ async def test_a_wrong_path_stops_the_job(sandbox, key, completion_id):
         (b'{"id":"x"}', (), {}),
         (b'{"id":"x","metadata":null}', (), {}),
         (zlib.compress(b'{"id":"x","metadata":{"a":"1"}}'), ("Content-Encoding: deflate",), {"a": "1"}),
+        (zlib.compress(b'{"id":"x","metadata":{"a":"1"}}', wbits=-15), ("Content-Encoding: deflate",), {"a": "1"}),
+        (b'{"id":"x","metadata":{"a":"1"}}', ("Content-Encoding: utf-8",), {"a": "1"}),
     ],
 )
 async def test_a_completion_is_read_leniently(serve, key, body, headers, metadata):
@@ -300,6 +303,110 @@ async def test_a_200_with_a_body_that_is_no_completion_is_tried_again(serve, key
 
     assert (caught.value.code, caught.value.ambiguous) == ("bad_response", True)
     assert (caught_reading.value.code, caught_reading.value.ambiguous) == ("bad_response", False)
+
+
+# --- bodies without an end ---
+
+
+def bomb(mebibytes):
+    """A body of a few bytes that becomes so large."""
+    return zlib.compress(b" " * (mebibytes << 20))
+
+
+async def endless(reader, writer, status="200 OK"):
+    """Answer with a body that never ends."""
+    await request_of(reader)
+    writer.write(f"HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+    chunk = b"10000\r\n" + b" " * 65536 + b"\r\n"
+    while True:
+        writer.write(chunk)
+        await writer.drain()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        bomb(64),
+        bomb(64)[:-9],
+        zlib.compress(b"")[:2] + b"\0\0\0\xff\xff" * 200_000,
+        b'{"id":"x","metadata":{"a":"' + b"1" * 70_000 + b'"}}',
+        b'{"id":"x","metadata":{},"choices":"' + b" " * (5 << 20) + b'"}',
+    ],
+    ids=["bomb", "bomb cut short", "nothing in many blocks", "metadata", "plain"],
+)
+async def test_a_body_that_is_too_large_is_tried_again_and_takes_little_memory(serve, key, body):
+    """Whether it is large as sent or only when it is decompressed; a write is in doubt then."""
+    compressed = not body.startswith(b"{")
+    port = await serve(answers(body, headers=("Content-Encoding: deflate",) * compressed))
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        tracemalloc.start()
+        try:
+            with pytest.raises(Again) as caught:
+                await api.update("x", {}, request_name="1")
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+
+    assert (caught.value.code, caught.value.status, caught.value.ambiguous) == ("bad_response", 200, True)
+    assert peak < 24 << 20
+
+
+async def test_a_body_is_decompressed_in_steps_that_leave_the_event_loop_free(serve, key):
+    """Else leases would lapse meanwhile; a body of 3 MiB takes many turns of the loop."""
+    body = b'{"id":"x","metadata":{"a":"1"},"choices":"' + b" " * (3 << 20) + b'"}'
+    port = await serve(answers(zlib.compress(body), headers=("Content-Encoding: deflate",)))
+    turns = 0
+
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        await api.read("x", request_name="1")
+        counting = asyncio.create_task(count())
+        assert (await api.read("x", request_name="2")).metadata == {"a": "1"}
+        counting.cancel()
+
+    assert turns > 40
+
+
+@pytest.mark.parametrize(("status", "kind"), [("200 OK", Again), ("429 Slow Down", Wait), ("401 No", StopJob)])
+async def test_a_body_without_an_end_is_cut_off(serve, key, status, kind):
+    """The status still decides, and the connection is closed."""
+    closed = asyncio.Event()
+
+    async def handle(reader, writer):
+        try:
+            await endless(reader, writer, status)
+        finally:
+            closed.set()
+
+    port = await serve(handle)
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        with pytest.raises(Refusal) as caught:
+            await api.read("x", request_name="1")
+        await asyncio.wait_for(closed.wait(), 30)
+
+    assert isinstance(caught.value, kind)
+    assert caught.value.status == int(status[:3])
+
+
+async def test_only_codings_that_are_decoded_within_bounds_are_asked_for(serve, key):
+    """Others would be decoded by whatever library is installed."""
+    heads = []
+
+    async def handle(reader, writer):
+        heads.append((await request_of(reader))[0].lower())
+        writer.write(answer_of(zlib.compress(b'{"id":"x"}', wbits=31), headers=("Content-Encoding: GZip",)))
+        await writer.drain()
+
+    port = await serve(handle)
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        await api.read("x", request_name="1")
+
+    assert "accept-encoding: gzip, deflate\r\n" in heads[0]
 
 
 async def test_an_update_that_shows_no_metadata_is_not_believed(serve, key):
