@@ -34,8 +34,8 @@ def rate_command(
     A change is in effect within a second on all workers and stays until --reset. The rate corrects itself: a 429
     slows it down, then it rises again, never above what was set; setting or resetting it lets it begin anew.
 
-    The rate is shared by everything that uses the same endpoint and key. So this command needs the OPENAI_API_KEY,
-    OPENAI_BASE_URL, OPENAI_ORG_ID and OPENAI_PROJECT_ID that the workers have; with --job it does not.
+    The rate belongs to OPENAI_BASE_URL with RELABEL_RATE__NAME, else with OPENAI_PROJECT_ID, else with OPENAI_API_KEY
+    and OPENAI_ORG_ID. This command needs the values that the workers have; with --job it does not.
 
     \b
     Examples:
@@ -50,9 +50,10 @@ def rate_command(
             raise click.UsageError("--burst belongs to the shared rate; a job has none of its own.")
         with_ledger(settings, lambda ledger: _of_job(ledger, job_id, value, reset=reset, as_json=as_json))
         return
-    if settings.openai_api_key is None:
+    if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
         raise WrongUse(
-            "OPENAI_API_KEY is not set; the shared rate is told apart by endpoint and key. Set the workers'."
+            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID, one of which the shared rate belongs "
+            "to. Set the workers'."
         )
     with_ledger(settings, lambda ledger: _shared(settings, ledger, value, burst, reset=reset, as_json=as_json))
 

@@ -71,8 +71,14 @@ class ApiSettings(Group):
 
 
 class RateSettings(Group):
-    """Requests that everything on the same endpoint and key may send together. A merge row takes two."""
+    """Requests that everything on the same endpoint and project may send together. A merge row takes two."""
 
+    name: str | None = Field(
+        None,
+        max_length=200,
+        description="Name of the rate that all with this name and endpoint share, whatever their keys. "
+        "Unset: that of `OPENAI_PROJECT_ID`, else of the key.",
+    )
     per_minute: float = Field(600.0, gt=0, le=10_000_000, description="Requests a minute, over all workers.")
     burst: int | None = Field(
         None,

@@ -20,9 +20,10 @@ from ledger.shards import LEASE_S
 from worker.api import open_api
 from worker.errors import Refusal, RowFailed
 from worker.probe import NotAsSent, Probe, Tell
-from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
+from worker.rate_limiter import Limits, RateLimiter
 from worker.restore import NotRestored, restore
 from worker.runtime import target_of
+from worker.shared_rate import limit_of
 from worker.steady_calls import SteadyCalls
 
 T = TypeVar("T")
@@ -152,8 +153,7 @@ async def _calls(
 ) -> AsyncIterator[SteadyCalls]:
     """Open what a probe needs: the completion for itself, the API, the shared rate."""
     target = target_of(settings)
-    key = limit_key(target.base_url, target.secret, target.organization, target.project)
-    limit = Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+    key, limit = limit_of(settings, target.secret)
     claim = claim_of(target.base_url, completion_id)
     life_s = claim_life_s(settings.api.timeout_s)
     async with _claimed(ledger.claims, claim, life_s, patience_s), open_api(target, in_flight=1) as api:

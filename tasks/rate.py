@@ -1,4 +1,4 @@
-"""The rate that the deployed workers share, as the command line sees it: told apart by endpoint and key."""
+"""The rate that the deployed workers share, as the command line sees it: of the endpoint and project that these settings name."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import NamedTuple
 from config.settings import Settings
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from worker.rate_limiter import Limit, limit_key
+from worker import shared_rate
+from worker.rate_limiter import Limit
 from worker.shared_rate import USED_OVER_S, SharedRate
 
 
@@ -72,10 +73,8 @@ async def jobs_on(settings: Settings, ledger: Ledger) -> list[str]:
 
 
 def limit_of(settings: Settings) -> tuple[str, Limit]:
-    """Name the limit of these settings' endpoint and key, with what they say of it."""
-    secret = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
-    key = limit_key(settings.openai_base_url, secret, settings.openai_org_id, settings.openai_project_id)
-    return key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+    """Return the Redis key of the limit that workers with these settings share, and what it allows."""
+    return shared_rate.limit_of(settings, settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")
 
 
 def _shared(settings: Settings, ledger: Ledger) -> SharedRate:

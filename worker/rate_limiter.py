@@ -1,4 +1,4 @@
-"""One rate for everything that talks to the same endpoint with the same key, shared through Redis.
+"""One rate for everything that talks to the same endpoint for the same project, shared through Redis.
 
 The limiter leases slots a little ahead of time and spends each at its moment, so the server sees an even stream and
 no slot is lost to a slow round trip. Without Redis there are no slots: it fails closed. After a 429 the rate corrects
@@ -47,10 +47,22 @@ class Limit(NamedTuple):
         return cls(rate, burst or max(1, int(rate / 10)))
 
 
-def limit_key(base_url: str, secret: str, organization: str | None, project: str | None) -> str:
-    """Name the limit that an endpoint and key share; the key itself cannot be read from it."""
-    parts = "\0".join((base_url, secret, organization or "", project or ""))
-    return f"relabel:limit:{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
+def limit_key(
+    base_url: str, secret: str, organization: str | None, project: str | None, name: str | None = None
+) -> str:
+    """Return the Redis key of the limit that calls share; the API key itself cannot be read from it.
+
+    The endpoint and `name`, else its `project`, identify the limit, so that it outlives a rotated key. Where neither is
+    set, the key does.
+    """
+    parts: tuple[str, ...]
+    if name:
+        parts = ("name", base_url, name)
+    elif project:
+        parts = ("project", base_url, project)
+    else:
+        parts = (base_url, secret, organization or "", "")
+    return f"relabel:limit:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
 class Standing(NamedTuple):

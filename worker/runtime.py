@@ -28,8 +28,8 @@ from worker.group_writer import PATIENCE_S
 from worker.health import Health
 from worker.news import tell_begun, tell_job
 from worker.outage import Outage
-from worker.rate_limiter import Limit, Limits, RateLimiter, limit_key
-from worker.shared_rate import note_use
+from worker.rate_limiter import Limits, RateLimiter
+from worker.shared_rate import limit_of, note_use
 from worker.turn import Bounds, Turn
 
 T = TypeVar("T")
@@ -96,8 +96,7 @@ class Runtime:
         self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
-        self._limit = Limit.per_minute(self._settings.rate.per_minute, self._settings.rate.burst)
-        self._limit_key = limit_key(target.base_url, target.secret, target.organization, target.project)
+        self._limit_key, self._limit = limit_of(self._settings, target.secret)
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"

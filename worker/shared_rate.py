@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
+from config.settings import Settings
 from ledger.keys import LIMITS
-from worker.rate_limiter import Limit, Limits, Standing
+from worker.rate_limiter import Limit, Limits, Standing, limit_key
 
 USED_OVER_S = 5.0
 """Seconds that `Standing.used` is about (`lua/acquire.lua`, WINDOW)."""
@@ -17,15 +18,23 @@ LIVE_KEEP_S = 366 * 86_400
 USED_KEEP_S = 7 * 86_400
 """Life of a limit that nobody uses, as in `lua/acquire.lua` (KEEP)."""
 MOST_LIMITS = 20
-"""Limits that are shown, the latest used: one endpoint and key is usual, a few are possible."""
+"""Limits that are shown, the latest used: one endpoint and project is usual, a few are possible."""
 PAUSES = ("rate_limited", "failing", "used_up")
 """What pauses a limit: 429s, a failing endpoint, the API's word that no request is left."""
 _LEARNED = ("ceiling", "share", "risen", "told", "told_until")
 """What self-correction keeps; whoever sets the rate wants it tried."""
 
 
+def limit_of(settings: Settings, secret: str) -> tuple[str, Limit]:
+    """Return the Redis key of the limit that calls with these settings and this API key share, and what it allows."""
+    key = limit_key(
+        settings.openai_base_url, secret, settings.openai_org_id, settings.openai_project_id, settings.rate.name
+    )
+    return key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+
+
 class SharedRate:
-    """The limit of one endpoint and key, with what the settings say of it."""
+    """The limit of one endpoint and project, with what the settings say of it."""
 
     def __init__(self, redis: Redis, *, key: str, limit: Limit) -> None:
         self._redis = redis

@@ -48,6 +48,16 @@ async def test_a_rate_that_is_set_holds_for_workers_until_it_is_reset(relabel, l
     assert (await Limits(ledger.redis).acquire(0, shared)).standing.rate == 10
 
 
+async def test_the_rate_of_a_project_or_a_name_needs_no_key(relabel, ledger):
+    """Whoever rotates the key or has none at hand sets the rate that the workers use all the same."""
+    for named, key in [
+        ({"OPENAI_PROJECT_ID": "proj"}, limit_key("https://api.openai.com/v1", "sk-any", None, "proj")),
+        ({"RELABEL_RATE__NAME": "n"}, limit_key("https://api.openai.com/v1", "sk-any", None, None, "n")),
+    ]:
+        assert (await relabel("rate", "3/s", **named)).code == 0
+        assert (await Limits(ledger.redis).acquire(0, (key, Limit(10.0, 1)))).standing.rate == 3
+
+
 async def test_what_slows_the_rate_down_and_what_pauses_it_is_said(relabel, ledger):
     """The rate in force after a 429, what was used, and how long all wait."""
     limits = Limits(ledger.redis)

@@ -165,18 +165,35 @@ def test_a_limit_lets_at_least_one_request_go_at_once(per_minute, burst):
 
 
 def test_the_name_of_a_limit_tells_nothing_of_the_key():
-    """The same endpoint, key, organisation and project share it, others do not."""
+    """The same endpoint, key and organisation share it, others do not."""
     names = {
         limit_key("https://a/v1", "sk-canary", None, None),
         limit_key("https://b/v1", "sk-canary", None, None),
         limit_key("https://a/v1", "sk-other", None, None),
         limit_key("https://a/v1", "sk-canary", "org", None),
         limit_key("https://a/v1", "sk-canary", None, "org"),
+        limit_key("https://a/v1", "sk-canary", None, None, "org"),
+        limit_key("https://b/v1", "sk-canary", None, None, "org"),
+        limit_key("https://b/v1", "sk-canary", None, "org"),
     }
 
-    assert len(names) == 5
+    assert len(names) == 8
     assert limit_key("https://a/v1", "sk-canary", None, None) in names
     assert [name for name in names if "canary" in name] == []
+
+
+def test_a_limit_with_a_name_or_a_project_outlives_its_key():
+    """A rotated key would double the rate else: workers with the old one and with the new one beside each other."""
+    for project, name in [("proj", None), (None, "night"), ("proj", "night")]:
+        before, after = (limit_key("https://a/v1", key, None, project, name) for key in ("sk-before", "sk-after"))
+        assert before == after
+    named = {limit_key("https://a/v1", "sk-x", None, project, "night") for project in (None, "proj")}
+    assert len(named) == 1
+
+
+def test_a_limit_without_either_is_that_of_release_one():
+    """A rate that was set live stays set: SHA-256 of URL, key, organisation and an empty project."""
+    assert limit_key("https://a/v1", "sk-x", "org", None) == "relabel:limit:ed8750d05443b40e"
 
 
 # --- pauses ---
