@@ -10,13 +10,13 @@ from redis.asyncio import Redis
 from ledger.codec import BeforeImage, Detail, Tries, pack_detail, pack_images, pack_tries
 from ledger.job import Traffic
 from ledger.jobs import SUBMITTED_KEEP_S
-from ledger.keys import JobKeys
+from ledger.keys import JobKeys, claim_key
 from ledger.row import Outcome
 from ledger.scripts import Argument, load_script
 from ledger.shards import LeasedShard
 
 LEASE_LOST = -2
-"""What `lua/settle.lua` answers to a worker whose lease ran out."""
+"""What the scripts answer to a worker whose lease ran out."""
 
 
 class LeaseLost(Exception):
@@ -72,8 +72,10 @@ class Settlements:
             args += (shard.first_row + row, pack_tries(tried))
         await self._hand_back([keys.job, keys.counts, keys.tries, keys.owners], args)
 
-    async def journal(self, shard: LeasedShard, images: list[BeforeImage]) -> None:
-        """Keep the before-images; when this returns, the server has them.
+    async def journal(self, shard: LeasedShard, images: list[BeforeImage], claims: Sequence[str]) -> list[str]:
+        """Keep the before-images; when this returns an empty list, the server has them.
+
+        `claims` are those on the rows' completions. Where some are lost, these are returned and no image is kept.
 
         Raises:
             StateLost: the job is gone.
@@ -82,8 +84,10 @@ class Settlements:
         """
         keys = JobKeys(shard.spec.job_id)
         args: list[Argument] = [shard.number, shard.owner, pack_images(images), int(SUBMITTED_KEEP_S * 1000)]
-        kept = int(await self._journal([keys.job, keys.owners, keys.journal(shard.number)], args))
-        if kept < 0:
+        touched = [keys.job, keys.owners, keys.journal(shard.number), *map(claim_key, claims)]
+        answer = await self._journal(touched, [*args, shard.spec.job_id])
+        if answer == -1:
             raise StateLost(shard.spec.job_id)
-        if kept == 0:
+        if answer == LEASE_LOST:
             raise LeaseLost(shard.spec.job_id)
+        return [claims[place - 1] for place in answer]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 from urllib.parse import quote
@@ -111,15 +111,25 @@ class CompletionsApi:
         return await self._call("GET", completion_id, b"", request_name)
 
     async def update(
-        self, completion_id: str, metadata: Mapping[str, str | None] | None, *, request_name: str
+        self,
+        completion_id: str,
+        metadata: Mapping[str, str | None] | None,
+        *,
+        request_name: str,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Reply:
         """Send the metadata and give what the service says it is now, which need not be the same.
 
+        `may_leave` is asked right before the request leaves.
+
         Raises:
             Refusal: one of its kinds, which says what to do.
+            NotSent: it was not to leave any more.
 
         """
-        return await self._call("POST", completion_id, msgspec.json.encode({"metadata": metadata}), request_name)
+        return await self._call(
+            "POST", completion_id, msgspec.json.encode({"metadata": metadata}), request_name, may_leave
+        )
 
     async def knock(self, *, request_name: str) -> None:
         """Ask for a list of one, the cheapest request there is.
@@ -131,20 +141,36 @@ class CompletionsApi:
         query = f"{self._query}&limit=1" if self._query else "?limit=1"
         await self._exchange("GET", query, b"", request_name)
 
-    async def _call(self, method: str, completion_id: str, body: bytes, request_name: str) -> Reply:
+    async def _call(
+        self,
+        method: str,
+        completion_id: str,
+        body: bytes,
+        request_name: str,
+        may_leave: Callable[[], bool] | None = None,
+    ) -> Reply:
         path = f"/{quote(completion_id, safe='')}{self._query}"
-        content, request_id = await self._exchange(method, path, body, request_name, completion_id=completion_id)
+        content, request_id = await self._exchange(
+            method, path, body, request_name, completion_id=completion_id, may_leave=may_leave
+        )
         return self._reply(completion_id, content, request_id, writes=method == "POST")
 
     async def _exchange(
-        self, method: str, path: str, body: bytes, request_name: str, *, completion_id: str = ""
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        request_name: str,
+        *,
+        completion_id: str = "",
+        may_leave: Callable[[], bool] | None = None,
     ) -> tuple[bytes, str]:
         request = httpx.Request(
             method,
             self._url,
             headers={"X-Client-Request-Id": request_name},
             stream=httpx.ByteStream(body),
-            extensions={"target": f"{self._path}{path}".encode()},
+            extensions={"target": f"{self._path}{path}".encode(), "may_leave": may_leave},
         )
         writes = method == "POST"
         began = asyncio.get_running_loop().time()

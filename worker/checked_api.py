@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
 from worker.api import CompletionsApi, Reply
@@ -80,16 +80,22 @@ class CheckedApi:
         return await self._checked(call, completion_id, request_name, write=False)
 
     async def update(
-        self, completion_id: str, metadata: Mapping[str, str | None] | None, *, request_name: str
+        self,
+        completion_id: str,
+        metadata: Mapping[str, str | None] | None,
+        *,
+        request_name: str,
+        may_leave: Callable[[], bool] | None = None,
     ) -> Reply:
-        """Send the metadata and return what the service says it is now.
+        """Send the metadata and return what the service says it is now; `may_leave` is as for `CompletionsApi`.
 
         Raises:
             Refusal: one of its kinds, which says what to do.
+            NotSent: it was not to leave any more.
             HandBack: the turn ended before it was clear what a 404 meant.
 
         """
-        call = self._api.update(completion_id, metadata, request_name=request_name)
+        call = self._api.update(completion_id, metadata, request_name=request_name, may_leave=may_leave)
         return await self._checked(call, completion_id, request_name, write=True)
 
     async def _checked(self, call: Awaitable[Reply], completion_id: str, request_name: str, *, write: bool) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ledger.cancellation import is_cancelled
@@ -85,9 +85,17 @@ class ClaimedRows:
             self._ended.append(row.claim)
         self._held.discard(row.claim)
 
-    def holds(self, row: ClaimedRow) -> bool:
-        """Return whether the row's claim is ours, as far as the last round trip told."""
-        return row.claim in self._held
+    def holds(self, claim: str) -> bool:
+        """Return whether the claim is ours, as far as the last round trip told."""
+        return claim in self._held
+
+    def lose(self, claims: Iterable[str]) -> None:
+        """Note that these claims are not ours any more; rows that were not begun wait for them anew."""
+        lost = set(claims)
+        self._held -= lost
+        for row in [row for row in self._ready if row.claim in lost]:
+            self._ready.remove(row)
+            self.put_back(row)
 
     def put_back(self, row: ClaimedRow) -> None:
         """Let a row wait that was begun, as its claim was lost before it wrote."""
@@ -113,11 +121,7 @@ class ClaimedRows:
             return
         held = sorted(self._held)
         kept = (await self._swap(keep=held)).kept
-        lost = {claim for claim, is_ours in zip(held, kept, strict=True) if not is_ours}
-        self._held -= lost
-        for row in [row for row in self._ready if row.claim in lost]:
-            self._ready.remove(row)
-            self.put_back(row)
+        self.lose(claim for claim, is_ours in zip(held, kept, strict=True) if not is_ours)
 
     async def aclose(self) -> None:
         """Give up what was not begun; where the ledger is away, the claims run out.

@@ -6,7 +6,7 @@
     ├── RowFailed the row ends as failed
     └── StopJob   the job pauses; no row fails
 
-HandBack stands apart: nothing is wrong, the row waits for its shard's next turn.
+HandBack, ClaimLost and NotSent stand apart: nothing is wrong, the row waits or begins again.
 """
 
 from __future__ import annotations
@@ -80,3 +80,11 @@ class StopJob(Refusal):
 
 class HandBack(Exception):
     """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""
+
+
+class ClaimLost(HandBack):
+    """The row's claim ended before its write left: it waits for the claim anew, and is read again."""
+
+
+class NotSent(Exception):
+    """A write that was at hand did not leave, as it may have become a late one: the row begins its try again."""

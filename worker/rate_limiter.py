@@ -19,6 +19,7 @@ from ledger.connect import AWAY
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from worker.errors import HandBack
+from worker.fence import CLOCKS
 from worker.ratelimit_headers import Allowance, Hearing
 
 HORIZON_S = 0.25
@@ -28,6 +29,8 @@ LONGEST_SLEEP_S = 0.5
 GATHER_S = 0.005
 """While slots are plenty, the wait in which rows gather that ask for them together: a round trip costs as much as half
 a request."""
+LATE_S = 2.0
+"""Age past its moment at which a slot is dropped: a worker that was stopped must not spend at once what it leased."""
 FIRST_PAUSE_S = 0.5
 """First pause after a 429 without Retry-After (openai-python's first delay, contract section 2)."""
 LONGEST_PAUSE_S = 30.0
@@ -189,7 +192,7 @@ class RateLimiter:
             if self._plenty:
                 await asyncio.sleep(GATHER_S)
             want = len(self._writes) + len(self._reads)
-            refusals = self._refusals
+            refusals, asked = self._refusals, CLOCKS.read()
             try:
                 told = self._hearing.take()
                 grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, told=told)
@@ -207,6 +210,8 @@ class RateLimiter:
                     await asyncio.sleep(early)
                 if self._refusals != refusals:
                     break  # spent after a 429, the slots left would only be refused, too
+                if CLOCKS.age_s(asked) - slot > LATE_S:
+                    break
                 self._wake_one()
 
     def _wake_one(self) -> None:

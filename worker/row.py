@@ -16,7 +16,8 @@ from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import Reply
 from worker.checked_api import CheckedApi
-from worker.errors import Again, Refusal, RowFailed, Wait
+from worker.errors import Again, NotSent, Refusal, RowFailed, Wait
+from worker.fence import CLOCKS, WriteGate
 from worker.health import Health
 from worker.intent import before_image, foreign_keys, kept_keys
 from worker.rate_limiter import RateLimiter
@@ -25,7 +26,9 @@ from worker.retry_after import backoff
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
 STALE_AFTER_S = 10.0
-"""Age at which a read is made again before a write, as others may have edited meanwhile."""
+"""Age at which a read is made again before a write, as others may have edited meanwhile. It counts from when the read
+was sent. Each time that it was too old by the time a slot came, it may be twice as old: a slow rate must not end in
+reads alone."""
 SLOT_KEPT_S = 0.25
 """Seconds after which a slot that waited for the journal is given up: none are saved up while the ledger is away."""
 
@@ -62,16 +65,25 @@ class Plan(NamedTuple):
 
 
 class RowRun:
-    """One row's way to its settlement, over as many requests as it takes.
+    """One row's way to its settlement, over as many requests as it takes. Its writes leave by the `gate`.
 
     `image` is the before-image that an earlier turn kept for this row: its write may or may not have happened.
     `tried` tells how often it failed in earlier turns: a try may be longer than a turn, and is bounded all the same.
     """
 
     def __init__(
-        self, tools: Tools, plan: Plan, row: int, patch: Patch, *, image: Metadata | None, tried: Tries | None
+        self,
+        tools: Tools,
+        plan: Plan,
+        row: int,
+        patch: Patch,
+        *,
+        gate: WriteGate,
+        image: Metadata | None,
+        tried: Tries | None,
     ) -> None:
         self._tools = tools
+        self._gate = gate
         self._plan = plan
         self._row = row
         self._patch = patch
@@ -83,7 +95,8 @@ class RowRun:
         self._wrote_last = False
         self._has_slot = False
         self._current: Metadata | None = None
-        self._read_at = 0.0
+        self._sent_at = self._read_at = CLOCKS.read()
+        self._stale_after_s = STALE_AFTER_S
 
     async def settle(self) -> Settlement:
         """Carry the row out.
@@ -91,6 +104,7 @@ class RowRun:
         Raises:
             StopJob: nothing can succeed until somebody mends something.
             HandBack: the turn ended before the row did.
+            LeaseLost: the shard is another's by now.
 
         """
         while True:
@@ -101,6 +115,8 @@ class RowRun:
             except Wait as refusal:
                 self._tools.tally.throttled += 1
                 await self._tools.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+            except NotSent:
+                continue
             except RowFailed as refusal:
                 return self._failed(refusal)
             except Again as refusal:
@@ -139,12 +155,12 @@ class RowRun:
 
     def _must_read(self) -> bool:
         if self._current is not None:
-            return asyncio.get_running_loop().time() - self._read_at > STALE_AFTER_S
+            return self._is_stale()
         return self._plan.mode is Mode.MERGE or self._plan.journal or self._in_doubt
 
     async def _read(self) -> None:
         reply = await self._send(write=None)
-        self._current, self._read_at = reply.metadata, asyncio.get_running_loop().time()
+        self._current, self._read_at = reply.metadata, self._sent_at
 
     def _before(self, current: Metadata) -> Metadata:
         return before_image(self._image, current, self._patch.metadata, self._plan.mode)
@@ -197,6 +213,7 @@ class RowRun:
         self._wrote_last = write is not None
         await self._take_slot(write=self._wrote_last)
         self._has_slot = False
+        self._sent_at = CLOCKS.read()
         tools.tally.requests += 1
         tools.tally.in_flight += 1
         try:
@@ -205,22 +222,41 @@ class RowRun:
             failing = isinstance(refusal, Again) and refusal.endpoint_fails
             tools.health.saw(write=self._wrote_last, well=not failing)
             raise
+        except NotSent:
+            tools.tally.requests -= 1
+            raise
         finally:
             tools.tally.in_flight -= 1
         tools.health.saw(write=self._wrote_last, well=True)
         return reply
 
+    def _is_stale(self) -> bool:
+        return CLOCKS.age_s(self._read_at) > self._stale_after_s
+
+    async def _check_may_write(self) -> None:
+        """Raise NotSent where the row has to begin its try again: the lease was not sure, or the read is too old."""
+        if not self._gate.is_open():
+            self._has_slot = False  # by the time that the gate opens it would be a late one
+            await self._gate.passed()
+            raise NotSent
+        if self._current is not None and self._is_stale():
+            self._stale_after_s *= 2
+            raise NotSent
+
     async def _take_slot(self, *, write: bool) -> None:
         if not self._has_slot:
             await self._tools.limiter.acquire(write=write)
             self._has_slot = True
+        if write:
+            await self._check_may_write()
 
     async def _call(self, write: Metadata | None) -> Reply:
         name = f"{self._plan.name}-{self._row}-{self._requests}"
         self._requests += 1
         if write is None:
             return await self._tools.api.read(self._patch.completion_id, request_name=name)
-        return await self._tools.api.update(self._patch.completion_id, write, request_name=name)
+        may_leave = self._gate.is_open
+        return await self._tools.api.update(self._patch.completion_id, write, request_name=name, may_leave=may_leave)
 
     async def _back_off(self, refusal: Again) -> None:
         tally = self._tools.tally

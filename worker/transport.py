@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from types import MappingProxyType
 from typing import NamedTuple
 
 import aiohttp
 import httpx
+from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from config.proxy import Proxy
 from config.trust import trusted_cas
+from worker.errors import NotSent
 from worker.response_body import ACCEPT_ENCODING, read_body
 
 
@@ -67,11 +69,33 @@ def route_to(url: str, proxy: Proxy | None) -> Route:
     return Route(tls, proxy.url, credentials) if tunnels else Route(tls, proxy.url, None, credentials)
 
 
+class FencedBody(aiohttp.BytesPayload):
+    """A body that may yet be held back, with its headers, which leave together with its first bytes."""
+
+    def __init__(self, content: bytes, may_leave: Callable[[], bool] | None) -> None:
+        super().__init__(content)
+        self._may_leave = may_leave
+        self.held_back = False
+
+    async def write_with_length(self, writer: AbstractStreamWriter, content_length: int | None) -> None:
+        """Write the body.
+
+        Raises:
+            NotSent: it may not leave any more.
+
+        """
+        if self._may_leave is not None and not self._may_leave():
+            self.held_back = True
+            raise NotSent
+        await super().write_with_length(writer, content_length)
+
+
 class AiohttpTransport(httpx.AsyncBaseTransport):
     """One request at a time over the session: no redirects, no cookies, no line in the log that names a completion.
 
     The extension `target` of a request replaces its URL's path and query, as with httpx itself. It has to be
-    percent-encoded: parsing a URL anew for each request was a tenth of its cost.
+    percent-encoded: parsing a URL anew for each request was a tenth of its cost. The extension `may_leave` is asked
+    once the connection is there and nothing but the sending is left to do.
     """
 
     def __init__(
@@ -87,26 +111,37 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         Raises:
             aiohttp.ClientError: the request or its answer was lost.
             OSError: the same; TimeoutError where the session's timeout was over.
+            NotSent: the extension `may_leave` said no, and nothing left.
 
         """
         url = request.url
         target = request.extensions.get("target", url.raw_path)
-        async with self._session.request(
-            request.method,
-            URL(f"{url.scheme}://{url.netloc.decode()}{target.decode()}", encoded=True),
-            headers={**self._headers, **{name.decode(): value.decode() for name, value in request.headers.raw}},
-            data=request.read() or None,
-            proxy_headers=self._tunnel_headers,
-            allow_redirects=False,
-        ) as answer:
-            try:
-                stream: httpx.SyncByteStream = httpx.ByteStream(await read_body(answer))
-            except httpx.DecodingError as error:
-                stream = UnusableBody(error)
+        content = FencedBody(request.read(), request.extensions.get("may_leave"))
+        try:
+            async with self._session.request(
+                request.method,
+                URL(f"{url.scheme}://{url.netloc.decode()}{target.decode()}", encoded=True),
+                headers={**self._headers, **{name.decode(): value.decode() for name, value in request.headers.raw}},
+                data=content if content.size else None,
+                proxy_headers=self._tunnel_headers,
+                allow_redirects=False,
+            ) as answer:
+                stream = await _stream_of(answer)
+        except aiohttp.ClientError as error:
+            if content.held_back:
+                raise NotSent from error
+            raise
         headers = answer.raw_headers
         if "Content-Encoding" in answer.headers:
             headers = tuple(pair for pair in headers if pair[0].lower() != b"content-encoding")
         return httpx.Response(answer.status, headers=headers, stream=stream)
+
+
+async def _stream_of(answer: aiohttp.ClientResponse) -> httpx.SyncByteStream:
+    try:
+        return httpx.ByteStream(await read_body(answer))
+    except httpx.DecodingError as error:
+        return UnusableBody(error)
 
 
 class UnusableBody(httpx.SyncByteStream):

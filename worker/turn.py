@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.causes import too_many_failures
-from ledger.claims import claim_life_s
+from ledger.claims import claim_life_s, claim_of
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
 from ledger.failures import TOO_MANY_CODE
@@ -26,7 +26,8 @@ from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
-from worker.errors import HandBack, StopJob
+from worker.errors import ClaimLost, HandBack, StopJob
+from worker.fence import CLOCKS, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
 from worker.rate_limiter import RateLimiter
@@ -84,6 +85,8 @@ class Turn:
         self._counted = Traffic()
         self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
+        self._fence = LeaseFence()
+        self._is_put_down = False
         self._draining = asyncio.Event()
         life_s = claim_life_s(bounds.request_s)
         self._todo = ClaimedRows(shard, ledger.claims, life_s=life_s, pause_for=self._pause_for)
@@ -138,13 +141,19 @@ class Turn:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
         plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
+        await self._fence.passed()  # a slot that waits for the first renewal would be lost
         while not self._draining.is_set() and (claimed := await self._todo.next()):
             row, patch = claimed.row, claimed.patch
             image, tried = self._shard.images.get(row), self._tries_of(claimed)
             may_still_run = claimed.taken_over and (image is not None or not spec.journal)
-            run = RowRun(self._tools, plan, row, patch, image=image, tried=tried)
+            run = RowRun(self._tools, plan, row, patch, gate=self._gate(claimed), image=image, tried=tried)
             try:
                 ended = await run.settle()
+            except ClaimLost:
+                if run.tries:
+                    self._tries[row] = run.tries
+                self._todo.put_back(claimed)
+                continue
             except HandBack:
                 if run.tries:
                     self._tries[row] = run.tries
@@ -158,10 +167,17 @@ class Turn:
 
     def _tries_of(self, claimed: ClaimedRow) -> Tries | None:
         """Return how often the row failed so far, in doubt where an earlier turn may have written it unseen."""
-        tried = self._shard.tries.get(claimed.row)
+        tried = self._tries.pop(claimed.row, None) or self._shard.tries.get(claimed.row)
         if claimed.taken_over and not self._shard.spec.journal:  # with a journal, the row's image tells
             return msgspec.structs.replace(tried or Tries(0, in_doubt=True), in_doubt=True)
         return tried
+
+    def _gate(self, claimed: ClaimedRow) -> WriteGate:
+        return WriteGate(
+            self._fence,
+            holds_claim=lambda: self._todo.holds(claimed.claim),
+            is_put_down=lambda: self._is_put_down,
+        )
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
@@ -172,15 +188,21 @@ class Turn:
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
         while not is_cancelled():
-            waits = _waits(self._tally, self._limiter, self._todo)
-            try:
-                await self._todo.keep()
-                state = await self._ledger.shards.renew(self._shard, waits)
-            except AWAY:
-                state = JobState.RUNNING  # nobody else can take the shard either; without slots nothing is sent
-            if state is not JobState.RUNNING:
-                self._put_down()
+            with contextlib.suppress(*AWAY):  # without the ledger nothing is sent, once what was confirmed last is old
+                await self._renew()
             await asyncio.sleep(KEEP_EVERY_S)
+
+    async def _renew(self) -> None:
+        waits = _waits(self._tally, self._limiter, self._todo)
+        sent = CLOCKS.read()
+        await self._todo.keep()
+        state = await self._ledger.shards.renew(self._shard, waits)
+        if state is None:
+            self._fence.lose()
+            raise LeaseLost(self._shard.spec.job_id)
+        if state is not JobState.RUNNING:
+            self._put_down()
+        self._fence.confirm(sent)
 
     async def _watch_clock(self, tasks: list[asyncio.Task[None]]) -> None:
         """End the turn when its time is up or the worker is ending."""
@@ -199,6 +221,7 @@ class Turn:
             task.cancel()
 
     def _put_down(self) -> None:
+        self._is_put_down = True
         self._draining.set()
         self._limiter.close(to_writes=True)
 
@@ -211,9 +234,21 @@ class Turn:
         await asyncio.shield(self._journal.add(image))
 
     async def _keep_images(self, images: list[BeforeImage]) -> None:
-        await self._ledger.settlements.journal(self._shard, images)
+        """Keep the images of the rows whose claims are ours; the gate holds the others' writes back."""
+        await self._fence.passed()
+        while images := [image for image in images if self._todo.holds(self._claim(image.row))]:
+            claims = [self._claim(image.row) for image in images]
+            lost = await self._ledger.settlements.journal(self._shard, images, claims)
+            if not lost:
+                break
+            self._todo.lose(lost)
+        self._shard.images.update({image.row: image.metadata for image in images})
+
+    def _claim(self, row: int) -> str:
+        return claim_of(self._shard.spec.target, self._shard.todo[row].completion_id)
 
     async def _settle(self, settlements: list[Settlement]) -> None:
+        await self._fence.passed()
         now, since = self._traffic()
         await self._ledger.settlements.settle(self._shard, settlements, since)
         self._counted = now
@@ -231,6 +266,7 @@ class Turn:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
         now, since = self._traffic()
         if self._tries or now != self._counted:
+            await self._fence.passed()
             with contextlib.suppress(*AWAY):
                 await self._ledger.settlements.hand_back(self._shard, self._tries, since)
 

@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from worker.api import Target, open_api
-from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
+from worker.errors import Again, NotSent, Refusal, RowFailed, StopJob, Wait
 
 ODD_IDS = [
     "a/b",
@@ -591,3 +591,15 @@ async def test_a_certificate_that_nobody_vouches_for_stops_the_job(serve, key, c
     assert caught.value.code == "tls"
     assert "certificate" in caught.value.message
     assert visits == []
+
+
+async def test_an_update_that_may_not_leave_any_more_is_not_sent(sandbox, completion_id, key):
+    """It is asked when the connection is there, and neither headers nor body leave; the next one does."""
+    async with calling(sandbox.base_url, key) as api:
+        with pytest.raises(NotSent):
+            await api.update(completion_id, {"k": "v"}, request_name="n", may_leave=lambda: False)
+        assert sandbox.log.total == 0
+        reply = await api.update(completion_id, {"k": "v"}, request_name="n", may_leave=lambda: True)
+
+    assert reply.metadata == {"k": "v"}
+    assert sandbox.log.total == 1

@@ -212,3 +212,34 @@ async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(rig
     seen = begun[:-1] if begun[-1] < 0 else begun  # the last look may come just after the row has ended
     assert min(seen) > 0
     assert sum(later > earlier for earlier, later in itertools.pairwise(seen)) >= 2
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_a_row_whose_claim_was_lost_waits_for_it_and_reads_again(rig, completion_id, eventually, journal):
+    """The journal's script refuses it, or the keeper's renewal without a journal: another job's change is kept."""
+    rig.sandbox.configure(latency_s=1.5)
+    key = claim_key(claim_of(rig.sandbox.base_url, completion_id))
+    job_id = await rig.submit((completion_id, {"k": "v"}), journal=journal)
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: rig.sandbox.log.stats.in_flight)
+
+    await rig.redis.set(key, "20261127-172335-90e7a1b2 somebody 1")
+    rig.sandbox.store.load({completion_id: {"team": "theirs"}})
+    await eventually(lambda: len(rig.sent("GET")) == 1)
+    await says_blocked(rig, job_id, eventually)
+    assert rig.sent("POST") == []
+    rig.sandbox.store.load({completion_id: {"team": "theirs", "theirs": "t"}})
+    await rig.redis.delete(key)
+
+    assert await turn is ReleaseAnswer.FINISHED
+    assert rig.sandbox.store.metadata(completion_id) == {"team": "theirs", "theirs": "t", "k": "v"}
+    assert (await rig.row(job_id)).before == ({"team": "theirs", "theirs": "t"} if journal else None)
+
+
+async def says_blocked(rig, job_id, eventually):
+    """Wait until the job says that it waits for another one's claim."""
+
+    async def says_so():
+        return (await rig.job(job_id)).waits.blocked == 1
+
+    await eventually(says_so)
