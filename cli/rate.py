@@ -52,8 +52,8 @@ def rate_command(
         return
     if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
         raise WrongUse(
-            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID, one of which the shared rate belongs "
-            "to. Set the workers'."
+            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
+            "them. Set the workers'."
         )
     with_ledger(settings, lambda ledger: _shared(settings, ledger, value, burst, reset=reset, as_json=as_json))
 

@@ -1,4 +1,4 @@
-"""The rate that the deployed workers share, as the command line sees it: of the endpoint and project that these settings name."""
+"""The rate that the deployed workers share, as the command line sees it."""
 
 from __future__ import annotations
 
