@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from cli.service import day_of
+from config.checks import base_url_hint
 from ledger.behaviour import Behaviour, Null, Semantics
 from ledger.job import Job, JobState
 
@@ -40,13 +41,12 @@ PAUSES = {
     "organization_spend_limit_exceeded": "raise the limit at the provider",
     "project_spend_limit_exceeded": "raise the limit at the provider",
     "organization_usage_limit_exceeded": "raise the limit at the provider",
-    "unknown_url": "look at OPENAI_BASE_URL",
-    "redirect": "correct OPENAI_BASE_URL",
     "tls": "look at the certificate and at OPENAI_BASE_URL",
     "too_many_failures": "look at the causes with `relabel report JOB --summary`",
-    "other_target": "start a worker with the job's OPENAI_BASE_URL",
 }
 """By the reason code of a paused job."""
+URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
+"""Reason codes of a job that may carry the wrong URL, which no resuming mends."""
 
 STATE_LOST_CODE = "state_lost"
 
@@ -84,7 +84,19 @@ def next_step(job: Job) -> str:
         return f"Start it with `relabel resume {job_id}`."
     if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):
         return ""
+    if job.reason_code in URL_CODES:
+        return _about_its_url(job)
     first = PAUSES.get(job.reason_code or "", "").replace("JOB", job_id)
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]
+
+
+def _about_its_url(job: Job) -> str:
+    job_id, target = job.spec.job_id, job.spec.target
+    mended = "with workers that have it as OPENAI_BASE_URL " if job.reason_code == "other_target" else ""
+    return (
+        f"This job is for {target}{base_url_hint(target)}. If that is wrong, correct OPENAI_BASE_URL, submit the rows "
+        f"again and `relabel cancel {job_id}`, as a job keeps its URL. If it is right, go on {mended}by "
+        f"`relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`."
+    )

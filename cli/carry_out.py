@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.text import Text
 
 from cli.as_json import print_json
-from cli.complaint import Unreachable
+from cli.complaint import Unreachable, WrongUse
 from cli.control import pause_interrupted, resume
 from cli.door import ledger_of
 from cli.exit_codes import INTERRUPTED, exit_code_of
@@ -51,13 +51,24 @@ def carry_out_job(
 def resume_job(job_id: str, console: Console) -> MakeJob:
     """Go on with a job that was put down."""
 
-    async def make(ledger: Ledger, _settings: Settings) -> str:
+    async def make(ledger: Ledger, settings: Settings) -> str:
+        _refuse_other_target(await ledger.jobs.get(job_id), settings)
         had = await resume(ledger, job_id)
         if had.ended:
             console.print(Text(f"Job {job_id} had ended already: {had}."))
         return job_id
 
     return make
+
+
+def _refuse_other_target(job: Job, settings: Settings) -> None:
+    """Refuse to take up a job that is for another URL: its worker would only pause it again."""
+    job_id, target = job.spec.job_id, job.spec.target
+    if not job.state.ended and target != settings.openai_base_url:
+        raise WrongUse(
+            f"job {job_id} is for {target}, and OPENAI_BASE_URL is {settings.openai_base_url}; set it to the former. "
+            f"A job keeps its URL: if that is the wrong one, `relabel cancel {job_id}` and submit the rows again."
+        )
 
 
 async def pause_orphans(ledger: Ledger, server: EmbeddedServer | None) -> None:

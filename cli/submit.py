@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from urllib.parse import urlsplit
 
 import click
 from rich.text import Text
@@ -14,6 +15,7 @@ from cli.exit_codes import DONE, exit_code_of
 from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
 from cli.outlook import ask_first
 from cli.progress import follow
+from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings
 from ledger.ledger import Ledger
@@ -45,6 +47,9 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
         ask_first(checked, order, settings, console, yes=asked.yes)
 
         async def hand_over(ledger: Ledger) -> int:
+            if not urlsplit(settings.openai_base_url).path:
+                what = f"{settings.openai_base_url} may be the wrong OPENAI_BASE_URL{base_url_hint(order.target)}."
+                console.print(Text(f"Warning: {what}"))
             for warning in await persistence_warnings(ledger.redis):
                 console.print(Text(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))

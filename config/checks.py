@@ -36,6 +36,11 @@ def base_url(value: str) -> str:
     return value.rstrip("/")
 
 
+def base_url_hint(url: str) -> str:
+    """Return how a base URL usually ends, where this one ends otherwise; '' where it does not."""
+    return "" if url.endswith("/v1") else "; a base URL usually ends in /v1"
+
+
 def api_key(value: SecretStr | None) -> SecretStr | None:
     """Give the key without spaces around it; ValueError where it cannot travel in a header."""
     if value is None:

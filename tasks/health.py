@@ -120,6 +120,9 @@ class Checkup:
         """Whether the API answers."""
         if why := (await self._api_seen()).unreachable:
             return Look(Verdict.FAIL, why, "look at OPENAI_BASE_URL and the network", unreachable=True)
+        if why := (await self._api_seen()).wrong_url:
+            what, _, then = why.partition("; ")
+            return Look(Verdict.FAIL, f"{self._settings.openai_base_url} is not the API's: {what}", then)
         return Look(Verdict.OK, f"{self._settings.openai_base_url} answers")
 
     async def key(self) -> Look:
@@ -129,6 +132,8 @@ class Checkup:
         seen = await self._api_seen()
         if seen.unreachable:
             return Look(Verdict.WARN, "not known, as the API does not answer")
+        if seen.wrong_url:
+            return Look(Verdict.WARN, "not known, as this is not the API's URL")
         if seen.refused:
             return Look(Verdict.FAIL, seen.refused, "correct OPENAI_API_KEY, or what it is allowed to do")
         return Look(Verdict.OK, "the API takes the key")

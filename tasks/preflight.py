@@ -6,10 +6,11 @@ import asyncio
 import secrets
 from typing import NamedTuple
 
+from config.checks import base_url_hint
 from config.settings import Settings
-from worker.api import open_api
+from worker.api import CompletionsApi, open_api
 from worker.classify import lacks_permission
-from worker.errors import Refusal
+from worker.errors import Refusal, RowFailed, StopJob
 from worker.runtime import target_of
 
 TRIES = 3
@@ -17,26 +18,30 @@ TRIES = 3
 TRY_AGAIN_S = 0.5
 LONGEST_TRY_S = 20.0
 """Bound of one try; the API was seen to list in a fraction of a second."""
+NO_SUCH_ID = "chatcmpl-relabel000preflight000check00"
+"""An id of the usual form that no service gave out."""
 _LOCKED_OUT = (401, 403, 407)
 
 
 class ApiSeen(NamedTuple):
-    """What came of a knock at the API: why nobody answers, or why the key is refused; '' where that is not so."""
+    """What came of a knock: why nobody answers, why the key is refused, why this is no URL of the API; else ''."""
 
     unreachable: str = ""
     refused: str = ""
+    wrong_url: str = ""
 
 
 async def trouble_with_api(settings: Settings) -> str:
-    """Say why the API cannot be used; '' where it answers, with whatever but a refusal of the key or the caller."""
+    """Say why the API cannot be used; '' where it answers as if it could be."""
     seen = await look_at_api(settings)
-    return seen.unreachable or seen.refused
+    return seen.unreachable or seen.refused or seen.wrong_url
 
 
 async def look_at_api(settings: Settings, *, tries: int = TRIES, longest_s: float = LONGEST_TRY_S) -> ApiSeen:
     """Knock until the API answers, a few times.
 
     A key that may update completions need not be allowed to list them: a list that is refused for that says nothing.
+    Nor need a service have a list: where its URL is unknown, that of a completion decides.
     """
     target = target_of(settings)
     target = target._replace(timeout_s=min(target.timeout_s, longest_s))
@@ -47,6 +52,8 @@ async def look_at_api(settings: Settings, *, tries: int = TRIES, longest_s: floa
             except Refusal as refusal:
                 if refusal.status in _LOCKED_OUT and not lacks_permission(refusal):
                     return ApiSeen(refused=f"{refusal.message.rstrip('.')} ({refusal.status})")
+                if _knows_no_url(refusal):
+                    return ApiSeen(wrong_url=await _why_wrong_url(api, refusal, settings.openai_base_url))
                 # a proxy that refuses comes with a status of its own, but without the API's answer
                 if refusal.status and refusal.code != "proxy":
                     return ApiSeen()
@@ -56,3 +63,25 @@ async def look_at_api(settings: Settings, *, tries: int = TRIES, longest_s: floa
                 return ApiSeen()
             await asyncio.sleep(TRY_AGAIN_S)
     raise AssertionError("the last try returns")
+
+
+def _knows_no_url(refusal: Refusal) -> bool:
+    return (refusal.status == 404 and not isinstance(refusal, RowFailed)) or refusal.code == "redirect"
+
+
+async def _why_wrong_url(api: CompletionsApi, list_refusal: Refusal, base_url: str) -> str:
+    """Return why this is no base URL of the API; '' where a service without a list has completions there."""
+    try:
+        await api.read(NO_SUCH_ID, request_name=f"preflight-{secrets.token_hex(6)}")
+    except Refusal as refusal:
+        # an unknown URL would be answered as that of the list was
+        unlike = _is_unclear(refusal) and not _is_unclear(list_refusal)
+        if _knows_no_url(refusal) and not unlike:
+            said = f"{refusal.status}: {refusal.message.rstrip('.')}"
+            hint = base_url_hint(base_url)
+            return f"it has no chat completions at this URL ({said}); correct OPENAI_BASE_URL{hint}"
+    return ""
+
+
+def _is_unclear(refusal: Refusal) -> bool:
+    return isinstance(refusal, StopJob) and refusal.unclear

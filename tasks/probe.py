@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata
 from ledger.shards import LEASE_S
 from worker.api import open_api
-from worker.errors import Refusal, RowFailed
+from worker.errors import Refusal, RowFailed, StopJob
 from worker.probe import NotAsSent, Probe, Tell
 from worker.rate_limiter import Limits, RateLimiter
 from worker.restore import NotRestored, restore
@@ -109,7 +109,10 @@ async def _look(calls: SteadyCalls, *, empty: bool = False) -> Metadata:
     try:
         before = (await calls.read()).reply.metadata
     except Refusal as refusal:
-        raise NotBegun(refusal.message, unreachable=not isinstance(refusal, RowFailed)) from refusal
+        said = refusal.message.rstrip(".")
+        if isinstance(refusal, StopJob) and refusal.status == 404:
+            said += "; look at the id and at OPENAI_BASE_URL, which usually ends in /v1"
+        raise NotBegun(said, unreachable=not isinstance(refusal, RowFailed)) from refusal
     if not before and not empty:
         raise NotBegun(
             "this completion has no metadata, and a key that is added may stay for ever; name one that has a key"

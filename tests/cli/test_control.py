@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from cli import control
+from cli.advice import next_step
 from cli.who import who
 from ledger.codec import BeforeImage
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from sandbox import Sandbox, SandboxOptions
 
 CSV = "completion_id,team\nchatcmpl-1,blue\nchatcmpl-2,blue\nchatcmpl-3,red\n"
 
@@ -51,3 +55,33 @@ async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were
     assert "1 cancelled row may have been written" in (await relabel("status", spec.job_id)).out
     report = (await relabel("report", spec.job_id, "--only", "cancelled", "-o", "-")).out.splitlines()
     assert ["may_have_been_written" in line for line in report] == [False, False, True]
+
+
+@pytest.mark.parametrize("verb", [("resume", "{}", "--run"), ("run", "--resume", "{}")])
+async def test_a_job_for_another_url_is_not_resumed_here_but_told_of(make_job, ledger: Ledger, relabel, verb) -> None:
+    """Its worker would pause it again: both URLs are named, and what to do where the job's is the wrong one."""
+    job_id = (await make_job(CSV)).job_id
+    await ledger.jobs.pause(job_id, code="unknown_url", reason="Invalid URL")
+
+    async with Sandbox(SandboxOptions(api_key="sk-test")) as api:
+        settings = {"OPENAI_BASE_URL": api.base_url, "OPENAI_API_KEY": "sk-test"}
+        ended = await relabel(*(part.format(job_id) for part in verb), **settings)
+
+    assert ended.code == 2
+    assert "is for https://api.openai.com/v1" in ended.err
+    assert api.base_url in ended.err
+    assert f"`relabel cancel {job_id}`" in ended.err
+    assert (await ledger.jobs.get(job_id)).state is JobState.PAUSED
+
+
+@pytest.mark.parametrize("code", ["unknown_url", "redirect", "other_target"])
+async def test_a_job_that_may_carry_the_wrong_url_says_so(make_job, ledger: Ledger, code) -> None:
+    """Resuming alone mends nothing: a job keeps its URL."""
+    job_id = (await make_job(CSV)).job_id
+    await ledger.jobs.pause(job_id, code=code, reason="no")
+
+    said = next_step(await ledger.jobs.get(job_id))
+
+    assert "https://api.openai.com/v1" in said
+    assert f"`relabel cancel {job_id}`" in said
+    assert f"`relabel resume {job_id}`" in said

@@ -9,6 +9,7 @@ import pytest
 
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.machine import Machine
+from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.wait import wait_until
 
 ROWS = "completion_id,team\nchatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa,blue\n"
@@ -59,6 +60,20 @@ async def test_a_key_that_is_refused_is_exit_code_4_with_the_words_of_the_server
     assert "Incorrect API key provided: [key]" in ended.err
     assert "sk-wrong" not in ended.said
     assert server.asked() == 0
+    assert await no_jobs(relabel)
+
+
+async def test_a_url_without_v1_is_exit_code_4_before_anything_is_stored(relabel: Machine) -> None:
+    """The message names the URL that was asked, and how one usually ends; no completion was asked for."""
+    async with serving(ShapedService(SHAPES["OpenAI"])) as service:
+        settings = {"OPENAI_API_KEY": "sk-secret-preflight", "OPENAI_BASE_URL": service.address}
+
+        ended = await relabel("run", relabel.file("rows.csv", ROWS), **settings)
+
+    assert (ended.code, ended.out) == (4, "")
+    assert "usually ends in /v1" in ended.err
+    assert service.address in ended.err
+    assert not any("CUL7L" in completion_id for _, completion_id in service.asked)
     assert await no_jobs(relabel)
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.job import JobState
 from ledger.row import Outcome
-from tests.worker.shaped_service import SHAPES, Shape, ShapedService, serving
+from tests.harness.shaped_service import SHAPES, Shape, ShapedService, serving
 from worker.checked_api import KnownCompletions
 
 MISSING = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpNon"

@@ -67,13 +67,19 @@ SHAPES = {
 
 
 class ShapedService:
-    """Completions behind `/v1`, each with its metadata; `routes` are the methods that it has a route for."""
+    """Completions behind `/v1`, each with its metadata.
 
-    def __init__(self, shape: Shape, *completions: str, routes: tuple[str, ...] = ("GET", "POST")) -> None:
+    `routes` are the methods that it has a route for; `lists` tells whether it has one for a list of them.
+    """
+
+    def __init__(
+        self, shape: Shape, *completions: str, routes: tuple[str, ...] = ("GET", "POST"), lists: bool = True
+    ) -> None:
         self.completions: dict[str, dict[str, str]] = {each: {} for each in completions}
         self.asked: list[tuple[str, str]] = []
         self._shape = shape
         self._routes = routes
+        self._lists = lists
         self.address = ""
 
     @property
@@ -83,6 +89,8 @@ class ShapedService:
 
     async def answer(self, request: web.Request) -> web.Response:
         """Answer one request."""
+        if request.path == "/v1/chat/completions" and self._lists:
+            return web.json_response({"object": "list", "data": [], "has_more": False})
         before, _, completion_id = request.path.rpartition("/chat/completions/")
         self.asked.append((request.method, completion_id))
         if before != "/v1" or not completion_id or request.method not in self._routes:

@@ -1,0 +1,54 @@
+"""A look at the API tells a URL that is not the API's from one that is, in whatever shape the service says 404."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+
+from tasks.health import Checkup, Verdict
+from tasks.preflight import look_at_api
+from tests.harness.shaped_service import SHAPES, ShapedService, serving
+from tests.harness.stand import settings_for
+
+UNCLEAR = {"FastAPI", "Express with an error handler", "Azure"}
+"""Shapes that say the same of a missing completion as of an unknown URL."""
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+async def test_a_url_without_v1_is_wrong_and_one_with_it_is_right(shape):
+    """Also where the service says nothing but "not found"."""
+    async with serving(ShapedService(shape)) as service:
+        wrong = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.address))
+        right = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url))
+
+    assert "usually ends in /v1" in wrong.wrong_url
+    assert (wrong.unreachable, wrong.refused, right) == ("", "", ("", "", ""))
+
+
+@pytest.mark.parametrize("shape", [shape for name, shape in SHAPES.items() if name not in UNCLEAR])
+async def test_a_service_without_a_list_is_good_enough(shape):
+    """It says of an id that nobody has something else than of its missing list, or names it."""
+    async with serving(ShapedService(shape, lists=False)) as service:
+        assert not any(await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url)))
+
+
+async def test_a_redirect_is_a_wrong_url():
+    """It is not followed, so no row could succeed."""
+
+    class Elsewhere(ShapedService):
+        async def answer(self, request: web.Request) -> web.Response:
+            raise web.HTTPFound(f"https://api.example{request.path}")
+
+    async with serving(Elsewhere(SHAPES["OpenAI"])) as service:
+        assert (await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url))).wrong_url
+
+
+async def test_health_tells_a_wrong_url_from_an_api_that_is_away():
+    """It answers; that the key is good is not known."""
+    async with serving(ShapedService(SHAPES["OpenAI"])) as service:
+        settings = settings_for("redis://127.0.0.1:1/0", service.address)
+        looks = await Checkup(settings, deployed=False).run(["api", "key"])
+
+    assert (looks["api"].verdict, looks["api"].unreachable) == (Verdict.FAIL, False)
+    assert "OPENAI_BASE_URL" in looks["api"].next_step
+    assert looks["key"].verdict is Verdict.WARN
