@@ -15,6 +15,8 @@ ROWS = {
     "not_found": "The API knows no such completion. Look at the id, that the key belongs to the same project, and "
     "that the completion was stored less than 30 days ago.",
     "key_not_removed": "The service keeps keys once they are set. Set the key to another value instead.",
+    "value_altered": "The service stores something else than it is sent; it may trim, change case or drop empty "
+    "values. Send the values as the service keeps them. `relabel undo` restores what was there before.",
     "changed_since": "Somebody else changed these since: look at them, and if they are to go back all the same, "
     "undo the job once more with --force.",
     "too_many_pairs": _TOO_MANY,

@@ -29,7 +29,8 @@ def retry_command(settings: Settings, *, asked: FollowUp, codes: str | None, eve
     """Try the failed rows of JOB again: a new job of these rows, with the same mode.
 
     Rows that can never work as they are stay out: those that the API refused (not_found, too long, a wrong type), and
-    too_many_pairs and key_not_removed. Asking for the same retry twice finds the first one, unless --again is given.
+    too_many_pairs, key_not_removed and value_altered. Asking for the same retry twice finds the first one, unless
+    --again is given.
 
     \b
     Examples:

@@ -76,6 +76,13 @@ _SECONDS = click.FloatRange(min=0)
     "--load", type=_FILE, callback=_read_completions, help='Start with completions: {"id": {"key": "value"}}.'
 )
 @click.option("--merge/--replace", default=False, help="Keep keys an update does not name, or drop them (default).")
+@click.option(
+    "--values",
+    type=click.Choice(["kept", "trimmed", "lower_case", "non_empty"]),
+    default="kept",
+    show_default=True,
+    help="What is stored of each value; non_empty drops empty ones.",
+)
 @click.option("--latency", "latency_s", type=_SECONDS, default=0.0, help="Seconds each request takes.")
 @click.option("--jitter", "jitter_s", type=_SECONDS, default=0.0, help="Seconds it may take longer, at random.")
 @click.option("--rate-per-second", type=float, help="Requests a second allowed; above it, 429. Default: any.")
@@ -83,6 +90,7 @@ _SECONDS = click.FloatRange(min=0)
 @click.option("--retry-after/--no-retry-after", default=True, help="Whether a 429 says how long to wait.")
 @click.option("--rate-headers", is_flag=True, help="Send x-ratelimit-* headers (the real update sends none).")
 @click.option("--visibility-lag", "visibility_lag_s", type=_SECONDS, default=0.0, help="Seconds of 404 after create.")
+@click.option("--read-lag", "read_lag_s", type=_SECONDS, default=0.0, help="Seconds that a get lags behind updates.")
 @click.option("--accept-any-id", is_flag=True, help="An id that looks real exists, empty, once it is asked for.")
 @click.option("--api-key", help="The only key accepted.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes faults and new ids repeatable.")

@@ -39,10 +39,15 @@ class Tries(msgspec.Struct, frozen=True, array_like=True):
 
 
 class BeforeImage(msgspec.Struct, frozen=True, array_like=True):
-    """The metadata of a completion before a job changed it. `row` counts from 0 within the shard."""
+    """The metadata of a completion before a job changed it. `row` counts from 0 within the shard.
+
+    `altered` is what the service held after the job's write of each key that it stored otherwise than it was sent
+    (None: does not hold it); such a value is the job's own doing. Journals of release one have no such field.
+    """
 
     row: int
     metadata: Metadata
+    altered: dict[str, str | None] | None = None
 
 
 _patches = msgspec.msgpack.Decoder(list[Patch])
@@ -99,18 +104,18 @@ def pack_images(images: list[BeforeImage]) -> bytes:
     return len(group).to_bytes(_LENGTH, "big") + group
 
 
-def unpack_images(journal: bytes) -> dict[int, Metadata]:
-    """Give the before-image of each row in a journal. The last one written for a row counts (see `worker.intent`)."""
-    images: dict[int, Metadata] = {}
+def unpack_images(journal: bytes) -> dict[int, BeforeImage]:
+    """Return the before-image of each row in a journal. The last one written for a row counts (see `worker.intent`)."""
+    images: dict[int, BeforeImage] = {}
     at = 0
     while at < len(journal):
         end = at + _LENGTH + int.from_bytes(journal[at : at + _LENGTH], "big")
         for image in _images.decode(zlib.decompress(journal[at + _LENGTH : end])):
-            images[image.row] = image.metadata
+            images[image.row] = image
         at = end
     return images
 
 
-def compact_images(images: dict[int, Metadata]) -> bytes:
+def compact_images(images: dict[int, BeforeImage]) -> bytes:
     """Pack a whole shard's before-images as one group, which is far smaller than many."""
-    return pack_images([BeforeImage(row, metadata) for row, metadata in sorted(images.items())])
+    return pack_images([image for _, image in sorted(images.items())])

@@ -15,12 +15,16 @@ from ledger.settlements import StateLost
 
 
 class ReportedRow(NamedTuple):
-    """A row and how it stands. `before` is its before-image where one was kept."""
+    """A row and how it stands. `before` is its before-image where one was kept.
+
+    `altered` is what the service held of the keys that it stored otherwise than they were sent (`BeforeImage`).
+    """
 
     patch: Patch
     outcome: Outcome
     detail: Detail | None
     before: Metadata | None
+    altered: dict[str, str | None] | None = None
 
 
 async def read_rows(
@@ -53,7 +57,8 @@ async def read_rows(
             outcome = Outcome(outcomes[row])
             if only is None or outcome in only:
                 detail = unpack_detail(details[row]) if details[row] else None
-                yield ReportedRow(patch, outcome, detail, images.get(row))
+                before, altered = (image.metadata, image.altered) if (image := images.get(row)) else (None, None)
+                yield ReportedRow(patch, outcome, detail, before, altered)
 
 
 async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:

@@ -9,10 +9,19 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.clock import server_time
-from ledger.codec import Detail, Tries, compact_images, pack_detail, unpack_images, unpack_shard, unpack_tries
+from ledger.codec import (
+    BeforeImage,
+    Detail,
+    Tries,
+    compact_images,
+    pack_detail,
+    unpack_images,
+    unpack_shard,
+    unpack_tries,
+)
 from ledger.job import JobSpec, JobState, Priority, Waits
 from ledger.keys import ACTIVE, RESCUE_LOCK, WORKERS, JobKeys
-from ledger.row import Metadata, Outcome, Patch
+from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
 
 LEASE_S = 8.0
@@ -64,7 +73,7 @@ class LeasedShard(NamedTuple):
     number: int
     owner: str
     todo: dict[int, Patch]
-    images: dict[int, Metadata]
+    images: dict[int, BeforeImage]
     tries: dict[int, Tries]
 
     @property

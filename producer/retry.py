@@ -11,8 +11,8 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch
 from ledger.rows import read_rows
 
-HOPELESS = frozenset({"too_many_pairs", "key_not_removed"})
-"""Codes of our own for rows that come to the same end each time: the completion itself stands in the way."""
+HOPELESS = frozenset({"too_many_pairs", "key_not_removed", "value_altered"})
+"""Codes of our own for rows that come to the same end each time: the completion or the service stands in the way."""
 _MAY_PASS = frozenset({408, 409, 425, 429})
 
 

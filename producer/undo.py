@@ -17,7 +17,8 @@ async def undo_rows(
     """Give a patch for every row that has a before-image and that the job meant to change; `keys` limits the keys.
 
     Whatever became of the row: a write may have happened although its answer was lost. The patch names the keys that
-    the job changed and no others, and expects them to hold what the job wrote, unless forced.
+    the job changed and no others, and expects them to hold what the job wrote, or what the service made of that
+    (`altered`), unless forced.
 
     Raises:
         StateLost: some of the rows are gone from Redis.
@@ -39,13 +40,10 @@ def undo_columns(columns: Columns) -> Columns:
 def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, force: bool) -> Patch | None:
     if row.before is None:
         return None
-    changed = {
-        key: change
-        for key, change in changes(row.before, row.patch.metadata, spec.mode).items()
-        if keys is None or key in keys
-    }
-    if not changed:
+    left = {key: change.after for key, change in changes(row.before, row.patch.metadata, spec.mode).items()}
+    left |= row.altered or {}
+    back = {key: row.before.get(key) for key in sorted(left) if keys is None or key in keys}
+    if not back:
         return None
-    back = {key: change.before for key, change in changed.items()}
-    expect = None if force else {key: change.after for key, change in changed.items()}
+    expect = None if force else {key: left[key] for key in back}
     return Patch(row.patch.line, row.patch.completion_id, back, expect)

@@ -16,12 +16,12 @@ from sandbox.errors import ApiError, missing_key, rate_limited, wrong_key
 from sandbox.faults import Fault, Faults
 from sandbox.limit import Limit, rate_headers
 from sandbox.log import Entry, RequestLog, new_entry
-from sandbox.mishap import Unanswered, after, before, reset, until_gone
+from sandbox.mishap import Unanswered, after, before, reset, until_gone, with_metadata
 from sandbox.operations import Operations
 from sandbox.options import SandboxOptions
 from sandbox.reply import Reply
 from sandbox.routes import Call, resolve
-from sandbox.script import APPLIED, FaultKind
+from sandbox.script import APPLIED, SHOWN_INSTEAD, FaultKind
 from sandbox.store import Store
 
 _decode = msgspec.json.Decoder().decode
@@ -121,11 +121,23 @@ class Api:
             struck = await before(fault, call, self.options)
             if struck is not None:
                 return struck
-        if fault.kind is FaultKind.IGNORED and call.operation == "update":
-            call = call._replace(operation="get")
-        reply = self._operations.perform(call, document, self.options)
+        if call.operation == "update" and fault.kind in SHOWN_INSTEAD:
+            reply = self._show_instead(fault, call, document)
+        else:
+            reply = self._operations.perform(call, document, self.options)
         entry.applied = reply.applied
         return await after(fault, reply, self.options)
+
+    def _show_instead(self, fault: Fault, call: Call, document: Any) -> Reply:
+        """Answer an update with other metadata than what is stored afterwards."""
+        earlier = self._operations.perform(call._replace(operation="get"), None, self.options)
+        if fault.kind is FaultKind.IGNORED:
+            return earlier
+        reply = self._operations.perform(call, document, self.options)
+        if not reply.applied:
+            return reply
+        shown = earlier if fault.kind is FaultKind.SHOWS_BEFORE else with_metadata(reply, document["metadata"])
+        return shown._replace(applied=True)
 
 
 def _limit(options: SandboxOptions) -> Limit | None:

@@ -21,7 +21,10 @@ _ANSWER = "This is a test."
 
 
 class Completion(msgspec.Struct, gc=False):
-    """One stored completion; `visible_at` is the monotonic time from which it can be read."""
+    """One stored completion; `visible_at` is the monotonic time from which it can be read.
+
+    `former` holds what it held before each of its last updates, with the monotonic time of that update.
+    """
 
     id: str
     created: int
@@ -29,6 +32,18 @@ class Completion(msgspec.Struct, gc=False):
     model: str = DEFAULT_MODEL
     visible_at: float = 0.0
     prompt: list[dict[str, Any]] | None = None
+    former: list[tuple[float, dict[str, str]]] | None = None
+
+    def update(self, metadata: dict[str, str], *, now: float, lag_s: float) -> None:
+        """Hold other metadata; a read that lags is shown the old for so long."""
+        if lag_s:
+            kept = [(at, held) for at, held in self.former or () if at > now - lag_s]
+            self.former = [*kept, (now, self.metadata)]
+        self.metadata = metadata
+
+    def metadata_at(self, moment: float) -> dict[str, str]:
+        """What it held at a monotonic time."""
+        return next((held for at, held in self.former or () if at > moment), self.metadata)
 
 
 def is_plausible(completion_id: str) -> bool:
@@ -72,8 +87,11 @@ def created_answer(completion: Completion) -> dict[str, Any]:
     }
 
 
-def stored_answer(completion: Completion) -> dict[str, Any]:
-    """What get, list and update answer: no refusal, null tool calls, and keys the schema does not have."""
+def stored_answer(completion: Completion, metadata: dict[str, str] | None = None) -> dict[str, Any]:
+    """What get, list and update answer: no refusal, null tool calls, and keys the schema does not have.
+
+    `metadata` is what is shown where that is not what is held.
+    """
     message = {"content": _ANSWER, "role": "assistant", "tool_calls": None, "function_call": None}
     return {
         "object": "chat.completion",
@@ -92,7 +110,7 @@ def stored_answer(completion: Completion) -> dict[str, Any]:
         "input_user": None,
         "service_tier": "default",
         "tools": None,
-        "metadata": completion.metadata,
+        "metadata": completion.metadata if metadata is None else metadata,
         "choices": [{"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}],
         "response_format": None,
     }

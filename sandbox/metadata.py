@@ -59,6 +59,18 @@ def check_pairs(metadata: dict[str, str]) -> None:
         )
 
 
+def stored_values(metadata: dict[str, str], values: str) -> dict[str, str]:
+    """What a service stores that does not keep each value as it is (`sandbox.options.Values`)."""
+    match values:
+        case "trimmed":
+            return {key: value.strip() for key, value in metadata.items()}
+        case "lower_case":
+            return {key: value.lower() for key, value in metadata.items()}
+        case "non_empty":
+            return {key: value for key, value in metadata.items() if value}
+    return metadata
+
+
 def wrong_type(param: str, expected: str, value: Any) -> Exception:
     """The 400 of a value of the wrong type."""
     return bad_request(

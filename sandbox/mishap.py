@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -95,7 +96,18 @@ def _spoilt(fault: Fault, reply: Reply) -> Reply:
         case FaultKind.BAD_BODY_OTHER_ID:
             document = msgspec.json.decode(reply.body)
             return reply._replace(body=msgspec.json.encode(document | {"id": _OTHER_ID}))
+        case FaultKind.NO_METADATA:
+            document = msgspec.json.decode(reply.body)
+            document.pop("metadata", None)
+            reply = reply._replace(body=msgspec.json.encode(document))
+        case FaultKind.NULL_METADATA:
+            reply = with_metadata(reply, None)
     return reply
+
+
+def with_metadata(reply: Reply, metadata: Any) -> Reply:
+    """The same answer about other metadata."""
+    return reply._replace(body=msgspec.json.encode(msgspec.json.decode(reply.body) | {"metadata": metadata}))
 
 
 def _seconds(fault: Fault, options: SandboxOptions) -> float:

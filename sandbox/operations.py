@@ -9,7 +9,7 @@ from typing import Any
 
 from sandbox.completion import Completion, created_answer, message_answers, new_id, stored_answer
 from sandbox.errors import ApiError, bad_request, completion_not_found
-from sandbox.metadata import check_metadata, check_pairs, wrong_type
+from sandbox.metadata import check_metadata, check_pairs, stored_values, wrong_type
 from sandbox.options import SandboxOptions
 from sandbox.query import read_query
 from sandbox.reply import Reply, json_reply
@@ -41,7 +41,9 @@ class Operations:
                 case "delete":
                     reply = self._delete(call)
                 case _:
-                    reply = json_reply(stored_answer(self._find(call, options)))
+                    completion = self._find(call, options)
+                    shown = completion.metadata_at(time.monotonic() - options.read_lag_s)
+                    reply = json_reply(stored_answer(completion, shown))
         except ApiError as error:
             return error.reply()
         return reply
@@ -107,7 +109,7 @@ class Operations:
         if options.semantics == "merge":
             metadata = completion.metadata | metadata
         check_pairs(metadata)
-        completion.metadata = metadata
+        completion.update(stored_values(metadata, options.values), now=time.monotonic(), lag_s=options.read_lag_s)
         return json_reply(stored_answer(completion), applied=True)
 
     def _delete(self, call: Call) -> Reply:

@@ -15,6 +15,9 @@ from sandbox.script import checked_rates
 Semantics = Literal["replace", "merge"]
 """What an update does with keys it does not name. Which one OpenAI uses is not known (contract section 1)."""
 
+Values = Literal["kept", "trimmed", "lower_case", "non_empty"]
+"""What an update stores of each value: all of it, or what is left of it. `non_empty` drops pairs without a value."""
+
 LIVE = frozenset(
     {
         "accept_any_id",
@@ -23,10 +26,12 @@ LIVE = frozenset(
         "jitter_s",
         "latency_s",
         "rate_headers",
+        "read_lag_s",
         "rate_per_second",
         "retry_after",
         "semantics",
         "slow_s",
+        "values",
         "visibility_lag_s",
     }
 )
@@ -37,11 +42,13 @@ LIVE = frozenset(
 class SandboxOptions:
     """How one sandbox behaves.
 
-    `burst` of None means one second's worth of requests. `api_key` of None takes any key that is not empty.
+    `burst` of None means one second's worth of requests. A get shows what was
+    stored `read_lag_s` ago. `api_key` of None takes any key that is not empty.
     `fault_rates` gives each fault its probability a request; `fault_script` is a JSON file of ordered rules.
     """
 
     semantics: Semantics = "replace"
+    values: Values = "kept"
     latency_s: float = 0.0
     jitter_s: float = 0.0
     rate_per_second: float | None = None
@@ -49,6 +56,7 @@ class SandboxOptions:
     retry_after: bool = True
     rate_headers: bool = False
     visibility_lag_s: float = 0.0
+    read_lag_s: float = 0.0
     accept_any_id: bool = False
     api_key: str | None = None
     seed: int = 0
@@ -60,7 +68,7 @@ class SandboxOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing, naming the option."""
-        for name in ("latency_s", "jitter_s", "visibility_lag_s", "slow_s"):
+        for name in ("latency_s", "jitter_s", "visibility_lag_s", "read_lag_s", "slow_s"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.rate_per_second is not None and not 0 < self.rate_per_second < math.inf:

@@ -13,7 +13,8 @@ import msgspec
 class FaultKind(enum.StrEnum):
     """What can go wrong; those of `APPLIED` change the completion first.
 
-    `ignored` answers an update as if it were a get, and lets other operations be. `answer` says what its rule says.
+    `ignored` answers an update as if it were a get. `echo` answers one with the metadata of the request, and
+    `shows_before` with that of before. All three let other operations be. `answer` says what its rule says.
     """
 
     ERROR_500 = "error_500"
@@ -28,6 +29,10 @@ class FaultKind(enum.StrEnum):
     BAD_BODY_HTML = "bad_body_html"
     BAD_BODY_TRUNCATED = "bad_body_truncated"
     BAD_BODY_OTHER_ID = "bad_body_other_id"
+    NO_METADATA = "no_metadata"
+    NULL_METADATA = "null_metadata"
+    ECHO = "echo"
+    SHOWS_BEFORE = "shows_before"
     IGNORED = "ignored"
     REDIRECT = "redirect"
     UNAUTHORIZED = "unauthorized"
@@ -45,9 +50,15 @@ APPLIED = frozenset(
         FaultKind.BAD_BODY_HTML,
         FaultKind.BAD_BODY_TRUNCATED,
         FaultKind.BAD_BODY_OTHER_ID,
+        FaultKind.NO_METADATA,
+        FaultKind.NULL_METADATA,
+        FaultKind.ECHO,
+        FaultKind.SHOWS_BEFORE,
     }
 )
 """Faults that strike after the request has been carried out."""
+SHOWN_INSTEAD = frozenset({FaultKind.IGNORED, FaultKind.ECHO, FaultKind.SHOWS_BEFORE})
+"""Faults that answer an update with other metadata than what is stored."""
 
 
 class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

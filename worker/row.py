@@ -19,9 +19,10 @@ from worker.checked_api import CheckedApi
 from worker.errors import Again, NotSent, Refusal, RowFailed, Wait
 from worker.fence import CLOCKS, WriteGate
 from worker.health import Health
-from worker.intent import before_image, foreign_keys, kept_keys
+from worker.intent import before_image, foreign_keys
 from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
+from worker.update import Shown, Update
 
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
@@ -64,6 +65,18 @@ class Plan(NamedTuple):
     name: str
 
 
+class Unconfirmed(NamedTuple):
+    """An update whose reply did not show what was sent; a read is to tell what became of it."""
+
+    update: Update
+    reply: Reply
+
+    @property
+    def is_altered(self) -> bool:
+        """Whether the reply showed something else than what was sent and what was there before."""
+        return self.update.shown(self.reply.metadata) is Shown.OTHER
+
+
 class RowRun:
     """One row's way to its settlement, over as many requests as it takes. Its writes leave by the `gate`.
 
@@ -79,7 +92,7 @@ class RowRun:
         patch: Patch,
         *,
         gate: WriteGate,
-        image: Metadata | None,
+        image: BeforeImage | None,
         tried: Tries | None,
     ) -> None:
         self._tools = tools
@@ -97,6 +110,7 @@ class RowRun:
         self._current: Metadata | None = None
         self._sent_at = self._read_at = CLOCKS.read()
         self._stale_after_s = STALE_AFTER_S
+        self._unconfirmed: Unconfirmed | None = None
 
     async def settle(self) -> Settlement:
         """Carry the row out.
@@ -139,19 +153,58 @@ class RowRun:
         return Tries(self._failures, self._in_doubt, self._verdict) if self._failures else None
 
     async def _try_once(self) -> Settlement:
-        if self._must_read():
-            await self._read()
-            if ended := self._already_there() or self._drifted():
-                return ended
-        after = await self._prepare()
-        reply = await self._send(write=after)
-        if reply.metadata == after:
-            return Settlement(self._row, Outcome.UPDATED)
-        if kept := kept_keys(after, reply.metadata, self._patch.metadata, self._plan.mode):
-            what = f"the service kept {', '.join(kept)}"
-            return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
-        what = "the API answered 200, but not with the metadata that was sent"
-        raise Again("reply_differs", what, status=200, request_id=reply.request_id, ambiguous=True)
+        if self._unconfirmed is None:
+            if self._must_read():
+                await self._read()
+                if ended := await self._altered_earlier() or self._already_there() or self._drifted():
+                    return ended
+            update = await self._prepare()
+            reply = await self._send(write=update.after)
+            if update.shown(reply.metadata) is Shown.AS_SENT:
+                return Settlement(self._row, Outcome.UPDATED)
+            self._in_doubt = True
+            self._unconfirmed = Unconfirmed(update, reply)
+        return await self._confirm(*self._unconfirmed)
+
+    async def _confirm(self, update: Update, reply: Reply) -> Settlement:
+        """Let one read decide what became of an update whose reply did not show what was sent."""
+        read = await self._send(write=None)
+        shown = update.shown(read.metadata)
+        if shown is Shown.AS_SENT:
+            return self._confirmed("the reply did not show what was sent; a read found the metadata in place")
+        if shown is Shown.KEPT:
+            return self._kept(update, read)
+        if shown is Shown.OTHER:
+            return await self._altered(update, reply, read)
+        if update.shown(reply.metadata) is Shown.BEFORE:
+            self._unconfirmed = None  # nothing seems to have been written
+        what = "the API answered 200, but a read does not show the metadata that was sent"
+        raise Again("reply_differs", what, status=200, request_id=read.request_id, ambiguous=True)
+
+    async def _altered(self, update: Update, reply: Reply, read: Reply) -> Settlement:
+        altered = update.altered(read.metadata)
+        if update.shown(reply.metadata) is not Shown.BEFORE:
+            at_once = update.altered(reply.metadata)
+            # what the reply showed as it was sent, somebody else has changed since
+            altered = {key: value for key, value in altered.items() if key in at_once}
+        if altered:
+            return await self._end_altered(update, altered, read.request_id)
+        return self._kept(update, reply) if update.kept(reply.metadata) else Settlement(self._row, Outcome.UPDATED)
+
+    async def _end_altered(self, update: Update, altered: dict[str, str | None], request_id: str) -> Settlement:
+        """Keep what the service holds beside the first image, so that an undo takes it for this job's own."""
+        if self._plan.journal and self._image is not None:
+            self._image = BeforeImage(self._row, self._image.metadata, altered)
+            await self._tools.journal(self._image)
+        what = f"the service stored something else than was sent: {update.described(altered)}"
+        return self._failed(RowFailed("value_altered", what, status=200, request_id=request_id))
+
+    def _kept(self, update: Update, reply: Reply) -> Settlement:
+        what = f"the service kept {', '.join(update.kept(reply.metadata))}"
+        return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
+
+    def _confirmed(self, what: str) -> Settlement:
+        return Settlement(self._row, Outcome.UPDATED, self._detail(RowFailed("confirmed_by_read", what)))
 
     def _must_read(self) -> bool:
         if self._current is not None:
@@ -163,7 +216,21 @@ class RowRun:
         self._current, self._read_at = reply.metadata, self._sent_at
 
     def _before(self, current: Metadata) -> Metadata:
-        return before_image(self._image, current, self._patch.metadata, self._plan.mode)
+        earlier = self._image.metadata if self._image is not None and self._in_doubt else None
+        return before_image(earlier, current, self._patch.metadata, self._plan.mode)
+
+    async def _altered_earlier(self) -> Settlement | None:
+        """Settle a row whose earlier turn ended after it found that the service had stored something else."""
+        image, current = self._image, self._current or {}
+        if image is None or not image.altered:
+            return None
+        if any(current.get(key) != value for key, value in image.altered.items()):
+            return None
+        return await self._end_altered(self._update(image.metadata), image.altered, "")
+
+    def _update(self, before: Metadata) -> Update:
+        patch, mode = self._patch.metadata, self._plan.mode
+        return Update(before, intended(before, patch, mode), patch, mode)
 
     def _already_there(self) -> Settlement | None:
         """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
@@ -174,38 +241,39 @@ class RowRun:
         ours = self._in_doubt and (self._image is None or before != current)
         if not ours:
             return Settlement(self._row, Outcome.UNCHANGED)
-        what = "an answer was lost; a read found the metadata in place"
-        return Settlement(self._row, Outcome.UPDATED, self._detail(RowFailed("confirmed_by_read", what)))
+        return self._confirmed("an answer was lost; a read found the metadata in place")
 
     def _drifted(self) -> Settlement | None:
         """Leave a row alone that somebody else changed since the job that is to be taken back."""
         patch = self._patch
-        keys = foreign_keys(self._before(self._current or {}), patch.metadata, patch.expect or {})
+        keys = foreign_keys(self._current or {}, patch.metadata, patch.expect or {})
         if not keys:
             return None
         what = f"somebody else changed {', '.join(keys)} since, so the row was left alone"
         return Settlement(self._row, Outcome.DRIFTED, self._detail(RowFailed(DRIFTED_CODE, what)))
 
-    async def _prepare(self) -> Metadata:
-        """Give what to send, once it can be sent and the before-image is safe."""
+    async def _prepare(self) -> Update:
+        """Return what to send, once it can be sent and the before-image is safe."""
+        patch, mode = self._patch.metadata, self._plan.mode
         if self._current is None:
-            return intended({}, self._patch.metadata, self._plan.mode)
+            return Update(None, intended({}, patch, mode), patch, mode)
         before = self._before(self._current)
-        after = intended(before, self._patch.metadata, self._plan.mode)
-        if len(after) > MAX_PAIRS:
-            what = f"the result would have {len(after)} pairs; the API allows {MAX_PAIRS}"
+        update = self._update(before)
+        if len(update.after) > MAX_PAIRS:
+            what = f"the result would have {len(update.after)} pairs; the API allows {MAX_PAIRS}"
             raise RowFailed("too_many_pairs", what)
-        if self._plan.journal and before != self._image:
-            await self._journal(before)
-        self._image = before
-        return after
+        image = BeforeImage(self._row, before)
+        if self._plan.journal and image != self._image:
+            await self._journal(image)
+        self._image = image
+        return update
 
-    async def _journal(self, before: Metadata) -> None:
+    async def _journal(self, image: BeforeImage) -> None:
         # the slot first: the image of a row that gets none, as its job is put down, would be undone for nothing
         await self._take_slot(write=True)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        await self._tools.journal(BeforeImage(self._row, before))
+        await self._tools.journal(image)
         self._has_slot = loop.time() - began < SLOT_KEPT_S
 
     async def _send(self, *, write: Metadata | None) -> Reply:
@@ -280,6 +348,9 @@ class RowRun:
                 await self._read()
                 if ended := self._already_there():
                     return ended
+        if self._unconfirmed is not None and self._unconfirmed.is_altered:
+            update, reply = self._unconfirmed
+            return await self._end_altered(update, update.altered(reply.metadata), reply.request_id)
         return Settlement(self._row, Outcome.FAILED, verdict)
 
     def _failed(self, refusal: Refusal) -> Settlement:

@@ -242,7 +242,7 @@ class Turn:
             if not lost:
                 break
             self._todo.lose(lost)
-        self._shard.images.update({image.row: image.metadata for image in images})
+        self._shard.images.update({image.row: image for image in images})
 
     def _claim(self, row: int) -> str:
         return claim_of(self._shard.spec.target, self._shard.todo[row].completion_id)

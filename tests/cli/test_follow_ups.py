@@ -172,7 +172,8 @@ async def test_a_retry_takes_the_codes_that_are_named_or_all(
 ) -> None:
     """Handed to the deployed workers: the job waits with the rows that were asked for."""
     ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
-    spec = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\na-4,x\n", ends | {3: Outcome.UPDATED})
+    ends |= {3: fails("value_altered", status=200), 4: Outcome.UPDATED}
+    spec = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\na-4,x\na-5,x\n", ends)
 
     async def retried(*options: str) -> int:
         facts = await desk.facts("retry", spec.job_id, *options)
@@ -181,10 +182,10 @@ async def test_a_retry_takes_the_codes_that_are_named_or_all(
 
     assert await retried() == 1
     assert await retried("--codes", "not_found,key_not_removed") == 2
-    assert await retried("--all") == 3
+    assert await retried("--all") == 4
     ended = await desk("retry", spec.job_id, "--codes", "other")
     assert ended.code == 2
-    assert "no rows to retry with these codes; failed are: 3 rows (timeout 1" in ended.err
+    assert "no rows to retry with these codes; failed are: 4 rows (timeout 1" in ended.err
 
 
 async def test_the_diff_shows_every_changed_key_before_and_after(desk: Desk) -> None:

@@ -79,7 +79,7 @@ class Workers(RuleBasedStateMachine):
         self.owners[number] = owner
         shard = self.run(self.desk.shards.load(self.spec.job_id, number, owner))
         assert [shard.first_row + row for row in shard.todo] == self.pending(number)
-        assert {shard.first_row + row: image for row, image in shard.images.items()} == {
+        assert {shard.first_row + row: image.metadata for row, image in shard.images.items()} == {
             row: image for row, image in self.images.items() if row in rows_of(number)
         }
         return shard

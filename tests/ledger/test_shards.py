@@ -152,7 +152,7 @@ async def test_a_shard_is_loaded_with_what_earlier_turns_left(desk):
     again = await desk.lease(spec, 1, "w2")
 
     assert list(again.todo) == [1]
-    assert again.images == {1: {"a": "1"}}
+    assert again.images == {1: BeforeImage(1, {"a": "1"})}
 
 
 @pytest.mark.parametrize("lost", ["shards", "outcomes"])

@@ -162,6 +162,21 @@ async def test_an_ignored_update_is_answered_with_the_old_map(start, http, compl
     assert (status, json.loads(text)["metadata"]) == (200, {"team": "blue"})
 
 
+@pytest.mark.parametrize(
+    ("fault", "shown"),
+    [("no_metadata", "nothing"), ("null_metadata", None), ("echo", {"k": "v"}), ("shows_before", {"team": "blue"})],
+)
+async def test_an_update_is_carried_out_and_shown_otherwise(start, http, completion_id, fault, shown):
+    """The metadata is left out, null, that of the request, or that of before."""
+    sandbox = await start(semantics="merge", fault_rates={fault: 1})
+
+    status, _, text = await update(http, sandbox, completion_id)
+
+    assert (status, json.loads(text).get("metadata", "nothing")) == (200, shown)
+    assert sandbox.store.metadata(completion_id) == {"team": "blue", "k": "v"}
+    assert sandbox.log.entries[0].applied
+
+
 async def test_a_redirect_leads_nowhere(start, http, completion_id):
     """The other host is one that no resolver knows."""
     sandbox = await start(fault_rates={"redirect": 1})

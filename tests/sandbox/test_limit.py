@@ -122,6 +122,7 @@ async def test_latency_is_part_of_the_processing_time_told(start, http, completi
         ("latency_s", -1),
         ("jitter_s", -1),
         ("visibility_lag_s", -1),
+        ("read_lag_s", -1),
         ("slow_s", -1),
         ("latency_s", float("nan")),
         ("rate_per_second", 0),

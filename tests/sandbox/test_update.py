@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 
 async def update(http, sandbox, completion_id, metadata):
     """The status and body of one update."""
@@ -89,6 +91,40 @@ async def test_a_completion_is_found_once_the_lag_is_over(start, http):
             pass
 
     assert await read(http, sandbox, completion_id) == 200
+
+
+@pytest.mark.parametrize(
+    ("values", "stored"),
+    [
+        ("trimmed", {"a": "X y", "empty": ""}),
+        ("lower_case", {"a": " x y ", "empty": ""}),
+        ("non_empty", {"a": " X y "}),
+    ],
+)
+async def test_a_service_may_store_something_else_than_it_is_sent(start, http, completion_id, values, stored):
+    """And its answer shows what it stored."""
+    sandbox = await start(values=values)
+
+    status, body = await update(http, sandbox, completion_id, {"a": " X y ", "empty": ""})
+
+    assert (status, body["metadata"]) == (200, stored)
+    assert sandbox.store.metadata(completion_id) == stored
+
+
+async def test_a_get_that_lags_shows_what_was_there_before(start, http, completion_id):
+    """The update's own answer does not lag; the get catches up."""
+    sandbox = await start(read_lag_s=3600)
+    url = f"{sandbox.base_url}/chat/completions/{completion_id}"
+
+    _, body = await update(http, sandbox, completion_id, {"k": "1"})
+    await update(http, sandbox, completion_id, {"k": "2"})
+    async with http.get(url) as answer:
+        lagging = (await answer.json())["metadata"]
+    sandbox.configure(read_lag_s=0)
+    async with http.get(url) as answer:
+        shown = (await answer.json())["metadata"]
+
+    assert (body["metadata"], lagging, shown) == ({"k": "1"}, {"team": "blue"}, {"k": "2"})
 
 
 async def test_any_plausible_id_springs_into_being(start, http):

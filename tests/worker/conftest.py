@@ -126,9 +126,11 @@ class Rig:
         (row,) = await self.rows(job_id)
         return row
 
-    async def journal(self, job_id: str, row: int, metadata: Metadata) -> None:
+    async def journal(
+        self, job_id: str, row: int, metadata: Metadata, *, altered: dict[str, str | None] | None = None
+    ) -> None:
         """Write a before-image as a worker does that is killed right after it."""
-        await self.redis.append(JobKeys(job_id).journal(0), pack_images([BeforeImage(row, metadata)]))
+        await self.redis.append(JobKeys(job_id).journal(0), pack_images([BeforeImage(row, metadata, altered)]))
 
     def sent(self, method: str | None = None) -> list[Any]:
         """The requests that the sandbox saw, in order."""

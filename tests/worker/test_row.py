@@ -223,6 +223,105 @@ async def test_a_key_that_somebody_adds_between_read_and_write_is_not_blamed_on_
     assert store.metadata(completion_id) == {"team": "blue", "theirs": "1", "k": "v"}
 
 
+# --- a service that stores something else than it is sent ---
+
+ALTERED = [
+    ("trimmed", {"a": " x "}, {"a": "1", "empty": ""}, {"a": "x"}),
+    ("lower_case", {"a": "X"}, {"a": "1", "empty": ""}, {"a": "x"}),
+    ("non_empty", {"a": ""}, {"a": "1", "empty": ""}, {"a": None, "empty": None}),
+    ("non_empty", {"b": "2"}, {"a": "1", "empty": ""}, {"empty": None}),
+]
+"""What the service stores of values, the patch, what was there before, and what it then holds otherwise than sent."""
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize(("values", "patch", "before", "altered"), ALTERED)
+async def test_a_value_that_the_service_alters_fails_the_row_after_one_write(
+    rig, completion_id, mode, values, patch, before, altered
+):
+    """Carried keys count, too. The first image stays, with what the service holds now beside it; no value is told."""
+    rig.sandbox.store.load({completion_id: before})
+    rig.sandbox.configure(values=values)
+    job_id = await rig.submit((completion_id, before | patch), mode=mode)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "value_altered")
+    assert (row.before, row.altered) == (before, altered)
+    assert all(key in row.detail.message for key in altered)
+    assert "characters" in row.detail.message
+    assert [entry.method for entry in rig.sent()] == ["GET", "POST", "GET"]
+    assert (await rig.job(job_id)).state is JobState.FINISHED
+
+
+async def test_an_altered_value_whose_answer_was_lost_keeps_its_first_image(rig, completion_id):
+    """The read after the lost answer shows a third value; that is written over, and never taken for the image."""
+    rig.sandbox.configure(values="trimmed")
+    rig.fault("reset_after", "POST", times=1)
+    job_id = await rig.submit((completion_id, {"team": " red "}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "value_altered")
+    assert (row.before, row.altered) == ({"team": "blue"}, {"team": "red"})
+
+
+async def test_a_crash_after_an_altered_value_was_found_ends_as_the_same_failure(rig, completion_id):
+    """The image tells what the service made of the write: one read confirms it, and nothing is sent again."""
+    job_id = await rig.submit((completion_id, {"team": " red "}))
+    await rig.journal(job_id, 0, {"team": "blue"}, altered={"team": "red"})
+    rig.sandbox.store.load({completion_id: {"team": "red"}})
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "value_altered", {"team": "blue"})
+    assert rig.sent("POST") == []
+
+
+async def test_an_altered_value_is_told_though_no_read_can_confirm_it(rig, completion_id):
+    """The reply is proof enough once the tries are used up."""
+    rig.sandbox.store.load({OTHER: {}})
+    rig.sandbox.configure(values="trimmed")
+    rig.fault("error_500", "GET", id=completion_id, after=1)
+    job_id = await rig.submit((completion_id, {"team": " red "}), (OTHER, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = (await rig.rows(job_id))[0]
+    assert (row.detail.code, row.before, row.altered) == ("value_altered", {"team": "blue"}, {"team": "red"})
+    assert rig.applied() == 1
+
+
+async def test_what_somebody_else_changes_after_our_write_is_not_taken_for_ours(rig, completion_id, eventually):
+    """The reply showed the carried key as it was sent, so its later value is theirs: an undo will not touch it."""
+    rig.sandbox.configure(values="trimmed")
+    rig.fault("slow", "GET", after=1, seconds=1.5)
+    job_id = await rig.submit((completion_id, {"k": " v "}))
+
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: len(rig.sent("GET")) == 2)
+    rig.sandbox.store.load({completion_id: {"team": "theirs", "k": "v"}})
+    await turn
+
+    assert (await rig.row(job_id)).altered == {"k": "v"}
+
+
+@pytest.mark.parametrize("patch", [{"team": None}, {"team": None, "k": "v"}, {"k": "v"}])
+async def test_a_reply_that_shows_the_previous_state_is_checked_by_a_read(rig, completion_id, patch):
+    """The update was carried out: the row is updated, though the reply looks like a key that was kept."""
+    rig.fault("shows_before", "POST")
+    job_id = await rig.submit((completion_id, patch))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.UPDATED, "confirmed_by_read", {"team": "blue"})
+    assert [entry.method for entry in rig.sent()] == ["GET", "POST", "GET"]
+
+
 # --- tries are bounded; waiting is no try ---
 
 

@@ -258,3 +258,35 @@ async def test_what_a_merging_service_failed_to_replace_is_taken_back(rig, store
 
     assert rows[completion_id].outcome is Outcome.UPDATED
     assert rig.sandbox.store.metadata(completion_id) == stored[completion_id]
+
+
+@pytest.mark.parametrize(("values", "patch"), [("trimmed", {"team": " red "}), ("non_empty", {"team": "", "old": "y"})])
+async def test_what_the_service_made_of_a_value_is_taken_back_to_the_first_image(
+    rig, undo, completion_id, values, patch
+):
+    """Its value is the job's own doing and no drift; somebody else's is."""
+    stored = {completion_id: {"team": "1", "old": "x"}, OTHER: {"team": "1", "old": "x"}}
+    rig.sandbox.store.load(stored)
+    rig.sandbox.configure(values=values)
+    job_id = await rig.submit((completion_id, patch), (OTHER, patch))
+    await rig.turn(job_id)
+    assert [row.detail.code for row in await rig.rows(job_id)] == ["value_altered"] * 2
+    rig.sandbox.store.load({OTHER: {"team": "theirs"}})
+
+    rows = await undo(job_id)
+
+    assert (rows[completion_id].outcome, rows[OTHER].outcome) == (Outcome.UPDATED, Outcome.DRIFTED)
+    assert rig.sandbox.store.dump() == {completion_id: stored[completion_id], OTHER: {"team": "theirs"}}
+
+
+async def test_a_carried_key_that_the_service_dropped_is_tried_to_be_given_back(rig, undo, completion_id):
+    """The undo restores what it can, and tells the key that the service will not hold."""
+    rig.sandbox.store.load({completion_id: {"team": "blue", "empty": ""}})
+    rig.sandbox.configure(values="non_empty")
+    job_id = await rig.submit((completion_id, {"team": "red"}))
+    await rig.turn(job_id)
+
+    rows = await undo(job_id)
+
+    assert (rows[completion_id].outcome, rows[completion_id].detail.code) == (Outcome.FAILED, "value_altered")
+    assert rig.sandbox.store.metadata(completion_id) == {"team": "blue"}

@@ -1,0 +1,63 @@
+"""What an answer says of an update: pure arithmetic on maps."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ledger.job import Mode
+from ledger.row import Metadata
+
+SHOWN_KEYS = 5
+"""Keys that a message describes; the others are counted."""
+
+
+class Shown(enum.Enum):
+    """How an answer compares with what was sent. `KEPT`: all of it, and keys that were to go."""
+
+    AS_SENT = enum.auto()
+    BEFORE = enum.auto()
+    KEPT = enum.auto()
+    OTHER = enum.auto()
+
+
+class Update(NamedTuple):
+    """An update that was sent; `before` is what the completion held, None where it was not read."""
+
+    before: Metadata | None
+    after: Metadata
+    patch: Mapping[str, str | None]
+    mode: Mode
+
+    def shown(self, metadata: Metadata) -> Shown:
+        """Return how the metadata of an answer compares with the update."""
+        if not self.altered(metadata):
+            return Shown.KEPT if self.kept(metadata) else Shown.AS_SENT
+        return Shown.BEFORE if metadata == self.before else Shown.OTHER
+
+    def kept(self, metadata: Metadata) -> list[str]:
+        """Return the keys that the service kept although they were to go, sorted.
+
+        In a merge, a key that the patch does not name was not to go: somebody else added it meanwhile.
+        """
+        extra = metadata.keys() - self.after.keys()
+        return sorted(extra & self.patch.keys() if self.mode is Mode.MERGE else extra)
+
+    def altered(self, metadata: Metadata) -> dict[str, str | None]:
+        """Return what the answer shows of each key that is neither as sent nor merely kept; None: it is not there."""
+        held = {key: metadata.get(key) for key, value in self.after.items() if metadata.get(key) != value}
+        before = self.before or {}
+        changed = (key for key in self.kept(metadata) if before.get(key, metadata[key]) != metadata[key])
+        return held | {key: metadata[key] for key in changed}
+
+    def described(self, altered: Mapping[str, str | None]) -> str:
+        """Return the altered keys in words, with lengths in place of values."""
+        words = [f"{key} ({self._lengths(key, held)})" for key, held in sorted(altered.items())]
+        more = len(words) - SHOWN_KEYS
+        return ", ".join(words[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+
+    def _lengths(self, key: str, held: str | None) -> str:
+        sent = self.after.get(key)
+        asked = "was to go" if sent is None else f"sent {len(sent)} characters"
+        return f"{asked}, {'is gone' if held is None else f'holds {len(held)}'}"
