@@ -8,6 +8,7 @@ import click
 
 from cli.as_json import print_json
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.door import pass_settings, with_ledger
 from cli.who import who
 from cli.wording import some
@@ -44,7 +45,7 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: boo
         await ledger.audit.note(job_id, who=who(), verb="cancel", why=reason)
         await _close(ledger, job_id)
         job = await ledger.jobs.get(job_id)
-        click.echo(f"Job {job_id} is cancelled: {_ended_as(job)}.", err=True)
+        echo(f"Job {job_id} is cancelled: {_ended_as(job)}.", err=True)
         if as_json:
             print_json(job)
 
@@ -67,6 +68,6 @@ async def _close(ledger: Ledger, job_id: str) -> None:
             while not await ledger.shards.close_all(spec, Outcome.CANCELLED):  # noqa: ASYNC110 - workers send no word
                 await asyncio.sleep(0.2)
     except TimeoutError:
-        click.echo("Some rows are still in flight; the workers close them when they end.", err=True)
+        echo("Some rows are still in flight; the workers close them when they end.", err=True)
         return
     await ledger.jobs.retire(job_id)

@@ -8,10 +8,10 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from rich.console import Console
-from rich.text import Text
 
 from cli.as_json import print_json
 from cli.complaint import Unreachable, WrongUse
+from cli.console import shown
 from cli.control import pause_interrupted, resume
 from cli.door import ledger_of
 from cli.exit_codes import INTERRUPTED, exit_code_of
@@ -55,7 +55,7 @@ def resume_job(job_id: str, console: Console) -> MakeJob:
         _refuse_other_target(await ledger.jobs.get(job_id), settings)
         had = await resume(ledger, job_id)
         if had.ended:
-            console.print(Text(f"Job {job_id} had ended already: {had}."))
+            console.print(shown(f"Job {job_id} had ended already: {had}."))
         return job_id
 
     return make
@@ -129,7 +129,7 @@ class Run:
             if self._interrupted.is_set():
                 later = f"`relabel run --resume {job_id}` goes on later"
                 what = f"Stopping: the rows in flight end first; {later}. Ctrl-C again stops at once."
-                self._console.print(Text(what))
+                self._console.print(shown(what))
                 await pause_interrupted(ledger, job_id, "interrupted")
         return await ledger.jobs.get(job_id)
 

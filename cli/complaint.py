@@ -10,6 +10,7 @@ import click
 
 from cli.exit_codes import UNREACHABLE, WRONG_USE
 from config.settings import SettingsError
+from config.text import printable, printable_lines
 from ledger.connect import LedgerUnreachable
 from ledger.embedded import ServerNotStarted
 from ledger.jobs import NoSuchJob
@@ -21,7 +22,7 @@ class Complaint(click.ClickException):
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Say it on standard error."""
-        click.echo(f"relabel: {self.message}", file=file, err=file is None)
+        click.echo(f"relabel: {printable_lines(self.message)}", file=file, err=file is None)
 
 
 class WrongUse(Complaint):
@@ -42,8 +43,10 @@ def complaints() -> Iterator[None]:
     try:
         yield
     except NoSuchJob as error:
-        raise WrongUse(f"there is no job {error}; `relabel jobs` lists them.") from error
+        raise WrongUse(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.") from error
     except (SettingsError, UnreadableFile) as error:
-        raise WrongUse(str(error)) from error
+        raise WrongUse(printable(str(error))) from error
     except (LedgerUnreachable, ServerNotStarted) as error:
-        raise Unreachable(str(error)) from error
+        raise Unreachable(printable(str(error))) from error
+    except UnicodeEncodeError as error:
+        raise WrongUse("an argument is no text in UTF-8; correct what you typed.") from error

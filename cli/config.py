@@ -11,13 +11,12 @@ import msgspec
 from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from cli.as_json import print_facts
+from cli.console import echo, shown
 from cli.door import pass_settings
 from cli.exit_codes import DONE
 from cli.service import behaviour_lines, known_behaviour
-from cli.wording import clean
 from config.environment import environment_names
 from config.settings import PREFIX, Settings
 
@@ -51,9 +50,10 @@ def config_command(settings: Settings, *, as_json: bool) -> int:
         return DONE
     _print(facts)
     if behaviour:
-        click.echo(f"\nWhat `relabel probe` found out about {settings.openai_base_url}:")
+        echo("")
+        echo(f"What `relabel probe` found out about {settings.openai_base_url}:")
         for word, said in behaviour_lines(behaviour):
-            click.echo(f"{word:<12}{said}")
+            echo(f"{word:<12}{said}")
     return DONE
 
 
@@ -108,6 +108,6 @@ def _print(facts: dict[str, dict[str, Any]]) -> None:
     table.add_column("FROM", no_wrap=True)
     table.add_column("WHAT IT IS")
     for name, fact in facts.items():
-        value = NOT_SET if fact["value"] is None else clean(str(fact["value"]))
-        table.add_row(*map(Text, (name, value, fact["source"], fact["description"] or "")))
+        value = NOT_SET if fact["value"] is None else str(fact["value"])
+        table.add_row(*map(shown, (name, value, fact["source"], fact["description"] or "")))
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)

@@ -7,6 +7,7 @@ import sys
 import click
 
 from cli.complaint import Complaint
+from cli.console import echo
 from cli.exit_codes import INTERRUPTED
 from cli.service import least_seconds, pace_hint
 from cli.wording import duration, per_minute, some
@@ -50,13 +51,13 @@ def confirm(
         reads = requests > rows
         seconds = max(seconds, least_seconds(settings, behaviour, rows, reads=reads))
         hint = pace_hint(settings, behaviour, rate_per_minute)
-    click.echo(
+    echo(
         f"{some(rows, 'completion')} will be changed: up to {some(requests, 'request')}, "
         f"about {duration(seconds)} at {per_minute(rate_per_minute)}.",
         err=True,
     )
     if hint:
-        click.echo(hint, err=True)
+        echo(hint, err=True)
     if not click.confirm("Go on?", err=True):
         raise Declined("nothing was sent.")
 

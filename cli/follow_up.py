@@ -11,12 +11,11 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from cli.as_json import print_json
 from cli.carry_out import MakeJob, carry_out_job, pause_orphans
 from cli.complaint import WrongUse
-from cli.console import stderr_console
+from cli.console import echo, shown, stderr_console
 from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.exit_codes import DONE
@@ -36,7 +35,6 @@ from tasks.factory import make_app
 from tasks.order import DAY_S
 
 F = TypeVar("F", bound=Callable[..., Any])
-NAME_CHARS = 200
 
 
 class FollowUp(NamedTuple):
@@ -93,7 +91,7 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
     with server_for(settings) as (reachable, server):
         checked, order = asyncio.run(_made(reachable, server, asked, lambda ledger, job: make(ledger, job, spool)))
         with checked:
-            console.print(Text(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
+            console.print(shown(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
             ask_first(checked, order, reachable, console, yes=asked.yes)
             give: MakeJob = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
             if asked.run:
@@ -117,7 +115,7 @@ async def _made(
         except StateLost as error:
             raise WrongUse(f"Redis lost rows of job {asked.job_id}, so nothing can be made of it.") from error
         return checked, order._replace(
-            name=asked.name or f"{order.kind} of {job.spec.name}"[:NAME_CHARS],
+            name=asked.name or f"{order.kind} of {job.spec.name}",
             shard_rows=settings.job.shard_rows,
             keep_s=settings.job.keep_days * DAY_S,
             rate_per_minute=asked.rate or job.rate_per_minute,
@@ -145,7 +143,7 @@ async def _submit(
     parent = order.parent or ""
     if existed:
         what = f"The {order.kind} of job {parent} was submitted before, as job {job_id}; --again submits it once more."
-        console.print(Text(what))
+        console.print(shown(what))
     else:
         await ledger.audit.note(job_id, who=who(), verb=order.kind, why=f"of job {parent}{remark}")
         await ledger.audit.note(parent, who=who(), verb=order.kind, why=f"as job {job_id}{remark}")
@@ -158,7 +156,7 @@ def _and_resume(give: MakeJob) -> MakeJob:
     async def resumed(ledger: Ledger, settings: Settings) -> str:
         job_id = await give(ledger, settings)
         await resume(ledger, job_id)
-        click.echo(f"Job {job_id}", err=True)
+        echo(f"Job {job_id}", err=True)
         return job_id
 
     return resumed
@@ -167,5 +165,5 @@ def _and_resume(give: MakeJob) -> MakeJob:
 async def _hand_over(settings: Settings, give: MakeJob, *, as_json: bool) -> int:
     async with ledger_of(settings) as ledger:
         job_id = await give(ledger, settings)
-        print_json(await ledger.jobs.get(job_id)) if as_json else click.echo(job_id)
+        print_json(await ledger.jobs.get(job_id)) if as_json else echo(job_id)
     return DONE

@@ -8,10 +8,11 @@ from typing import Any
 import click
 
 from cli.as_json import print_facts
+from cli.console import echo
 from cli.door import pass_settings, server_for
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
-from cli.wording import clean
 from config.settings import Settings
+from config.text import printable
 from tasks.health import CHECKS, UNASKED, Checkup, Look, Verdict
 
 UNWELL = SOME_ROWS_FAILED
@@ -54,7 +55,7 @@ def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json:
         print_facts([{"check": name, **_facts(look)} for name, look in found.items()])
     else:
         for name, look in found.items():
-            click.echo(f"{look.verdict:<5} {name:<12} {_line(look)}")
+            echo(f"{look.verdict:<5} {name:<12} {_line(look)}")
     return _exit_code(list(found.values()))
 
 
@@ -63,7 +64,7 @@ def _facts(look: Look) -> dict[str, Any]:
 
 
 def _line(look: Look) -> str:
-    return clean(f"{look.said.rstrip('.')}; {look.next_step}" if look.next_step else look.said)
+    return printable(f"{look.said.rstrip('.')}; {look.next_step}" if look.next_step else look.said)
 
 
 def _exit_code(found: list[Look]) -> int:

@@ -8,14 +8,15 @@ import click
 from rich import box
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from cli.as_json import job_facts, print_facts
+from cli.console import echo, shown
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE
 from cli.why import reason_of
-from cli.wording import clean_line, local_time
+from cli.wording import local_time
 from config.settings import Settings
+from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
 
@@ -44,7 +45,7 @@ def jobs_command(settings: Settings, *, number: int, as_json: bool) -> int:
         elif jobs:
             _print(jobs)
         else:
-            click.echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
+            echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
         return DONE
 
     return with_ledger(settings, tell)
@@ -61,7 +62,7 @@ def _print(jobs: list[Job]) -> None:
     table.add_column("SUBMITTED", no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for job in jobs:
-        table.add_row(*map(Text, _cells(job)))
+        table.add_row(*map(shown, _cells(job)))
     Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
 
 
@@ -70,10 +71,10 @@ def _cells(job: Job) -> list[str]:
     return [
         job.spec.job_id,
         f"{job.spec.kind} of {job.spec.parent}" if job.spec.parent else str(job.spec.kind),
-        clean_line(job.spec.name, NAME_CHARS),
+        printable(job.spec.name, NAME_CHARS),
         str(job.state),
         f"{counts.settled:,}/{counts.total:,}",
         f"{counts.failed:,}",
         local_time(job.submitted_at),
-        clean_line(reason_of(job) or "", REASON_CHARS),
+        printable(reason_of(job) or "", REASON_CHARS),
     ]

@@ -6,9 +6,11 @@ import click
 import msgspec
 
 from cli.as_json import print_facts
+from cli.console import echo
 from cli.door import pass_settings, with_ledger
-from cli.wording import clean_line, local_time
+from cli.wording import local_time
 from config.settings import Settings
+from config.text import printable
 from ledger.audit import AuditLine
 from ledger.ledger import Ledger
 
@@ -34,4 +36,4 @@ def log_command(settings: Settings, *, job_id: str, as_json: bool) -> None:
         print_facts([msgspec.to_builtins(line) for line in lines])
         return
     for line in lines:
-        click.echo(f"{local_time(line.at)}  {clean_line(line.who, 60)}  {line.verb}  {clean_line(line.why, 200)}")
+        echo(f"{local_time(line.at)}  {printable(line.who, 60)}  {line.verb}  {printable(line.why, 200)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import importlib
+import io
 import os
 import sys
 
@@ -12,6 +13,7 @@ import click
 
 from cli.complaint import WrongUse, complaints
 from cli.exit_codes import INTERRUPTED
+from config.text import printable_lines
 
 VERBS = (
     "run",
@@ -85,7 +87,7 @@ def main() -> None:
         with complaints():
             sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
-        error.show()
+        _show(error)
         sys.exit(error.exit_code)
     except (KeyboardInterrupt, click.Abort):
         sys.exit(INTERRUPTED)
@@ -98,6 +100,13 @@ def main() -> None:
         WrongUse(f"what there is to say cannot be written ({error.strerror}); make room, or write elsewhere.").show()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no room either
         sys.exit(WrongUse.exit_code)
+
+
+def _show(error: click.ClickException) -> None:
+    """Show an error of click's, which quotes what was typed as it is."""
+    said = io.StringIO()
+    error.show(said)
+    click.echo(printable_lines(said.getvalue().rstrip("\n")), err=True)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import threading
 import click
 
 from cli.complaint import Unreachable, WrongUse
+from cli.console import echo
 from cli.door import pass_settings, server_for
 from config.settings import Settings
 from metrics.endpoint import endpoint, exposition
@@ -46,7 +47,8 @@ def metrics_command(settings: Settings, *, address: str | None, port: int | None
 
 def _print(settings: Settings) -> None:
     text = exposition(settings)
-    click.echo(text, nl=False)
+    for line in text.splitlines():
+        echo(line)
     if DOWN in text:
         raise Unreachable("Redis cannot be reached, so most metrics are missing; check RELABEL_REDIS__URL.")
 
@@ -56,5 +58,5 @@ def _serve(settings: Settings, address: str, port: int) -> None:
     signal.signal(signal.SIGTERM, lambda *_: ended.set())
     with endpoint(settings, address=address, port=port) as listening:
         shown = f"[{address}]" if ":" in address else address
-        click.echo(f"metrics on http://{shown}:{listening}/metrics", err=True)
+        echo(f"metrics on http://{shown}:{listening}/metrics", err=True)
         ended.wait()

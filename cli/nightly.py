@@ -11,6 +11,7 @@ import click
 
 from cli.as_json import print_facts
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.door import need_workers, pass_settings, with_ledger
 from cli.exit_codes import DONE, NOT_FINISHED, SOME_ROWS_FAILED
 from cli.nightly_status import NightSeen, look, night_facts, night_lines
@@ -57,7 +58,7 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
     if as_json:
         print_facts([{"date": date, "at": utc_time(at)} for date, at in due])
     for each in () if as_json else due:
-        click.echo(_local(schedule, each))
+        echo(_local(schedule, each))
     return DONE
 
 
@@ -97,8 +98,8 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
         else:
             shown = [line for each in (*still_open, seen) if each for line in night_lines(each)]
             for line in [*_missed(missed), *(shown or ["No run was made yet."])]:
-                click.echo(line)
-            click.echo(f"Next: {_local(schedule, due)}" if schedule and due else f"Next: {NO_SCHEDULE}.")
+                echo(line)
+            echo(f"Next: {_local(schedule, due)}" if schedule and due else f"Next: {NO_SCHEDULE}.")
         return SOME_ROWS_FAILED if missed or (night and night.state is NightState.SKIPPED) else DONE
 
     return with_ledger(settings, tell)
@@ -124,12 +125,12 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
         night = await _begin(settings, ledger, again=again)
         _send_on(settings)
         if not await ledger.shards.children():
-            click.echo("No worker is there; start one with RELABEL_NIGHTLY__INBOX set.", err=True)
+            echo("No worker is there; start one with RELABEL_NIGHTLY__INBOX set.", err=True)
         seen = await _follow(ledger, night) if wait else await look(ledger, night)
         if as_json:
             print_facts(night_facts(seen))
         for line in () if as_json else night_lines(seen):
-            click.echo(line)
+            echo(line)
         return _exit_code(seen) if wait else DONE
 
     return with_ledger(settings, run)

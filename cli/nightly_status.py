@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from cli.why import PUT_DOWN, standing
-from cli.wording import clean_line, local_time, outcome_counts, some
+from cli.wording import local_time, outcome_counts, some
+from config.text import printable
 from ledger.job import Job
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
@@ -80,12 +81,12 @@ def night_lines(seen: NightSeen) -> list[str]:
 
 
 def _file_line(file: NightFile, job: Job | None) -> str:
-    said = [f"  {clean_line(file.name, NAME_CHARS)}: {file.state}"]
+    said = [f"  {printable(file.name, NAME_CHARS)}: {file.state}"]
     if job is not None and file.own:
         how = standing(job) if file.state is FileState.SUBMITTED else str(job.state)
         said.append(f"job {job.spec.job_id} {how.rstrip('.')}; {outcome_counts(job.counts, pending=True)}")
     if file.reason:
-        said.append(clean_line(file.reason, REASON_CHARS))
+        said.append(printable(file.reason, REASON_CHARS))
     return "; ".join(said)
 
 

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple, TypeVar
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from cli.complaint import WrongUse
+from cli.console import shown
 from cli.who import who
 from cli.wording import at_lines, some
 from config.settings import Settings
+from config.text import printable
 from ledger.failures import FailureLimit
 from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
@@ -154,27 +155,27 @@ def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
 def _tell(checked: Checked, console: Console) -> None:
     folded = f", {checked.folded:,} folded into an earlier row of the same id" if checked.folded else ""
     console.print(
-        Text(
+        shown(
             f"Checked: {some(checked.total, 'completion')} to change{folded}, {some(checked.rejected, 'row')} invalid."
         )
     )
     for number, rejection in enumerate(checked.rejections()):
         if number == SHOWN_REJECTIONS:
-            console.print(Text(f"  and {checked.rejected - number:,} more; the report lists them all."))
+            console.print(shown(f"  and {checked.rejected - number:,} more; the report lists them all."))
             break
-        column = f", column {rejection.column}" if rejection.column else ""
-        console.print(Text(f"  line {rejection.line}{column}: {rejection.reason}"))
+        column = f", column {printable(rejection.column, 64)}" if rejection.column else ""
+        console.print(shown(f"  line {rejection.line}{column}: {rejection.reason}"))
     if checked.odd_ids.number:
         number = checked.odd_ids.number
         unlike = "id does" if number == 1 else "ids do"
         where = at_lines(checked.odd_ids.lines)
-        console.print(Text(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
+        console.print(shown(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
 
 
 def tell_existing(job_id: str, console: Console) -> None:
     """Say that the content was submitted before."""
     what = f"This file was submitted before, with the same options, as job {job_id}; --again applies it once more."
-    console.print(Text(what))
+    console.print(shown(what))
 
 
 def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:

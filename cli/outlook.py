@@ -6,9 +6,9 @@ import math
 from typing import NamedTuple
 
 from rich.console import Console
-from rich.text import Text
 
 from cli.confirm import confirm
+from cli.console import shown
 from cli.door import with_ledger
 from cli.wording import at_lines, some
 from config.settings import Settings
@@ -67,8 +67,8 @@ def tell_overlaps(overlaps: Overlaps, console: Console) -> None:
         where = at_lines(lines)
         number = f"{'at least ' * (job_id in overlaps.unread)}{some(rows, 'completion')}"
         what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
-        console.print(Text(f"{what}; they take turns, in no certain order."), soft_wrap=True)
+        console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
     if overlaps.unread:
         jobs = ", ".join(overlaps.unread)
         what = f"Not compared with all rows of job {jobs}: they are too many for {LOOK_FOR_S:.0f} s."
-        console.print(Text(what), soft_wrap=True)
+        console.print(shown(what), soft_wrap=True)

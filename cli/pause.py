@@ -6,6 +6,7 @@ import click
 
 from cli import control
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.door import pass_settings, with_ledger
 from cli.who import who
 from config.settings import Settings
@@ -30,10 +31,10 @@ def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
         told = f"{reason} ({by})" if reason else f"by {by}"
         had = await control.pause(ledger, job_id, code="paused", reason=told, why=reason)
         if had is JobState.PAUSED:
-            click.echo(f"Job {job_id} is paused already.", err=True)
+            echo(f"Job {job_id} is paused already.", err=True)
         elif had is not JobState.RUNNING:
             raise WrongUse(f"job {job_id} is {had}; only a running job can be paused.")
         else:
-            click.echo(f"Job {job_id} is paused; go on with `relabel resume {job_id}`.", err=True)
+            echo(f"Job {job_id} is paused; go on with `relabel resume {job_id}`.", err=True)
 
     with_ledger(settings, pause)

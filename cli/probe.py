@@ -13,6 +13,7 @@ import msgspec
 from cli.as_json import print_facts
 from cli.complaint import Complaint, Unreachable, WrongUse
 from cli.confirm import Declined
+from cli.console import echo
 from cli.door import ledger_of, need_api_key, pass_settings, server_for
 from cli.exit_codes import INTERRUPTED
 from cli.service import behaviour_lines, pace_hint
@@ -78,7 +79,7 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
 def _ask(*, yes: bool) -> None:
     if yes or not (sys.stdin.isatty() and sys.stderr.isatty()):
         return
-    click.echo(QUESTION, err=True)
+    echo(QUESTION, err=True)
     if not click.confirm("Go on?", err=True):
         raise Declined("nothing was sent.")
 
@@ -104,12 +105,12 @@ async def _restore(settings: Settings, completion_id: str, before: Metadata, cop
         _tell("an earlier probe was killed before it could restore this completion; restoring it")
         await restore_completion(settings, ledger, completion_id, before)
     copy.remove()
-    click.echo("The completion holds again what it held before that probe. Run the command again to probe.", err=True)
+    echo("The completion holds again what it held before that probe. Run the command again to probe.", err=True)
 
 
 def _tell(step: str) -> None:
     with contextlib.suppress(OSError):  # whether somebody listens or not: the completion must be restored
-        click.echo(f"{step[0].upper()}{step[1:]} ...", err=True)
+        echo(f"{step[0].upper()}{step[1:]} ...", err=True)
 
 
 def _loud(error: StillChanged, copy: SpareCopy) -> Complaint:
@@ -122,8 +123,8 @@ def _loud(error: StillChanged, copy: SpareCopy) -> Complaint:
 
 
 def _print(settings: Settings, behaviour: Behaviour) -> None:
-    click.echo(f"Endpoint    {settings.openai_base_url}")
+    echo(f"Endpoint    {settings.openai_base_url}")
     for word, said in behaviour_lines(behaviour):
-        click.echo(f"{word:<12}{said}")
+        echo(f"{word:<12}{said}")
     if hint := pace_hint(settings, behaviour, settings.rate.per_minute):
-        click.echo(hint, err=True)
+        echo(hint, err=True)

@@ -11,11 +11,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
-from rich.text import Text
 
+from cli.console import shown
 from cli.sightings import OutageTeller, Sighting, sightings
 from cli.why import is_put_down, standing, waiting_for
-from cli.wording import clean_line, duration, outcome_counts, percent, rows_per_second, share, some
+from cli.wording import duration, outcome_counts, percent, rows_per_second, share, some
+from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
 
@@ -87,10 +88,10 @@ class LiveBar:
         row.add_column(ratio=1, min_width=10)
         row.add_column(no_wrap=True, overflow="ellipsis")
         row.width = min(self._console.width, _BAR_MAX_WIDTH)
-        row.add_row(ProgressBar(total=1.0, completed=share(counts)), Text(_pace(seen.job)))
+        row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(_pace(seen.job)))
         style = "red" if counts.failed or counts.rejected or counts.drifted else ""
-        rows = Text(outcome_counts(counts), style=style)
-        return Group(row, rows, Text(_state(seen, self._shared_rate), style="dim" if _goes_on(seen) else "bold"))
+        rows = shown(outcome_counts(counts), style=style)
+        return Group(row, rows, shown(_state(seen, self._shared_rate), style="dim" if _goes_on(seen) else "bold"))
 
 
 class PlainLines:
@@ -111,7 +112,7 @@ class PlainLines:
         job, now = seen.job, self._clock()
         if self._began is None:
             self._began = now
-            name = clean_line(job.spec.name, 80)
+            name = printable(job.spec.name, 80)
             self._print(f"Job {job.spec.job_id} ({name}): {some(job.counts.total, 'row')}", seen, now)
         elif not _goes_on(seen) or (not seen.outage and self._is_due(job, now)):
             self._print(_pace(job), seen, now)
@@ -123,7 +124,7 @@ class PlainLines:
 
     def _print(self, said: str, seen: Sighting, now: float) -> None:
         counts = outcome_counts(seen.job.counts)
-        self._console.print(Text(f"{said}; {counts}; {_state(seen, self._shared_rate)}"), soft_wrap=True)
+        self._console.print(shown(f"{said}; {counts}; {_state(seen, self._shared_rate)}"), soft_wrap=True)
         self._told_at, self._told_tenth = now, _tenth(seen.job)
 
 

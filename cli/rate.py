@@ -6,6 +6,7 @@ import click
 
 from cli.as_json import print_facts
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.door import pass_settings, with_ledger
 from cli.order import Rate
 from cli.who import who
@@ -69,7 +70,7 @@ async def _of_job(ledger: Ledger, job_id: str, value: float | None, *, reset: bo
     if as_json:
         print_facts({"job_id": job_id, "rate_per_minute": job.rate_per_minute})
     else:
-        click.echo(_job_line(job))
+        echo(_job_line(job))
 
 
 def _job_line(job: Job) -> str:
@@ -95,7 +96,7 @@ async def _shared(
         print_facts(seen._asdict())
     else:
         for word, line in _lines(seen):
-            click.echo(f"{word:<12}{line}")
+            echo(f"{word:<12}{line}")
 
 
 def _lines(seen: RateSeen) -> list[tuple[str, str]]:

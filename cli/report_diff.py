@@ -9,6 +9,7 @@ from typing import Protocol
 
 import msgspec
 
+from config.text import escaped_json
 from ledger.intent import Change, changes
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
@@ -72,7 +73,7 @@ class JsonlDiff:
             "before": {key: change.before for key, change in changed.items()},
             "after": {key: change.after for key, change in changed.items()},
         }
-        return _encode(shown) + b"\n"
+        return escaped_json(_encode(shown)) + b"\n"
 
 
 async def diff_lines(

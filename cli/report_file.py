@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ import click
 
 from cli.complaint import WrongUse
 from cli.exit_codes import DONE
-from cli.wording import clean
+from config.text import printable
 from report.whole_file import Write, whole_file, write_all
 
 
@@ -46,7 +47,12 @@ def _to_standard_output() -> Write:
     if not os.isatty(fd):
         return write
     # what stands in a row must not reach the terminal as an escape sequence
-    return lambda data: write("\n".join(map(clean, data.decode().splitlines())).encode() + b"\n")
+    return lambda data: write(b"".join(map(_shown, re.findall(r"[^\n]*\n|[^\n]+", data.decode()))))
+
+
+def _shown(line: str) -> bytes:
+    ended = line.endswith("\n")
+    return (printable(line.rstrip("\r\n")) + "\n" * ended).encode()
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import click
 
 from cli import control
 from cli.complaint import WrongUse
-from cli.console import stderr_console
+from cli.console import echo, stderr_console
 from cli.door import need_api_key, pass_settings, server_for, with_ledger
 from config.settings import Settings
 from ledger.job import JobState
@@ -32,13 +32,13 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
     async def resume(ledger: Ledger) -> int:
         had = await control.resume(ledger, job_id)
         if had is JobState.RUNNING:
-            click.echo(f"Job {job_id} is running already.", err=True)
+            echo(f"Job {job_id} is running already.", err=True)
         elif had not in {JobState.PAUSED, JobState.HELD}:
             raise WrongUse(f"job {job_id} is {had}; only a paused or held job can be resumed.")
         else:
-            click.echo(f"Job {job_id} goes on.", err=True)
+            echo(f"Job {job_id} goes on.", err=True)
         if not await ledger.shards.children():
-            click.echo(f"No worker is there; start one, or use `relabel resume {job_id} --run`.", err=True)
+            echo(f"No worker is there; start one, or use `relabel resume {job_id} --run`.", err=True)
         return 0
 
     return with_ledger(settings, resume)

@@ -8,9 +8,11 @@ from pathlib import Path
 import click
 
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
-from cli.wording import clean_line, some
+from cli.wording import some
 from config.settings import Settings
+from config.text import printable
 from ledger.job import Job, Kind
 from ledger.ledger import Ledger
 from producer.check import check_made
@@ -49,7 +51,7 @@ def retry_command(settings: Settings, *, asked: FollowUp, codes: str | None, eve
             checked.close()
             raise WrongUse(f"job {spec.job_id} has no rows to retry{_left_out(rows.left_out, named)}.")
         if rows.left_out and named is None:
-            click.echo(f"{_counted(rows.left_out)} can never work as they are; --all takes them, too.", err=True)
+            echo(f"{_counted(rows.left_out)} can never work as they are; --all takes them, too.", err=True)
         return checked, Order("", spec.mode, spec.journal, spec.target, 1, 1.0, kind=Kind.RETRY, parent=spec.job_id)
 
     return follow_up(settings, asked, make, remark=f", codes {codes}" if codes else "")
@@ -64,7 +66,7 @@ def _left_out(left_out: Counter[str], named: frozenset[str] | None) -> str:
 
 
 def _counted(left_out: Counter[str]) -> str:
-    said = [f"{clean_line(code, CODE_CHARS)} {number:,}" for code, number in left_out.most_common(SHOWN_CODES)]
+    said = [f"{printable(code, CODE_CHARS)} {number:,}" for code, number in left_out.most_common(SHOWN_CODES)]
     more = len(left_out) - len(said)
     rest = f", {some(more, 'other code')}" if more > 0 else ""
     return f"{some(left_out.total(), 'row')} ({', '.join(said)}{rest})"

@@ -10,10 +10,9 @@ from urllib.parse import urlsplit
 import click
 from pydantic import SecretStr
 from rich.console import Console
-from rich.text import Text
 
 from cli.carry_out import MakeJob, carry_out_job, resume_job
-from cli.console import stderr_console
+from cli.console import shown, stderr_console
 from cli.control import resume
 from cli.door import need_api_key, pass_settings, server_for
 from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
@@ -76,7 +75,7 @@ def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
         if submitted.existed:
             tell_existing(submitted.job_id, console)
             await resume(ledger, submitted.job_id)
-        console.print(Text(f"Job {submitted.job_id}"))
+        console.print(shown(f"Job {submitted.job_id}"))
         return submitted.job_id
 
     return make

@@ -9,6 +9,7 @@ from typing import Any
 import click
 import msgspec
 
+from cli.console import echo
 from sandbox.errors import ApiError
 from sandbox.options import SandboxOptions
 from sandbox.script import APPLIED, FaultKind
@@ -123,4 +124,4 @@ def sandbox_command(
 
 
 def _announce(base_url: str) -> None:
-    click.echo(f"sandbox listening on {base_url}")
+    echo(f"sandbox listening on {base_url}")

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 from rich.console import Console
-from rich.text import Text
 
+from cli.console import shown
 from cli.why import is_put_down
 from ledger.connect import AWAY, describe
 from ledger.job import Job, JobState
@@ -60,7 +60,7 @@ class OutageTeller:
         """Say what changed since the last sighting."""
         away = bool(seen.outage)
         if away and not self._away:
-            self._console.print(Text(f"{seen.outage} Trying again until it answers."), soft_wrap=True)
+            self._console.print(shown(f"{seen.outage} Trying again until it answers."), soft_wrap=True)
         elif self._away and not away:
-            self._console.print(Text("Redis answers again."), soft_wrap=True)
+            self._console.print(shown("Redis answers again."), soft_wrap=True)
         self._away = away

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import click
 from rich.console import Console
-from rich.text import Text
 
 from cli.as_json import print_json
+from cli.console import shown
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
 from cli.why import is_put_down, standing, waiting_for
-from cli.wording import clean_line, duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
+from cli.wording import duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
 from config.settings import Settings
+from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
 
@@ -48,7 +49,7 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
 def _print(job: Job, waiting: str) -> None:
     console = Console()
     for word, said in _lines(job, waiting):
-        console.print(Text.assemble((f"{word:<11}", "bold"), said), soft_wrap=True)
+        console.print(shown("") + shown(f"{word:<11}", style="bold") + shown(said), soft_wrap=True)
 
 
 def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
@@ -56,7 +57,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
     requests = f"{traffic.requests:,} sent, {traffic.retries:,} tried again, {traffic.throttled:,} answered 429"
     lines = [
         ("Job", spec.job_id),
-        ("Name", clean_line(spec.name, NAME_CHARS)),
+        ("Name", printable(spec.name, NAME_CHARS)),
         ("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
         ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
         ("Done", _done(job)),
@@ -65,7 +66,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("Folded", f"{some(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
         ("Requests", requests),
         ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
-        ("Target", clean_line(spec.target, NAME_CHARS)),
+        ("Target", printable(spec.target, NAME_CHARS)),
         ("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
         ("Submitted", local_time(job.submitted_at)),
         ("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),

@@ -6,10 +6,9 @@ import functools
 from urllib.parse import urlsplit
 
 import click
-from rich.text import Text
 
 from cli.as_json import print_json
-from cli.console import stderr_console
+from cli.console import echo, shown, stderr_console
 from cli.door import need_workers, pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
 from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
@@ -51,7 +50,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
                 what = f"{settings.openai_base_url} may be the wrong OPENAI_BASE_URL{base_url_hint(order.target)}."
                 console.print(Text(f"Warning: {what}"))
             for warning in await persistence_warnings(ledger.redis):
-                console.print(Text(f"Warning: {warning}"))
+                console.print(shown(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
             submitted = await submit_file(checked, order, ledger=ledger, announce=send)
             if submitted.existed:
@@ -62,7 +61,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
                 if wait
                 else ledger.jobs.get(job_id)
             )
-            print_json(job) if as_json else click.echo(job_id)
+            print_json(job) if as_json else echo(job_id)
             return exit_code_of(job) if wait else DONE
 
         return with_ledger(settings, hand_over)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.text import Text
 
 from cli.advice import about_rows
+from cli.console import shown
 from cli.why import PUT_DOWN, is_put_down, standing
-from cli.wording import clean, clean_line, duration, outcome_counts, per_minute, some
+from cli.wording import duration, outcome_counts, per_minute, some
+from config.text import printable
 from ledger.behaviour import Behaviour
 from ledger.causes import SAMPLES, Cause, Sample, read_causes
 from ledger.job import Job, JobState
@@ -56,7 +57,7 @@ async def print_summary(ledger: Ledger, job: Job, console: Console, *, after_fol
     on_terminal = console.file.isatty()
     for line in summary_lines(job, await collect_findings(ledger, job), after_follow=after_follow):
         # a command stays in one piece for copying; in a log each sentence stays on one line
-        console.print(Text(line), soft_wrap=not on_terminal or _REPORT in line)
+        console.print(shown(line), soft_wrap=not on_terminal or _REPORT in line)
 
 
 def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -> list[str]:
@@ -100,7 +101,7 @@ def findings_facts(findings: Findings) -> dict[str, Any]:
 
 
 def _named(job: Job) -> str:
-    return f"Job {job.spec.job_id} ({clean_line(job.spec.name, ID_CHARS)})"
+    return f"Job {job.spec.job_id} ({printable(job.spec.name, ID_CHARS)})"
 
 
 def _standing(job: Job) -> str:
@@ -123,7 +124,7 @@ def _causes(causes: list[Cause], behaviour: Behaviour | None) -> list[str]:
     for cause in causes[:SHOWN_CAUSES]:
         status = cause.samples[0].detail.status if cause.samples else 0
         shown_status = f" (HTTP {status})" if status else ""
-        lines.append(f"  {clean_line(cause.code, ID_CHARS)}{shown_status}, {some(cause.rows, 'row')}")
+        lines.append(f"  {printable(cause.code, ID_CHARS)}{shown_status}, {some(cause.rows, 'row')}")
         lines += [_sample(sample) for sample in cause.samples]
         lines.append(f"    > {about_rows(cause.code, status, behaviour)}")
     if len(causes) > SHOWN_CAUSES:
@@ -133,17 +134,17 @@ def _causes(causes: list[Cause], behaviour: Behaviour | None) -> list[str]:
 
 def _sample(sample: Sample) -> str:
     patch, detail = sample
-    completion_id = clean_line(patch.completion_id, ID_CHARS)
-    return f"    line {patch.line}, {completion_id}: {clean_line(detail.message, MESSAGE_CHARS)}"
+    completion_id = printable(patch.completion_id, ID_CHARS)
+    return f"    line {patch.line}, {completion_id}: {printable(detail.message, MESSAGE_CHARS)}"
 
 
 def _rejection(rejection: Rejection) -> str:
-    column = f", column {clean_line(rejection.column, ID_CHARS)}" if rejection.column else ""
-    return f"    line {rejection.line}{column}: {clean_line(rejection.reason, MESSAGE_CHARS)}"
+    column = f", column {printable(rejection.column, ID_CHARS)}" if rejection.column else ""
+    return f"    line {rejection.line}{column}: {printable(rejection.reason, MESSAGE_CHARS)}"
 
 
 def _rest(job: Job, word: str) -> str:
-    return clean(f"  All of them: {_REPORT} {job.spec.job_id} --only {word} -o {word}.{job.spec.columns.format}")
+    return printable(f"  All of them: {_REPORT} {job.spec.job_id} --only {word} -o {word}.{job.spec.columns.format}")
 
 
 def _cause_facts(cause: Cause, behaviour: Behaviour | None) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from cli.complaint import WrongUse
+from cli.console import echo
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
 from config.settings import Settings
 from ledger.job import Job, JobState, Kind, Mode
@@ -48,7 +49,7 @@ def undo_command(settings: Settings, *, asked: FollowUp, force: bool, keys: str 
             limit = " in these keys" if only else ""
             raise WrongUse(f"job {spec.job_id} changed nothing{limit}, so there is nothing to undo.")
         if job.state in {JobState.PAUSED, JobState.HELD}:
-            click.echo(f"Job {spec.job_id} is {job.state} and may be resumed; `relabel cancel` ends it.", err=True)
+            echo(f"Job {spec.job_id} is {job.state} and may be resumed; `relabel cancel` ends it.", err=True)
         return checked, Order("", Mode.MERGE, True, spec.target, 1, 1.0, kind=Kind.UNDO, parent=spec.job_id)
 
     return follow_up(settings, asked, make, remark=_remark(keys, force=force))

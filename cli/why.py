@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from cli.advice import next_step
-from cli.wording import clean_line, duration, per_minute, some
+from cli.wording import duration, per_minute, some
+from config.text import printable
 from ledger.job import Job, JobState, Waits
 
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
@@ -25,7 +26,7 @@ def reason_of(job: Job) -> str | None:
 def standing(job: Job) -> str:
     """Give the state with its reason and the next step, in one line."""
     reason = reason_of(job)
-    said = f"{job.state}: {clean_line(reason, MESSAGE_CHARS)}" if reason else str(job.state)
+    said = f"{job.state}: {printable(reason, MESSAGE_CHARS)}" if reason else str(job.state)
     step = next_step(job)
     return f"{said.rstrip('.')}. {step}" if step else said
 

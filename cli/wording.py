@@ -1,4 +1,4 @@
-"""How numbers, times and foreign text are shown to people."""
+"""How numbers and times are shown to people."""
 
 from __future__ import annotations
 
@@ -10,19 +10,6 @@ from ledger.job import Counts
 _ENDED = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled")
 
 _UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
-
-
-def clean(text: str) -> str:
-    """Spell out what a terminal would act on: control characters, escape sequences, writing direction marks."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
-
-
-def clean_line(text: str, most: int) -> str:
-    """Give foreign text as one clean line of bounded length."""
-    line = clean(text)
-    return line if len(line) <= most else line[: most - 3] + "..."
 
 
 def outcome_counts(counts: Counts, *, pending: bool = False) -> str:

@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+from config.text import printable, redact
+
 LogFormat = Literal["text", "json"]
 QUIET = ("httpx", "httpcore", "aiohttp", "asyncio", "kombu", "amqp")
 """Libraries whose INFO lines may name URLs, and so completion ids (measured: httpx logs each request's URL)."""
@@ -75,13 +77,17 @@ def _event(record: logging.LogRecord) -> str:
     message = record.getMessage()
     if record.name == "asyncio":
         message = message.partition("\n")[0]  # the lines after it quote the error
-    return "".join(letter if letter.isprintable() else "?" for letter in " ".join(message.split()))
+    return printable(" ".join(message.split()))
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    fields = {name: value for name, value in vars(record).items() if name not in _NO_FIELDS}
+    fields = {name: _redacted(value) for name, value in vars(record).items() if name not in _NO_FIELDS}
     _, error, places = record.exc_info or (None, None, None)
     return fields | {TRACEBACK: safe_traceback(error, places)} if error is not None else fields
+
+
+def _redacted(value: Any) -> Any:
+    return redact(value) if isinstance(value, str) else value
 
 
 def _word(value: Any) -> str:

@@ -11,6 +11,7 @@ import base64
 import binascii
 import functools
 import html
+import json
 import re
 import string
 from collections.abc import Iterator
@@ -31,6 +32,8 @@ _SLACK_CHARS = 1024
 _KEY_SHAPED = re.compile(r"(?<![\w-])(?:sk|sess|rk)-(?:[\w.\-]*\*{2,}[\w*.\-]*|[\w*.\-]{12,})", re.IGNORECASE)
 _MASKED = re.compile(r"([^\s\"'`<>(){}\[\],;:=*•…]*?)(?:\*{2,}|[•…]+|\.{3,})([^\s\"'`<>(){}\[\],;:=]*)")
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
+_ACTED_ON = re.compile(r"[\x7f-\U0010ffff]")
+"""Control characters below stand in JSON as escapes already; the printable ones of these stay."""
 _USER_OF_URL = re.compile(r"(?<=://)[^\s/@]+@")
 _JSON_ESCAPE = re.compile(r"\\u00([0-9a-fA-F]{2})")
 
@@ -69,6 +72,19 @@ def printable(text: str, most: int | None = None) -> str:
 def printable_lines(text: str) -> str:
     """Return `printable` of each line, for a message of several."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def escaped_json(document: bytes) -> bytes:
+    """Return JSON in UTF-8 that says the same, with what a terminal would act on as escapes."""
+    if document.isascii() and b"\x7f" not in document:
+        return document
+    return _ACTED_ON.sub(_json_escape, document.decode()).encode()
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    if found[0].isprintable():
+        return found[0]
+    return json.dumps(found[0])[1:-1] if found[0] != "\x7f" else "\\u007f"
 
 
 def redact(text: str, *, secret: str = "", strangers: bool = False) -> str:

@@ -5,9 +5,13 @@ from __future__ import annotations
 import msgspec
 from redis.asyncio import Redis
 
+from config.text import REASON_CHARS, sanitize
 from ledger.clock import server_time
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
+
+WHO_CHARS = 128
+"""Most that is kept of user@host."""
 
 
 class AuditLine(msgspec.Struct, frozen=True):
@@ -28,7 +32,8 @@ class Audit:
 
     async def note(self, job_id: str, *, who: str, verb: str, why: str = "") -> None:
         """Append a line; without effect where the job is gone."""
-        line = AuditLine(await server_time(self._redis), who, verb, why)
+        at = await server_time(self._redis)
+        line = AuditLine(at, sanitize(who, WHO_CHARS), verb, sanitize(why, REASON_CHARS))
         keys = JobKeys(job_id)
         await self._note([keys.job, keys.audit], [msgspec.json.encode(line)])
 

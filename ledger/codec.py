@@ -6,6 +6,7 @@ import zlib
 
 import msgspec
 
+from config.text import REQUEST_ID_CHARS, sanitize
 from ledger.row import Metadata, Patch, Rejection
 
 _LEVEL = 1  # measured on 500 rows: level 6 saves 4 % more and costs three times the CPU
@@ -84,8 +85,12 @@ def pack_detail(detail: Detail) -> bytes:
 
 
 def unpack_detail(packed: bytes) -> Detail:
-    """Give what there is to say about a row."""
-    return _detail.decode(packed)
+    """Give what there is to say about a row; release one kept request ids as the server sent them."""
+    found = _detail.decode(packed)
+    request_id = sanitize(found.request_id, REQUEST_ID_CHARS)
+    if request_id == found.request_id:
+        return found
+    return msgspec.structs.replace(found, request_id=request_id)
 
 
 def pack_tries(tries: Tries) -> bytes:

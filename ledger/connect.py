@@ -23,12 +23,16 @@ from redis.exceptions import (
 )
 from redis.sentinel import MasterNotFoundError
 
+from config.text import sanitize
 from ledger.sentinel import is_sentinel, sentinel_client
 
 SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
 LOOK_TIMEOUT_S = 2.0
 """The same for those who only look, and would rather hear soon that the server is away."""
+
+ERROR_CHARS = 120
+"""Most that is shown of an error's words, which the server wrote."""
 
 AWAY = (ConnectionError, TimeoutError, ResponseError, OSError)
 """Errors that pass when the server is back, has room again or is a primary again (facts section 1.2, rows s-u).
@@ -51,7 +55,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, ReadOnlyError):
         return "Redis is a read-only replica; point RELABEL_REDIS__URL at the primary and try again."
     if isinstance(error, ResponseError):
-        return f"Redis refuses to work ({str(error)[:120]}); mend it and try again."
+        return f"Redis refuses to work ({sanitize(str(error), ERROR_CHARS)}); mend it and try again."
     return f"Redis cannot be reached ({type(error).__name__}); check RELABEL_REDIS__URL and that the server runs."
 
 
@@ -60,7 +64,8 @@ def _refusal(error: BaseException) -> str:
     if isinstance(error, AuthenticationError | AuthorizationError):
         return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
     if isinstance(error, NoPermissionError):
-        return f"Redis does not permit what relabel needs ({str(error)[:120]}); give its user deploy/redis/users.acl."
+        said = sanitize(str(error), ERROR_CHARS)
+        return f"Redis does not permit what relabel needs ({said}); give its user deploy/redis/users.acl."
     if isinstance(error, MasterNotFoundError):
         return "The sentinels in RELABEL_REDIS__URL name no primary; check them, their password and the service's name."
     if isinstance(error, ssl.SSLCertVerificationError):

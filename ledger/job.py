@@ -9,6 +9,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from config.text import sanitize
+
+NAME_CHARS = 255
+"""Characters of a job's name: those of any file's name."""
+
 
 class JobState(enum.StrEnum):
     """Where a job stands. `state lost` is what readers say of a job whose keys are gone or torn."""
@@ -169,6 +174,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         if self.state is not JobState.RUNNING or self.rows_per_s <= 0:
             return None
         return self.counts.pending / self.rows_per_s
+
+
+def job_name(text: str) -> str:
+    """Return what a job is called, of a file's name or what somebody chose: one printable line."""
+    return sanitize(text, NAME_CHARS)
 
 
 def new_job_id() -> str:

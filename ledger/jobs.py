@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 from redis.asyncio import Redis
 
+from config.text import CODE_CHARS, REASON_CHARS, sanitize
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
 from ledger.failures import note_known
@@ -111,7 +112,8 @@ class Jobs:
             NoSuchJob: there is no such job.
 
         """
-        had = (await self._move([JobKeys(job_id).job], [state, code, reason, *come_from])).decode()
+        said = (sanitize(code, CODE_CHARS), sanitize(reason, REASON_CHARS))
+        had = (await self._move([JobKeys(job_id).job], [state, *said, *come_from])).decode()
         if not had:
             raise NoSuchJob(job_id)
         return JobState(had)

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import msgspec
 from redis.asyncio import Redis
 
+from config.text import REASON_CHARS, sanitize
+from ledger.audit import WHO_CHARS
 from ledger.clock import server_time
 from ledger.keys import NIGHTLY_LOCK, NIGHTLY_NUDGE, NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.lock import Lock
@@ -63,7 +65,14 @@ class Nights:
             state = NightState.WAITING if overlap == "queue" else NightState.SKIPPED
             reason = f"the run of {others[-1].date} has not ended"
         ended_at = now if state.ended else None
-        facts = NightFacts(date=date, state=state, started_at=now, ended_at=ended_at, reason=reason, asked_by=asked_by)
+        facts = NightFacts(
+            date=date,
+            state=state,
+            started_at=now,
+            ended_at=ended_at,
+            reason=reason,
+            asked_by=sanitize(asked_by, WHO_CHARS),
+        )
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hsetnx(night_key(date), _FACTS.decode(), _encode(facts).decode())
             pipe.pexpire(night_key(date), int(KEEP_S * 1000), nx=True)
@@ -87,7 +96,7 @@ class Nights:
         self, facts: NightFacts, files: Iterable[NightFile] = (), *, forget: Iterable[NightFile] = ()
     ) -> None:
         """Write down how a run stands, with some of its files; `forget` others."""
-        fields: dict[Any, Any] = {_FILE + file.name.encode(): _encode(file) for file in files}
+        fields: dict[Any, Any] = {_FILE + file.name.encode(): _packed(file) for file in files}
         async with self._redis.pipeline(transaction=True) as pipe:
             for file in forget:
                 pipe.hdel(night_key(facts.date), _FILE.decode() + file.name)
@@ -98,7 +107,7 @@ class Nights:
 
     async def put_file(self, date: str, file: NightFile) -> None:
         """Write down how a file stands."""
-        await self._redis.hset(night_key(date), _FILE + file.name.encode(), _encode(file))
+        await self._redis.hset(night_key(date), _FILE + file.name.encode(), _packed(file))
 
     async def get(self, date: str) -> Night | None:
         """Give the run of a date, None where there is none."""
@@ -166,3 +175,8 @@ class Nights:
 
 def _line(schedule: Scheduled) -> str:
     return f"{schedule.cron} {schedule.time_zone}"
+
+
+def _packed(file: NightFile) -> bytes:
+    """Pack a file; its name stays exact, as it is found by it."""
+    return _encode(msgspec.structs.replace(file, reason=sanitize(file.reason, REASON_CHARS)))

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from config.text import printable
 from ledger.ledger import Ledger
 from worker.shared_rate import USED_OVER_S, limits_in_use
 
+LABEL_CHARS = 255
+"""Most of a label that comes from the ledger."""
 _LABELS = ("endpoint", "limit")
 
 
@@ -23,14 +26,14 @@ async def limit_families(ledger: Ledger) -> list[Metric]:
         labels=(*_LABELS, "reason"),
     )
     for seen in await limits_in_use(ledger.redis):
-        labels = [seen.endpoint, seen.name]
+        labels = [printable(seen.endpoint, LABEL_CHARS), printable(seen.name, LABEL_CHARS)]
         configured.add_metric(labels, seen.configured.rate)
         asked.add_metric(labels, seen.standing.asked)
         in_force.add_metric(labels, seen.standing.rate)
         used.add_metric(labels, seen.standing.used / USED_OVER_S)
         pause.add_metric(labels, seen.standing.paused_s)
         for reason, seconds in seen.paused_s.items():
-            paused.add_metric([*labels, reason], seconds)
+            paused.add_metric([*labels, printable(reason, LABEL_CHARS)], seconds)
     return [configured, asked, in_force, used, pause, paused]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
+from config.text import printable
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.overview import Overview, read_overview
@@ -16,6 +17,7 @@ OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"
 ACTIVE_STATES = (JobState.HELD, JobState.RUNNING, JobState.PAUSED)
 MOST_JOBS = 50
 """Active jobs with series of their own: running ones first, then the newest."""
+JOB_ID_CHARS = 64
 OTHER_CODE = "other"
 _CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
 """A code of ours or of the API; what looks otherwise came from a server that may put anything there."""
@@ -96,7 +98,7 @@ def _each_job(overview: Overview) -> Iterator[Metric]:
         )
     ]
     for job in jobs[:MOST_JOBS]:
-        labels = [job.spec.job_id, _word(job.state)]
+        labels = [printable(job.spec.job_id, JOB_ID_CHARS), _word(job.state)]
         counts = job.counts
         progress.add_metric(labels, counts.settled / counts.total if counts.total else 1.0)
         pending.add_metric(labels, counts.pending)

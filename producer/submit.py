@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
-from ledger.job import JobSpec, Kind, Mode, Priority, new_job_id
+from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
 from ledger.jobs import JobIdTaken
 from ledger.ledger import Ledger
 from producer.check import Checked
@@ -97,7 +97,7 @@ async def _create(checked: Checked, order: Order, ledger: Ledger, new_id: Callab
 def _spec(checked: Checked, order: Order, job_id: str) -> JobSpec:
     return JobSpec(
         job_id=job_id,
-        name=order.name,
+        name=job_name(order.name),
         mode=order.mode,
         journal=order.journal,
         target=order.target,

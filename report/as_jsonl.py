@@ -8,6 +8,7 @@ from typing import Any, NoReturn
 
 import msgspec
 
+from config.text import escaped_json
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from report.as_csv import raw_text
@@ -38,7 +39,7 @@ class JsonlReport:
             "metadata": patch.metadata,
             FIELD: standing._asdict(),
         }
-        return _encode(row) + b"\n"
+        return escaped_json(_encode(row)) + b"\n"
 
     def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
         """Give a row that never will be: its own text where that is an object, else the text as `relabel.input`."""
@@ -47,10 +48,10 @@ class JsonlReport:
             members = members_of(rejection.cells[0])
         if members is None:
             said = standing._asdict() | {"input": raw_text(rejection.cells)}
-            return _encode({FIELD: said}) + b"\n"
+            return escaped_json(_encode({FIELD: said})) + b"\n"
         own = [text for name, text in members if name != FIELD]
         added = f'"{FIELD}":{_encode(standing._asdict()).decode()}'
-        return ("{" + ", ".join([*own, added]) + "}\n").encode()
+        return escaped_json(("{" + ", ".join([*own, added]) + "}").encode()) + b"\n"
 
 
 def _no_constant(_name: str) -> NoReturn:

@@ -6,10 +6,11 @@ import sys
 
 from config.environment import load_settings
 from config.settings import SettingsError
+from config.text import printable
 from tasks.worker_app import make_worker_app
 
 try:
     app = make_worker_app(load_settings())
 except SettingsError as error:
-    sys.stderr.write(f"relabel: {error}\n")
+    sys.stderr.write(f"relabel: {printable(str(error))}\n")
     raise SystemExit(2) from None

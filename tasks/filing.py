@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 
 from msgspec.structs import replace
 
+from config.text import printable
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.night import FileState, NightFile
@@ -69,7 +70,7 @@ class Filing:
 
     def _write(self, place: str, ending: str, sentence: str) -> None:
         with self._beside(place, ending) as write:
-            write(f"{sentence.rstrip('.')}.\n".encode())
+            write(f"{printable(sentence).rstrip('.')}.\n".encode())
 
     def _beside(self, place: str, ending: str) -> AbstractContextManager[Write]:
         """Open what is to lie beside the file, for those to read who can read the file."""

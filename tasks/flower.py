@@ -13,6 +13,7 @@ from celery.signals import import_modules, user_preload_options
 from config.checks import is_loopback, is_user_and_password
 from config.environment import opens_flower_api
 from config.settings import Settings
+from config.text import printable
 
 log = logging.getLogger(__name__)
 MAX_TASKS = 10_000
@@ -49,7 +50,7 @@ def _check(**_: Any) -> None:
     from tornado.options import options  # noqa: PLC0415 - as above
 
     if complaint := why_open(options) or _cannot_listen(options):
-        sys.stderr.write(f"relabel: {complaint}\n")
+        sys.stderr.write(f"relabel: {printable(complaint)}\n")
         raise SystemExit(2)
     if options.basic_auth:
         log.info("Flower asks for a password, but not at /metrics and /healthcheck, which name workers and tasks.")

@@ -12,7 +12,7 @@ from pathlib import Path
 from msgspec.structs import replace
 
 from config.settings import Settings
-from ledger.job import Job, JobState, Mode
+from ledger.job import Job, JobState, Mode, job_name
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.night import FileState, Night, NightFacts, NightFile, NightState
@@ -168,7 +168,8 @@ class NightRun:
         job_id, existed = await submit(checked, order, ledger=self._ledger, announce=self._announce)
         job = await find_job(self._ledger, job_id)
         # a run that is taken up again after a crash finds the job that it made itself
-        own = not existed or (job is not None and job.spec.name == file.name and job.submitted_at >= file.taken_at)
+        named = job is not None and job.spec.name == job_name(file.name)
+        own = not existed or (named and job is not None and job.submitted_at >= file.taken_at)
         file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own, reason="")
         if not own:
             await Filing(self._ledger, self._inbox, date, file).note_repeated(job)

@@ -7,6 +7,7 @@ import sys
 
 from config.environment import load_settings
 from config.settings import SettingsError
+from config.text import printable
 from tasks.worker_app import make_worker_app
 
 ARGUMENTS = ("--without-mingle", "--without-gossip", "--without-heartbeat")
@@ -18,7 +19,7 @@ def main() -> None:
     try:
         app = make_worker_app(load_settings(), owner=int(sys.argv[1]))
     except SettingsError as error:
-        sys.stderr.write(f"relabel: {error}\n")
+        sys.stderr.write(f"relabel: {printable(str(error))}\n")
         raise SystemExit(2) from None
     app.worker_main(["--quiet", "worker", f"--hostname=run-{os.getpid()}@%h", *ARGUMENTS])
 

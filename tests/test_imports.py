@@ -138,6 +138,25 @@ def is_client(value: ast.expr) -> bool:
     return name in {"redis", "_redis"}
 
 
+PRINTERS = {"cli/console.py", "cli/as_json.py", "cli/complaint.py", "cli/main.py"}
+"""Who writes to the terminal itself: the one way out, JSON in ASCII, and errors, each of them cleaned."""
+
+
+def test_everything_that_is_shown_goes_through_the_console():
+    """Text from a file, a server or Redis reaches no terminal as it is (`cli.console`)."""
+    wrong = [
+        f"{path}:{node.lineno}"
+        for path, tree in MODULES.items()
+        if path.startswith("cli/") and path not in PRINTERS
+        for node in ast.walk(tree)
+        if (isinstance(node, ast.Attribute) and node.attr in {"echo", "secho"})
+        or (isinstance(node, ast.ImportFrom) and node.module == "rich.text")
+        or (isinstance(node, ast.Name) and node.id == "print")
+    ]
+
+    assert wrong == []
+
+
 def test_only_config_reads_the_environment():
     """One door for settings; the embedded server's folders are found by their own standard."""
     readers = {

@@ -7,6 +7,7 @@ import re
 
 import msgspec
 
+from config.text import REASON_CHARS, printable
 from ledger.endings import Ending
 from ledger.job import Counts, Job, JobState
 from ledger.outbox import Notice
@@ -16,6 +17,7 @@ _OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled
 _LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
 """Ids that a server may quote in its words, as OpenAI does of a URL that it does not know."""
+SHOWN_NAME_CHARS = 120
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
@@ -48,13 +50,14 @@ def notice_of(ending: Ending, now: float) -> Notice:
 def _reason(job: Job) -> str | None:
     if job.state is JobState.LOST:
         return _LOST_REASON
-    return None if job.reason is None else _ID.sub(r"\1[id]", job.reason)
+    return None if job.reason is None else printable(_ID.sub(r"\1[id]", job.reason), REASON_CHARS)
 
 
 def _text(job: Job) -> str:
     job_id = job.spec.job_id
-    name = "".join(char if char.isprintable() else " " for char in job.spec.name)
-    said = f"relabel: job {name} ({job_id}) is {job.state}: {_counted(job.counts)}."
+    said = (
+        f"relabel: job {printable(job.spec.name, SHOWN_NAME_CHARS)} ({job_id}) is {job.state}: {_counted(job.counts)}."
+    )
     if job.state is JobState.PAUSED:
         said += f" It paused by itself: {_reason(job)}. `relabel status {job_id}` tells what to do."
     elif job.state is JobState.LOST:

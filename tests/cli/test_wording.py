@@ -9,7 +9,8 @@ from rich.console import Console
 
 from cli.progress import PlainLines
 from cli.sightings import Sighting
-from cli.wording import clean, duration
+from cli.wording import duration
+from config.text import printable
 from ledger.row import Outcome
 from report.as_jsonl import members_of
 
@@ -25,7 +26,7 @@ def test_a_time_span_is_told_in_its_two_greatest_units(seconds, words):
 
 def test_what_a_terminal_would_act_on_is_spelled_out():
     """Escape sequences, C1 controls, line ends, writing direction; other text stays."""
-    assert clean("\x1b[2J\x9b\r\n\u202eé🎉\x7f") == r"\x1b[2J\x9b\r\n\u202eé🎉\x7f"
+    assert printable("\x1b[2J\x9b\r\n\u202eé🎉\x7f") == r"\x1b[2J\x9b\r\n\u202eé🎉\x7f"
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,12 @@ import json
 import secrets
 from urllib.parse import quote
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from config.text import printable, printable_lines, redact, register_secret, sanitize
+from config.text import escaped_json, printable, printable_lines, redact, register_secret, sanitize
 
 KEY = "sk-proj-0canary/5d0c+word_9ZxYvW"
 AZURE_KEY = "9f86d081884c7d659a2feaa0c55ad015"
@@ -126,3 +127,14 @@ def test_ordinary_text_stays_as_it_is():
     """Of any script."""
     for text in ("naïve façade", "日本語 テスト", "a [red]b[/red] c", html.escape("<b>"), "50% of 1.5…2"):
         assert printable(text) == sanitize(text, 500) == text
+
+
+@given(value=HOSTILE.map(lambda text: text.encode("utf-8", "ignore").decode()))
+def test_escaped_json_says_the_same_and_no_terminal_acts_on_it(value):
+    """The value stays exact."""
+    document = msgspec.json.encode({"value": value})
+
+    escaped = escaped_json(document)
+
+    assert json.loads(escaped) == {"value": value}
+    assert escaped.decode().isprintable()
