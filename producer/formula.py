@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import re
 
-_RISKY = re.compile(r"'*[=+\-@\t\r]").match  # what OWASP's page on CSV injection lists
-_GUARDED = re.compile(r"'+[=+\-@\t\r]").match
+_SIGNS = r"=+\-@＝＋－＠"  # noqa: RUF001 - the full-width ones count as the others where they are typed
+"""What begins a formula. Source: OWASP, "CSV Injection", as are the tab and the line ends at the start of a cell."""
+_SPLIT = r";\t\r\n"
+"""Where a spreadsheet whose list separator is `;` parts a line, and, as it takes no quote within a cell for one, where
+it begins a new line; a tab where the text is pasted."""
+_UNGUARDED = re.compile(rf"\A(?='*[{_SIGNS}\t\r\n])|(?<=[{_SPLIT}])(?=[\"']*[{_SIGNS}])")
+_GUARD = re.compile(rf"\A'(?='*[{_SIGNS}\t\r\n])|(?<=[{_SPLIT}])'(?=[\"']*[{_SIGNS}])")
 
 
 def escape_cell(cell: str) -> str:
-    """Put one more `'` in front of a cell that a spreadsheet would run, or that looks escaped already."""
-    return "'" + cell if _RISKY(cell) else cell
+    """Put one more `'` in front of what a spreadsheet would run, or what looks escaped already."""
+    return _UNGUARDED.sub("'", cell)
 
 
 def unescape_cell(cell: str) -> str:
-    """Take off the `'` that `escape_cell` put there."""
-    return cell[1:] if _GUARDED(cell) else cell
+    """Take off each `'` that `escape_cell` put there."""
+    return _GUARD.sub("", cell)
