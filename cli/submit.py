@@ -48,7 +48,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
         async def hand_over(ledger: Ledger) -> int:
             if not urlsplit(settings.openai_base_url).path:
                 what = f"{settings.openai_base_url} may be the wrong OPENAI_BASE_URL{base_url_hint(order.target)}."
-                console.print(Text(f"Warning: {what}"))
+                console.print(shown(f"Warning: {what}"))
             for warning in await persistence_warnings(ledger.redis):
                 console.print(shown(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
