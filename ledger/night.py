@@ -35,7 +35,8 @@ class NightFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the inbox. `size` and `changed_ns` are those it had when it was listed; `taken_at` is when that was.
 
     `place` is where it goes, relative to the inbox; `own` tells whether the job was made of this file, and not of an
-    earlier one with the same content.
+    earlier one with the same content. `inode` is the file's number when it was listed, 0 where release one listed it;
+    `mode` and `group` are who may read it, taken from the file as it was read, and what lies beside it gets the same.
     """
 
     name: str
@@ -47,6 +48,9 @@ class NightFile(msgspec.Struct, frozen=True, kw_only=True):
     own: bool = True
     place: str | None = None
     reason: str = ""
+    inode: int = 0
+    mode: int = 0o600
+    group: int = -1
 
 
 class NightFacts(msgspec.Struct, frozen=True, kw_only=True):

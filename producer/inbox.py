@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import re
 import secrets
-from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from producer.folder import Folder, open_folder
+from producer.source import not_opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 DONE, REJECTED = "done", "rejected"
 """The folders within the inbox that files are moved to."""
@@ -18,6 +24,9 @@ REPORT, REASON, NOTE = ".report", ".reason.txt", ".note.txt"
 BESIDE = (f"{REPORT}.csv", f"{REPORT}.jsonl", REASON, NOTE)
 MARK = ".relabel-inbox"
 """A hidden file that tells one inbox from another, as two hosts may have different folders of one name."""
+MARK_CHARS = 16
+MOST_FILES = 10_000
+"""Files of one listing; the rest waits for the next."""
 _TAKEN = re.compile(r".+\.(csv|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL).fullmatch
 _HALF_WRITTEN = ".tmp"
 MOST_NAME_BYTES = 200
@@ -25,94 +34,154 @@ MOST_NAME_BYTES = 200
 
 
 class Dropped(NamedTuple):
-    """A file in the inbox; `left` says why it is not taken, '' where it is."""
+    """A file in the inbox as it was listed; `left` says why it is not taken, '' where it is.
+
+    `inode` is 0 where it is not known, as of a file that release one listed.
+    """
 
     name: str
     size: int
     changed_ns: int
     left: str = ""
+    inode: int = 0
+
+    def is_same(self, found: os.stat_result) -> bool:
+        """Check that a file is the one that was listed, and was not written to since."""
+        listed = (self.size, self.changed_ns, self.inode or found.st_ino)
+        return stat.S_ISREG(found.st_mode) and listed == (found.st_size, found.st_mtime_ns, found.st_ino)
 
 
 class Inbox:
-    """One inbox. Every call may raise OSError, as folders come and go."""
+    """One inbox. Every call may raise OSError, as folders come and go.
+
+    Whoever may write to it is not trusted: no link is followed, nothing but regular files is read, and every name is
+    looked up in the opened folder.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self._path = folder
 
     def mark(self) -> str:
-        """Give the word that tells this inbox from others; the first call makes it."""
-        path = self._folder / MARK
-        if not path.exists():
-            made = self._folder / f"{MARK}-{secrets.token_hex(4)}.tmp"
-            made.write_text(secrets.token_hex(8))
-            try:
-                _move(made, path)
-            except FileExistsError:  # another worker was faster
-                made.unlink()
-        return path.read_text().strip()
+        """Return the word that tells this inbox from others; the first call makes it."""
+        with open_folder(self._path) as folder:
+            if folder.stat(MARK) is None:
+                _make_mark(folder)
+            return _read_mark(folder)
 
     def look(self, *, quiet_s: float, now: float) -> list[Dropped]:
-        """Give the files by name. Hidden ones, `*.tmp` and folders are passed over in silence.
+        """Return the files by name, at most `MOST_FILES`. Hidden ones, `*.tmp` and folders are passed over in silence.
 
         `now` is in seconds since the epoch; a file that changed within the last `quiet_s` may still grow.
         """
-        return sorted(self._dropped(quiet_s, now))
+        with open_folder(self._path) as folder:
+            taken_first = heapq.nsmallest(
+                MOST_FILES, _dropped(folder, quiet_s, now), lambda file: (file.left > "", file)
+            )
+        return sorted(taken_first)
 
-    def path(self, name: str) -> Path:
-        """Give where a file lies before it is filed away."""
-        return self._folder / name
+    @contextmanager
+    def opened(self, file: Dropped) -> Iterator[BinaryIO | None]:
+        """Open the very file that was listed; None where something else stands under its name, or nothing.
+
+        Raises:
+            UnreadableFile: it is there and cannot be opened.
+
+        """
+        with open_folder(self._path) as folder:
+            descriptor = _open_listed(folder, file)
+        if descriptor is None:
+            yield None
+            return
+        with os.fdopen(descriptor, "rb") as stream:
+            yield stream
 
     def is_unchanged(self, file: Dropped) -> bool:
-        """Tell whether a file is what it was when it was looked at."""
-        try:
-            found = self.path(file.name).stat()
-        except FileNotFoundError:
-            return False
-        return (found.st_size, found.st_mtime_ns) == (file.size, file.changed_ns)
-
-    def mode(self, name: str) -> int:
-        """Give who may read and write a file, 0o600 where it is gone."""
-        try:
-            return self.path(name).stat().st_mode & 0o666
-        except FileNotFoundError:
-            return 0o600
+        """Check that a file is what it was when it was listed."""
+        with open_folder(self._path) as folder:
+            found = folder.stat(file.name)
+        return found is not None and file.is_same(found)
 
     def free_place(self, folder: str, name: str, date: str) -> str:
         """Choose where in `done` or `rejected` the file may go, so that nothing there is overwritten."""
-        target = self._folder / folder
-        target.mkdir(exist_ok=True)
-        for free in _names(name, date):
-            if not any((target / f"{free}{ending}").exists() for ending in ("", *BESIDE)):
-                return f"{folder}/{free}"
+        with open_folder(self._path) as inbox, inbox.subfolder(folder) as target:
+            for free in _names(name, date):
+                if all(target.stat(f"{free}{ending}") is None for ending in ("", *BESIDE)):
+                    return f"{folder}/{free}"
         raise AssertionError("there is always another name")
 
-    def place(self, place: str, ending: str = "") -> Path:
-        """Give the path of a place, or of what lies beside it."""
-        return self._folder / f"{place}{ending}"
+    @contextmanager
+    def place(self, place: str) -> Iterator[tuple[Folder, str]]:
+        """Open the folder of a place, `done` or `rejected`; yields it with the file's name there."""
+        where, _, name = place.partition("/")
+        with open_folder(self._path) as folder:
+            if where not in {DONE, REJECTED}:
+                raise folder.error(repr(place), "this is no place for a file of the inbox")
+            with folder.subfolder(where) as target:
+                yield target, name
 
     def file_away(self, file: Dropped, place: str) -> bool:
-        """Move a file to its place, if it is still the one that was looked at; safe to repeat.
+        """Move a file to its place, if it is still the one that was listed; safe to repeat.
 
         False where it was changed or removed meanwhile; what is there now stays.
         """
-        source, target = self.path(file.name), self.place(place)
-        if not self.is_unchanged(file):
-            return target.exists() and not source.exists()
-        _move(source, target)
-        return True
+        with open_folder(self._path) as folder, self.place(place) as (target, name):
+            found = folder.stat(file.name)
+            if found is None or not file.is_same(found):
+                return found is None and target.stat(name) is not None
+            return folder.move(file.name, target, name)
 
-    def _dropped(self, quiet_s: float, now: float) -> Iterator[Dropped]:
-        with os.scandir(self._folder) as entries:
-            for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower().endswith(_HALF_WRITTEN) or entry.is_dir():
-                    continue
-                try:
-                    found = entry.stat(follow_symlinks=False)
-                except FileNotFoundError:
-                    continue
+
+def _make_mark(folder: Folder) -> None:
+    made = f"{MARK}-{secrets.token_hex(4)}.tmp"
+    with os.fdopen(folder.create(made, 0o644), "w") as file:
+        file.write(secrets.token_hex(MARK_CHARS // 2))
+    try:
+        folder.move(made, folder, MARK)
+    except FileExistsError:  # another worker was faster
+        folder.remove(made)
+
+
+def _read_mark(folder: Folder) -> str:
+    with os.fdopen(folder.open(MARK), "rb") as file:
+        mark = file.read(MARK_CHARS * 4).strip()
+    if not re.fullmatch(rb"[0-9a-f]{%d}" % MARK_CHARS, mark):
+        raise folder.error(MARK, f"it does not hold the {MARK_CHARS} hex digits that relabel wrote; remove it")
+    return mark.decode()
+
+
+def _open_listed(folder: Folder, file: Dropped) -> int | None:
+    try:
+        descriptor = folder.open(file.name)
+    except OSError as error:
+        found = folder.stat(file.name)
+        if found is None or not file.is_same(found):
+            return None
+        raise not_opened(file.name, error) from error
+    found = os.fstat(descriptor)
+    if file.is_same(found) and not _why_not_this_file(found, folder.device):
+        return descriptor
+    os.close(descriptor)
+    return None
+
+
+def _dropped(folder: Folder, quiet_s: float, now: float) -> Iterator[Dropped]:
+    device = folder.device
+    with os.scandir(folder.descriptor) as entries:
+        for entry in entries:
+            hidden = entry.name.startswith(".") or entry.name.lower().endswith(_HALF_WRITTEN)
+            if hidden or entry.is_dir(follow_symlinks=False):
+                continue
+            with suppress(FileNotFoundError):
+                found = entry.stat(follow_symlinks=False)
                 name = os.fsencode(entry.name).decode(errors="backslashreplace")
-                left = _why_left(entry, name, now - found.st_mtime, quiet_s)
-                yield Dropped(name, found.st_size, found.st_mtime_ns, left)
+                left = _why_left(entry, name, now - found.st_mtime, quiet_s) or _why_not_this_file(found, device)
+                yield Dropped(name, found.st_size, found.st_mtime_ns, left, found.st_ino)
+
+
+def _why_not_this_file(found: os.stat_result, device: int) -> str:
+    if found.st_nlink != 1:
+        return "it has a second name (a hard link), perhaps elsewhere; put a copy here"
+    return "" if found.st_dev == device else "it is on another file system than the inbox; put a copy here"
 
 
 def _why_left(entry: os.DirEntry[str], name: str, age_s: float, quiet_s: float) -> str:
@@ -136,21 +205,3 @@ def _names(name: str, date: str) -> Iterator[str]:
     while True:
         yield f"{date}.{number}.{name}"
         number += 1
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move a file within a file system and never over another; safe to repeat.
-
-    A hard link fails where the name is taken, as no rename of Python's does; where there are none, a look must do.
-    """
-    try:
-        os.link(source, target)
-    except FileExistsError:
-        if not source.samefile(target):
-            raise
-    except OSError:
-        if target.exists():
-            raise FileExistsError(17, "there is a file of that name", str(target)) from None
-        source.rename(target)
-        return
-    source.unlink()

@@ -81,10 +81,17 @@ class Source:
 
 
 @contextmanager
-def open_source(path: str | Path, *, stdin: BinaryIO | None = None, layout: Format | None = None) -> Iterator[Source]:
+def open_source(
+    path: str | Path,
+    *,
+    stdin: BinaryIO | None = None,
+    opened: BinaryIO | None = None,
+    layout: Format | None = None,
+) -> Iterator[Source]:
     """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
 
     The name's ending tells layout and compression; without one, as on stdin, the first bytes do. `layout` overrides.
+    `opened` is the file of that name, where the caller opened it.
     """
     with ExitStack() as stack:
         if str(path) == "-" and stdin is not None:
@@ -93,7 +100,7 @@ def open_source(path: str | Path, *, stdin: BinaryIO | None = None, layout: Form
             name, suffixes = Path(path).name, "".join(Path(path).suffixes[-2:]).lower()
             if layout is None:
                 layout = _format_named(name, suffixes)
-            stream = stack.enter_context(_opened(path))
+            stream = opened or stack.enter_context(_opened(path))
         with _reading(name):
             source = _identify(name, stream, suffixes, layout)
         yield source
@@ -114,10 +121,15 @@ def _opened(path: str | Path) -> BinaryIO:
     try:
         return Path(path).open("rb")
     except OSError as error:
-        advice = _OPEN_ERRORS.get(error.errno or 0, f"it cannot be opened ({error.strerror}); check the path")
-        raise UnreadableFile(f"{path}: {advice}") from error
+        raise not_opened(path, error) from error
     except ValueError as error:
         raise UnreadableFile(f"{path!r}: this is no path; check what you typed") from error
+
+
+def not_opened(path: str | Path, error: OSError) -> UnreadableFile:
+    """Return the error of a file that cannot be opened."""
+    advice = _OPEN_ERRORS.get(error.errno or 0, f"it cannot be opened ({error.strerror}); check the path")
+    return UnreadableFile(f"{path}: {advice}")
 
 
 def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None) -> Source:

@@ -3,37 +3,69 @@
 from __future__ import annotations
 
 import os
-import tempfile
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NamedTuple
+
+from producer.folder import Folder, open_folder
 
 Write = Callable[[bytes], None]
 
 
+class Access(NamedTuple):
+    """Who may use a file: its mode, and the id of the group that the mode is about, -1 for whichever it gets."""
+
+    mode: int = 0o600
+    group: int = -1
+
+
+PRIVATE = Access()
+
+
 @contextmanager
-def whole_file(path: Path, *, mode: int = 0o600) -> Iterator[Write]:
+def whole_file(path: Path) -> Iterator[Write]:
+    """Write a file for its owner alone; see `whole_file_in`."""
+    with open_folder(path.parent) as folder, whole_file_in(folder, path.name) as write:
+        yield write
+
+
+@contextmanager
+def whole_file_in(folder: Folder, name: str, access: Access = PRIVATE) -> Iterator[Write]:
     """Write beside the file and rename at the end, so that nobody ever sees half of it.
 
-    Gives the function that writes.
+    Yields the function that writes.
 
     Raises:
         OSError: it cannot be written; nothing is left of it then.
 
     """
-    fd, temporary = tempfile.mkstemp(prefix=".relabel-", suffix=".part", dir=path.parent)
+    temporary = f".relabel-{secrets.token_hex(8)}.part"
+    fd = folder.create(temporary)
     try:
         try:
             yield lambda content: write_all(fd, content)
-            os.fchmod(fd, mode)
+            _give_access(fd, access)
             os.fsync(fd)
         finally:
             os.close(fd)
-        Path(temporary).replace(path)
+        folder.replace(temporary, name)
     except BaseException:
         with suppress(OSError):
-            Path(temporary).unlink()
+            folder.remove(temporary)
         raise
+
+
+def _give_access(fd: int, access: Access) -> None:
+    """Let those read it that the mode means: the named group, or no group where it cannot be that one."""
+    mode = access.mode
+    if access.group not in {-1, os.fstat(fd).st_gid}:
+        try:
+            os.fchown(fd, -1, access.group)
+        except OSError:
+            mode &= ~0o070
+    os.fchmod(fd, mode)
 
 
 def write_all(fd: int, content: bytes) -> None:

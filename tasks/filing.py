@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from msgspec.structs import replace
 
@@ -13,7 +14,7 @@ from ledger.night import FileState, NightFile
 from ledger.settlements import StateLost
 from producer.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
 from report.lines import report_lines, write_lines
-from report.whole_file import Write, whole_file
+from report.whole_file import Access, Write, whole_file_in
 
 _LOST = "Redis lost rows of job {}, so there is no report; submit the file again with --again"
 _CHANGED = "it was changed or removed after it was read; what lies in the inbox now is taken the next time"
@@ -30,8 +31,7 @@ class Filing:
 
     async def reject(self, reason: str) -> None:
         """Put a file away of which no job can be made."""
-        for said_first in (self._file.name, self._inbox.path(self._file.name)):
-            reason = reason.removeprefix(f"{said_first}: ")
+        reason = reason.removeprefix(f"{self._file.name}: ")
         place = await self._place(REJECTED)
         self._write(place, REASON, reason)
         await self._move(place, FileState.REJECTED, reason)
@@ -72,15 +72,22 @@ class Filing:
         with self._beside(place, ending) as write:
             write(f"{printable(sentence).rstrip('.')}.\n".encode())
 
-    def _beside(self, place: str, ending: str) -> AbstractContextManager[Write]:
-        """Open what is to lie beside the file, for those to read who can read the file."""
-        return whole_file(self._inbox.place(place, ending), mode=self._inbox.mode(self._file.name))
+    @contextmanager
+    def _beside(self, place: str, ending: str) -> Iterator[Write]:
+        """Open what is to lie beside the file, for those to read who could read the file."""
+        access = Access(self._file.mode, self._file.group)
+        with self._inbox.place(place) as (folder, name), whole_file_in(folder, f"{name}{ending}", access) as write:
+            yield write
 
     async def _move(self, place: str, state: FileState, reason: str) -> None:
-        dropped = Dropped(self._file.name, self._file.size, self._file.changed_ns)
-        if not self._inbox.file_away(dropped, place):
+        if not self._inbox.file_away(dropped_file(self._file), place):
             reason = f"{reason}; {_CHANGED}" if reason else _CHANGED
         await self._ledger.nights.put_file(self._date, replace(self._file, state=state, reason=reason))
+
+
+def dropped_file(file: NightFile) -> Dropped:
+    """Return the file as it was listed."""
+    return Dropped(file.name, file.size, file.changed_ns, inode=file.inode)
 
 
 def _why_rejected(file: NightFile, job: Job | None) -> str:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import BinaryIO
 
 from msgspec.structs import replace
 
@@ -21,7 +23,7 @@ from producer.errors import UnreadableFile
 from producer.inbox import Dropped, Inbox
 from producer.source import open_source
 from producer.submit import Announce, submit
-from tasks.filing import Filing
+from tasks.filing import Filing, dropped_file
 from tasks.order import order_for
 
 TROUBLE_S = 60.0
@@ -130,8 +132,13 @@ class NightRun:
     async def _submit(self, date: str, file: NightFile) -> None:
         if file.state is not FileState.TAKEN:
             return
+        checked = None
         try:
-            checked = await asyncio.to_thread(self._check, file)
+            with self._inbox.opened(dropped_file(file)) as stream:
+                if stream is not None:
+                    found = os.fstat(stream.fileno())
+                    file = replace(file, mode=found.st_mode & 0o666, group=found.st_gid)
+                    checked = await asyncio.to_thread(self._check, file, stream)
         except UnreadableFile as error:
             await Filing(self._ledger, self._inbox, date, file).reject(str(error))
             return
@@ -142,13 +149,11 @@ class NightRun:
         with checked:
             await self._submit_checked(date, file, checked)
 
-    def _check(self, file: NightFile) -> Checked | None:
+    def _check(self, file: NightFile, stream: BinaryIO) -> Checked | None:
         """Read the whole file; None where it changes meanwhile."""
-        dropped = Dropped(file.name, file.size, file.changed_ns)
-        if not self._inbox.is_unchanged(dropped):
-            return None
+        dropped = dropped_file(file)
         try:
-            with open_source(self._inbox.path(file.name)) as source:
+            with open_source(file.name, opened=stream) as source:
                 mode = Mode(self._settings.nightly.mode)
                 checked = check(source, mode=mode, spool_dir=Path(tempfile.gettempdir()))
         except UnreadableFile:
@@ -204,4 +209,5 @@ def _file(dropped: Dropped, now: float) -> NightFile:
         changed_ns=dropped.changed_ns,
         taken_at=now,
         reason=dropped.left,
+        inode=dropped.inode,
     )

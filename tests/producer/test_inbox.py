@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
+import stat
 from pathlib import Path
 
 import pytest
 
-from producer.inbox import DONE, Dropped, Inbox
+from producer.folder import open_folder
+from producer.inbox import DONE, MARK, MOST_FILES, REJECTED, Dropped, Inbox
+from report.whole_file import Access, whole_file_in
 
 NOW = 1_763_900_000.0
 
@@ -83,7 +88,172 @@ def test_the_mark_of_an_inbox_stays(folder):
     assert [path.name for path in folder.glob(".relabel*")] == [".relabel-inbox"]
 
 
+# --- somebody who may write to the inbox, and means harm ---
+
+
+@pytest.fixture
+def secret(tmp_path_factory) -> Path:
+    """A file outside the inbox that the worker may read."""
+    path = tmp_path_factory.mktemp("elsewhere") / "secret.csv"
+    path.write_text("sekret")  # as long as b.csv, and as old
+    os.utime(path, (NOW - 3600,) * 2)
+    return path
+
+
+def link(path: Path, secret: Path) -> None:
+    path.symlink_to(secret)
+
+
+def hard_link(path: Path, secret: Path) -> None:
+    os.link(secret, path)
+
+
+def link_to_zero(path: Path, secret: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def pipe(path: Path, secret: Path) -> None:
+    os.mkfifo(path)
+
+
+def unix_socket(path: Path, secret: Path) -> None:
+    with contextlib.chdir(path.parent), socket.socket(socket.AF_UNIX) as server:
+        server.bind(path.name)
+
+
+def other_file(path: Path, secret: Path) -> None:
+    path.write_text(secret.read_text())
+    os.utime(path, (NOW - 3600,) * 2)
+
+
+SWAPS = [link, hard_link, link_to_zero, pipe, unix_socket, other_file]
+
+
+@pytest.mark.parametrize("put", SWAPS)
+def test_a_file_that_was_swapped_after_it_was_listed_is_neither_read_nor_filed_away(folder, secret, put):
+    """Not even with the size and the time of the one that was listed."""
+    inbox = Inbox(folder)
+    (folder / "b.csv").write_text("honest")
+    os.utime(folder / "b.csv", (NOW - 3600,) * 2)
+    listed = next(file for file in inbox.look(quiet_s=60, now=NOW) if file.name == "b.csv")
+    (folder / "b.csv").rename(folder / ".kept")  # so that its number is not given to the next file
+    put(folder / "b.csv", secret)
+
+    with inbox.opened(listed) as stream:
+        assert stream is None
+    assert not inbox.is_unchanged(listed)
+    assert not inbox.file_away(listed, inbox.free_place(DONE, "b.csv", "2026-11-25"))
+    assert names(folder / DONE) == []
+
+
+@pytest.mark.parametrize("put", [link, hard_link, link_to_zero, pipe, unix_socket])
+def test_what_is_no_plain_file_of_its_own_is_left_with_a_reason(folder, secret, put):
+    """It may be another file of the worker, or one without an end."""
+    put(folder / "new.csv", secret)
+
+    (file,) = (file for file in Inbox(folder).look(quiet_s=60, now=NOW) if file.name == "new.csv")
+
+    assert file.left
+
+
+@pytest.mark.parametrize("put", [link, hard_link, link_to_zero, pipe, unix_socket])
+def test_a_mark_that_relabel_did_not_write_is_refused_with_a_sentence(folder, secret, put):
+    """It is neither waited for nor repeated."""
+    put(folder / MARK, secret)
+
+    with pytest.raises(OSError, match=r"remove it") as caught:
+        Inbox(folder).mark()
+
+    assert "sekret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe" * 8, b"0" * (1 << 20), b"../../etc/passwd"])
+def test_a_mark_of_other_content_is_refused_with_a_sentence(folder, content):
+    """Empty, no text, endless, or a path."""
+    (folder / MARK).write_bytes(content)
+
+    with pytest.raises(OSError, match=r"16 hex digits"):
+        Inbox(folder).mark()
+
+
+@pytest.mark.parametrize("name", [DONE, REJECTED])
+def test_a_link_in_place_of_a_folder_is_refused(folder, secret, name):
+    """Else reports and files would be written where it leads."""
+    inbox = Inbox(folder)
+    listed = taken(folder, "b.csv")
+    (folder / name).symlink_to(secret.parent)
+
+    with pytest.raises(OSError, match="put a folder in its place"):
+        inbox.free_place(name, "b.csv", "2026-11-25")
+    with pytest.raises(OSError, match="put a folder in its place"):
+        inbox.file_away(listed, f"{name}/b.csv")
+    with pytest.raises(OSError, match="put a folder in its place"), inbox.place(f"{name}/b.csv"):
+        pass
+    assert names(secret.parent) == ["secret.csv"]
+
+
+def test_a_folder_that_is_swapped_for_a_link_while_it_is_written_to_leads_nowhere(folder, secret):
+    """What was opened stays what it was."""
+    inbox = Inbox(folder)
+    place = inbox.free_place(DONE, "b.csv", "2026-11-25")
+    with inbox.place(place) as (target, name):
+        (folder / DONE).rename(folder / "moved")
+        (folder / DONE).symlink_to(secret.parent)
+        with whole_file_in(target, f"{name}.reason.txt") as write:
+            write(b"a reason")
+
+    assert names(secret.parent) == ["secret.csv"]
+    assert names(folder / "moved") == ["b.csv.reason.txt"]
+
+
+@pytest.mark.parametrize("name", ["../secret.csv", "/etc/passwd", "..", "", "a\0b"])
+def test_a_name_or_a_place_that_is_a_path_is_refused(folder, secret, name):
+    """They come from Redis, which others may write to."""
+    inbox = Inbox(folder)
+    with pytest.raises(OSError, match="not the name of a file"):
+        inbox.is_unchanged(Dropped(name, 6, 0))
+    with pytest.raises(OSError, match="not the name of a file"):
+        inbox.file_away(taken(folder, "b.csv"), f"done/{name}")
+    with pytest.raises(OSError, match="no place"):
+        inbox.file_away(taken(folder, "b.csv"), f"../elsewhere/{name}")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a file to a group that it is not in")
+def test_what_lies_beside_a_file_is_for_the_same_group(folder):
+    """The bits of its mode are about the file's own group."""
+    with open_folder(folder) as opened, whole_file_in(opened, "report", Access(0o640, 12345)) as write:
+        write(b"rows")
+
+    found = (folder / "report").stat()
+    assert (stat.S_IMODE(found.st_mode), found.st_gid) == (0o640, 12345)
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may give a file to any group")
+def test_what_cannot_be_given_to_the_files_group_is_for_no_group(folder):
+    """Else the worker's own group could read it."""
+    with open_folder(folder) as opened, whole_file_in(opened, "report", Access(0o640, 12345)) as write:
+        write(b"rows")
+
+    assert stat.S_IMODE((folder / "report").stat().st_mode) == 0o600
+
+
+def test_at_most_so_many_files_are_listed_and_those_to_take_come_first(folder):
+    """A folder full of names does not fill memory and Redis; what is left out waits for the next night."""
+    for number in range(MOST_FILES + 5):
+        (folder / f"{number:05}.txt").touch()
+
+    found = Inbox(folder).look(quiet_s=60, now=NOW)
+
+    assert len(found) == MOST_FILES
+    assert [file.name for file in found if not file.left] == ["a.JSONL.zst", "b.csv", "c.ndjson"]
+
+
+def names(folder: Path) -> list[str]:
+    """The names in a folder."""
+    return [path.name for path in folder.iterdir()]
+
+
 def taken(folder: Path, name: str) -> Dropped:
     """A file as it was looked at."""
     found = (folder / name).stat()
-    return Dropped(name, found.st_size, found.st_mtime_ns)
+    return Dropped(name, found.st_size, found.st_mtime_ns, inode=found.st_ino)
