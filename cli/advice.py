@@ -17,6 +17,8 @@ ROWS = {
     "key_not_removed": "The service keeps keys once they are set. Set the key to another value instead.",
     "value_altered": "The service stores something else than it is sent; it may trim, change case or drop empty "
     "values. Send the values as the service keeps them. `relabel undo` restores what was there before.",
+    "metadata_not_shown": "The API answers 200 and does not show the metadata, so relabel cannot know what is "
+    "stored: look at what stands between here and the API, then try these rows again.",
     "changed_since": "Somebody else changed these since: look at them, and if they are to go back all the same, "
     "undo the job once more with --force.",
     "too_many_pairs": _TOO_MANY,

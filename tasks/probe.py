@@ -107,12 +107,17 @@ async def restore_completion(settings: Settings, ledger: Ledger, completion_id: 
 
 async def _look(calls: SteadyCalls, *, empty: bool = False) -> Metadata:
     try:
-        before = (await calls.read()).reply.metadata
+        reply = (await calls.read()).reply
     except Refusal as refusal:
         said = refusal.message.rstrip(".")
         if isinstance(refusal, StopJob) and refusal.status == 404:
             said += "; look at the id and at OPENAI_BASE_URL, which usually ends in /v1"
         raise NotBegun(said, unreachable=not isinstance(refusal, RowFailed)) from refusal
+    if reply.metadata is None and not reply.is_null:
+        raise NotBegun(
+            "the API's answer shows no metadata of this completion, so nothing could be restored; name another"
+        )
+    before = reply.metadata or {}
     if not before and not empty:
         raise NotBegun(
             "this completion has no metadata, and a key that is added may stay for ever; name one that has a key"

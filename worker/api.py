@@ -66,11 +66,25 @@ class Completion(msgspec.Struct, frozen=True):
     metadata: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
 
 
-class Reply(NamedTuple):
-    """The metadata that an answer shows, and the server's id of the request."""
+class CompletionOnly(msgspec.Struct, frozen=True):
+    """A stored completion whose metadata is no map of texts."""
 
-    metadata: Metadata
+    id: str
+
+
+class Reply(NamedTuple):
+    """The metadata that an answer shows, and the server's id of the request.
+
+    `metadata` is None where the answer shows no map of texts, which proves nothing; `is_null` where it shows null.
+    """
+
+    metadata: Metadata | None
     request_id: str
+    is_null: bool = False
+
+    def shows(self, metadata: Metadata) -> bool:
+        """Return whether the answer shows this metadata, where null counts as empty."""
+        return self.metadata == metadata or (self.is_null and not metadata)
 
 
 @asynccontextmanager
@@ -99,10 +113,11 @@ class CompletionsApi:
         self._path = self._url.raw_path.decode()
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""
         self._decode = msgspec.json.Decoder(Completion).decode
+        self._decode_id = msgspec.json.Decoder(CompletionOnly).decode
         self.hearing = Hearing()
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
-        """Give the completion's metadata.
+        """Read the completion's metadata.
 
         Raises:
             Refusal: one of its kinds, which says what to do.
@@ -199,17 +214,23 @@ class CompletionsApi:
 
     def _reply(self, completion_id: str, content: bytes, request_id: str, *, writes: bool) -> Reply:
         try:
-            completion = self._decode(content)
+            completion = self._decoded(content)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             raise _bad_response("is not a completion object", request_id, writes=writes) from None
         if completion.id != completion_id:
             raise _bad_response("is another completion", request_id, writes=writes)
-        if completion.metadata is msgspec.UNSET and writes:
-            raise _bad_response("shows no metadata", request_id, writes=writes)
-        metadata = completion.metadata or {}
+        metadata = completion.metadata
+        if metadata is None or metadata is msgspec.UNSET:
+            return Reply(None, request_id, is_null=metadata is None)
         if len(content) > MAX_METADATA_BYTES and _size(metadata) > MAX_METADATA_BYTES:
             raise _bad_response("shows more metadata than the API allows", request_id, writes=writes)
         return Reply(metadata, request_id)
+
+    def _decoded(self, content: bytes) -> Completion:
+        try:
+            return self._decode(content)
+        except msgspec.ValidationError:
+            return Completion(self._decode_id(content).id)
 
 
 def _size(metadata: Metadata) -> int:

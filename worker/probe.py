@@ -107,7 +107,9 @@ class Probe:
     async def _write(self, metadata: AnyMetadata) -> Metadata:
         answer = await self._calls.write(metadata)
         self._writes.append(answer.took_s)
-        return answer.reply.metadata
+        if answer.reply.metadata is None and not answer.reply.is_null:
+            raise NotAsSent
+        return answer.reply.metadata or {}
 
     async def _is_shown(self, metadata: Metadata) -> bool:
         """Read until the completion is shown with this metadata; False where it never is."""
@@ -116,7 +118,7 @@ class Probe:
         while True:
             answer = await self._calls.read()
             self._reads.append(answer.took_s)
-            if answer.reply.metadata == metadata:
+            if answer.reply.shows(metadata):
                 return True
             if loop.time() > deadline:
                 return False

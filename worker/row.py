@@ -26,6 +26,8 @@ from worker.update import Shown, Update
 
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
+NOT_SHOWN_CODE = "metadata_not_shown"
+"""The code of a row whose metadata no answer shows, so that nobody knows what to send or what was stored."""
 STALE_AFTER_S = 10.0
 """Age at which a read is made again before a write, as others may have edited meanwhile. It counts from when the read
 was sent. Each time that it was too old by the time a slot came, it may be twice as old: a slow rate must not end in
@@ -72,9 +74,9 @@ class Unconfirmed(NamedTuple):
     reply: Reply
 
     @property
-    def is_altered(self) -> bool:
-        """Whether the reply showed something else than what was sent and what was there before."""
-        return self.update.shown(self.reply.metadata) is Shown.OTHER
+    def shown(self) -> Shown | None:
+        """What the reply showed; None where it showed no metadata."""
+        return None if self.reply.metadata is None else self.update.shown(self.reply.metadata)
 
 
 class RowRun:
@@ -159,37 +161,45 @@ class RowRun:
                 if ended := await self._altered_earlier() or self._already_there() or self._drifted():
                     return ended
             update = await self._prepare()
-            reply = await self._send(write=update.after)
-            if update.shown(reply.metadata) is Shown.AS_SENT:
+            sent = Unconfirmed(update, await self._send(write=update.after))
+            if sent.shown is Shown.AS_SENT:
                 return Settlement(self._row, Outcome.UPDATED)
-            self._in_doubt = True
-            self._unconfirmed = Unconfirmed(update, reply)
-        return await self._confirm(*self._unconfirmed)
+            self._in_doubt, self._unconfirmed = True, sent
+        return await self._confirm(self._unconfirmed)
 
-    async def _confirm(self, update: Update, reply: Reply) -> Settlement:
+    async def _confirm(self, sent: Unconfirmed) -> Settlement:
         """Let one read decide what became of an update whose reply did not show what was sent."""
-        read = await self._send(write=None)
-        shown = update.shown(read.metadata)
+        read = await self._shown()
+        if read.metadata is None:
+            read = sent.reply
+        if read.metadata is None:
+            what = "the API answered 200 to the update, but neither its answer nor a read shows metadata"
+            raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
+        shown = sent.update.shown(read.metadata)
         if shown is Shown.AS_SENT:
             return self._confirmed("the reply did not show what was sent; a read found the metadata in place")
         if shown is Shown.KEPT:
-            return self._kept(update, read)
+            return self._kept(sent.update.kept(read.metadata), read)
         if shown is Shown.OTHER:
-            return await self._altered(update, reply, read)
-        if update.shown(reply.metadata) is Shown.BEFORE:
+            return await self._altered(sent, read.metadata, read.request_id)
+        if sent.shown in (Shown.BEFORE, None):
             self._unconfirmed = None  # nothing seems to have been written
         what = "the API answered 200, but a read does not show the metadata that was sent"
         raise Again("reply_differs", what, status=200, request_id=read.request_id, ambiguous=True)
 
-    async def _altered(self, update: Update, reply: Reply, read: Reply) -> Settlement:
-        altered = update.altered(read.metadata)
-        if update.shown(reply.metadata) is not Shown.BEFORE:
-            at_once = update.altered(reply.metadata)
-            # what the reply showed as it was sent, somebody else has changed since
-            altered = {key: value for key, value in altered.items() if key in at_once}
-        if altered:
-            return await self._end_altered(update, altered, read.request_id)
-        return self._kept(update, reply) if update.kept(reply.metadata) else Settlement(self._row, Outcome.UPDATED)
+    async def _altered(self, sent: Unconfirmed, held: Metadata, request_id: str) -> Settlement:
+        """Settle a row whose completion holds neither what was sent nor what was there before."""
+        update, replied = sent.update, sent.reply.metadata
+        altered = update.altered(held)
+        if replied is None or sent.shown is Shown.BEFORE:
+            return await self._end_altered(update, altered, request_id)
+        # what the reply showed as it was sent, somebody else has changed since
+        at_once = update.altered(replied)
+        if altered := {key: value for key, value in altered.items() if key in at_once}:
+            return await self._end_altered(update, altered, request_id)
+        if kept := update.kept(replied):
+            return self._kept(kept, sent.reply)
+        return Settlement(self._row, Outcome.UPDATED)
 
     async def _end_altered(self, update: Update, altered: dict[str, str | None], request_id: str) -> Settlement:
         """Keep what the service holds beside the first image, so that an undo takes it for this job's own."""
@@ -199,8 +209,8 @@ class RowRun:
         what = f"the service stored something else than was sent: {update.described(altered)}"
         return self._failed(RowFailed("value_altered", what, status=200, request_id=request_id))
 
-    def _kept(self, update: Update, reply: Reply) -> Settlement:
-        what = f"the service kept {', '.join(update.kept(reply.metadata))}"
+    def _kept(self, keys: list[str], reply: Reply) -> Settlement:
+        what = f"the service kept {', '.join(keys)}"
         return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
 
     def _confirmed(self, what: str) -> Settlement:
@@ -212,8 +222,20 @@ class RowRun:
         return self._plan.mode is Mode.MERGE or self._plan.journal or self._in_doubt
 
     async def _read(self) -> None:
-        reply = await self._send(write=None)
-        self._current, self._read_at = reply.metadata, self._sent_at
+        """Read what the completion holds, which stays unknown where that is not shown and not needed."""
+        read = await self._shown()
+        if read.metadata is None and (self._plan.mode is Mode.MERGE or self._plan.journal):
+            what = "the API answered 200, but shows no metadata, so nothing was sent"
+            raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
+        self._current, self._read_at = read.metadata, self._sent_at
+
+    async def _shown(self) -> Reply:
+        """Read the completion; once more where no metadata is shown, and null counts as empty the second time."""
+        first = await self._send(write=None)
+        if first.metadata is not None:
+            return first
+        second = await self._send(write=None)
+        return second._replace(metadata={}) if first.is_null and second.is_null else second
 
     def _before(self, current: Metadata) -> Metadata:
         earlier = self._image.metadata if self._image is not None and self._in_doubt else None
@@ -221,8 +243,8 @@ class RowRun:
 
     async def _altered_earlier(self) -> Settlement | None:
         """Settle a row whose earlier turn ended after it found that the service had stored something else."""
-        image, current = self._image, self._current or {}
-        if image is None or not image.altered:
+        image, current = self._image, self._current
+        if current is None or image is None or not image.altered:
             return None
         if any(current.get(key) != value for key, value in image.altered.items()):
             return None
@@ -234,7 +256,8 @@ class RowRun:
 
     def _already_there(self) -> Settlement | None:
         """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
-        current = self._current or {}
+        if (current := self._current) is None:
+            return None
         before = self._before(current)
         if current != intended(before, self._patch.metadata, self._plan.mode):
             return None
@@ -348,9 +371,9 @@ class RowRun:
                 await self._read()
                 if ended := self._already_there():
                     return ended
-        if self._unconfirmed is not None and self._unconfirmed.is_altered:
-            update, reply = self._unconfirmed
-            return await self._end_altered(update, update.altered(reply.metadata), reply.request_id)
+        sent = self._unconfirmed
+        if sent is not None and sent.reply.metadata is not None and sent.shown is Shown.OTHER:
+            return await self._altered(sent, sent.reply.metadata, sent.reply.request_id)
         return Settlement(self._row, Outcome.FAILED, verdict)
 
     def _failed(self, refusal: Refusal) -> Settlement:

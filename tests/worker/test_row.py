@@ -9,8 +9,10 @@ import pytest
 from ledger.job import JobState
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
+from worker.health import health_key
 
 OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
+LIMIT_KEY = "relabel:limit:test"
 
 
 # --- the plain ways to end ---
@@ -320,6 +322,105 @@ async def test_a_reply_that_shows_the_previous_state_is_checked_by_a_read(rig, c
     row = await rig.row(job_id)
     assert (row.outcome, row.detail.code, row.before) == (Outcome.UPDATED, "confirmed_by_read", {"team": "blue"})
     assert [entry.method for entry in rig.sent()] == ["GET", "POST", "GET"]
+
+
+# --- answers that show no metadata ---
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+@pytest.mark.parametrize("fault", ["no_metadata", "null_metadata"])
+async def test_a_reply_without_metadata_proves_nothing_and_is_checked_by_one_read(rig, completion_id, mode, fault):
+    """The update was carried out; it is not sent again, and the endpoint does not count as failing."""
+    rig.fault(fault, "POST")
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.UPDATED, "confirmed_by_read", {"team": "blue"})
+    assert [entry.method for entry in rig.sent()] == ["GET", "POST", "GET"]
+    assert (await rig.job(job_id)).traffic.retries == 0
+
+
+async def test_many_replies_without_metadata_are_no_failing_endpoint(rig):
+    """None of the rows waits for the others: each is confirmed by its own read."""
+    rig.sandbox.store.load({f"chatcmpl-{n:029}": {"team": "blue"} for n in range(40)})
+    rig.fault("no_metadata", "POST")
+    job_id = await rig.submit(*((each, {"k": "v"}) for each in rig.sandbox.store.dump()))
+
+    await rig.turn(job_id)
+
+    job = await rig.job(job_id)
+    assert (job.state, job.counts.updated, job.traffic.retries) == (JobState.FINISHED, job.counts.total, 0)
+    assert await rig.redis.hget(health_key(LIMIT_KEY), "write_bad") in (None, b"0")
+
+
+@pytest.mark.parametrize("journal", [True, False])
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_a_read_without_metadata_is_never_taken_as_empty(rig, completion_id, mode, journal):
+    """Nothing is sent where a map or an image would be made of it. A replace that needs no image needs no read."""
+    rig.fault("no_metadata", "GET")
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode, journal=journal)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    if mode == "replace" and not journal:
+        assert (row.outcome, rig.sandbox.store.metadata(completion_id)) == (Outcome.UPDATED, {"k": "v"})
+    else:
+        assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "metadata_not_shown", None)
+        assert (len(rig.sent()), rig.sent("POST")) == (2, [])
+        assert rig.sandbox.store.metadata(completion_id) == {"team": "blue"}
+
+
+@pytest.mark.parametrize("fault", ["no_metadata", "null_metadata"])
+async def test_a_read_that_shows_no_metadata_once_is_made_once_more(rig, completion_id, fault):
+    """What the second one shows counts: no key of the completion is wiped."""
+    rig.fault(fault, "GET", times=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).before == {"team": "blue"}
+    assert rig.sandbox.store.metadata(completion_id) == {"team": "blue", "k": "v"}
+
+
+async def test_null_counts_as_empty_when_it_is_read_twice(rig, completion_id):
+    """A service may say null of a completion that holds nothing."""
+    rig.sandbox.store.load({completion_id: {}})
+    rig.fault("null_metadata", "GET")
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.before) == (Outcome.UPDATED, {})
+    assert [entry.method for entry in rig.sent()] == ["GET", "GET", "POST"]
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_an_update_that_no_answer_shows_is_not_called_updated(rig, completion_id, mode):
+    """It may have been written: the row fails and says so, and its image is kept."""
+    rig.fault("no_metadata", "POST")
+    rig.fault("no_metadata", "GET", after=1)
+    job_id = await rig.submit((completion_id, {"k": "v"}), mode=mode)
+
+    await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code, row.before) == (Outcome.FAILED, "metadata_not_shown", {"team": "blue"})
+    assert rig.applied() == 1
+
+
+async def test_the_last_pair_is_removed_where_the_service_then_says_null(rig, completion_id):
+    """Null after everything was to go is what was asked for, once reads say so."""
+    rig.fault("null_metadata", "POST")
+    rig.fault("null_metadata", "GET", after=1)
+    job_id = await rig.submit((completion_id, {"team": None}))
+
+    await rig.turn(job_id)
+
+    assert (await rig.row(job_id)).outcome is Outcome.UPDATED
 
 
 # --- tries are bounded; waiting is no try ---
