@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 from pydantic import SecretStr
 
+from config.api_key import has_key
 from config.environment import load_settings
 from config.groups import RedisSettings
 from config.logs import set_up_logging
@@ -44,7 +45,7 @@ def _settings() -> Settings:
 
 def need_api_key(settings: Settings, *, otherwise: str = "") -> None:
     """Refuse to go on where nothing could be sent; `otherwise` is another way to go."""
-    if settings.openai_api_key is None:
+    if not has_key(settings):
         raise SettingsError(f"OPENAI_API_KEY is not set; set it{otherwise}.")
 
 

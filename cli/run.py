@@ -86,4 +86,11 @@ async def _sandboxed(ledger: Ledger, settings: Settings, *, resume: str | None) 
     """Serve the bundled API, at the address of an earlier rehearsal where one is resumed."""
     port = (urlsplit((await ledger.jobs.get(resume)).spec.target).port or 0) if resume else 0
     async with Sandbox(SandboxOptions(accept_any_id=True), port=port) as sandbox:
-        yield settings.model_copy(update={"openai_base_url": sandbox.base_url, "openai_api_key": SANDBOX_KEY})
+        update = {
+            "openai_base_url": sandbox.base_url,
+            "openai_api_key": SANDBOX_KEY,
+            # the worker reads neither the person's file nor their command for a key
+            "secrets_dir": None,
+            "api": settings.api.model_copy(update={"key_command": None}),
+        }
+        yield settings.model_copy(update=update)

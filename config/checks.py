@@ -6,6 +6,7 @@ import base64
 import binascii
 import ipaddress
 import re
+import shlex
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import SecretStr
@@ -49,6 +50,17 @@ def api_key(value: SecretStr | None) -> SecretStr | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError("must be one word of plain characters, as it travels in a header")
     return SecretStr(key)
+
+
+def command_line(value: SecretStr) -> SecretStr:
+    """Return a command line that can be split into words; ValueError where it cannot."""
+    try:
+        words = shlex.split(value.get_secret_value())
+    except ValueError:
+        words = []
+    if not words:
+        raise ValueError("must be a command with its arguments, quoted as for a shell; it is run without one")
+    return value
 
 
 def is_user_and_password(text: str) -> bool:

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
-from pydantic_settings import DotEnvSettingsSource
+from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
+from config.api_key import COMMAND, key_file
 from config.server_url import plain
 from config.settings import PREFIX, Settings, SettingsError
 from config.text import register_secret
@@ -46,6 +47,7 @@ def load_settings() -> Settings:
         _refuse_unknown_names()
         settings = Settings()
         _refuse_unknown_files(settings.secrets_dir)
+        _check_key_command(settings)
         register_secret(plain(settings.openai_api_key))
     except (OSError, UnicodeDecodeError) as error:
         where = getattr(error, "filename", None) or ".env"
@@ -60,9 +62,15 @@ def load_settings() -> Settings:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Give the environment in which a process of ours reads these very settings."""
+    """Return the environment in which a process of ours reads these very settings.
+
+    A key that a file holds is left there, so that the process finds a new one when it reads it again.
+    """
     kept = {name: value for name, value in os.environ.items() if name.upper() not in environment_names()}
-    return kept | {name: _plain(value) for name, value in _flat(settings).items() if value is not None}
+    given = {name: _plain(value) for name, value in _flat(settings).items() if value is not None}
+    if key_file(settings):
+        given.pop("OPENAI_API_KEY", None)
+    return kept | given
 
 
 def _flat(settings: Settings) -> dict[str, Any]:
@@ -75,6 +83,28 @@ def _flat(settings: Settings) -> dict[str, Any]:
 
 def _plain(value: Any) -> str:
     return value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+
+
+def _check_key_command(settings: Settings) -> None:
+    """Refuse a command that whoever may write a file into the current folder could have named, and an unclear one."""
+    if COMMAND.lower() in DotEnvSettingsSource(Settings).env_vars:
+        raise SettingsError(
+            f"{COMMAND} is set in .env, where a folder could bring a command along; set it in the environment, or as a "
+            "file in RELABEL_SECRETS_DIR."
+        )
+    if settings.api.key_command is None:
+        return
+    in_environment = EnvSettingsSource(Settings).env_vars
+    if not in_environment.get(COMMAND.lower()) and not in_environment.get("relabel_secrets_dir"):
+        raise SettingsError(
+            f"{COMMAND} is in a folder of secrets that only .env names; set RELABEL_SECRETS_DIR in the environment."
+        )
+    if settings.openai_api_key is not None:
+        raise SettingsError(f"OPENAI_API_KEY and {COMMAND} are both set; unset one of them.")
+    if not settings.rate.name and not settings.openai_project_id:
+        raise SettingsError(
+            f"{COMMAND} needs RELABEL_RATE__NAME, or OPENAI_PROJECT_ID; else each new key would have a rate of its own."
+        )
 
 
 def _refuse_unknown_names() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 
-from config.checks import failure_limit, signing_secret, user_and_password, webhook_url
+from config.checks import command_line, failure_limit, signing_secret, user_and_password, webhook_url
 from config.schedule import Schedule, cron_line, local_date, zone_name
 from config.server_url import plain, server_url, speaks_tls, with_options, with_password
 
@@ -63,6 +63,11 @@ class ApiSettings(Group):
 
     auth: Literal["bearer", "api-key"] = Field(
         "bearer", description="Header that carries the key: `bearer` (OpenAI) or `api-key` (Azure)."
+    )
+    key_command: Annotated[SecretStr | None, AfterValidator(lambda value: value and command_line(value))] = Field(
+        None,
+        description="Command that prints the key, run again when the key is refused. Not in `.env`; needs "
+        "`RELABEL_RATE__NAME` or `OPENAI_PROJECT_ID`.",
     )
     version: str | None = Field(None, description="`api-version` query parameter (Azure legacy paths).")
     timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of one request in all, seconds.")

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
+from config.api_key import KeyUnavailable, has_key, read_api_key
 from config.settings import Settings, SettingsError
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.ledger import Ledger
@@ -47,6 +48,7 @@ class Checkup:
         self._settings = settings
         self._deployed = deployed
         self._knock: asyncio.Task[ApiSeen] | None = None
+        self._no_key = ""
 
     async def run(self, names: Iterable[str]) -> dict[str, Look]:
         """Take these looks at once; give what each found."""
@@ -127,9 +129,11 @@ class Checkup:
 
     async def key(self) -> Look:
         """Whether the API takes the key."""
-        if self._settings.openai_api_key is None:
+        if not has_key(self._settings):
             return Look(Verdict.FAIL, "OPENAI_API_KEY is not set", "set it")
         seen = await self._api_seen()
+        if self._no_key:
+            return Look(Verdict.FAIL, self._no_key)
         if seen.unreachable:
             return Look(Verdict.WARN, "not known, as the API does not answer")
         if seen.wrong_url:
@@ -144,8 +148,15 @@ class Checkup:
 
     async def _api_seen(self) -> ApiSeen:
         if self._knock is None:  # one request answers both questions
-            self._knock = asyncio.create_task(look_at_api(self._settings, tries=1, longest_s=LONGEST_KNOCK_S))
+            self._knock = asyncio.create_task(self._look_at_api())
         return await asyncio.shield(self._knock)
+
+    async def _look_at_api(self) -> ApiSeen:
+        try:
+            secret = await asyncio.to_thread(read_api_key, self._settings)
+        except KeyUnavailable as error:
+            secret, self._no_key = "", str(error)
+        return await look_at_api(self._settings, secret=secret, tries=1, longest_s=LONGEST_KNOCK_S)
 
 
 def judge_clock(ahead_s: float) -> Look:

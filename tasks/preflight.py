@@ -11,7 +11,7 @@ from config.settings import Settings
 from worker.api import CompletionsApi, open_api
 from worker.classify import lacks_permission
 from worker.errors import Refusal, RowFailed, StopJob
-from worker.runtime import target_of
+from worker.runtime import read_target, target_of
 
 TRIES = 3
 """One lost connection is no reason to give up."""
@@ -37,13 +37,15 @@ async def trouble_with_api(settings: Settings) -> str:
     return seen.unreachable or seen.refused or seen.wrong_url
 
 
-async def look_at_api(settings: Settings, *, tries: int = TRIES, longest_s: float = LONGEST_TRY_S) -> ApiSeen:
-    """Knock until the API answers, a few times.
+async def look_at_api(
+    settings: Settings, *, secret: str | None = None, tries: int = TRIES, longest_s: float = LONGEST_TRY_S
+) -> ApiSeen:
+    """Knock until the API answers, a few times; with the key as it is now unless `secret` is given.
 
     A key that may update completions need not be allowed to list them: a list that is refused for that says nothing.
     Nor need a service have a list: where its URL is unknown, that of a completion decides.
     """
-    target = target_of(settings)
+    target = await read_target(settings) if secret is None else target_of(settings, secret)
     target = target._replace(timeout_s=min(target.timeout_s, longest_s))
     async with open_api(target, in_flight=1) as api:
         for left in reversed(range(tries)):

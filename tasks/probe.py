@@ -22,7 +22,7 @@ from worker.errors import Refusal, RowFailed, StopJob
 from worker.probe import NotAsSent, Probe, Tell
 from worker.rate_limiter import Limits, RateLimiter
 from worker.restore import NotRestored, restore
-from worker.runtime import target_of
+from worker.runtime import read_target
 from worker.shared_rate import limit_of
 from worker.steady_calls import SteadyCalls
 
@@ -160,7 +160,7 @@ async def _calls(
     settings: Settings, ledger: Ledger, completion_id: str, *, patience_s: float = 0.0
 ) -> AsyncIterator[SteadyCalls]:
     """Open what a probe needs: the completion for itself, the API, the shared rate."""
-    target = target_of(settings)
+    target = await read_target(settings)
     key, limit = limit_of(settings, target.secret)
     claim = claim_of(target.base_url, completion_id)
     life_s = claim_life_s(settings.api.timeout_s)

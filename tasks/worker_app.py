@@ -45,7 +45,7 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
 def _check_routes(settings: Settings) -> None:
     """End a worker before it starts where its environment names a proxy or CAs that cannot be used."""
     try:
-        target = target_of(settings)
+        target = target_of(settings, "")
         route_to(target.base_url, target.proxy)
         webhook_route(settings.notify)
     except SettingsError as error:

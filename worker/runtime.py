@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
+from config.api_key import read_api_key
 from config.logs import safe_traceback
 from config.proxy import proxy_for
 from config.settings import Settings
@@ -41,17 +42,26 @@ LAST_STEP_S = 2.0
 log = logging.getLogger(__name__)
 
 
-def target_of(settings: Settings) -> Target:
-    """Return what a call to the API needs, from the settings.
+async def read_target(settings: Settings) -> Target:
+    """Return what a call to the API needs, with the key as it is now.
+
+    Raises:
+        SettingsError: the key cannot be read, or the environment names a proxy that cannot be used.
+
+    """
+    return target_of(settings, await asyncio.to_thread(read_api_key, settings))
+
+
+def target_of(settings: Settings, secret: str) -> Target:
+    """Return what a call to the API needs, with this key.
 
     Raises:
         SettingsError: the environment names a proxy that cannot be used.
 
     """
-    key = settings.openai_api_key
     return Target(
         base_url=settings.openai_base_url,
-        secret=key.get_secret_value() if key else "",
+        secret=secret,
         auth=settings.api.auth,
         version=settings.api.version,
         organization=settings.openai_org_id,
@@ -91,7 +101,7 @@ class Runtime:
         self._redis: Redis = new_client(self._settings.ledger_url)
         self._stack.push_async_callback(self._redis.aclose)
         in_flight = self._settings.worker.in_flight
-        target = target_of(self._settings)
+        target = await read_target(self._settings)
         self._api: CompletionsApi = await self._stack.enter_async_context(open_api(target, in_flight=in_flight))
         self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)

@@ -208,7 +208,7 @@ def test_a_call_is_made_as_the_settings_say(redis_url):
     settings = settings_for(
         redis_url, "http://127.0.0.1:1/v1", auth="api-key", version="v", timeout_s=7, connect_timeout_s=2
     )
-    target = target_of(settings)
+    target = target_of(settings, "sk-test")
 
     assert (target.base_url, target.secret) == ("http://127.0.0.1:1/v1", "sk-test")
     assert (target.auth, target.version, target.timeout_s, target.connect_timeout_s) == ("api-key", "v", 7, 2)
