@@ -33,6 +33,7 @@ ROWS = {
     "bad_response": "The API answered something else than a completion; a proxy may stand in between. " + _PASSING,
     "reply_differs": "The API did not keep what was sent; somebody else may be changing the same completions. "
     + _PASSING,
+    "invalid_id": "These ids were changed in Redis after they were checked: see who can write there.",
     "worker_crash": "The worker died several times at these rows: look at its log and memory, then submit them again.",
 }
 """By the code of the failure."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import ipaddress
 import re
 import shlex
@@ -14,7 +13,7 @@ from pydantic import SecretStr
 WHSEC = "whsec_"
 """What stands before a signing secret in Base64. Source: Standard Webhooks specification, "Signature scheme"."""
 LEAST_SECRET = 16
-"""Characters, or bytes behind the prefix, of a signing secret."""
+"""Bytes of a signing secret."""
 
 
 def is_loopback(host: str) -> bool:
@@ -94,16 +93,17 @@ def webhook_url(value: SecretStr) -> SecretStr:
 
 
 def signing_secret(value: SecretStr) -> SecretStr:
-    """Give the secret that signs notifications; ValueError says what is wrong with it."""
-    secret = value.get_secret_value()
-    if secret.startswith(WHSEC):
-        try:
-            secret = base64.b64decode(secret.removeprefix(WHSEC), validate=True).decode("latin-1")
-        except binascii.Error:
-            raise ValueError(f"must be Base64 after {WHSEC}") from None
-    if len(secret) < LEAST_SECRET:
-        raise ValueError(f"must have at least {LEAST_SECRET} characters, so that nobody guesses it")
-    return value
+    """Return the secret that signs notifications, without space around it; ValueError says what is wrong with it."""
+    secret = value.get_secret_value().strip()
+    if not secret.startswith(WHSEC):
+        raise ValueError(f"must be {WHSEC} and Base64, as in {WHSEC}$(openssl rand -base64 24)")
+    try:
+        signing_key = base64.b64decode(secret.removeprefix(WHSEC), validate=True)
+    except ValueError:  # not Base64, or not even ASCII
+        raise ValueError(f"must be Base64 after {WHSEC}") from None
+    if len(signing_key) < LEAST_SECRET:
+        raise ValueError(f"must hold at least {LEAST_SECRET} bytes after {WHSEC}, so that nobody guesses it")
+    return SecretStr(secret)
 
 
 def has_sound_port(parts: SplitResult) -> bool:

@@ -171,7 +171,9 @@ class NotifySettings(Group):
         None, description="Webhook that is told when a job ends or pauses by itself. Unset: nobody is."
     )
     secret: Annotated[SecretStr | None, AfterValidator(lambda value: value and signing_secret(value))] = Field(
-        None, description="Signs what is sent to the webhook, by the Standard Webhooks scheme. Unset: not signed."
+        None,
+        description="`whsec_` and Base64: signs what is sent to the webhook, by the Standard Webhooks scheme. "
+        "Unset: not signed.",
     )
     allow_private: bool = Field(
         False, description="Allow a webhook at a private, loopback or link-local address, over http, or by proxy."

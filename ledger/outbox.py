@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.job import Counts, JobState, Kind, Mode
 from ledger.keys import NOTICES, NOTIFIER_LOCK, OUTBOX
 from ledger.lock import Lock
 
@@ -15,9 +17,41 @@ LOCK_S = 8.0
 KEEP_S = 7 * 86_400.0
 """Life of an outbox that nobody looks into."""
 
+log = logging.getLogger(__name__)
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What there is to tell of a job, as it stood when it ended or paused; times as UTC text."""
+
+    timestamp: str
+    job_id: str
+    name: str
+    kind: Kind
+    parent: str | None
+    mode: Mode
+    state: JobState
+    reason: str | None
+    reason_code: str | None
+    rows: Counts
+    submitted_at: str
+    finished_at: str | None
+
 
 class Notice(msgspec.Struct, frozen=True):
-    """A notification. `body` is what is sent, the same at every try; `posted_at` is seconds since the epoch."""
+    """A notification. `posted_at` is seconds since the epoch.
+
+    It holds facts, not what is sent: whoever can write to Redis has no text of theirs signed by a worker.
+    """
+
+    delivery_id: str
+    job_id: str
+    facts: Facts
+    posted_at: float
+    tries: int = 0
+
+
+class _ReleaseOne(msgspec.Struct, frozen=True):
+    """A notification as release one stored it: `body` is the JSON that was to be sent, with the facts in it."""
 
     delivery_id: str
     job_id: str
@@ -26,8 +60,18 @@ class Notice(msgspec.Struct, frozen=True):
     tries: int = 0
 
 
-_notice = msgspec.msgpack.Decoder(Notice).decode
+_new = msgspec.msgpack.Decoder(Notice).decode
+_old = msgspec.msgpack.Decoder(_ReleaseOne).decode
+_facts = msgspec.json.Decoder(Facts).decode
 _encode = msgspec.msgpack.Encoder().encode
+
+
+def _notice(raw: bytes) -> Notice:
+    try:
+        return _new(raw)
+    except msgspec.ValidationError:
+        old = _old(raw)
+        return Notice(old.delivery_id, old.job_id, _facts(old.body), old.posted_at, old.tries)
 
 
 class Outbox:
@@ -55,7 +99,15 @@ class Outbox:
         if not names:
             return []
         packed: list[Any] = await self._redis.hmget(NOTICES, names)
-        return [_notice(raw) for raw in packed if raw is not None]
+        return [notice for name, raw in zip(names, packed, strict=True) if (notice := await self._read(name, raw))]
+
+    async def _read(self, name: bytes, raw: bytes | None) -> Notice | None:
+        try:
+            return None if raw is None else _notice(raw)
+        except msgspec.MsgspecError:  # no worker wrote this; it must not hold up the others
+            log.error("a notification in the outbox cannot be read; it is removed")
+            await self._remove(name)
+            return None
 
     async def later(self, notice: Notice, at: float) -> None:
         """Let the next try be at a moment."""
@@ -67,9 +119,12 @@ class Outbox:
 
     async def remove(self, notice: Notice) -> None:
         """Take a notification out: it was delivered, or is given up."""
+        await self._remove(notice.delivery_id)
+
+    async def _remove(self, name: str | bytes) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(OUTBOX, notice.delivery_id)
-            pipe.hdel(NOTICES, notice.delivery_id)
+            pipe.zrem(OUTBOX, name)
+            pipe.execute_command("HDEL", NOTICES, name)
             await pipe.execute()
 
     def lock(self) -> Lock:

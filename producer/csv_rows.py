@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+from ledger.completion_id import is_plain_id
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
 from producer.csv_text import CsvText
 from producer.errors import BadRow
 from producer.formula import unescape_cell
 from producer.json_text import metadata_of, parse_json
 from producer.layout import HeaderFault, Layout, read_header
-from producer.limits import check_pairs, checked_id, checked_value, is_plain_id
+from producer.limits import check_pairs, checked_id, checked_value
 from producer.proof import proven_metadata
 from producer.quotes import Quoting, find_fault
 

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
+from ledger.completion_id import id_problem
 from ledger.row import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
 from producer.errors import BadRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-MAX_ID_CHARS = 255
-"""Characters in an id. Source: contract section 4."""
-
 _USUAL_ID = re.compile(r"chatcmpl-(?![A-Za-z0-9-]*-[0-9]{1,6}\Z)[A-Za-z0-9-]{29,36}").fullmatch
-_PLAIN_ID = re.compile(r"[!-~]{3,255}").fullmatch  # three, so that `.` and `..` take the careful way
-_REFUSED_CATEGORIES = {"Cc": "a control character", "Cs": "half of a surrogate pair"}
 _SHOWN_KEY_CHARS = 64
 
 
@@ -32,11 +27,6 @@ def is_usual_id(completion_id: str) -> bool:
     return _USUAL_ID(completion_id) is not None
 
 
-def is_plain_id(completion_id: str) -> bool:
-    """Whether an id is surely allowed as it stands; the fast answer, `checked_id` is the full one."""
-    return _PLAIN_ID(completion_id) is not None
-
-
 def checked_id(value: object, column: str) -> str:
     """Give the id trimmed, or raise BadRow. Opaque otherwise: providers' ids differ (contract section 4)."""
     if value is None:
@@ -44,24 +34,9 @@ def checked_id(value: object, column: str) -> str:
     if isinstance(value, Number) or not isinstance(value, str):
         raise BadRow(column, f"the id is {_kind(value)}, not a string")
     completion_id = value.strip()
-    problem = _id_problem(completion_id)
-    if problem:
+    if problem := id_problem(completion_id):
         raise BadRow(column, f"the id {problem}")
     return completion_id
-
-
-def _id_problem(completion_id: str) -> str | None:
-    if not completion_id:
-        return "is empty"
-    if len(completion_id) > MAX_ID_CHARS:
-        return f"has {len(completion_id)} characters; {MAX_ID_CHARS} are allowed"
-    if completion_id in {".", ".."}:
-        return f"is {completion_id!r}, which would name another address"
-    for place, char in enumerate(completion_id, start=1):
-        kind = "white space" if char.isspace() else _REFUSED_CATEGORIES.get(unicodedata.category(char))
-        if kind:
-            return f"has {kind} at character {place}"
-    return None
 
 
 def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:

@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
+from ledger.completion_id import is_plain_id
 from ledger.row import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS, Patch
-from producer.limits import is_plain_id
 
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
 _Value = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_CHARS)]

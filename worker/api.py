@@ -14,9 +14,10 @@ import msgspec
 
 from config.proxy import Proxy
 from config.text import register_secret
+from ledger.completion_id import id_problem
 from ledger.row import Metadata
 from worker.classify import classify
-from worker.errors import Again, Refusal, StopJob, Wait
+from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 from worker.ratelimit_headers import Hearing
 from worker.transport import open_transport, route_to
 
@@ -164,6 +165,7 @@ class CompletionsApi:
         request_name: str,
         may_leave: Callable[[], bool] | None = None,
     ) -> Reply:
+        refuse_bad_id(completion_id)
         path = f"/{quote(completion_id, safe='')}{self._query}"
         content, request_id = await self._exchange(
             method, path, body, request_name, completion_id=completion_id, may_leave=may_leave
@@ -235,6 +237,12 @@ class CompletionsApi:
 
 def _size(metadata: Metadata) -> int:
     return sum(len(text.encode()) for pair in metadata.items() for text in pair)
+
+
+def refuse_bad_id(completion_id: str) -> None:
+    """Raise RowFailed for an id that may not be sent: what comes from the ledger is trusted no more than a file."""
+    if problem := id_problem(completion_id):
+        raise RowFailed("invalid_id", f"the id {problem}")
 
 
 def _bad_response(what: str, request_id: str, *, writes: bool) -> Again:

@@ -10,7 +10,7 @@ import msgspec
 from config.text import REASON_CHARS, printable
 from ledger.endings import Ending
 from ledger.job import Counts, Job, JobState
-from ledger.outbox import Notice
+from ledger.outbox import Facts, Notice
 from ledger.utc import utc_time
 
 _OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled", "pending")
@@ -24,45 +24,51 @@ _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 def notice_of(ending: Ending, now: float) -> Notice:
     """Make the notification of an end or a pause; the same end gives the same delivery id."""
     job = ending.job
-    state = "lost" if job.state is JobState.LOST else str(job.state)
     digest = hashlib.blake2b(f"{job.spec.job_id} {ending.mark}".encode(), digest_size=4).hexdigest()
-    delivery_id = f"{job.spec.job_id}-{state}-{digest}"
-    facts = {
-        "type": f"job.{state}",
-        "timestamp": utc_time(now),
-        "delivery_id": delivery_id,
-        "job_id": job.spec.job_id,
-        "name": job.spec.name,
-        "kind": job.spec.kind,
-        "parent": job.spec.parent,
-        "mode": job.spec.mode,
-        "state": job.state,
-        "reason": _reason(job),
-        "reason_code": "state_lost" if job.state is JobState.LOST else job.reason_code,
-        "rows": job.counts,
-        "submitted_at": utc_time(job.submitted_at),
-        "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
-        "text": _text(job).translate(_SLACK),
-    }
-    return Notice(delivery_id, job.spec.job_id, msgspec.json.encode(facts), now)
+    delivery_id = f"{job.spec.job_id}-{_word(job.state)}-{digest}"
+    facts = Facts(
+        timestamp=utc_time(now),
+        job_id=job.spec.job_id,
+        name=job.spec.name,
+        kind=job.spec.kind,
+        parent=job.spec.parent,
+        mode=job.spec.mode,
+        state=job.state,
+        reason=_reason(job),
+        reason_code="state_lost" if job.state is JobState.LOST else job.reason_code,
+        rows=job.counts,
+        submitted_at=utc_time(job.submitted_at),
+        finished_at=None if job.finished_at is None else utc_time(job.finished_at),
+    )
+    return Notice(delivery_id, job.spec.job_id, facts, now)
+
+
+def body_of(notice: Notice) -> bytes:
+    """Return what is sent, the same at every try."""
+    facts = notice.facts
+    first = {"type": f"job.{_word(facts.state)}", "timestamp": facts.timestamp, "delivery_id": notice.delivery_id}
+    return msgspec.json.encode(first | msgspec.structs.asdict(facts) | {"text": _text(facts).translate(_SLACK)})
+
+
+def _word(state: JobState) -> str:
+    return "lost" if state is JobState.LOST else str(state)
 
 
 def _reason(job: Job) -> str | None:
     if job.state is JobState.LOST:
         return _LOST_REASON
-    return None if job.reason is None else printable(_ID.sub(r"\1[id]", job.reason), REASON_CHARS)
+    return None if job.reason is None else _ID.sub(r"\1[id]", job.reason)
 
 
-def _text(job: Job) -> str:
-    job_id = job.spec.job_id
-    said = (
-        f"relabel: job {printable(job.spec.name, SHOWN_NAME_CHARS)} ({job_id}) is {job.state}: {_counted(job.counts)}."
-    )
-    if job.state is JobState.PAUSED:
-        said += f" It paused by itself: {_reason(job)}. `relabel status {job_id}` tells what to do."
-    elif job.state is JobState.LOST:
+def _text(facts: Facts) -> str:
+    job_id, rows = printable(facts.job_id, SHOWN_NAME_CHARS), facts.rows
+    name, reason = printable(facts.name, SHOWN_NAME_CHARS), printable(facts.reason or "", REASON_CHARS)
+    said = f"relabel: job {name} ({job_id}) is {facts.state}: {_counted(rows)}."
+    if facts.state is JobState.PAUSED:
+        said += f" It paused by itself: {reason}. `relabel status {job_id}` tells what to do."
+    elif facts.state is JobState.LOST:
         said += f" {_LOST_REASON}."
-    elif job.counts.failed or job.counts.rejected or job.counts.drifted:
+    elif rows.failed or rows.rejected or rows.drifted:
         said += f" `relabel report {job_id} --summary` tells why."
     return said
 

@@ -8,7 +8,7 @@ import random
 
 from ledger.ledger import Ledger
 from ledger.outbox import Notice
-from worker.notice import notice_of
+from worker.notice import body_of, notice_of
 from worker.webhook import Undelivered, Webhook
 
 AT_ONCE = 4
@@ -47,7 +47,7 @@ class Notifier:
 
     async def _deliver(self, notice: Notice, now: float) -> None:
         try:
-            await self._webhook.send(notice.delivery_id, notice.body)
+            await self._webhook.send(notice.delivery_id, body_of(notice))
         except Undelivered as why:
             await self._try_later(notice, now, why)
         else:

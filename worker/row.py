@@ -14,7 +14,7 @@ from ledger.job import Mode
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker.age import missing_hint
-from worker.api import Reply
+from worker.api import Reply, refuse_bad_id
 from worker.checked_api import CheckedApi
 from worker.errors import Again, NotSent, Refusal, RowFailed, Wait
 from worker.fence import CLOCKS, WriteGate
@@ -125,6 +125,7 @@ class RowRun:
         """
         while True:
             try:
+                refuse_bad_id(self._patch.completion_id)  # before a slot is taken for it
                 if self._verdict is not None:
                     return await self._look_once_more(self._verdict)
                 return await self._try_once()

@@ -109,7 +109,7 @@ def _signature(key: bytes | None, delivery_id: str, at: int, body: bytes) -> dic
 
 
 def _key(secret: str) -> bytes:
-    return base64.b64decode(secret.removeprefix(WHSEC)) if secret.startswith(WHSEC) else secret.encode()
+    return base64.b64decode(secret.removeprefix(WHSEC))
 
 
 def _public_socket(address: Any) -> socket.socket:

@@ -57,9 +57,10 @@ def test_a_limit_of_failures_that_is_none_is_refused(monkeypatch, limit):
         ({"URL": "ftp://example.com"}, "URL: must be a URL such as"),
         ({"URL": "https://user:pass@example.com/x"}, "URL: must hold no user, password or fragment"),
         ({"URL": "http://example.com/x"}, "its URL must use https"),
-        ({"SECRET": "short"}, "SECRET: must have at least 16 characters"),
+        ({"SECRET": "sixteen letters, at least"}, "SECRET: must be whsec_ and Base64"),
         ({"SECRET": "whsec_not base64!"}, "SECRET: must be Base64 after whsec_"),
-        ({"SECRET": "whsec_c2hvcnQ="}, "SECRET: must have at least 16 characters"),
+        ({"SECRET": "whsec_größer"}, "SECRET: must be Base64 after whsec_"),
+        ({"SECRET": "whsec_c2hvcnQ="}, "SECRET: must hold at least 16 bytes"),
     ],
 )
 def test_a_webhook_that_is_unsafe_is_refused_without_showing_it(monkeypatch, settings, said):
@@ -78,7 +79,7 @@ def test_a_child_process_reads_the_same_nights_and_notices(monkeypatch, tmp_path
         f"{NIGHTLY}INBOX": str(tmp_path),
         f"{NIGHTLY}MAX_FAILURES": "2.5%",
         f"{NOTIFY}URL": "http://hooks.example.com/x",
-        f"{NOTIFY}SECRET": "sixteen letters, at least",
+        f"{NOTIFY}SECRET": " whsec_AAECAwQFBgcICQoLDA0ODxAREhMUFRYX\n",
         f"{NOTIFY}ALLOW_PRIVATE": "1",
     }
     for name, value in given.items():

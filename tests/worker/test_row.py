@@ -31,6 +31,20 @@ async def test_a_merge_adds_to_what_is_there(rig, completion_id):
     assert (await rig.job(job_id)).state is JobState.FINISHED
 
 
+@pytest.mark.parametrize("bad", ["", ".", "..", "a\nb", "a b", "\x00", "x" * 256])
+async def test_an_id_in_the_ledger_that_may_not_be_sent_fails_its_row_alone(rig, completion_id, bad):
+    """Whoever can write to Redis has no request sent to another path."""
+    job_id = await rig.submit((bad, {"k": "v"}), (completion_id, {"k": "v"}))
+
+    assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
+
+    rows = await rig.rows(job_id)
+    assert [row.outcome for row in rows] == [Outcome.FAILED, Outcome.UPDATED]
+    assert (rows[0].detail.code, rows[0].detail.status) == ("invalid_id", 0)
+    assert {entry.id for entry in rig.sent()} == {completion_id}
+    assert (await rig.job(job_id)).traffic.requests == 2
+
+
 async def test_a_replace_leaves_only_the_patch(rig, completion_id):
     """The patch is the whole map; what was there is kept as the image."""
     job_id = await rig.submit((completion_id, {"k": "v"}), mode="replace")
