@@ -1,0 +1,72 @@
+"""A worker that was stopped and goes on beside others sends nothing late: what a newer job wrote stays."""
+
+from __future__ import annotations
+
+import signal
+
+import pytest
+
+from ledger.job import Mode
+from tests.harness.oracle import check_exact
+from tests.harness.rows import PatchRows
+from tests.harness.stand import Stand
+from tests.harness.wait import wait_until
+
+FAST = {
+    "rate": {"per_minute": 60_000},
+    "worker": {"children": 2, "in_flight": 64},
+    "api": {"timeout_s": 4.0},
+}
+"""Many requests at hand when the worker is stopped, and a claim that is soon over."""
+
+
+class NewerRows(PatchRows):
+    """The same completions, each to get other values."""
+
+    def __init__(self, number: int, *, mode: Mode) -> None:
+        super().__init__(number, mode=mode)
+        self.before = {each: self.after(each) for each in self.patches}
+        self.patches = {each: patch | {"team": "newer"} for each, patch in self.patches.items()}
+
+
+@pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), (Mode.REPLACE, False)])
+async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Stand, *, mode: Mode, journal: bool) -> None:
+    """Stopped in mid-job; another worker ends that job and a newer one of the same ids; then it goes on."""
+    rows, newer = PatchRows(600, mode=mode), NewerRows(600, mode=mode)
+    sleeper = await stand.worker(**FAST)
+    older = await stand.start_job(rows, shard_rows=300, journal=journal)
+    await stand.settled(older, 60)
+    sleeper.send_all(signal.SIGSTOP)
+    await stand.worker(**FAST)
+    await stand.finished(older, within=60)
+    job_id = await stand.start_job(newer, load=False, journal=journal)
+    await stand.finished(job_id)
+
+    asked = stand.asked
+    sleeper.send_all(signal.SIGCONT)
+    await wait_until(lambda: "another's by now" in sleeper.said(), within=30, what="the stopped worker gave up")
+
+    late = [entry for entry in stand.requests_since(asked) if entry.method == "POST"]
+    assert late == []
+    held = stand.sandbox.store.dump()
+    assert held == {each: newer.after(each) for each in newer.ids}
+    if journal:
+        await check_exact(stand.ledger, stand.sandbox, newer, job_id, overlaps=True)
+
+
+async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(stand: Stand) -> None:
+    """The service applies it seconds after the worker's death: the other job's rows wait for it, and lose no key."""
+    rows = PatchRows(40)
+    stand.sandbox.add_faults([{"fault": "slow", "match": {"method": "POST"}, "seconds": 12.0, "times": 8}])
+    worker = await stand.worker(api={"timeout_s": 20.0})
+    older = await stand.start_job(rows)
+    await wait_until(lambda: stand.sandbox.log.stats.in_flight >= 8, within=30, what="eight slow writes are under way")
+    worker.kill()
+    await stand.worker(api={"timeout_s": 20.0})
+
+    await stand.finished(older, within=60)
+    newer = NewerRows(40, mode=Mode.MERGE)
+    job_id = await stand.start_job(newer, load=False)
+
+    await stand.finished(job_id)
+    assert stand.sandbox.store.dump() == {each: newer.after(each) for each in newer.ids}
