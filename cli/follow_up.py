@@ -131,6 +131,9 @@ async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
         raise WrongUse(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
     if job.state is JobState.RUNNING:
         raise WrongUse(f"job {job_id} is running; pause or cancel it first.")
+    await ledger.shards.rescue(
+        job_id
+    )  # a worker whose lease ran out may only be stopped: when it goes on, it is refused
     if await ledger.shards.is_leased(job_id):
         raise WrongUse(f"job {job_id} still has rows in flight; try again in some seconds.")
 

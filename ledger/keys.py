@@ -148,7 +148,7 @@ class JobKeys(NamedTuple):
 
     @property
     def crashes(self) -> str:
-        """Hash: shard number to leases that ended without a word and without progress."""
+        """Hash: shard number to leases that ended without a word and without progress, `owners:N` to who had them."""
         return self._key("crashes")
 
     @property

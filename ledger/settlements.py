@@ -47,6 +47,8 @@ class Settlements:
     async def settle(self, shard: LeasedShard, settlements: Sequence[Settlement], traffic: Traffic) -> int:
         """Write outcomes where there is none yet and count what was written; safe to say twice.
 
+        `traffic` is what the turn cost so far, of which what was counted before is not counted again.
+
         Raises:
             StateLost: the job is gone.
             LeaseLost: the shard is another's by now, whose word counts.
@@ -65,12 +67,12 @@ class Settlements:
         return written
 
     async def hand_back(self, shard: LeasedShard, tries: Mapping[int, Tries], traffic: Traffic) -> None:
-        """Keep how often rows failed that go on in the next turn, and the traffic that no settlement told of."""
+        """Keep how often rows failed that go on in the next turn, and the turn's traffic; safe to say twice."""
         keys = JobKeys(shard.spec.job_id)
         args: list[Argument] = [shard.number, shard.owner, traffic.requests, traffic.retries, traffic.throttled]
         for row, tried in tries.items():
             args += (shard.first_row + row, pack_tries(tried))
-        await self._hand_back([keys.job, keys.counts, keys.tries, keys.owners], args)
+        await self._hand_back([keys.job, keys.counts, keys.tries, keys.owners, keys.pace], args)
 
     async def journal(self, shard: LeasedShard, images: list[BeforeImage], claims: Sequence[str]) -> list[str]:
         """Keep the before-images; when this returns an empty list, the server has them.

@@ -92,6 +92,7 @@ class Shards:
         self._renew = load_script(redis, "renew")
         self._release = load_script(redis, "release")
         self._rescue = load_script(redis, "rescue")
+        self._survive = load_script(redis, "survive")
         self._close = load_script(redis, "close")
 
     async def to_announce(self, job_id: str) -> list[int]:
@@ -179,6 +180,10 @@ class Shards:
             ],
         )
         return ReleaseAnswer(answer.decode())
+
+    async def survive(self, job_id: str, number: int, owner: str) -> bool:
+        """Take back the crash that was counted for an owner that lives, if one was; return whether there was one."""
+        return bool(await self._survive([JobKeys(job_id).crashes], [number, owner]))
 
     async def rescue(self, job_id: str) -> Rescued:
         """Let shards wait again that nobody is at; park those whose worker died `PARK_AFTER` times."""

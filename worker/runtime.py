@@ -134,6 +134,7 @@ class Runtime:
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
+            await self._survive(job_id, number, owner)  # it may be asked again, after a lease that ran out meanwhile
             return None
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
@@ -142,6 +143,11 @@ class Runtime:
         await tell_begun(self._ledger, shard.spec)
         log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})
         return shard
+
+    async def _survive(self, job_id: str, number: int, owner: str) -> None:
+        """Say that the lease's owner lives: it did not die at the shard, whose rows may never have been tried."""
+        if await self._ledger.shards.survive(job_id, number, owner):
+            log.info("lease had run out while the worker lived", extra={"job": job_id, "shard": number})
 
     async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step once the ledger is there; a worker that is ending tries just once, and not for long."""
@@ -173,6 +179,8 @@ class Runtime:
                 await turn.run()
         finally:
             answer = await self._patiently(lambda: self._ledger.shards.release(shard))
+            if answer is ReleaseAnswer.LOST:
+                await self._patiently(lambda: self._survive(job_id, shard.number, shard.owner))
             told = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
             log.info("shard ended", extra=told | (turn.story if turn else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:

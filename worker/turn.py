@@ -131,7 +131,7 @@ class Turn:
     def story(self) -> dict[str, int]:
         """How many rows the turn settled with each outcome, and what that cost."""
         ended = {outcome.word: self._outcomes[outcome] for outcome in ENDS}
-        now, _ = self._traffic()
+        now = self._traffic()
         return ended | {"requests": now.requests, "retries": now.retries, "throttled": now.throttled}
 
     def _width(self) -> int:
@@ -249,8 +249,8 @@ class Turn:
 
     async def _settle(self, settlements: list[Settlement]) -> None:
         await self._fence.passed()
-        now, since = self._traffic()
-        await self._ledger.settlements.settle(self._shard, settlements, since)
+        now = self._traffic()
+        await self._ledger.settlements.settle(self._shard, settlements, now)
         self._counted = now
         self._outcomes.update(settlement.outcome for settlement in settlements)
         await self._stop_after_failures()
@@ -264,22 +264,16 @@ class Turn:
 
     async def _hand_back(self) -> None:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
-        now, since = self._traffic()
+        now = self._traffic()
         if self._tries or now != self._counted:
             await self._fence.passed()
             with contextlib.suppress(*AWAY):
-                await self._ledger.settlements.hand_back(self._shard, self._tries, since)
+                await self._ledger.settlements.hand_back(self._shard, self._tries, now)
 
-    def _traffic(self) -> tuple[Traffic, Traffic]:
-        """Give the traffic of the turn so far, and the part that the ledger does not know."""
-        tally, counted = self._tally, self._counted
-        now = Traffic(requests=tally.requests, retries=tally.retries, throttled=tally.throttled)
-        since = Traffic(
-            requests=now.requests - counted.requests,
-            retries=now.retries - counted.retries,
-            throttled=now.throttled - counted.throttled,
-        )
-        return now, since
+    def _traffic(self) -> Traffic:
+        """Return the traffic of the turn so far."""
+        tally = self._tally
+        return Traffic(requests=tally.requests, retries=tally.retries, throttled=tally.throttled)
 
 
 def _waits(tally: Tally, limiter: RateLimiter, todo: ClaimedRows) -> Waits:

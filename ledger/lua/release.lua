@@ -9,8 +9,8 @@ if not state or redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HGET', KEYS[6]
 end
 redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('HDEL', KEYS[6], ARGV[1])
-redis.call('HDEL', KEYS[8], 'shard:' .. ARGV[1])
-redis.call('HDEL', KEYS[7], ARGV[1])
+redis.call('HDEL', KEYS[8], 'shard:' .. ARGV[1], 'counted:' .. ARGV[1])
+redis.call('HDEL', KEYS[7], ARGV[1], 'owners:' .. ARGV[1])
 local outcomes = redis.call('GETRANGE', KEYS[2], ARGV[3], ARGV[3] + ARGV[4] - 1)
 if string.find(outcomes, '%z') then
   redis.call('ZADD', KEYS[3], ARGV[1], ARGV[1])

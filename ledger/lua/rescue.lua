@@ -17,8 +17,11 @@ local parked = {}
 local abandoned = redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')
 for _, shard in ipairs(abandoned) do
   redis.call('ZREM', KEYS[4], shard)
+  -- the owner is noted: one that lives after all takes its crash back (survive.lua)
+  local owners = redis.call('HGET', KEYS[6], 'owners:' .. shard) or ''
+  redis.call('HSET', KEYS[6], 'owners:' .. shard, owners .. ' ' .. (redis.call('HGET', KEYS[5], shard) or ''))
   redis.call('HDEL', KEYS[5], shard)
-  redis.call('HDEL', KEYS[7], 'shard:' .. shard)
+  redis.call('HDEL', KEYS[7], 'shard:' .. shard, 'counted:' .. shard)
   redis.call('ZADD', KEYS[2], shard, shard)
   if redis.call('HINCRBY', KEYS[6], shard, 1) >= tonumber(ARGV[2]) then
     parked[#parked + 1] = tonumber(shard)

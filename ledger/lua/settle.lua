@@ -1,6 +1,6 @@
 -- Write the outcomes of rows that have none yet, if their shard is still the worker's, and count what was written.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners
--- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled, then for each row: row number in the job,
+-- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled of the turn so far, then for each row: row number in the job,
 --       outcome (1-6), detail (msgpack, '' for none)
 -- Returns: rows written; -1 where the job or its outcomes are gone, -2 where the lease is another's
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
@@ -29,13 +29,18 @@ end
 for outcome, number in pairs(tally) do
   redis.call('HINCRBY', KEYS[2], words[outcome], number)
 end
+-- an answer may be lost and the same be said again: of the turn's sums, count what was not counted before
+local known = redis.call('HGET', KEYS[6], 'counted:' .. ARGV[1])
+local counted = { string.match(known or '', '^(%S+) (%d+) (%d+) (%d+)$') }
 for i, word in ipairs({ 'requests', 'retries', 'throttled' }) do
-  if ARGV[i + 2] ~= '0' then
-    redis.call('HINCRBY', KEYS[2], word, ARGV[i + 2])
+  local more = ARGV[i + 2] - (counted[1] == ARGV[2] and counted[i + 1] or 0)
+  if more > 0 then
+    redis.call('HINCRBY', KEYS[2], word, more)
   end
 end
+redis.call('HSET', KEYS[6], 'counted:' .. ARGV[1], table.concat(ARGV, ' ', 2, 5))
 if written > 0 then
-  redis.call('HDEL', KEYS[5], ARGV[1])
+  redis.call('HDEL', KEYS[5], ARGV[1], 'owners:' .. ARGV[1])
   -- pace: two marks some seconds apart, between which the rate is read
   local time = redis.call('TIME')
   local now = tonumber(time[1]) + tonumber(time[2]) / 1000000

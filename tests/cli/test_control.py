@@ -43,7 +43,7 @@ async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were
     spec = await make_job(CSV, {2: Outcome.UPDATED})
     await ledger.shards.lease(spec.job_id, 0, "dead")
     shard = await ledger.shards.load(spec.job_id, 0, "dead")
-    await ledger.settlements.journal(shard, [BeforeImage(1, {"team": "old"})])
+    await ledger.settlements.journal(shard, [BeforeImage(1, {"team": "old"})], [])
     await ledger.redis.zadd(JobKeys(spec.job_id).leased, {"0": 1})
 
     ended = await relabel("cancel", spec.job_id, "--json")

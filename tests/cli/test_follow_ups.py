@@ -9,9 +9,12 @@ from typing import Any
 
 import pytest
 
-from ledger.job import JobState, Waits
+from ledger.codec import BeforeImage, Detail
+from ledger.job import JobState, Traffic, Waits
+from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from ledger.settlements import LeaseLost, Settlement
 from sandbox import Sandbox
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
@@ -146,6 +149,28 @@ async def test_a_job_with_rows_in_flight_is_not_undone_yet(
 
     assert ended.code == 2
     assert "still has rows in flight; try again in some seconds" in ended.err
+
+
+@pytest.mark.parametrize("verb", ["undo", "retry"])
+async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
+    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
+) -> None:
+    """Its lease ran out and nobody rescued the shard; what it wrote after that would be in no undo."""
+    spec = await make_job("completion_id,team\na-1,x\na-2,x\n")
+    await ledger.shards.lease(spec.job_id, 0, "stopped")
+    stopped = await ledger.shards.load(spec.job_id, 0, "stopped")
+    assert stopped is not None
+    await ledger.settlements.journal(stopped, [BeforeImage(0, {"team": "w"})], [])
+    failed = Settlement(0, Outcome.FAILED, Detail("timeout", 0, "no answer", "", 5, 1.0))
+    await ledger.settlements.settle(stopped, [failed], Traffic())
+    await ledger.jobs.pause(spec.job_id, code="paused", reason="")
+    await ledger.redis.zadd(JobKeys(spec.job_id).leased, {"0": 1})
+
+    assert (await desk(verb, spec.job_id)).code == 0
+
+    assert await ledger.shards.renew(stopped, Waits()) is None
+    with pytest.raises(LeaseLost):
+        await ledger.settlements.journal(stopped, [BeforeImage(1, {})], [])
 
 
 async def test_a_retry_takes_the_rows_that_may_work(desk: Desk, ledger: Ledger) -> None:

@@ -107,9 +107,9 @@ class Workers(RuleBasedStateMachine):
         images = [BeforeImage(row, {"k": value})]
         if self.owners.get(shard.number) != shard.owner:
             with pytest.raises(LeaseLost):
-                self.run(self.desk.ledger.settlements.journal(shard, images))
+                self.run(self.desk.ledger.settlements.journal(shard, images, []))
             return
-        self.run(self.desk.ledger.settlements.journal(shard, images))
+        self.run(self.desk.ledger.settlements.journal(shard, images, []))
         self.images[shard.first_row + row] = {"k": value}
 
     @rule(shard=turns, failures=st.integers(1, 5))

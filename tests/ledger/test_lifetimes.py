@@ -29,9 +29,9 @@ async def begin(desk: Desk, **changes: object) -> JobSpec:
     await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
     shard = await desk.lease(spec, 0)
     if spec.journal:
-        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})])
+        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})], [])
     await desk.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic(requests=2))
-    await desk.ledger.settlements.hand_back(shard, {2: Tries(1, in_doubt=True)}, Traffic(requests=1))
+    await desk.ledger.settlements.hand_back(shard, {2: Tries(1, in_doubt=True)}, Traffic(requests=3))
     await desk.shards.release(shard)
     return spec
 
@@ -110,7 +110,7 @@ async def finished_before_a_worker_came_back(desk: Desk) -> JobSpec:
     await end_rows(desk, spec)
     await desk.ledger.settlements.hand_back(late, {3: Tries(1, in_doubt=True)}, Traffic(requests=5))
     with pytest.raises(LeaseLost):
-        await desk.ledger.settlements.journal(late, [BeforeImage(3, {"k": "late"})])
+        await desk.ledger.settlements.journal(late, [BeforeImage(3, {"k": "late"})], [])
     assert (await desk.ledger.jobs.get(spec.job_id)).traffic.requests == 3, "counted is what was handed back in time"
     return spec
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ledger.codec import BeforeImage, Detail
+from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import JobState, Traffic, Waits
 from ledger.keys import JobKeys
 from ledger.row import Outcome
@@ -145,7 +145,7 @@ async def test_a_shard_is_loaded_with_what_earlier_turns_left(desk):
     spec = await desk.submit(rows=5, shard_rows=3)
     shard = await desk.lease(spec, 1)
     assert {row: patch.completion_id for row, patch in shard.todo.items()} == {0: "id-3", 1: "id-4"}
-    await desk.ledger.settlements.journal(shard, [BeforeImage(1, {"a": "1"})])
+    await desk.ledger.settlements.journal(shard, [BeforeImage(1, {"a": "1"})], [])
     await desk.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], NOTHING)
     await desk.shards.release(shard)
 
@@ -233,7 +233,7 @@ async def test_nothing_is_settled_in_a_ledger_that_came_back_empty(desk, redis):
     with pytest.raises(StateLost):
         await settle_all(desk, shard)
     with pytest.raises(StateLost):
-        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {})])
+        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {})], [])
     assert await desk.shards.release(shard) is ReleaseAnswer.LOST
     assert await redis.keys("*") == []
 
@@ -297,8 +297,8 @@ async def test_a_closed_shard_keeps_its_images_in_one_group(desk, redis):
     spec = await desk.submit()
     shard = await desk.lease(spec, 0)
     for image in ({"a": "1"}, {"a": "2"}):
-        await desk.ledger.settlements.journal(shard, [BeforeImage(0, image)])
-    await desk.ledger.settlements.journal(shard, [BeforeImage(1, {})])
+        await desk.ledger.settlements.journal(shard, [BeforeImage(0, image)], [])
+    await desk.ledger.settlements.journal(shard, [BeforeImage(1, {})], [])
     await settle_all(desk, shard)
     await desk.shards.release(shard)
 
@@ -375,6 +375,52 @@ async def test_one_worker_at_a_time_rescues(desk):
 # --- close ---
 
 
+async def test_a_worker_that_lives_takes_its_crash_back(desk):
+    """It could not reach Redis for a while, again and again: no row is parked that was never tried. Once a lease."""
+    spec = await desk.submit()
+    for lease in range(PARK_AFTER + 2):
+        shard = await desk.lease(spec, 0, owner=f"w:{lease}")
+        await desk.expire_lease(spec, 0)
+        assert (await desk.shards.rescue(spec.job_id)).parked == []
+
+        assert await desk.shards.survive(spec.job_id, 0, shard.owner)
+        assert not await desk.shards.survive(spec.job_id, 0, shard.owner)
+
+
+async def test_another_workers_crash_still_counts(desk):
+    """Of many leases that ran out, those of the workers that died."""
+    spec = await desk.submit()
+    parked = []
+    for lease in range(PARK_AFTER * 2):
+        shard = await desk.lease(spec, 0, owner=f"w:{lease}")
+        await desk.expire_lease(spec, 0)
+        parked = (await desk.shards.rescue(spec.job_id)).parked
+        if lease % 2:
+            await desk.shards.survive(spec.job_id, 0, shard.owner)
+        elif parked:
+            break
+
+    assert (parked, lease) == ([0], (PARK_AFTER - 1) * 2)
+
+
+async def test_traffic_is_counted_once_though_an_answer_was_lost(desk):
+    """The same is said again: of the turn's sums only what is new counts; the next turn's begin at nothing."""
+    spec = await desk.submit()
+    shard = await desk.lease(spec, 0)
+    settlements = desk.ledger.settlements
+    for _ in range(2):
+        await settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic(requests=4, retries=1))
+    for _ in range(2):
+        await settlements.hand_back(shard, {1: Tries(1, in_doubt=False)}, Traffic(requests=6, retries=1, throttled=1))
+    await desk.shards.release(shard)
+    shard = await desk.lease(spec, 0)
+    await settlements.settle(shard, [Settlement(1, Outcome.UPDATED)], Traffic(requests=2))
+
+    traffic = (await desk.ledger.jobs.get(spec.job_id)).traffic
+
+    assert traffic == Traffic(requests=8, retries=1, throttled=1)
+
+
 async def test_a_parked_shard_ends_its_open_rows_alone(desk):
     """Rows that have an outcome keep it."""
     spec = await desk.submit()
@@ -432,13 +478,13 @@ async def test_every_key_of_a_running_job_has_an_end(desk, redis):
     await desk.expire_lease(spec, 2)
     await desk.shards.rescue(spec.job_id)
     closed = await desk.lease(spec, 1)
-    await desk.ledger.settlements.journal(closed, [BeforeImage(0, {})])
+    await desk.ledger.settlements.journal(closed, [BeforeImage(0, {})], [])
     await desk.ledger.settlements.settle(
         closed, [Settlement(0, Outcome.FAILED, CRASH), Settlement(1, Outcome.UPDATED)], Traffic(requests=1)
     )
     await desk.shards.release(closed)
     open_shard = await desk.lease(spec, 0)
-    await desk.ledger.settlements.journal(open_shard, [BeforeImage(0, {})])
+    await desk.ledger.settlements.journal(open_shard, [BeforeImage(0, {})], [])
     await desk.shards.renew(open_shard, Waits())
     await desk.ledger.jobs.bound(spec.job_id)
 
