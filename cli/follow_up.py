@@ -16,9 +16,8 @@ from cli.as_json import print_json
 from cli.carry_out import MakeJob, carry_out_job, pause_orphans
 from cli.complaint import WrongUse
 from cli.console import echo, shown, stderr_console
-from cli.control import resume
 from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
-from cli.exit_codes import DONE
+from cli.former import exit_code_after, go_on_if_interrupted, tell_former
 from cli.order import Rate
 from cli.outlook import ask_first
 from cli.who import who
@@ -29,7 +28,7 @@ from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.settlements import StateLost
 from producer.check import Checked
-from producer.submit import Order, submit
+from producer.submit import Order, Submitted, submit
 from tasks.announce import announce
 from tasks.factory import make_app
 from tasks.order import DAY_S
@@ -50,6 +49,8 @@ class FollowUp(NamedTuple):
 
 
 Made = tuple[Checked, Order]
+Give = Callable[[Ledger, Settings], Awaitable[Submitted]]
+"""Submits the new job, or finds the one that was made of the same rows before."""
 Make = Callable[[Ledger, Job, Path], Awaitable[Made]]
 """Makes the rows of the new job, with an order that says the rest: its mode, its journal, its kind."""
 
@@ -93,10 +94,10 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
         with checked:
             console.print(shown(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
             ask_first(checked, order, reachable, console, yes=asked.yes)
-            give: MakeJob = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
+            give: Give = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
             if asked.run:
-                give = _and_resume(give)
-                return carry_out_job(reachable, give, server=server, console=console, as_json=asked.as_json)
+                make_job = _to_carry_out(give)
+                return carry_out_job(reachable, make_job, server=server, console=console, as_json=asked.as_json)
             return asyncio.run(_hand_over(reachable, give, as_json=asked.as_json))
 
 
@@ -140,33 +141,33 @@ async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
 
 async def _submit(
     ledger: Ledger, settings: Settings, *, checked: Checked, order: Order, remark: str, console: Console
-) -> str:
+) -> Submitted:
     send = functools.partial(announce, make_app(settings))
-    job_id, existed = await submit(checked, order, ledger=ledger, announce=send)
+    submitted = await submit(checked, order, ledger=ledger, announce=send)
     parent = order.parent or ""
-    if existed:
-        what = f"The {order.kind} of job {parent} was submitted before, as job {job_id}; --again submits it once more."
-        console.print(shown(what))
-    else:
+    await tell_former(ledger, submitted, console, what=f"The {order.kind} of job {parent} was submitted before,")
+    if not submitted.existed:
+        job_id = submitted.job_id
         await ledger.audit.note(job_id, who=who(), verb=order.kind, why=f"of job {parent}{remark}")
         await ledger.audit.note(parent, who=who(), verb=order.kind, why=f"as job {job_id}{remark}")
-    return job_id
+    return submitted
 
 
-def _and_resume(give: MakeJob) -> MakeJob:
-    """Go on with a job that is there already and was put down."""
+def _to_carry_out(give: Give) -> MakeJob:
+    """Go on with a job that is there already and was interrupted."""
 
-    async def resumed(ledger: Ledger, settings: Settings) -> str:
-        job_id = await give(ledger, settings)
-        await resume(ledger, job_id)
-        echo(f"Job {job_id}", err=True)
-        return job_id
+    async def make(ledger: Ledger, settings: Settings) -> str:
+        submitted = await give(ledger, settings)
+        await go_on_if_interrupted(ledger, submitted)
+        echo(f"Job {submitted.job_id}", err=True)
+        return submitted.job_id
 
-    return resumed
+    return make
 
 
-async def _hand_over(settings: Settings, give: MakeJob, *, as_json: bool) -> int:
+async def _hand_over(settings: Settings, give: Give, *, as_json: bool) -> int:
     async with ledger_of(settings) as ledger:
-        job_id = await give(ledger, settings)
-        print_json(await ledger.jobs.get(job_id)) if as_json else echo(job_id)
-    return DONE
+        submitted = await give(ledger, settings)
+        job = await ledger.jobs.get(submitted.job_id)
+        print_json(job) if as_json else echo(submitted.job_id)
+        return exit_code_after(submitted, job)

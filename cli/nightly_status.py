@@ -82,7 +82,7 @@ def night_lines(seen: NightSeen) -> list[str]:
 
 def _file_line(file: NightFile, job: Job | None) -> str:
     said = [f"  {printable(file.name, NAME_CHARS)}: {file.state}"]
-    if job is not None and file.own:
+    if job is not None and (file.own or file.state is FileState.SUBMITTED):
         how = standing(job) if file.state is FileState.SUBMITTED else str(job.state)
         said.append(f"job {job.spec.job_id} {how.rstrip('.')}; {outcome_counts(job.counts, pending=True)}")
     if file.reason:

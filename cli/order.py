@@ -172,12 +172,6 @@ def _tell(checked: Checked, console: Console) -> None:
         console.print(shown(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
 
 
-def tell_existing(job_id: str, console: Console) -> None:
-    """Say that the content was submitted before."""
-    what = f"This file was submitted before, with the same options, as job {job_id}; --again applies it once more."
-    console.print(shown(what))
-
-
 def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:
     """Give the order that the options come to, for the API of the settings."""
     name = asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name)

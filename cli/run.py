@@ -13,9 +13,9 @@ from rich.console import Console
 
 from cli.carry_out import MakeJob, carry_out_job, resume_job
 from cli.console import shown, stderr_console
-from cli.control import resume
 from cli.door import need_api_key, pass_settings, server_for
-from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
+from cli.former import go_on_if_interrupted, tell_former
+from cli.order import Asked, checked_file, order_of, order_options, submit_file
 from cli.outlook import ask_first
 from config.settings import Settings
 from ledger.ledger import Ledger
@@ -72,9 +72,8 @@ def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
     async def make(ledger: Ledger, settings: Settings) -> str:
         send = functools.partial(announce, make_app(settings))
         submitted = await submit_file(checked, order_of(asked, settings), ledger=ledger, announce=send)
-        if submitted.existed:
-            tell_existing(submitted.job_id, console)
-            await resume(ledger, submitted.job_id)
+        await tell_former(ledger, submitted, console)
+        await go_on_if_interrupted(ledger, submitted)
         console.print(shown(f"Job {submitted.job_id}"))
         return submitted.job_id
 

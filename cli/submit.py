@@ -10,8 +10,9 @@ import click
 from cli.as_json import print_json
 from cli.console import echo, shown, stderr_console
 from cli.door import need_workers, pass_settings, with_ledger
-from cli.exit_codes import DONE, exit_code_of
-from cli.order import Asked, checked_file, order_of, order_options, submit_file, tell_existing
+from cli.exit_codes import exit_code_of
+from cli.former import exit_code_after, tell_former
+from cli.order import Asked, checked_file, order_of, order_options, submit_file
 from cli.outlook import ask_first
 from cli.progress import follow
 from config.checks import base_url_hint
@@ -34,6 +35,9 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
     FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; invalid rows
     are reported and the others go on, unless --strict is given.
 
+    A file that was submitted before is not submitted again: its job is named, and the exit code is that of `run`. A job
+    that was cancelled or lost, or that ended without a row updated or unchanged, does not count.
+
     \b
     Examples:
       relabel submit patches.csv --rate 600/m
@@ -53,8 +57,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
                 console.print(shown(f"Warning: {warning}"))
             send = functools.partial(announce, make_app(settings))
             submitted = await submit_file(checked, order, ledger=ledger, announce=send)
-            if submitted.existed:
-                tell_existing(submitted.job_id, console)
+            await tell_former(ledger, submitted, console)
             job_id = submitted.job_id
             job = await (
                 follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)
@@ -62,6 +65,6 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
                 else ledger.jobs.get(job_id)
             )
             print_json(job) if as_json else echo(job_id)
-            return exit_code_of(job) if wait else DONE
+            return exit_code_of(job) if wait else exit_code_after(submitted, job)
 
         return with_ledger(settings, hand_over)

@@ -45,10 +45,14 @@ class Order(NamedTuple):
 
 
 class Submitted(NamedTuple):
-    """The job, and whether it had been there before with the same content, target and options."""
+    """The job, and whether it had been there before with the same content, target and options.
+
+    `former` is a job of the same content that did not count, for which this one was made (`counts_as_submitted`).
+    """
 
     job_id: str
     existed: bool
+    former: str | None = None
 
 
 async def submit(
@@ -60,18 +64,21 @@ async def submit(
         RedisError: the ledger is away or full. The job stays `submitting`; the same call again replaces it.
 
     """
+    if not order.again and (holder := await find_existing(checked, order, ledger=ledger)):
+        return Submitted(holder, existed=True)
     spec = await _create(checked, order, ledger, new_id)
+    former = None
     if order.again:
         await ledger.fingerprints.take(spec.fingerprint, spec.job_id, order.keep_s)
     else:
-        holder = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, order.keep_s)
+        holder, former = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, order.keep_s)
         if holder != spec.job_id:
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger)
     await ledger.jobs.open(spec.job_id, hold=order.hold)
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
-    return Submitted(spec.job_id, existed=False)
+    return Submitted(spec.job_id, existed=False, former=former)
 
 
 async def find_existing(checked: Checked, order: Order, *, ledger: Ledger) -> str | None:

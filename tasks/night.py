@@ -14,6 +14,7 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from config.settings import Settings
+from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
@@ -170,26 +171,39 @@ class NightRun:
         order = order_for(self._settings, file.name, mode=Mode(nightly.mode))._replace(
             rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures
         )
-        job_id, existed = await submit(checked, order, ledger=self._ledger, announce=self._announce)
+        job_id, existed, former = await submit(checked, order, ledger=self._ledger, announce=self._announce)
         job = await find_job(self._ledger, job_id)
         # a run that is taken up again after a crash finds the job that it made itself
         named = job is not None and job.spec.name == job_name(file.name)
         own = not existed or (named and job is not None and job.submitted_at >= file.taken_at)
         file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own, reason="")
         if not own:
-            await Filing(self._ledger, self._inbox, date, file).note_repeated(job)
+            await self._wait_for_former(date, file, job)
             return
+        if former:
+            file = replace(file, reason=f"job {former} of the same content applied nothing, so a new job was made")
         if not existed:
-            await self._ledger.audit.note(
-                job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=f"{file.name}, run of {date}"
-            )
+            why = f"{file.name}, run of {date}" + (f", instead of job {former}" if former else "")
+            await self._ledger.audit.note(job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=why)
         await self._ledger.nights.put_file(date, file)
         log.info("The run of %s submitted job %s.", date, job_id)
+
+    async def _wait_for_former(self, date: str, file: NightFile, job: Job | None) -> None:
+        """Leave a file whose content an earlier job has where it is until that job has ended."""
+        if job is None or job.state.ended:
+            await Filing(self._ledger, self._inbox, date, file).note_repeated(job)
+            return
+        reason = (
+            f"the same content was submitted before, as job {file.job_id}, which was {job.state} then; {_next(job)}"
+        )
+        await self._ledger.nights.put_file(date, replace(file, reason=reason))
 
     async def _finish(self, date: str, file: NightFile) -> None:
         if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
             job = await find_job(self._ledger, file.job_id)
-            await Filing(self._ledger, self._inbox, date, file).finish(job)
+            filing = Filing(self._ledger, self._inbox, date, file)
+            applied_before = not file.own and job is not None and counts_as_submitted(job)
+            await (filing.note_repeated(job) if applied_before else filing.finish(job))
 
     async def _end(self, facts: NightFacts) -> bool:
         night = await self._ledger.nights.get(facts.date)
@@ -199,6 +213,11 @@ class NightRun:
         await self._ledger.nights.put(ended)
         log.info("The run of %s has ended: %d files, %d rejected.", facts.date, night.files, night.rejected)
         return True
+
+
+def _next(job: Job) -> str:
+    verb = "resume" if job.state in {JobState.PAUSED, JobState.HELD} else "watch"
+    return f"`relabel {verb} {job.spec.job_id}`; the file stays here until that job has ended"
 
 
 def _file(dropped: Dropped, now: float) -> NightFile:

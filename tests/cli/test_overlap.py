@@ -45,7 +45,9 @@ async def test_jobs_that_ended_or_call_another_api_are_no_reason_to_warn(relabel
     elsewhere = await relabel("submit", mine, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
 
     assert first.out == again.out
-    assert f"This file was submitted before, with the same options, as job {first.out.strip()}; --again" in again.err
+    job_id = first.out.strip()
+    before = f"This file was submitted before, with the same options, as job {job_id}, which is running"
+    assert f"{before}; `relabel watch {job_id}` follows it." in again.err.replace("\n", " ")
     for said in (first.err, again.err, elsewhere.err):
         assert "has not ended" not in said
 

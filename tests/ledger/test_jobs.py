@@ -8,12 +8,13 @@ import re
 import pytest
 
 from ledger.codec import pack_rejections, unpack_rejections
-from ledger.fingerprints import ALIVE_S
-from ledger.job import JobState, new_job_id
+from ledger.fingerprints import ALIVE_S, Claim
+from ledger.job import JobState, Traffic, new_job_id
 from ledger.jobs import SUBMITTED_KEEP_S, JobIdTaken, NoSuchJob
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
-from ledger.row import Rejection
+from ledger.row import Outcome, Rejection
 from ledger.rows import read_rejections, read_rows
+from ledger.settlements import Settlement
 
 # --- ids ---
 
@@ -170,19 +171,40 @@ async def test_the_first_job_of_a_content_has_it(desk):
     first = await desk.submit()
     claim = desk.ledger.fingerprints.claim
 
-    assert await claim("f", first.job_id, 600) == first.job_id
-    assert await claim("f", "job-second", 600) == first.job_id
-    assert await claim("other", "job-second", 600) == "job-second"
+    assert await claim("f", first.job_id, 600) == Claim(first.job_id)
+    assert await claim("f", "job-second", 600) == Claim(first.job_id)
+    assert await claim("other", "job-second", 600) == Claim("job-second")
 
 
-@pytest.mark.parametrize("state", [JobState.FINISHED, JobState.CANCELLED, JobState.PAUSED, JobState.HELD])
-async def test_a_job_that_was_once_opened_keeps_its_content(desk, state):
-    """Whatever became of it."""
+@pytest.mark.parametrize("state", [JobState.RUNNING, JobState.PAUSED, JobState.HELD])
+async def test_a_job_that_has_not_ended_keeps_its_content(desk, state):
+    """It will be carried out, or somebody is to decide about it: the same content is not stored twice."""
     first = await desk.submit()
     await desk.ledger.fingerprints.claim("f", first.job_id, 600)
     await desk.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING], code="c", reason="r")
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == first.job_id
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim(first.job_id)
+    assert await desk.ledger.fingerprints.holder("f") == first.job_id
+
+
+@pytest.mark.parametrize("outcome", list(Outcome)[1:])
+@pytest.mark.parametrize("state", [JobState.FINISHED, JobState.CANCELLED, JobState.LOST])
+async def test_of_ended_jobs_only_one_that_applied_a_row_keeps_its_content(desk, redis, state, outcome):
+    """Any other gives it up, is named, and stays readable: nothing that it did can be relied on."""
+    first = await desk.submit(rows=1)
+    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
+    shard = await desk.lease(first, 0)
+    await desk.ledger.settlements.settle(shard, [Settlement(0, outcome)], Traffic())
+    if state is JobState.LOST:
+        await redis.delete(JobKeys(first.job_id).outcomes)
+    else:
+        await desk.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING])
+    keeps = state is JobState.FINISHED and outcome in {Outcome.UPDATED, Outcome.UNCHANGED}
+
+    assert (await desk.ledger.fingerprints.holder("f") == first.job_id) is keeps
+    claim = await desk.ledger.fingerprints.claim("f", "job-second", 600)
+    assert claim == (Claim(first.job_id) if keeps else Claim("job-second", former=first.job_id))
+    assert await desk.state(first) is state
 
 
 async def test_a_job_whose_producer_died_is_replaced_and_removed(desk, redis):
@@ -192,7 +214,7 @@ async def test_a_job_whose_producer_died_is_replaced_and_removed(desk, redis):
     await desk.store(half)
     await redis.delete(JobKeys(half.job_id).producer)
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == "job-second"
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
     assert await redis.keys(f"*{half.job_id}*") == []
     with pytest.raises(NoSuchJob):
         await desk.ledger.jobs.get(half.job_id)
@@ -209,7 +231,7 @@ async def test_a_job_that_is_just_being_stored_is_waited_for(desk):
 
     await desk.ledger.jobs.open(first.job_id)
 
-    assert await asyncio.wait_for(second, 5) == first.job_id
+    assert await asyncio.wait_for(second, 5) == Claim(first.job_id)
 
 
 async def test_many_producers_at_once_replace_a_dead_one_once(desk, redis):
@@ -220,7 +242,7 @@ async def test_many_producers_at_once_replace_a_dead_one_once(desk, redis):
     specs = [desk.spec() for _ in range(5)]
 
     async def produce(spec):
-        holder = await desk.ledger.fingerprints.claim("f", spec.job_id, 600)
+        holder = (await desk.ledger.fingerprints.claim("f", spec.job_id, 600)).job_id
         if holder == spec.job_id:
             await desk.store(spec)
             await desk.ledger.jobs.open(spec.job_id)
@@ -236,7 +258,7 @@ async def test_a_content_whose_job_has_expired_is_free(desk):
     """The word of a job that is gone holds nobody back."""
     await desk.redis.set(fingerprint_key("f"), "gone")
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == "job-second"
+    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
 
 
 async def test_again_takes_the_content_from_whoever_has_it(desk, redis):

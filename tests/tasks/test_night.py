@@ -11,9 +11,10 @@ import msgspec
 import pytest
 
 from config.settings import Settings
-from ledger.keys import NIGHTLY_LOCK
+from ledger.keys import NIGHTLY_LOCK, JobKeys
 from ledger.ledger import Ledger
 from ledger.night import FileState, Night, NightState
+from ledger.row import Outcome
 from tasks.night import NightRun, has_work
 from tests.tasks.conftest import StartRun
 
@@ -300,3 +301,80 @@ async def test_a_job_that_redis_lost_does_not_keep_the_night_open(
 
     assert (await night_of(ledger, "2026-11-25")).state is NightState.FINISHED
     assert "submit the file again with --again" in (inbox / "rejected" / "a.csv.reason.txt").read_text()
+
+
+async def test_a_file_whose_content_an_earlier_job_has_waits_for_it_and_is_filed_by_its_result(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path
+) -> None:
+    """Nothing is done as long as that job is paused: the run says which job it is and what to do."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-24")
+    await start_run().carry_on()
+    (former,) = [job.spec.job_id for job in await ledger.jobs.latest(10)]
+    await ledger.jobs.pause(former, code="paused", reason="by somebody")
+    drop("b.csv", (inbox / "a.csv").read_text())
+    await ledger.redis.srem("relabel:nights:open", "2026-11-24")  # as if the former had been submitted by hand
+
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+
+    night = await night_of(ledger, "2026-11-25")
+    file = {file.name: file for file in night.entries}["b.csv"]
+    assert (file.state, file.job_id, file.own) == (FileState.SUBMITTED, former, False)
+    assert all(said in file.reason for said in (former, "paused", f"relabel resume {former}"))
+    assert (inbox / "b.csv").exists()
+    assert len(await ledger.jobs.latest(10)) == 1
+    assert not await has_work(ledger, night.facts.inbox)
+
+    await cancel(former)
+    assert await has_work(ledger, night.facts.inbox)
+    await start_run().carry_on()
+
+    assert {"b.csv", "b.csv.report.csv"} <= names(inbox / "rejected")
+    assert not (inbox / "done").exists()
+
+
+@pytest.mark.parametrize("fate", ["cancelled", "all failed", "lost", "all rejected"])
+async def test_content_whose_earlier_job_applied_nothing_is_submitted_anew(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path, fate: str
+) -> None:
+    """It was filed as done although nothing was; the run and the new job's log name the old one."""
+    content = "completion_id,team\n,blue\n" if fate == "all rejected" else None
+    drop("a.csv", content)
+    await begun(ledger, "2026-11-24")
+    await start_run().carry_on()
+    (former,) = [job.spec.job_id for job in await ledger.jobs.latest(10)]
+    if fate == "cancelled":
+        await cancel(former)
+    elif fate == "all failed":
+        await ledger.shards.close((await ledger.jobs.get(former)).spec, 0, Outcome.FAILED, None)
+    elif fate == "lost":
+        await ledger.redis.delete(JobKeys(former).outcomes)
+    await start_run().carry_on()
+    assert (await night_of(ledger, "2026-11-24")).state is NightState.FINISHED
+    drop("a.csv", content)
+
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+
+    (file,) = (await night_of(ledger, "2026-11-25")).entries
+    assert (file.own, file.job_id != former) == (True, True)
+    (line,) = await ledger.audit.read(file.job_id or "")
+    assert former in line.why
+    if fate == "all rejected":
+        assert file.state is FileState.REJECTED
+    else:
+        assert (file.state, former in file.reason) == (FileState.SUBMITTED, True)
+
+
+async def test_two_files_that_hold_nothing_but_different_headers_are_two_contents(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+) -> None:
+    """Neither is the other submitted before."""
+    drop("a.csv", "completion_id,team\n")
+    drop("b.csv", "completion_id,owner\n")
+    await begun(ledger, "2026-11-25")
+
+    await start_run().carry_on()
+
+    assert [name for name in names(inbox / "done") if name.endswith(".note.txt")] == []
