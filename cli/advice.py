@@ -48,6 +48,8 @@ PAUSES = {
     "organization_usage_limit_exceeded": "raise the limit at the provider",
     "tls": "look at the certificate and at OPENAI_BASE_URL",
     "too_many_failures": "look at the causes with `relabel report JOB --summary`",
+    "same_failure": "look at the cause with `relabel report JOB --summary` (not_found: see that OPENAI_API_KEY is "
+    "of the project that these ids are from)",
 }
 """By the reason code of a paused job."""
 URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
@@ -92,7 +94,8 @@ def next_step(job: Job) -> str:
     if job.reason_code in URL_CODES:
         return _about_its_url(job)
     first = PAUSES.get(job.reason_code or "", "").replace("JOB", job_id)
-    then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`."
+    again = ", which does not stop for this again" if job.reason_code == "same_failure" else ""
+    then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`{again}."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]
 

@@ -19,7 +19,7 @@ from cli.who import who
 from cli.wording import at_lines, some
 from config.settings import Settings
 from config.text import printable
-from ledger.failures import FailureLimit
+from ledger.failures import NO_LIMIT, FailureLimit
 from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
@@ -53,16 +53,18 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
 # as above
 class MaxFailures(click.ParamType):  # type: ignore[type-arg]
-    """Failures that are put up with: 5%, or a number of rows."""
+    """Failures that are put up with: 5%, a number of rows, or none to be asked about."""
 
     name = "limit"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
         """Give it as it was written, once it means something."""
         try:
-            FailureLimit.parse(str(value))
+            if str(value).strip() != NO_LIMIT:
+                FailureLimit.parse(str(value))
         except ValueError:
-            self.fail(f"{value!r} is no limit; write a share of the rows like 5%, or a number of rows.", param, ctx)
+            what = f"{value!r} is no limit; write a share of the rows like 5%, a number of rows, or none."
+            self.fail(what, param, ctx)
         return str(value).strip()
 
 
@@ -104,7 +106,8 @@ def order_options(verb: F) -> F:
         click.option(
             "--max-failures",
             type=MaxFailures(),
-            help="Pause once more rows failed than this: 5% of those that ended, or a number. Looked at from 100 on.",
+            help="Pause once more rows failed than this: 5% of those that ended, or a number. Looked at from 100 on. "
+            "none: also go on where the first rows all fail with one code.",
         ),
         click.option(
             "--priority",

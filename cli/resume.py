@@ -35,6 +35,9 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
             echo(f"Job {job_id} is running already.", err=True)
         elif had not in {JobState.PAUSED, JobState.HELD}:
             raise WrongUse(f"job {job_id} is {had}; only a paused or held job can be resumed.")
+        elif (await ledger.jobs.get(job_id)).state.ended:
+            echo(f"Job {job_id} has no row left, so it is finished.", err=True)
+            return 0
         else:
             echo(f"Job {job_id} goes on.", err=True)
         if not await ledger.shards.children():

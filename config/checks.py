@@ -77,8 +77,8 @@ def user_and_password(value: SecretStr | None) -> SecretStr | None:
 
 def failure_limit(value: str) -> str:
     """Give a limit that `ledger.failures.FailureLimit` reads; ValueError where it is none."""
-    if not re.fullmatch(r"[0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%", value):
-        raise ValueError("must be a share of the rows like 5%, or a number of rows")
+    if not re.fullmatch(r"none|[0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%", value):
+        raise ValueError("must be a share of the rows like 5%, a number of rows, or none")
     return value
 
 

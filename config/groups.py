@@ -151,7 +151,7 @@ class NightlySettings(Group):
         None, gt=0, le=10_000_000, description="Requests a minute of each job of the run. Unset: the shared rate."
     )
     max_failures: Annotated[str | None, AfterValidator(lambda value: value and failure_limit(value))] = Field(
-        None, description="As `--max-failures` of submit: a share like `5%`, or a number of rows."
+        None, description="As `--max-failures` of submit: a share like `5%`, a number of rows, or `none`."
     )
 
     @property

@@ -1,4 +1,8 @@
-"""Tells when so many rows of a job have failed that somebody should look before it goes on."""
+"""Tells when so many rows of a job have failed that somebody should look before it goes on.
+
+Two rules: a limit of failures that the job's owner sets, and one that needs no setting, for a job of which the first
+rows all fail with one code, as with the key of another project (`lua/settle.lua` counts and pauses).
+"""
 
 from __future__ import annotations
 
@@ -16,6 +20,10 @@ LEAST_SETTLED = 100
 """Rows that have to end before the failures among them say anything."""
 KNOWN_KEEP_MS = 60_000
 """Life of what is noted of a job that is gone."""
+NO_LIMIT = "none"
+"""What `--max-failures` names to switch both rules off."""
+SAME_FAILURES, LEAST_ROWS = 100, 20
+"""Rows that fail alike before the job pauses, all of them in a smaller job; in one of fewer than 20, none does."""
 _ENDS = ("failed", "updated", "unchanged", "drifted")
 
 
@@ -50,12 +58,18 @@ async def past_limit(redis: Redis, spec: JobSpec) -> Standing | None:
 
     Rows that had ended when the job was last resumed do not count: whoever resumed it knew of them.
     """
-    if spec.max_failures is None:
+    if spec.max_failures in {None, NO_LIMIT}:
         return None
     now = await _standing(redis, spec.job_id)
     known = await redis.hmget(JobKeys(spec.job_id).job, "known_failed", "known_settled")
     since = Standing(now.failed - int(known[0] or 0), now.settled - int(known[1] or 0))
-    return since if FailureLimit.parse(spec.max_failures).is_passed(*since) else None
+    return since if FailureLimit.parse(spec.max_failures or "").is_passed(*since) else None
+
+
+async def watch_first_failures(redis: Redis, spec: JobSpec) -> None:
+    """Have the job pause once its first rows all failed with one code, unless it is small or nobody wants that."""
+    if spec.rows >= LEAST_ROWS and spec.max_failures != NO_LIMIT:
+        await redis.hset(JobKeys(spec.job_id).job, "same_after", str(min(SAME_FAILURES, spec.rows)))
 
 
 async def note_known(redis: Redis, job_id: str) -> None:

@@ -13,6 +13,8 @@ from config.text import sanitize
 
 NAME_CHARS = 255
 """Characters of a job's name: those of any file's name."""
+SAME_FAILURE_CODE = "same_failure"
+"""The reason code of a job whose first rows all failed with one code."""
 
 
 class JobState(enum.StrEnum):
@@ -167,6 +169,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_s: float
     waits: Waits
     may_have_been_written: int = 0
+
+    @property
+    def waits_for_decision(self) -> bool:
+        """Whether the job paused because its first rows all failed alike: nothing happens until somebody looks."""
+        return self.state is JobState.PAUSED and self.reason_code == SAME_FAILURE_CODE
 
     @property
     def eta_s(self) -> float | None:

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
-from ledger.failures import note_known
+from ledger.failures import note_known, watch_first_failures
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.pace import rows_per_s, waits
@@ -44,6 +44,7 @@ class Jobs:
         self._redis = redis
         self._create = load_script(redis, "create")
         self._move = load_script(redis, "move")
+        self._resume = load_script(redis, "resume")
         self._totals = Totals(redis)
 
     async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
@@ -96,6 +97,7 @@ class Jobs:
     async def open(self, job_id: str, *, hold: bool = False) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once."""
         spec = await self._spec(job_id)
+        await watch_first_failures(self._redis, spec)
         state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold else JobState.RUNNING
         await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
@@ -123,13 +125,22 @@ class Jobs:
         return await self.move(job_id, JobState.PAUSED, come_from=(JobState.RUNNING,), code=code, reason=reason)
 
     async def resume(self, job_id: str) -> JobState:
-        """Let the workers take the job up again."""
+        """Let the workers take the job up again; one without a row left is finished. Return the state that it had.
+
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        keys = JobKeys(job_id)
         await note_known(self._redis, job_id)
-        had = await self.move(job_id, JobState.RUNNING, come_from=(JobState.PAUSED, JobState.HELD))
-        if had is not JobState.RUNNING:
-            # the time it lay still says nothing of its pace
-            await self._redis.hdel(JobKeys(job_id).pace, "before_at", "before_rows", "mark_at", "mark_rows")
-        return had
+        had = (
+            await self._resume([keys.job, keys.waiting, keys.announced, keys.leased, keys.pace, keys.outcomes], [])
+        ).decode()
+        if not had:
+            raise NoSuchJob(job_id)
+        if had == JobState.PAUSED and (await self.get(job_id)).state.ended:
+            await self.retire(job_id)
+        return JobState(had)
 
     async def cancel(self, job_id: str) -> JobState:
         """Let the workers put the job down for good; its open rows are then to be closed as cancelled."""

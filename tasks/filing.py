@@ -45,10 +45,11 @@ class Filing:
         await self._move(place, FileState.DONE, reason)
 
     async def finish(self, job: Job | None) -> None:
-        """Put a file away whose job has ended; None where the job is gone."""
+        """Put a file away whose job has ended, or waits for somebody to look; None where the job is gone."""
         reason = _why_rejected(self._file, job)
         place = await self._place(REJECTED if reason else DONE)
-        if job is None or job.state is JobState.LOST or not await self._report(job, place):
+        is_whole = job is not None and not job.waits_for_decision and job.state is not JobState.LOST
+        if not is_whole or job is None or not await self._report(job, place):
             self._write(place, REASON, reason or _LOST.format(self._file.job_id))
         await self._move(place, FileState.REJECTED if reason else FileState.DONE, reason)
 
@@ -93,6 +94,11 @@ def dropped_file(file: NightFile) -> Dropped:
 def _why_rejected(file: NightFile, job: Job | None) -> str:
     if job is None or job.state is JobState.LOST:
         return _LOST.format(file.job_id)
+    if job.waits_for_decision:
+        return (
+            f"job {file.job_id} paused, as {job.reason}; `relabel report {file.job_id} --summary` shows the cause, "
+            f"and `relabel resume {file.job_id}` goes on"
+        )
     if job.state is JobState.CANCELLED:
         return f"job {file.job_id} was cancelled; the report tells which rows were done before"
     if job.counts.total and job.counts.rejected == job.counts.total:

@@ -34,9 +34,11 @@ log = logging.getLogger(__name__)
 
 
 async def is_over(ledger: Ledger, job_id: str | None) -> bool:
-    """Tell whether nothing more will come of a job, so that its report is whole."""
+    """Tell whether nothing more will come of a job by itself, so that its file need not wait."""
     job = await find_job(ledger, job_id)
-    return job is None or job.state is JobState.LOST or (job.state.ended and not job.counts.pending)
+    if job is None or job.state is JobState.LOST or job.waits_for_decision:
+        return True
+    return job.state.ended and not job.counts.pending
 
 
 async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
@@ -202,7 +204,8 @@ class NightRun:
         if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
             job = await find_job(self._ledger, file.job_id)
             filing = Filing(self._ledger, self._inbox, date, file)
-            applied_before = not file.own and job is not None and counts_as_submitted(job)
+            stopped = job is not None and job.waits_for_decision
+            applied_before = not file.own and not stopped and job is not None and counts_as_submitted(job)
             await (filing.note_repeated(job) if applied_before else filing.finish(job))
 
     async def _end(self, facts: NightFacts) -> bool:

@@ -253,6 +253,9 @@ class Turn:
         await self._ledger.settlements.settle(self._shard, settlements, now)
         self._counted = now
         self._outcomes.update(settlement.outcome for settlement in settlements)
+        if set(self._outcomes) == {Outcome.FAILED}:
+            with contextlib.suppress(*AWAY):
+                await self._renew()  # the job may have paused with this: its first rows all failed
         await self._stop_after_failures()
 
     async def _stop_after_failures(self) -> None:

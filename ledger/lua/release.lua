@@ -26,6 +26,10 @@ end
 if state ~= 'running' and state ~= 'paused' then
   return 'closed'
 end
+-- its rows all failed alike: somebody is to look before it counts as finished
+if redis.call('HGET', KEYS[1], 'reason_code') == 'same_failure' then
+  return 'closed'
+end
 local time = redis.call('TIME')
 redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
 redis.call('HDEL', KEYS[1], 'reason', 'reason_code')

@@ -2,6 +2,8 @@
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners
 -- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled of the turn so far, then for each row: row number in the job,
 --       outcome (1-6), detail (msgpack, '' for none)
+-- A job whose first rows all fail with one code pauses here: of its hash, `same_after` is how many (absent: it never
+-- does), `same_rows` how many did so far, and `same_code` with which code.
 -- Returns: rows written; -1 where the job or its outcomes are gone, -2 where the lease is another's
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
   return -1
@@ -12,6 +14,9 @@ end
 local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
 local tally, written = {}, 0
 local tried = redis.call('EXISTS', KEYS[7]) == 1
+local rule = redis.call('HMGET', KEYS[1], 'same_after', 'same_rows', 'same_code', 'state')
+local after, same, code = tonumber(rule[1] or ''), tonumber(rule[2] or 0), rule[3]
+local differs = false
 for i = 6, #ARGV, 3 do
   local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
   if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
@@ -21,6 +26,11 @@ for i = 6, #ARGV, 3 do
     end
     if tried then
       redis.call('HDEL', KEYS[7], row)
+    end
+    if after and not differs and same < after then
+      local failed_with = outcome == 3 and ARGV[i + 2] ~= '' and cmsgpack.unpack(ARGV[i + 2])[1]
+      differs = not failed_with or (code and code ~= failed_with)
+      same, code = same + 1, failed_with
     end
     tally[outcome] = (tally[outcome] or 0) + 1
     written = written + 1
@@ -40,9 +50,19 @@ for i, word in ipairs({ 'requests', 'retries', 'throttled' }) do
 end
 redis.call('HSET', KEYS[6], 'counted:' .. ARGV[1], table.concat(ARGV, ' ', 2, 5))
 if written > 0 then
+  local time = redis.call('TIME')
+  if differs or (after and same == after) then
+    redis.call('HDEL', KEYS[1], 'same_after', 'same_rows', 'same_code')
+  elseif after then
+    redis.call('HSET', KEYS[1], 'same_rows', same, 'same_code', code)
+  end
+  if after and not differs and same == after and rule[4] == 'running' then
+    redis.call('HSET', KEYS[1], 'state', 'paused', 'reason_code', 'same_failure', 'reason',
+      'the first ' .. same .. ' rows all failed with ' .. code,
+      'paused_at', time[1] .. '.' .. string.format('%06d', time[2]))
+  end
   redis.call('HDEL', KEYS[5], ARGV[1], 'owners:' .. ARGV[1])
   -- pace: two marks some seconds apart, between which the rate is read
-  local time = redis.call('TIME')
   local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
   local settled = redis.call('HINCRBY', KEYS[6], 'settled', written)
   local mark = tonumber(redis.call('HGET', KEYS[6], 'mark_at') or '0')

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.codec import Detail
 from ledger.failures import FailureLimit, past_limit
-from ledger.job import JobState
+from ledger.job import JobState, Kind, Traffic
 from ledger.keys import JobKeys
+from ledger.row import Outcome
+from ledger.settlements import Settlement
 
 
 @pytest.mark.parametrize(
@@ -57,3 +60,149 @@ async def test_without_a_limit_nothing_is_too_much(desk, redis):
     spec = await desk.submit()
 
     assert await past_limit(redis, spec) is None
+
+
+def failed(shard, *codes):
+    """Rows of the shard that fail with these codes, from its first one on."""
+    return [
+        Settlement(row, Outcome.FAILED, Detail(code, 404, "no", "", 1, 0.0))
+        for row, code in enumerate(codes)
+        if row in shard.todo
+    ]
+
+
+async def settle(desk, shard, *codes, then=()):
+    """Settle rows that fail with these codes, and then some that end otherwise."""
+    more = [Settlement(len(codes) + place, outcome) for place, outcome in enumerate(then)]
+    await desk.ledger.settlements.settle(shard, [*failed(shard, *codes), *more], Traffic())
+
+
+async def test_a_job_whose_first_hundred_rows_fail_alike_pauses(desk):
+    """Over all its shards, at the hundredth row and not before; the reason names the code."""
+    spec = await desk.submit(600, 60)
+    first, second = await desk.lease(spec, 0), await desk.lease(spec, 1, "worker-2")
+
+    await settle(desk, first, *["not_found"] * 60)
+    await settle(desk, second, *["not_found"] * 39)
+    before = await desk.state(spec)
+    await settle(desk, second, *["not_found"] * 60)
+
+    job = await desk.ledger.jobs.get(spec.job_id)
+    assert (before, job.state, job.reason_code) == (JobState.RUNNING, JobState.PAUSED, "same_failure")
+    assert "100 rows" in job.reason
+    assert "not_found" in job.reason
+    assert job.counts.failed == 120
+
+
+@pytest.mark.parametrize("odd", ["another code", "a success", "a success in the same group"])
+async def test_one_row_among_the_first_that_ended_otherwise_lets_the_job_go_on(desk, odd):
+    """Also where the group of rows that is settled together goes on beyond the hundredth."""
+    spec = await desk.submit(600, 300)
+    shard = await desk.lease(spec, 0)
+
+    if odd == "another code":
+        await settle(desk, shard, *["not_found"] * 50, "timeout", *["not_found"] * 149)
+    elif odd == "a success":
+        await settle(desk, shard, *["not_found"] * 99, then=[Outcome.UPDATED])
+        await settle(desk, shard, *["not_found"] * 300)
+    else:
+        await settle(desk, shard, *["not_found"] * 99, then=[Outcome.UNCHANGED, Outcome.UPDATED])
+        await settle(desk, shard, *["not_found"] * 300)
+
+    assert await desk.state(spec) is JobState.RUNNING
+
+
+async def test_rows_beyond_the_hundredth_change_nothing(desk):
+    """A group of 130: a hundred fail alike, then some succeed."""
+    spec = await desk.submit(600, 300)
+
+    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 100, then=[Outcome.UPDATED] * 30)
+
+    assert await desk.state(spec) is JobState.PAUSED
+
+
+@pytest.mark.parametrize(("rows", "state"), [(19, JobState.FINISHED), (20, JobState.PAUSED), (99, JobState.PAUSED)])
+async def test_a_small_job_pauses_once_all_its_rows_failed_alike(desk, rows, state):
+    """It does not count as finished before somebody looked; in a job of fewer than 20 rows that says nothing."""
+    spec = await desk.submit(rows, 500)
+    shard = await desk.lease(spec, 0)
+
+    await settle(desk, shard, *["not_found"] * rows)
+    await desk.shards.release(shard)
+
+    assert await desk.state(spec) is state
+
+
+async def test_a_resumed_job_never_stops_for_it_again(desk):
+    """Whoever resumed it knows: the rest is carried out to its end."""
+    spec = await desk.submit(240, 120)
+    first = await desk.lease(spec, 0)
+    await settle(desk, first, *["not_found"] * 120)
+    await desk.shards.release(first)
+
+    assert await desk.ledger.jobs.resume(spec.job_id) is JobState.PAUSED
+    second = await desk.lease(spec, 1)
+    await settle(desk, second, *["not_found"] * 120)
+    await desk.shards.release(second)
+
+    assert await desk.state(spec) is JobState.FINISHED
+
+
+async def test_a_resumed_job_without_a_row_left_is_finished(desk, redis):
+    """And expires as any that ended."""
+    spec = await desk.submit(20, 20)
+    shard = await desk.lease(spec, 0)
+    await settle(desk, shard, *["not_found"] * 20)
+    await desk.shards.release(shard)
+
+    await desk.ledger.jobs.resume(spec.job_id)
+
+    job = await desk.ledger.jobs.get(spec.job_id)
+    assert (job.state, job.reason, job.finished_at is not None) == (JobState.FINISHED, None, True)
+    assert spec.job_id not in await desk.ledger.jobs.active()
+    assert await redis.pttl(JobKeys(spec.job_id).job) <= spec.keep_s * 1000
+
+
+async def test_a_resume_of_a_job_that_lost_its_shards_does_not_finish_it(desk, redis):
+    """Rows are left that nobody will carry out."""
+    spec = await desk.submit(20, 20)
+    await desk.ledger.jobs.pause(spec.job_id, code="state_lost", reason="x")
+    await redis.delete(JobKeys(spec.job_id).waiting)
+
+    await desk.ledger.jobs.resume(spec.job_id)
+
+    assert await desk.state(spec) is JobState.RUNNING
+
+
+async def test_a_held_job_that_is_started_is_watched(desk):
+    """`resume` is how it starts: nobody has seen a row of it yet."""
+    spec = desk.spec(200, 200)
+    await desk.store(spec)
+    await desk.ledger.jobs.open(spec.job_id, hold=True)
+    await desk.ledger.jobs.resume(spec.job_id)
+
+    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 100)
+
+    assert await desk.state(spec) is JobState.PAUSED
+
+
+async def test_it_can_be_switched_off_and_no_share_switches_it_off(desk):
+    """`--max-failures none` does, `100%` does not; an undo is watched as a file is."""
+    states = {}
+    for limit in ("none", "100%", None):
+        spec = await desk.submit(200, 200, max_failures=limit, kind=Kind.UNDO)
+        await settle(desk, await desk.lease(spec, 0), *["not_found"] * 200)
+        assert await past_limit(desk.redis, spec) is None
+        states[limit] = await desk.state(spec)
+
+    assert states == {"none": JobState.RUNNING, "100%": JobState.PAUSED, None: JobState.PAUSED}
+
+
+async def test_a_job_of_release_one_that_was_under_way_is_left_alone(desk, redis):
+    """What its first rows were is not known any more."""
+    spec = await desk.submit(200, 200)
+    await redis.hdel(JobKeys(spec.job_id).job, "same_after")
+
+    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 200)
+
+    assert await desk.state(spec) is JobState.RUNNING

@@ -117,6 +117,34 @@ async def test_a_paused_job_keeps_its_night_open(ledger: Ledger, start_run: Star
     assert (inbox / "a.csv").exists()
 
 
+async def test_a_job_that_paused_as_its_first_rows_failed_alike_holds_up_no_night(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+) -> None:
+    """Its file is rejected with the reason and how to go on, and the night ends; the job can be resumed."""
+    drop("a.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    (job,) = await ledger.jobs.latest(10)
+    job_id = job.spec.job_id
+    await ledger.jobs.pause(job_id, code="same_failure", reason="the first 100 rows all failed with not_found")
+
+    assert await has_work(ledger, (await night_of(ledger, "2026-11-25")).facts.inbox)
+    await start_run().carry_on()
+
+    night = await night_of(ledger, "2026-11-25")
+    assert (night.state, night.rejected) == (NightState.FINISHED, 1)
+    assert names(inbox / "rejected") == {"a.csv", "a.csv.reason.txt"}
+    reason = (inbox / "rejected" / "a.csv.reason.txt").read_text()
+    assert "not_found" in reason
+    assert f"`relabel resume {job_id}`" in reason
+
+    drop("a.csv")
+    assert (await begun(ledger, "2026-11-26")).state is not NightState.SKIPPED
+    await start_run().carry_on()
+    assert (await night_of(ledger, "2026-11-26")).rejected == 1, "the same content again is no more done than before"
+    assert await ledger.jobs.resume(job_id) == "paused"
+
+
 async def test_a_run_that_died_after_a_submission_finds_its_own_job(
     ledger: Ledger, start_run: StartRun, drop: Drop
 ) -> None:

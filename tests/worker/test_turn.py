@@ -223,3 +223,15 @@ async def test_a_row_that_gets_no_slot_to_write_leaves_no_image_behind(rig, comp
     written = {entry.id for entry in rig.sent("POST")}
     assert {row.patch.completion_id for row in await rig.rows(job_id) if row.before is not None} == written
     assert len({entry.id for entry in rig.sent("GET")}) > len(written)
+
+
+async def test_a_file_of_unknown_ids_alone_costs_little_more_than_a_hundred_requests(rig, completion_id):
+    """As with the key of another project: the turn ends with the settlement that pauses the job."""
+    rig.limit = Limit(600.0, 10)
+    job_id = await rig.submit(*[(f"{completion_id[:-4]}{n}", {"k": "v"}) for n in range(1000, 1400)])
+
+    assert await rig.turn(job_id) is ReleaseAnswer.WAITING
+
+    job = await rig.job(job_id)
+    assert (job.state, job.reason_code) == (JobState.PAUSED, "same_failure")
+    assert 100 <= job.counts.failed == len(rig.sent()) < 300
