@@ -11,8 +11,9 @@ from typing import Concatenate, ParamSpec, TypeVar
 import click
 from pydantic import SecretStr
 
+from cli.console import echo
 from config.api_key import has_key
-from config.environment import load_settings
+from config.environment import load_settings, warn_of_base_url
 from config.groups import RedisSettings
 from config.logs import set_up_logging
 from config.settings import Settings, SettingsError
@@ -47,6 +48,13 @@ def need_api_key(settings: Settings, *, otherwise: str = "") -> None:
     """Refuse to go on where nothing could be sent; `otherwise` is another way to go."""
     if not has_key(settings):
         raise SettingsError(f"OPENAI_API_KEY is not set; set it{otherwise}.")
+    warn_before_sending(settings)
+
+
+def warn_before_sending(settings: Settings) -> None:
+    """Say where the key is about to go, where that is not from where the key is."""
+    if warning := warn_of_base_url(settings):
+        echo(f"Warning: {warning}", err=True)
 
 
 def need_workers(settings: Settings, instead: str) -> None:

@@ -9,7 +9,7 @@ import click
 
 from cli.as_json import print_facts
 from cli.console import echo
-from cli.door import pass_settings, server_for
+from cli.door import pass_settings, server_for, warn_before_sending
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
 from config.settings import Settings
 from config.text import printable
@@ -49,6 +49,8 @@ def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json:
       relabel health
       relabel health --only ledger,broker,worker-here
     """
+    if {"api", "key"} & set(only or UNASKED):
+        warn_before_sending(settings)
     with server_for(settings) as (reachable, server):
         found = asyncio.run(Checkup(reachable, deployed=server is None).run(only or UNASKED))
     if as_json:

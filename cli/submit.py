@@ -9,7 +9,7 @@ import click
 
 from cli.as_json import print_json
 from cli.console import echo, shown, stderr_console
-from cli.door import need_workers, pass_settings, with_ledger
+from cli.door import need_workers, pass_settings, warn_before_sending, with_ledger
 from cli.exit_codes import exit_code_of
 from cli.former import exit_code_after, tell_former
 from cli.order import Asked, checked_file, order_of, order_options, submit_file
@@ -44,6 +44,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
     need_workers(settings, "`relabel run`")
+    warn_before_sending(settings)
     console = stderr_console()
     with checked_file(asked, console) as checked:
         order = order_of(asked, settings, hold=hold)

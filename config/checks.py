@@ -12,6 +12,9 @@ from pydantic import SecretStr
 
 WHSEC = "whsec_"
 """What stands before a signing secret in Base64. Source: Standard Webhooks specification, "Signature scheme"."""
+MOST_PORTS = 65_536
+MAX_HOST_CHARS = 253
+"""Characters in the name of a host. Source: RFC 1035, section 2.3.4, as text."""
 LEAST_SECRET = 16
 """Bytes of a signing secret."""
 
@@ -26,9 +29,9 @@ def is_loopback(host: str) -> bool:
 
 def base_url(value: str) -> str:
     """Give the API's URL without a trailing slash; ValueError says what is wrong with it."""
-    parts = urlsplit(value)
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not has_sound_port(parts):
-        raise ValueError("must be a URL such as https://api.openai.com/v1")
+    parts = http_url(value)
+    if parts is None or not parts.hostname:
+        raise ValueError("must be a URL such as https://api.openai.com/v1, in plain characters")
     if parts.username or parts.password or parts.query or parts.fragment:
         raise ValueError("must hold no user, password, query or fragment; the key goes into OPENAI_API_KEY")
     if parts.scheme == "http" and not is_loopback(parts.hostname):
@@ -84,9 +87,9 @@ def failure_limit(value: str) -> str:
 
 def webhook_url(value: SecretStr) -> SecretStr:
     """Give the URL of a webhook; ValueError says what is wrong with it."""
-    parts = urlsplit(value.get_secret_value())
-    if parts.scheme not in {"https", "http"} or not parts.hostname or not has_sound_port(parts):
-        raise ValueError("must be a URL such as https://hooks.example.com/relabel")
+    parts = http_url(value.get_secret_value())
+    if parts is None:
+        raise ValueError("must be a URL such as https://hooks.example.com/relabel, in plain characters")
     if parts.username or parts.password or parts.fragment:
         raise ValueError("must hold no user, password or fragment")
     return value
@@ -106,9 +109,43 @@ def signing_secret(value: SecretStr) -> SecretStr:
     return SecretStr(secret)
 
 
+def http_url(value: str) -> SplitResult | None:
+    """Return the parts of an http or https URL that HTTP clients can use; None where it is none.
+
+    In ASCII, so that what is shown is what is called: an international name is written in its `xn--` form.
+    """
+    if not (value.isascii() and value.isprintable()) or " " in value:
+        return None
+    try:
+        parts = urlsplit(value)
+        host = parts.hostname or ""
+    except ValueError:
+        return None
+    sound = parts.scheme in {"https", "http"} and is_host(host) and has_sound_port(parts)
+    return parts if sound else None
+
+
+def is_host(text: str) -> bool:
+    """Return whether a text is an IP address, or a name whose labels DNS could know (RFC 1035, section 2.3.4)."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        labels = text.removesuffix(".").split(".")
+        return len(text) <= MAX_HOST_CHARS and all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", label) for label in labels)
+    return True
+
+
+def header_value(value: str | None) -> str | None:
+    """Return a value that travels in a header, without space around it; ValueError where it cannot."""
+    value = (value or "").strip()
+    if not (value.isascii() and value.isprintable()):
+        raise ValueError("must be of plain characters, as it travels in a header")
+    return value or None
+
+
 def has_sound_port(parts: SplitResult) -> bool:
     """Tell whether the port of a URL is a port, or there is none."""
     try:
-        return parts.port != 0
+        return parts.port is None or 0 < parts.port < MOST_PORTS
     except ValueError:
         return False

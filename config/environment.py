@@ -45,8 +45,8 @@ def load_settings() -> Settings:
     """
     try:
         _refuse_unknown_names()
+        _refuse_unknown_files(_named_secrets_dir())
         settings = Settings()
-        _refuse_unknown_files(settings.secrets_dir)
         _check_key_command(settings)
         register_secret(plain(settings.openai_api_key))
     except (OSError, UnicodeDecodeError) as error:
@@ -59,6 +59,21 @@ def load_settings() -> Settings:
         first = error.errors()[0]
         raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
     return settings
+
+
+def warn_of_base_url(settings: Settings) -> str:
+    """Return a warning where `.env` alone says where the key goes, and the key is from elsewhere; else ''.
+
+    Whoever wrote the file of the current folder, which may have come with somebody's data, would be sent the key.
+    """
+    here = {name.upper() for name, value in os.environ.items() if value}
+    there = {name.upper() for name, value in DotEnvSettingsSource(Settings).env_vars.items() if value}
+    if "OPENAI_BASE_URL" not in there - here or "OPENAI_API_KEY" in there - here:
+        return ""
+    return (
+        f"{Path('.env').absolute()} sends the key to {settings.openai_base_url}, but the key is from elsewhere; "
+        "if that is not meant, set OPENAI_BASE_URL beside the key."
+    )
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
@@ -110,6 +125,13 @@ def _check_key_command(settings: Settings) -> None:
 def _refuse_unknown_names() -> None:
     for name in map(str.upper, (*os.environ, *DotEnvSettingsSource(Settings).env_vars)):
         _refuse_unknown(name, name)
+
+
+def _named_secrets_dir() -> Path | None:
+    """Return the folder of secrets before all settings are read; None where it is none, which its own check says."""
+    given = [*DotEnvSettingsSource(Settings).env_vars.items(), *os.environ.items()]
+    folder = {name.upper(): value for name, value in given if value}.get(f"{PREFIX}SECRETS_DIR")
+    return Path(folder) if folder and Path(folder).is_dir() else None
 
 
 def _refuse_unknown_files(folder: Path | None) -> None:

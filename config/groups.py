@@ -7,7 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 
-from config.checks import command_line, failure_limit, signing_secret, user_and_password, webhook_url
+from config.checks import command_line, failure_limit, header_value, signing_secret, user_and_password, webhook_url
 from config.schedule import Schedule, cron_line, local_date, zone_name
 from config.server_url import plain, server_url, speaks_tls, with_options, with_password
 
@@ -69,7 +69,9 @@ class ApiSettings(Group):
         description="Command that prints the key, run again when the key is refused. Not in `.env`; needs "
         "`RELABEL_RATE__NAME` or `OPENAI_PROJECT_ID`.",
     )
-    version: str | None = Field(None, description="`api-version` query parameter (Azure legacy paths).")
+    version: Annotated[str | None, AfterValidator(header_value)] = Field(
+        None, description="`api-version` query parameter (Azure legacy paths)."
+    )
     timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of one request in all, seconds.")
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="Deadline of a connection, seconds.")
     attempts: int = Field(5, ge=1, le=20, description="Tries of a row before it ends as failed.")
@@ -109,6 +111,9 @@ class FlowerSettings(Group):
         None, description="`user:password` that Flower asks for; its /metrics and /healthcheck stay open."
     )
     read_only: bool = Field(True, description="Whether Flower only looks; else it can stop workers, with basic auth.")
+    allowed_hosts: str | None = Field(
+        None, description="Names, parted by commas, by which it may be called beside its address and this machine's."
+    )
 
 
 class JobSettings(Group):
@@ -126,6 +131,9 @@ class MetricsSettings(Group):
 
     address: str = Field("127.0.0.1", min_length=1, description="Address that `relabel metrics` listens on.")
     port: int = Field(9464, ge=1, le=65535, description="Port that `relabel metrics` listens on.")
+    allowed_hosts: str | None = Field(
+        None, description="Names, parted by commas, by which it may be called beside its address and this machine's."
+    )
 
 
 class NightlySettings(Group):

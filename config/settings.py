@@ -15,7 +15,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from config.checks import api_key, base_url
+from config.checks import api_key, base_url, header_value
 from config.groups import (
     ApiSettings,
     FlowerSettings,
@@ -28,6 +28,7 @@ from config.groups import (
     WorkerSettings,
 )
 from config.logs import LogFormat
+from config.server_url import broker_url as sound_broker_url
 
 PREFIX = "RELABEL_"
 
@@ -57,13 +58,15 @@ class Settings(BaseSettings):
         validation_alias="OPENAI_BASE_URL",
         description="API to call; https, or http on loopback.",
     )
-    openai_org_id: str | None = Field(
+    openai_org_id: Annotated[str | None, AfterValidator(header_value)] = Field(
         None, validation_alias="OPENAI_ORG_ID", description="Sent as `OpenAI-Organization` when set."
     )
-    openai_project_id: str | None = Field(
+    openai_project_id: Annotated[str | None, AfterValidator(header_value)] = Field(
         None, validation_alias="OPENAI_PROJECT_ID", description="Sent as `OpenAI-Project` when set."
     )
-    broker_url: SecretStr | None = Field(None, description="Celery's broker. Unset: the ledger's server.")
+    broker_url: Annotated[SecretStr | None, AfterValidator(sound_broker_url)] = Field(
+        None, description="Celery's broker. Unset: the ledger's server."
+    )
     state_dir: Path | None = Field(
         None,
         description="Folder of the embedded server. Unset: $XDG_STATE_HOME/relabel or ~/.local/state/relabel.",

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, generate_latest, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app, start_http_server
 
+from config.hosts import is_our_host
 from config.settings import Settings
 from metrics.collector import LedgerCollector
 
@@ -24,13 +26,27 @@ def endpoint(settings: Settings, *, address: str, port: int) -> Iterator[int]:
         OSError: the address cannot be listened on.
 
     """
-    server, thread = start_http_server(port, address, registry=_registry(settings))
+    registry = _registry(settings)
+    server, thread = start_http_server(port, address, registry=registry)
+    server.set_app(_for_our_hosts(make_wsgi_app(registry), address, settings.metrics.allowed_hosts))
     try:
         yield server.server_port
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def _for_our_hosts(application: WSGIApplication, address: str, more: str | None) -> WSGIApplication:
+    """Return the application with 403 for requests by a name that is not ours, as a page of somebody else's makes."""
+
+    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if is_our_host(environ.get("HTTP_HOST", ""), address=address, more=more):
+            return application(environ, start_response)
+        start_response("403 Forbidden", [("Content-Type", "text/plain")])
+        return [b"This name is not allowed; add it to RELABEL_METRICS__ALLOWED_HOSTS.\n"]
+
+    return guarded
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

@@ -12,6 +12,7 @@ from celery.signals import import_modules, user_preload_options
 
 from config.checks import is_loopback, is_user_and_password
 from config.environment import opens_flower_api
+from config.hosts import is_our_host
 from config.settings import Settings
 from config.text import printable
 
@@ -31,6 +32,7 @@ def set_up_flower(app: Celery, settings: Settings) -> None:
             _set_defaults(settings)
             # it asks for the application's modules once all of its options are read, and before it listens
             import_modules.connect(_check, sender=app)
+            _answer_to_our_hosts_alone(settings)
 
     user_preload_options.connect(prepare, weak=False)
 
@@ -44,6 +46,23 @@ def _set_defaults(settings: Settings) -> None:
     options.logging = settings.log_level.lower()
     if chosen.basic_auth is not None:
         options.basic_auth = [chosen.basic_auth.get_secret_value()]
+
+
+def _answer_to_our_hosts_alone(settings: Settings) -> None:
+    """Have Flower refuse requests by a name that is not ours, as a page of somebody else's makes (DNS rebinding)."""
+    from flower import command  # type: ignore[import-untyped] # noqa: PLC0415 - as above
+    from tornado.web import ErrorHandler  # noqa: PLC0415 - as above
+
+    class GuardedFlower(command.Flower):  # type: ignore[misc]
+        """Flower, which has no setting for this."""
+
+        def find_handler(self, request: Any, **kwargs: Any) -> Any:
+            options, more = self.options, settings.flower.allowed_hosts
+            if options.unix_socket or is_our_host(request.host, address=options.address or "", more=more):
+                return super().find_handler(request, **kwargs)
+            return self.get_handler_delegate(request, ErrorHandler, {"status_code": 403})
+
+    command.Flower = GuardedFlower
 
 
 def _check(**_: Any) -> None:

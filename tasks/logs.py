@@ -11,6 +11,7 @@ from celery import Celery
 from celery.signals import setup_logging, user_preload_options, worker_ready, worker_shutdown
 from celery.utils.log import get_multiprocessing_logger
 
+from config.environment import warn_of_base_url
 from config.logs import LogFormat, set_up_logging
 from config.settings import Settings
 
@@ -63,6 +64,8 @@ class _Logs:
         # pydantic shows secrets as stars
         in_force = self._settings.model_dump(mode="json", exclude_none=True) | {"log_format": self._format}
         children = sender.controller.concurrency
+        if warning := warn_of_base_url(self._settings):
+            log.warning(warning)
         log.info("worker started", extra={"worker": sender.hostname, "children": children, "settings": in_force})
 
     def tell_end(self, *, sender: Any, **_: Any) -> None:

@@ -26,6 +26,7 @@ MAY_IMPORT = {
 KNOWN_BY = {
     "celery": {"tasks"},
     "kombu": {"tasks"},
+    "flower": {"tasks"},
     "httpx": {"worker"},
     "aiohttp": {"worker", "sandbox"},  # the transport under httpx; the sandbox's server
     "yarl": {"worker"},  # aiohttp's URLs

@@ -9,7 +9,7 @@ import sys
 import pytest
 from pydantic import ValidationError
 
-from config.environment import child_environment, environment_names, load_settings
+from config.environment import child_environment, environment_names, load_settings, warn_of_base_url
 from config.settings import Settings, SettingsError
 
 SECRET = "sk-secret-0d77"
@@ -318,3 +318,116 @@ def test_a_redis_url_that_is_none_is_refused_by_its_name_and_not_shown(monkeypat
         load_settings()
 
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("dotenv", "environment", "warned"),
+    [
+        ("OPENAI_BASE_URL", "OPENAI_API_KEY", True),
+        ("OPENAI_BASE_URL OPENAI_API_KEY", "OPENAI_API_KEY", True),
+        ("OPENAI_BASE_URL OPENAI_API_KEY", "", False),
+        ("OPENAI_BASE_URL", "OPENAI_API_KEY OPENAI_BASE_URL", False),
+        ("OPENAI_API_KEY", "OPENAI_BASE_URL", False),
+        ("", "OPENAI_API_KEY", False),
+    ],
+)
+def test_a_dotenv_file_that_says_where_somebody_elses_key_goes_is_told(
+    monkeypatch, tmp_path, dotenv, environment, warned
+):
+    """The file of a folder that came with the data must not take the key of the environment away in silence."""
+    values = {"OPENAI_BASE_URL": "https://elsewhere.example/v1", "OPENAI_API_KEY": "k3y-of-somebody"}
+    (tmp_path / ".env").write_text("".join(f"{name}={values[name]}\n" for name in dotenv.split()))
+    monkeypatch.chdir(tmp_path)
+    for name in environment.split():
+        monkeypatch.setenv(name, values[name])
+
+    warning = warn_of_base_url(load_settings())
+
+    assert bool(warning) is warned
+    assert not warned or (str(tmp_path / ".env") in warning and "https://elsewhere.example/v1" in warning)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[
+            ("OPENAI_BASE_URL", f"https://{host}/v1")
+            for host in ("a\x01b", "a\nb", "a\x7f", "a..b", "x" * 64, "bü.example")
+        ],
+        ("OPENAI_BASE_URL", "https://a/v1\x1b]0;x\x07"),
+        ("OPENAI_ORG_ID", "a\nX-Other: b"),
+        ("OPENAI_PROJECT_ID", "é"),
+        ("RELABEL_API__VERSION", "a\x01"),
+        ("RELABEL_NOTIFY__URL", "https://a\x01/x"),
+        ("RELABEL_NOTIFY__URL", "https://[::1/x"),
+        *[
+            (name, url)
+            for name in ("RELABEL_REDIS__URL", "RELABEL_BROKER_URL")
+            for url in (
+                "redis://h/x",
+                "redis://h:0/0",
+                "redis://h:99999/0",
+                "redis:///0",
+                "redis://h\x01/0",
+                "redis://[zz]/0",
+                "redis://a,b/0",
+                "redis://h/0?db=x",
+                "redis://h/0?db=-1",
+                "redis://h/0?max_connections=0",
+                "redis://h/0?socket_timeout=soon",
+                "redis://h/0?connection_class=x",
+                "redis://h/0?ssl_cert_reqs=none",
+                "redis://h/0#x",
+                "rediss://h/0?ssl_cert_reqs=never",
+                "unix:///s.sock?db=x",
+                "sentinel://h/service/0?foo=bar",
+            )
+        ],
+        *[
+            ("RELABEL_BROKER_URL", url)
+            for url in ("kafka://h", "x", "py://h", "amqp://h:99999", "amqp://h?heartbeat=x")
+        ],
+    ],
+)
+def test_an_odd_url_or_header_is_refused_by_a_sentence(monkeypatch, name, value):
+    """Before anything is tried, as the libraries below would end with a traceback; and nothing of it is shown raw."""
+    monkeypatch.setenv(name, value)
+
+    with pytest.raises(SettingsError, match=f"^{name}: ") as caught:
+        load_settings()
+
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis://user:p%40ss@h:6379/3?socket_timeout=1.5&health_check_interval=5&client_name=me",
+        "rediss://h/0?ssl_ca_certs=/ca.pem&ssl_check_hostname=false",
+        "unix:///run/redis.sock?db=2",
+        "redis://[::1]:6379",
+        "sentinels://u:p@a:1,b:2/service/0?ssl_ca_certs=/ca.pem&sentinel_password=x",
+    ],
+)
+def test_a_redis_url_with_known_options_is_taken(monkeypatch, url):
+    """By redis-py's names."""
+    monkeypatch.setenv("RELABEL_REDIS__URL", url)
+    monkeypatch.setenv("RELABEL_BROKER_URL", url)
+
+    assert load_settings().ledger_url == url
+
+
+@pytest.mark.parametrize("name", ["relabel_redis", "relabel_rate", "relabel_nightly"])
+@pytest.mark.parametrize("content", ["x", "{", '{"url": 3}', "[]"])
+def test_a_secret_named_as_a_group_of_settings_is_refused_by_a_sentence(monkeypatch, tmp_path, name, content):
+    """Each setting has a file of its own; the same for a variable of that name."""
+    (tmp_path / name).write_text(content)
+    monkeypatch.setenv("RELABEL_SECRETS_DIR", str(tmp_path))
+
+    with pytest.raises(SettingsError, match=r"is not a setting of relabel"):
+        load_settings()
+
+    monkeypatch.delenv("RELABEL_SECRETS_DIR")
+    monkeypatch.setenv(name.upper(), content)
+    with pytest.raises(SettingsError, match=r"is not a setting of relabel"):
+        load_settings()

@@ -64,13 +64,16 @@ async def test_only_who_has_the_password_gets_in_and_only_to_look(tmp_path: Path
 
 
 async def test_without_a_password_it_is_there_for_this_machine_alone(tmp_path: Path) -> None:
-    """On loopback people may look; the API stays shut."""
-    flower = FlowerProcess(tmp_path, RELABEL_REDIS__URL=NOWHERE)
+    """On loopback people may look; the API stays shut, and so is all where a page's own name leads here."""
+    flower = FlowerProcess(tmp_path, RELABEL_REDIS__URL=NOWHERE, RELABEL_FLOWER__ALLOWED_HOSTS="board.example")
     try:
         url = await flower.url()
         async with httpx.AsyncClient(base_url=url, timeout=30) as client:
             assert (await client.get("/workers")).status_code == 200
             assert (await client.get("/api/workers")).status_code == 401
+            for path in ("/workers", "/metrics", "/healthcheck", "/static/css/flower.css"):
+                assert (await client.get(path, headers={"Host": "rebound.example"})).status_code == 403, path
+            assert (await client.get("/workers", headers={"Host": "board.example:5555"})).status_code == 200
     finally:
         flower.end()
 
