@@ -19,6 +19,8 @@ ROWS = {
     "values. Send the values as the service keeps them. `relabel undo` restores what was there before.",
     "metadata_not_shown": "The API answers 200 and does not show the metadata, so relabel cannot know what is "
     "stored: look at what stands between here and the API, then try these rows again.",
+    "stale_read": "Reads lag behind updates, and the job that wrote last is gone from the ledger, so nothing was sent. "
+    "Try these rows again in a few minutes.",
     "changed_since": "Somebody else changed these since: look at them, and if they are to go back all the same, "
     "undo the job once more with --force.",
     "too_many_pairs": _TOO_MANY,

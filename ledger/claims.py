@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
 
 from ledger.keys import JobKeys, claim_key
+from ledger.records import LEAST_LIFE_S, Record, pack_record, unpack_record
 from ledger.scripts import Argument, load_script
 from ledger.settlements import LeaseLost, StateLost
 from ledger.shards import LEASE_S
 
 NO_JOB = "-"
-KEPT, TAKEN_OVER, BLOCKED = (ord(mark) for mark in "120")
+KEPT, BLOCKED = (ord(mark) for mark in "10")
+TAKEN_OVER, WITH_RECORD = b"24", b"34"
 
 
 def claim_of(target: str, completion_id: str) -> str:
@@ -31,24 +33,37 @@ def claim_life_s(timeout_s: float) -> float:
 
 
 class Claimant(NamedTuple):
-    """Who claims: a worker by its lease on a job's shard, or a probe, which has no job. `life_s` is in seconds."""
+    """Who claims: a worker by its lease on a job's shard, or a probe, which has no job.
+
+    `life_s` is that of a claim, `record_life_s` that of what is left in its place, both in seconds.
+    """
 
     owner: str
     life_s: float
     job_id: str = NO_JOB
     shard: int = 0
+    record_life_s: float = LEAST_LIFE_S
+
+
+class GivenUp(NamedTuple):
+    """A claim to give up, and the record to leave in its place; without one, that which the claim found stays."""
+
+    claim: str
+    record: Record | None = None
 
 
 class Taken(NamedTuple):
     """What came of asking for a claim.
 
     `taken_over` says that an earlier owner of the same job had it, whose write may have happened or may still be
-    running. `blocked_by` is the job that has it where it is not ours, '' where no job is known.
+    running. `blocked_by` is the job that has it where it is not ours, '' where no job is known. `record` is what the
+    last settled write left, if it is not long ago.
     """
 
     is_ours: bool
     taken_over: bool = False
     blocked_by: str = ""
+    record: Record | None = None
 
 
 class Swapped(NamedTuple):
@@ -68,7 +83,7 @@ class Claims:
         self,
         claimant: Claimant,
         *,
-        give_up: Sequence[str] = (),
+        give_up: Sequence[GivenUp] = (),
         keep: Sequence[str] = (),
         take: Sequence[str] = (),
     ) -> Swapped:
@@ -81,24 +96,25 @@ class Claims:
             LeaseLost: the shard is another's by now. What was to be given up is given up all the same.
 
         """
-        owner, life_s, job_id, shard = claimant
-        keys = [claim_key(claim) for claim in (*give_up, *keep, *take)]
+        owner, life_s, job_id, shard, record_life_s = claimant
+        keys = [claim_key(claim) for claim in (*(given.claim for given in give_up), *keep, *take)]
         if job_id != NO_JOB:
             keys += (JobKeys(job_id).job, JobKeys(job_id).owners)
         args: list[Argument] = [job_id, owner, shard, int(life_s * 1000), len(give_up), len(keep)]
+        args.append(int(record_life_s * 1000))
+        args += (pack_record(given.record) if given.record else b"" for given in give_up)
         answer = await self._swap(keys, args)
         if answer == -1:
             raise StateLost(job_id)
         if answer == -2:
             raise LeaseLost(job_id)
-        kept, taken, *blockers = answer
-        blocked = iter(blockers)
-        return Swapped(
-            [mark == KEPT for mark in kept],
-            [
-                Taken(is_ours=False, blocked_by=next(blocked).decode())
-                if mark == BLOCKED
-                else Taken(is_ours=True, taken_over=mark == TAKEN_OVER)
-                for mark in taken
-            ],
-        )
+        kept, taken, *rest = answer
+        words = iter(rest)
+        return Swapped([mark == KEPT for mark in kept], [_taken(mark, words) for mark in taken])
+
+
+def _taken(mark: int, words: Iterator[bytes]) -> Taken:
+    if mark == BLOCKED:
+        return Taken(is_ours=False, blocked_by=next(words).decode())
+    record = unpack_record(next(words)) if mark in WITH_RECORD else None
+    return Taken(is_ours=True, taken_over=mark in TAKEN_OVER, record=record)

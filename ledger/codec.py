@@ -31,12 +31,15 @@ class Tries(msgspec.Struct, frozen=True, array_like=True):
     """How often a row that was handed back has failed.
 
     `in_doubt` tells whether a write of it may have happened; `verdict` what it ends with where it was about to be
-    given up.
+    given up. `stale_reads` is how often it was shown the state before a recorded write, and `stale_since` when first,
+    in seconds since the epoch.
     """
 
     failures: int
     in_doubt: bool
     verdict: Detail | None = None
+    stale_reads: int = 0
+    stale_since: float = 0.0
 
 
 class BeforeImage(msgspec.Struct, frozen=True, array_like=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Container
 from typing import NamedTuple
 
+import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections, unpack_shard
-from ledger.job import JobSpec
+from ledger.job import JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch, Rejection
 from ledger.settlements import StateLost
@@ -59,6 +60,18 @@ async def read_rows(
                 detail = unpack_detail(details[row]) if details[row] else None
                 before, altered = (image.metadata, image.altered) if (image := images.get(row)) else (None, None)
                 yield ReportedRow(patch, outcome, detail, before, altered)
+
+
+async def read_patch(redis: Redis, job_id: str, row: int) -> tuple[Patch, Mode] | None:
+    """Return a row's patch and its job's mode; None where the job is gone."""
+    keys = JobKeys(job_id)
+    raw_spec = await redis.hget(keys.job, "spec")
+    if raw_spec is None:
+        return None
+    spec = msgspec.json.decode(raw_spec, type=JobSpec)
+    number, place = divmod(row, spec.shard_rows)
+    body = await redis.hget(keys.shards, str(number))
+    return (unpack_shard(body)[place], spec.mode) if isinstance(body, bytes) else None
 
 
 async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from config.settings import Settings
 from ledger.behaviour import Behaviour
 from ledger.cancellation import end_tasks
-from ledger.claims import Claimant, Claims, claim_life_s, claim_of
+from ledger.claims import Claimant, Claims, GivenUp, claim_life_s, claim_of
 from ledger.connect import AWAY
 from ledger.ledger import Ledger
 from ledger.row import Metadata
@@ -197,4 +197,4 @@ async def _keep(claims: Claims, prober: Claimant, claim: str, done: asyncio.Even
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(done.wait(), KEEP_CLAIM_S)
     with contextlib.suppress(*AWAY):
-        await claims.swap(prober, give_up=[claim])
+        await claims.swap(prober, give_up=[GivenUp(claim)])

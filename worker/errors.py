@@ -78,6 +78,14 @@ class StopJob(Refusal):
         self.unclear = unclear
 
 
+class Rest(Exception):
+    """The row waits for so many seconds, without a lane, a slot or a claim: its read is older than a known write."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 class HandBack(Exception):
     """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""
 

@@ -11,12 +11,13 @@ from typing import NamedTuple
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.intent import intended
 from ledger.job import Mode
+from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import Reply, refuse_bad_id
 from worker.checked_api import CheckedApi
-from worker.errors import Again, NotSent, Refusal, RowFailed, Wait
+from worker.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
 from worker.fence import CLOCKS, WriteGate
 from worker.health import Health
 from worker.intent import before_image, foreign_keys
@@ -28,6 +29,12 @@ DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
 NOT_SHOWN_CODE = "metadata_not_shown"
 """The code of a row whose metadata no answer shows, so that nobody knows what to send or what was stored."""
+STALE_READ_CODE = "stale_read"
+"""The code of a row whose reads lagged behind a recorded write for as long as was waited."""
+STALE_S = 20.0
+"""Least time for which a read is believed to lag behind a recorded write; longer where a probe saw more."""
+MOST_STALE_READS = 12
+"""Reads after which a row waits no longer, whatever the clocks of the workers show."""
 STALE_AFTER_S = 10.0
 """Age at which a read is made again before a write, as others may have edited meanwhile. It counts from when the read
 was sent. Each time that it was too old by the time a slot came, it may be twice as old: a slow rate must not end in
@@ -56,15 +63,22 @@ class Tools(NamedTuple):
     pause_for: Callable[[float], Awaitable[None]]
     health: Health
     tally: Tally
+    replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
 
 
 class Plan(NamedTuple):
-    """What is asked of every row of the shard. `name` is the start of each request's own id."""
+    """What is asked of every row of the shard. `name` is the start of each request's own id.
+
+    For `stale_s` seconds a read is believed to lag behind a recorded write. `reads_confirm` says that the service's
+    replies only echo the request, so that they do not prove a removal.
+    """
 
     mode: Mode
     journal: bool
     attempts: int
     name: str
+    stale_s: float
+    reads_confirm: bool = False
 
 
 class Unconfirmed(NamedTuple):
@@ -84,6 +98,7 @@ class RowRun:
 
     `image` is the before-image that an earlier turn kept for this row: its write may or may not have happened.
     `tried` tells how often it failed in earlier turns: a try may be longer than a turn, and is bounded all the same.
+    `record` tells of the last settled writes to the completion, whichever job made them.
     """
 
     def __init__(
@@ -96,6 +111,7 @@ class RowRun:
         gate: WriteGate,
         image: BeforeImage | None,
         tried: Tries | None,
+        record: Record | None = None,
     ) -> None:
         self._tools = tools
         self._gate = gate
@@ -113,6 +129,10 @@ class RowRun:
         self._sent_at = self._read_at = CLOCKS.read()
         self._stale_after_s = STALE_AFTER_S
         self._unconfirmed: Unconfirmed | None = None
+        self._record = record
+        self._stale_reads, self._stale_since = (tried.stale_reads, tried.stale_since) if tried else (0, 0.0)
+        self._is_assumed = False
+        self._wrote: tuple[Metadata | None, Metadata] | None = None
 
     async def settle(self) -> Settlement:
         """Carry the row out.
@@ -120,9 +140,17 @@ class RowRun:
         Raises:
             StopJob: nothing can succeed until somebody mends something.
             HandBack: the turn ended before the row did.
+            Rest: the row is to begin again later.
             LeaseLost: the shard is another's by now.
 
         """
+        ended = await self._carry_out()
+        if self._is_assumed and ended.detail is None:
+            what = "reads kept showing the state before a former write; that write was taken as done"
+            return ended._replace(detail=self._detail(RowFailed(STALE_READ_CODE, what, status=200)))
+        return ended
+
+    async def _carry_out(self) -> Settlement:
         while True:
             try:
                 refuse_bad_id(self._patch.completion_id)  # before a slot is taken for it
@@ -153,17 +181,29 @@ class RowRun:
     @property
     def tries(self) -> Tries | None:
         """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
-        return Tries(self._failures, self._in_doubt, self._verdict) if self._failures else None
+        if not (self._failures or self._stale_reads):
+            return None
+        return Tries(self._failures, self._in_doubt, self._verdict, self._stale_reads, self._stale_since)
+
+    @property
+    def wrote(self) -> tuple[Metadata | None, Metadata] | None:
+        """What the completion held before the row's write, None where it was not read, and after; None without one."""
+        return self._wrote
 
     async def _try_once(self) -> Settlement:
         if self._unconfirmed is None:
             if self._must_read():
                 await self._read()
+                await self._check_is_fresh()
                 if ended := await self._altered_earlier() or self._already_there() or self._drifted():
                     return ended
             update = await self._prepare()
-            sent = Unconfirmed(update, await self._send(write=update.after))
-            if sent.shown is Shown.AS_SENT:
+            reply = await self._send(write=update.after)
+            if self._plan.reads_confirm and update.removes:
+                reply = reply._replace(metadata=None)
+            sent = Unconfirmed(update, reply)
+            if sent.shown is Shown.AS_SENT and reply.metadata is not None:
+                self._wrote = (update.before, reply.metadata)
                 return Settlement(self._row, Outcome.UPDATED)
             self._in_doubt, self._unconfirmed = True, sent
         return await self._confirm(self._unconfirmed)
@@ -177,6 +217,8 @@ class RowRun:
             what = "the API answered 200 to the update, but neither its answer nor a read shows metadata"
             raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
         shown = sent.update.shown(read.metadata)
+        if shown is not Shown.BEFORE:
+            self._wrote = (sent.update.before, read.metadata)
         if shown is Shown.AS_SENT:
             return self._confirmed("the reply did not show what was sent; a read found the metadata in place")
         if shown is Shown.KEPT:
@@ -253,7 +295,35 @@ class RowRun:
 
     def _update(self, before: Metadata) -> Update:
         patch, mode = self._patch.metadata, self._plan.mode
-        return Update(before, intended(before, patch, mode), patch, mode)
+        return Update(before, intended(before, patch, mode), patch, mode, self._record)
+
+    async def _check_is_fresh(self) -> None:
+        """Put the row off while the read shows the state before a recorded write; after that, take the write as done.
+
+        Raises:
+            Rest: the row is to begin again later; one whose own write is in doubt keeps its claim and waits here.
+            NotSent: it has waited here.
+            RowFailed: nobody knows any more what that write was.
+
+        """
+        if self._record is None or self._current is None or self._record.step_shown(self._current) is None:
+            return
+        now = time.time()
+        self._stale_since = self._stale_since or now
+        left_s = self._plan.stale_s - max(0.0, now - self._stale_since)
+        if left_s > 0 and self._stale_reads < MOST_STALE_READS:
+            wait_s = min(2.0**self._stale_reads, left_s)
+            self._stale_reads += 1
+            if not self._in_doubt:
+                raise Rest(wait_s)
+            self._current = None
+            await self._tools.pause_for(wait_s)
+            raise NotSent
+        self._current = await self._tools.replay(self._record, self._current)
+        if self._current is None:
+            what = "reads keep showing the state before a write of a job that is gone, so nothing was sent"
+            raise RowFailed(STALE_READ_CODE, what, status=200)
+        self._is_assumed = True
 
     def _already_there(self) -> Settlement | None:
         """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
@@ -265,6 +335,7 @@ class RowRun:
         ours = self._in_doubt and (self._image is None or before != current)
         if not ours:
             return Settlement(self._row, Outcome.UNCHANGED)
+        self._wrote = (before, current)
         return self._confirmed("an answer was lost; a read found the metadata in place")
 
     def _drifted(self) -> Settlement | None:
@@ -280,7 +351,7 @@ class RowRun:
         """Return what to send, once it can be sent and the before-image is safe."""
         patch, mode = self._patch.metadata, self._plan.mode
         if self._current is None:
-            return Update(None, intended({}, patch, mode), patch, mode)
+            return Update(None, intended({}, patch, mode), patch, mode, self._record)
         before = self._before(self._current)
         update = self._update(before)
         if len(update.after) > MAX_PAIRS:
@@ -373,8 +444,11 @@ class RowRun:
                 if ended := self._already_there():
                     return ended
         sent = self._unconfirmed
-        if sent is not None and sent.reply.metadata is not None and sent.shown is Shown.OTHER:
-            return await self._altered(sent, sent.reply.metadata, sent.reply.request_id)
+        if sent is not None and (replied := sent.reply.metadata) is not None:
+            if sent.shown is Shown.OTHER:
+                return await self._altered(sent, replied, sent.reply.request_id)
+            if sent.shown is Shown.KEPT:
+                return self._kept(sent.update.kept(replied), sent.reply)
         return Settlement(self._row, Outcome.FAILED, verdict)
 
     def _failed(self, refusal: Refusal) -> Settlement:

@@ -31,7 +31,7 @@ from worker.news import tell_begun, tell_job
 from worker.outage import Outage
 from worker.rate_limiter import Limits, RateLimiter
 from worker.shared_rate import limit_of, note_use
-from worker.turn import Bounds, Turn
+from worker.turn import Bounds, Service, Turn, service_of
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0
@@ -175,7 +175,7 @@ class Runtime:
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
             else:
                 await self._patiently(self._note_limit)
-                turn = self._turn(shard, await self._patiently(self._seconds))
+                turn = self._turn(shard, await self._patiently(self._seconds), await self._patiently(self._service))
                 await turn.run()
         finally:
             answer = await self._patiently(lambda: self._ledger.shards.release(shard))
@@ -189,6 +189,9 @@ class Runtime:
     async def _note_limit(self) -> None:
         await note_use(self._redis, self._limit_key, self._limit, endpoint=self._settings.openai_base_url)
 
+    async def _service(self) -> Service:
+        return service_of(await self._ledger.behaviours.of(self._settings.openai_base_url))
+
     async def _retire(self, job_id: str) -> None:
         await tell_job(self._ledger, await self._ledger.jobs.get(job_id))
         await self._ledger.jobs.retire(job_id)
@@ -198,7 +201,7 @@ class Runtime:
         longest = self._settings.job.shard_seconds
         return longest if len(await self._ledger.shards.running()) < 2 else min(longest, SHARED_TURN_S)
 
-    def _turn(self, shard: LeasedShard, seconds: float) -> Turn:
+    def _turn(self, shard: LeasedShard, seconds: float, service: Service) -> Turn:
         settings = self._settings
         limiter = RateLimiter(
             self._limits,
@@ -216,6 +219,7 @@ class Runtime:
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
             known=self._known,
+            service=service,
         )
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ledger.behaviour import Behaviour
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.causes import too_many_failures
 from ledger.claims import claim_life_s, claim_of
@@ -20,18 +21,19 @@ from ledger.failures import TOO_MANY_CODE
 from ledger.job import JobState, Traffic, Waits
 from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from ledger.row import Outcome
+from ledger.records import LEAST_LIFE_S, Record, next_record, record_life_s
+from ledger.row import Metadata, Outcome
 from ledger.settlements import LeaseLost, Settlement, StateLost
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
-from worker.errors import ClaimLost, HandBack, StopJob
+from worker.errors import ClaimLost, HandBack, Rest, StopJob
 from worker.fence import CLOCKS, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
 from worker.rate_limiter import RateLimiter
-from worker.row import Plan, RowRun, Tally, Tools
+from worker.row import STALE_S, Plan, RowRun, Tally, Tools
 
 WATCH_EVERY_S = 0.2
 """How often the clock and the worker's stop flag are looked at."""
@@ -58,6 +60,22 @@ class Bounds(NamedTuple):
     request_s: float
 
 
+class Service(NamedTuple):
+    """What is known of the service: `stale_s` and `reads_confirm` as for `worker.row.Plan`, a record's life."""
+
+    stale_s: float = STALE_S
+    record_life_s: float = LEAST_LIFE_S
+    reads_confirm: bool = False
+
+
+def service_of(behaviour: Behaviour | None) -> Service:
+    """Return what a probe's findings mean for rows; None where nobody probed the service."""
+    if behaviour is None:
+        return Service()
+    lag_s = behaviour.visible_after_s
+    return Service(max(lag_s, STALE_S), record_life_s(lag_s))
+
+
 class Turn:
     """One turn at one leased shard. `stopping` tells whether the worker is ending.
 
@@ -75,6 +93,7 @@ class Turn:
         bounds: Bounds,
         stopping: Callable[[], bool],
         known: KnownCompletions | None = None,
+        service: Service | None = None,
     ) -> None:
         self._shard = shard
         self._ledger = ledger
@@ -89,12 +108,19 @@ class Turn:
         self._is_put_down = False
         self._draining = asyncio.Event()
         life_s = claim_life_s(bounds.request_s)
-        self._todo = ClaimedRows(shard, ledger.claims, life_s=life_s, pause_for=self._pause_for)
+        self._service = service or Service()
+        self._todo = ClaimedRows(
+            shard,
+            ledger.claims,
+            life_s=life_s,
+            record_life_s=self._service.record_life_s,
+            pause_for=self._pause_for,
+        )
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
         checked = CheckedApi(api, limiter, known or KnownCompletions(), self._tally)
-        self._tools = Tools(checked, limiter, self._journal_image, self._pause_for, health, self._tally)
+        self._tools = Tools(checked, limiter, self._journal_image, self._pause_for, health, self._tally, self._replay)
 
     async def run(self) -> None:
         """Carry out rows until all are settled, the time is up, or the job or the worker is stopped.
@@ -140,19 +166,26 @@ class Turn:
     async def _lane(self) -> None:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
-        plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name)
+        service = self._service
+        plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name, service.stale_s, service.reads_confirm)
         await self._fence.passed()  # a slot that waits for the first renewal would be lost
         while not self._draining.is_set() and (claimed := await self._todo.next()):
             row, patch = claimed.row, claimed.patch
-            image, tried = self._shard.images.get(row), self._tries_of(claimed)
+            image, tried, record = self._shard.images.get(row), self._tries_of(claimed), claimed.record
             may_still_run = claimed.taken_over and (image is not None or not spec.journal)
-            run = RowRun(self._tools, plan, row, patch, gate=self._gate(claimed), image=image, tried=tried)
+            gate = self._gate(claimed)
+            run = RowRun(self._tools, plan, row, patch, gate=gate, image=image, tried=tried, record=record)
             try:
                 ended = await run.settle()
             except ClaimLost:
                 if run.tries:
                     self._tries[row] = run.tries
                 self._todo.put_back(claimed)
+                continue
+            except Rest as rest:
+                if run.tries:
+                    self._tries[row] = run.tries
+                self._todo.rest(claimed, rest.seconds)
                 continue
             except HandBack:
                 if run.tries:
@@ -163,7 +196,16 @@ class Turn:
                 may_still_run |= run.in_doubt
             else:
                 self._settled.add(ended)
-            self._todo.done(claimed, may_still_run=may_still_run)
+            self._todo.done(claimed, may_still_run=may_still_run, record=self._record_of(run, claimed))
+
+    def _record_of(self, run: RowRun, claimed: ClaimedRow) -> Record | None:
+        if run.wrote is None:
+            return None
+        shard = self._shard
+        return next_record(claimed.record, shard.spec.job_id, shard.first_row + claimed.row, *run.wrote)
+
+    async def _replay(self, record: Record, metadata: Metadata) -> Metadata | None:
+        return await record.replay(self._ledger.redis, metadata)
 
     def _tries_of(self, claimed: ClaimedRow) -> Tries | None:
         """Return how often the row failed so far, in doubt where an earlier turn may have written it unseen."""

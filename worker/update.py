@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from ledger.job import Mode
+from ledger.records import Record
 from ledger.row import Metadata
 
 SHOWN_KEYS = 5
@@ -23,18 +24,30 @@ class Shown(enum.Enum):
 
 
 class Update(NamedTuple):
-    """An update that was sent; `before` is what the completion held, None where it was not read."""
+    """An update that was sent; `before` is what the completion held, None where it was not read.
+
+    `record` tells of former writes; a state from before one of them is older still.
+    """
 
     before: Metadata | None
     after: Metadata
     patch: Mapping[str, str | None]
     mode: Mode
+    record: Record | None = None
 
     def shown(self, metadata: Metadata) -> Shown:
         """Return how the metadata of an answer compares with the update."""
         if not self.altered(metadata):
             return Shown.KEPT if self.kept(metadata) else Shown.AS_SENT
-        return Shown.BEFORE if metadata == self.before else Shown.OTHER
+        is_older = self.record is not None and self.record.step_shown(metadata) is not None
+        return Shown.BEFORE if metadata == self.before or is_older else Shown.OTHER
+
+    @property
+    def removes(self) -> bool:
+        """Whether keys are to go; where nothing was read, they may be."""
+        if self.before is None:
+            return self.mode is Mode.REPLACE or None in self.patch.values()
+        return not self.before.keys() <= self.after.keys()
 
     def kept(self, metadata: Metadata) -> list[str]:
         """Return the keys that the service kept although they were to go, sorted.

@@ -245,3 +245,17 @@ async def test_resume_with_run_goes_on_in_this_process_tree(desk: Desk, ledger: 
 
     assert (facts["job_id"], facts["state"], facts["rows"]["updated"]) == (job_id, "finished", 3)
     assert (await ledger.jobs.get(job_id)).state is JobState.FINISHED
+
+
+async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(desk: Desk) -> None:
+    """Two jobs on the same completions and the undo of the second, each begun before reads show the one before it."""
+    desk.sandbox.configure(read_lag_s=4)
+
+    for key in ("one", "two"):
+        rows = "".join(json.dumps({"id": each, "metadata": {key: key}}) + "\n" for each in IDS)
+        job_id = await desk.run(rows=rows)
+    both = {each: held | {"one": "one", "two": "two"} for each, held in BEFORE.items()}
+    assert desk.sandbox.store.dump() == both
+    await desk.facts("undo", job_id, "--run")
+
+    assert desk.sandbox.store.dump() == {each: held | {"one": "one"} for each, held in BEFORE.items()}

@@ -16,7 +16,7 @@ from redis.asyncio import Redis
 from ledger.codec import BeforeImage, pack_images
 from ledger.connect import new_client
 from ledger.job import Columns, Job, JobSpec, Mode, new_job_id
-from ledger.keys import JobKeys
+from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
 from ledger.row import Metadata, Patch
 from ledger.rows import ReportedRow, read_rows
@@ -26,7 +26,7 @@ from worker.api import Target, open_api
 from worker.checked_api import KnownCompletions
 from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter
-from worker.turn import Bounds, Turn
+from worker.turn import Bounds, Service, Turn
 
 KEY = "sk-canary-key-0123456789"
 COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
@@ -42,6 +42,7 @@ class Rig:
         self.sandbox = sandbox
         self.api: dict[str, Any] = {}
         self.limit = Limit(2000.0, 200)
+        self.service = Service()
         self.known: KnownCompletions | None = None
 
     async def submit(
@@ -105,6 +106,7 @@ class Rig:
                 health=Health(self.redis, LIMIT_KEY),
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
+                service=self.service,
                 known=self.known,
             ).run()
         return await self.ledger.shards.release(shard)
@@ -131,6 +133,11 @@ class Rig:
     ) -> None:
         """Write a before-image as a worker does that is killed right after it."""
         await self.redis.append(JobKeys(job_id).journal(0), pack_images([BeforeImage(row, metadata, altered)]))
+
+    async def forget_writes(self) -> None:
+        """Let the records of settled writes be gone, as they are after a minute."""
+        async for key in self.redis.scan_iter(match=claim_key("*")):
+            await self.redis.delete(key)
 
     def sent(self, method: str | None = None) -> list[Any]:
         """The requests that the sandbox saw, in order."""

@@ -7,8 +7,9 @@ import itertools
 
 import pytest
 
-from ledger.claims import Claimant, Taken, claim_life_s, claim_of
+from ledger.claims import Claimant, GivenUp, Taken, claim_life_s, claim_of
 from ledger.keys import JobKeys, claim_key
+from ledger.records import LEAST_LIFE_S, Record, Step
 from ledger.row import Outcome
 from ledger.settlements import LeaseLost
 from ledger.shards import ReleaseAnswer
@@ -39,7 +40,9 @@ async def test_two_jobs_of_the_same_ids_never_meet_and_lose_no_key(rig, completi
         held = rig.sandbox.store.metadata(each)
         assert {"kept": "k", "two": "2", "three": "3"}.items() <= held.items()
     assert [(await rig.job(job_id)).counts.pending for job_id in (one, two, three)] == [0, 0, 0]
-    assert await rig.redis.keys("relabel:claim:*") == []
+    for key in await rig.redis.keys("relabel:claim:*"):  # what is left are the records of the last writes
+        assert (await rig.redis.get(key)).startswith(b"= ")
+        assert await rig.redis.pttl(key) <= LEAST_LIFE_S * 1000
 
 
 async def test_a_row_that_another_job_works_on_waits_at_the_end_of_its_shard(rig, completion_id, eventually):
@@ -55,7 +58,7 @@ async def test_a_row_that_another_job_works_on_waits_at_the_end_of_its_shard(rig
     async def free_it_when_the_others_are_done():
         await eventually(all_others_are_done)
         assert rig.applied(ids[0]) == 0
-        await rig.ledger.claims.swap(SOMEBODY, give_up=[claim])
+        await rig.ledger.claims.swap(SOMEBODY, give_up=[GivenUp(claim)])
 
     answer, _ = await asyncio.gather(rig.turn(job_id), free_it_when_the_others_are_done())
 
@@ -82,7 +85,7 @@ async def test_a_claim_ends_by_itself_and_tells_nothing_of_the_id(rig, completio
 
     assert (await rig.ledger.claims.swap(one, take=[claim])).taken == [Taken(is_ours=True)]
     assert (await rig.ledger.claims.swap(one, take=[claim])).taken == [Taken(is_ours=True)]
-    assert (await rig.ledger.claims.swap(two, give_up=[claim], take=[claim])).taken == [Taken(is_ours=False)]
+    assert (await rig.ledger.claims.swap(two, give_up=[GivenUp(claim)], take=[claim])).taken == [Taken(is_ours=False)]
 
     assert 0 < await rig.redis.pttl(claim_key(claim)) <= 9000
     assert completion_id not in claim_key(claim)
@@ -95,7 +98,7 @@ async def test_a_claim_of_release_one_is_anothers(rig, completion_id):
     await rig.redis.set(claim_key(claim), "host:12:0a1b2c3d", px=8000)
     claimant, _ = await claimant_of(rig, completion_id)
 
-    swapped = await rig.ledger.claims.swap(claimant, give_up=[claim], keep=[claim], take=[claim])
+    swapped = await rig.ledger.claims.swap(claimant, give_up=[GivenUp(claim)], keep=[claim], take=[claim])
 
     assert swapped == ([False], [Taken(is_ours=False, blocked_by="")])
 
@@ -124,7 +127,7 @@ async def test_the_next_worker_of_a_job_takes_its_claims_over_and_the_last_one_g
     for _ in range(2):
         taken = (await rig.ledger.claims.swap(second, take=[claim])).taken
         assert taken == [Taken(is_ours=True, taken_over=True)]
-    for wanted in ({"keep": [claim]}, {"take": [claim]}, {"give_up": [claim]}):
+    for wanted in ({"keep": [claim]}, {"take": [claim]}, {"give_up": [GivenUp(claim)]}):
         with pytest.raises(LeaseLost):
             await rig.ledger.claims.swap(first, **wanted)
     assert (await rig.ledger.claims.swap(second, keep=[claim])).kept == [True]
@@ -243,3 +246,57 @@ async def says_blocked(rig, job_id, eventually):
         return (await rig.job(job_id)).waits.blocked == 1
 
     await eventually(says_so)
+
+
+# --- records of settled writes ---
+
+RECORD = Record([Step(b"before", "a-job", 7)], b"after")
+
+
+async def test_a_record_is_left_in_place_of_a_claim_and_given_to_who_takes_it(rig):
+    """It comes with the claim, also when that is asked for again, and lives as long as it was to."""
+    claims = rig.ledger.claims
+    first, second = Claimant("first", 60, record_life_s=5), Claimant("second", 60)
+    await claims.swap(first, take=["c"])
+    await claims.swap(first, give_up=[GivenUp("c", RECORD)])
+    assert 0 < await rig.redis.pttl(claim_key("c")) <= 5000
+
+    for _ in range(2):
+        swapped = await claims.swap(second, take=["c", "d"])
+        assert swapped.taken == [Taken(is_ours=True, record=RECORD), Taken(is_ours=True)]
+    assert (await claims.swap(second, keep=["c"])).kept == [True]
+    assert (await claims.swap(first, take=["c"])).taken == [Taken(is_ours=False)]
+
+
+async def test_who_wrote_nothing_puts_the_record_back_and_who_wrote_leaves_its_own(rig):
+    """The old one's life goes on from where it was; without one the completion is just free."""
+    claims = rig.ledger.claims
+    one, two = Claimant("one", 60, record_life_s=5), Claimant("two", 60, record_life_s=500)
+    await claims.swap(one, take=["c", "d"])
+    await claims.swap(one, give_up=[GivenUp("c", RECORD), GivenUp("d")])
+    assert not await rig.redis.exists(claim_key("d"))
+
+    await claims.swap(two, take=["c"])
+    await claims.swap(two, give_up=[GivenUp("c")])
+    assert 0 < await rig.redis.pttl(claim_key("c")) <= 5000
+    assert (await claims.swap(two, take=["c"])).taken[0].record == RECORD
+
+    own = Record([*RECORD.steps, Step(b"after", "b-job", 0)], b"later")
+    await claims.swap(two, give_up=[GivenUp("c", own)])
+    assert 5000 < await rig.redis.pttl(claim_key("c")) <= 500_000
+    assert (await claims.swap(one, take=["c"])).taken[0].record == own
+
+
+async def test_a_claim_that_is_taken_over_keeps_the_record(rig, completion_id):
+    """A worker died between its claim and its write: what it found is there for the next one."""
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    claims = rig.ledger.claims
+    await claims.swap(SOMEBODY, take=["c"])
+    await claims.swap(SOMEBODY, give_up=[GivenUp("c", RECORD)])
+    dead = await rig.lease(job_id)
+    await claims.swap(Claimant(dead.owner, 60, job_id), take=["c"])
+    await rig.redis.hset(JobKeys(job_id).owners, "0", "next")
+
+    for _ in range(2):
+        taken = (await claims.swap(Claimant("next", 60, job_id), take=["c"])).taken
+        assert taken == [Taken(is_ours=True, taken_over=True, record=RECORD)]

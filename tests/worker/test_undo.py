@@ -10,6 +10,7 @@ from ledger.row import Outcome
 from producer.check import check_made
 from producer.submit import Order, submit
 from producer.undo import undo_columns, undo_rows
+from worker.turn import Service
 
 OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
 THIRD = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
@@ -102,6 +103,7 @@ async def test_an_edit_that_took_the_key_back_already_is_no_drift(rig, stored, u
     job_id = await rig.submit((completion_id, PATCH), (OTHER, PATCH))
     await rig.turn(job_id)
     rig.sandbox.store.load({completion_id: {"team": "blue", "new": "n"}, OTHER: {}})
+    await rig.forget_writes()
 
     rows = await undo(job_id)
 
@@ -209,6 +211,7 @@ async def test_an_undo_that_was_killed_after_its_write_takes_it_for_its_own(rig,
     undo_id = await submit_undo(rig, job_id, tmp_path)
     await rig.journal(undo_id, 0, rig.sandbox.store.metadata(completion_id))
     rig.sandbox.store.load({completion_id: stored[completion_id]})
+    await rig.forget_writes()
 
     await rig.turn(undo_id)
 
@@ -290,3 +293,19 @@ async def test_a_carried_key_that_the_service_dropped_is_tried_to_be_given_back(
 
     assert (rows[completion_id].outcome, rows[completion_id].detail.code) == (Outcome.FAILED, "value_altered")
     assert rig.sandbox.store.metadata(completion_id) == {"team": "blue"}
+
+
+@pytest.mark.parametrize("lag_s", [0.6, 3600.0])
+async def test_an_undo_right_after_its_job_restores_although_reads_lag(rig, stored, undo, completion_id, lag_s):
+    """It waits for the read to catch up; where that takes too long, it takes the job's write as done."""
+    rig.sandbox.configure(read_lag_s=lag_s)
+    rig.service = Service(stale_s=20.0 if lag_s < 1 else 0.3)
+    job_id = await rig.submit((completion_id, PATCH), (OTHER, PATCH))
+    await rig.turn(job_id)
+
+    rows = await undo(job_id)
+
+    assert rig.sandbox.store.dump() == stored
+    codes = {row.detail and row.detail.code for row in rows.values()}
+    assert codes == ({None} if lag_s < 1 else {"stale_read"})
+    assert rows[completion_id].before == {"team": "green", "new": "n"}
