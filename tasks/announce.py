@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import secrets
 from collections.abc import Iterable
+from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 APPLY_SHARD = "relabel.apply_shard"
 
@@ -20,6 +22,7 @@ def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
         return
     # a connection of its own: a pooled one that a cut link left behind hangs, then fails in ways of its own
     with app.connection_for_write() as connection:
+        unreachable: Any = (*connection.connection_errors, *connection.channel_errors, OperationalError)
         try:
             for shard in numbers:
                 app.send_task(
@@ -32,6 +35,6 @@ def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
                     connection=connection,
                     retry=False,
                 )
-        except (*connection.connection_errors, *connection.channel_errors) as error:
+        except unreachable as error:
             told = "The broker takes no messages (%s); shards are announced again later."
             log.warning(told, type(error).__name__, extra={"job": job_id})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from celery import Celery
+from kombu.exceptions import OperationalError
 
 from config.settings import Settings
 from tasks.factory import QUEUE, make_app
@@ -35,7 +36,7 @@ class Broker:
         """
         bounds = {"socket_timeout": LOOK_TIMEOUT_S, "socket_connect_timeout": LOOK_TIMEOUT_S}
         connection: Any = self._app.connection_for_read(connect_timeout=LOOK_TIMEOUT_S, transport_options=bounds)
-        unreachable = (*connection.connection_errors, *connection.channel_errors, OSError)
+        unreachable = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
         with connection:
             try:
                 connection.connect()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init
 from kombu import Queue
+from kombu.exceptions import OperationalError
 
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
@@ -61,11 +63,12 @@ def add_nightly_tasks(app: Celery, settings: Settings, *, stopping: Callable[[],
 def ask_to_carry_on(app: Celery) -> None:
     """Send for a worker that carries open runs on. Where the broker is away, somebody sends again later."""
     with app.connection_for_write() as connection:
+        unreachable: Any = (*connection.connection_errors, *connection.channel_errors, OperationalError)
         try:
             app.send_task(
                 CARRY_ON, argsrepr="()", kwargsrepr="{}", expires=LATEST_S, connection=connection, retry=False
             )
-        except (*connection.connection_errors, *connection.channel_errors) as error:
+        except unreachable as error:
             log.warning("The broker takes no messages (%s); the nightly run goes on later.", type(error).__name__)
 
 

@@ -6,8 +6,15 @@ import ssl
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
 
+from kombu.transport import TRANSPORT_ALIASES
+
 from config.settings import Settings
 from ledger.sentinel import ONE_TRY, SentinelAddress, is_sentinel, parse_sentinel_url
+
+TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "tasks.redis_transport:Transport") | {
+    "sentinel": "tasks.redis_transport:SentinelTransport"
+}
+# by its name, as a URL of a socket (redis+socket://) can name a transport in no other way
 
 _TIMES = {"socket_timeout": 5, "socket_connect_timeout": 5}
 _REDIS: dict[str, Any] = {

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections.abc import Sequence
 
 import pytest
 
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.job import JobState
+from tasks.run_worker import ARGUMENTS
 from tests.harness.link import Link
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
@@ -16,6 +18,7 @@ from tests.harness.stand import Stand, StopWatch
 from tests.harness.wait import wait_until
 
 SLOWLY = {"per_minute": 6000}
+UNACKED = "relabel:celery:unacked"
 LAST_SLOTS = 25 + 10
 """Requests that slots leased before allow: a quarter of a second's worth, and the burst."""
 
@@ -49,6 +52,31 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s:
     # no request twice but reads that were too old to write by, at most one for each row in hand
     assert stand.asked <= rows.least_requests + 2 * 2 * 16
     assert [worker.exit_code() for worker in workers] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("restarts", "options"), [(3, ARGUMENTS), pytest.param(25, ("--without-gossip",), marks=pytest.mark.slow)]
+)
+async def test_workers_live_through_restarts_of_redis(stand: Stand, restarts: int, options: Sequence[str]) -> None:
+    """Row 6: each worker has a message in hand and polls for another, whose answer fails; both are then dealt with."""
+    rows = PatchRows(150 * (restarts + 1))
+    workers = await stand.two_workers(rate=SLOWLY, options=options)
+    job_id = await stand.start_job(rows, shard_rows=len(rows.ids) // 2)
+    settled = 20
+    for _ in range(restarts):
+        await stand.settled(job_id, settled)
+        stand.redis.kill()
+        stand.redis.start()
+        await stand.reconnect()
+        job = await wait_until(lambda: stand.job(job_id), within=60, what="Redis is back")
+        settled = job.counts.settled + 30
+
+    await stand.finished(job_id)
+    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    # acknowledged by the channels of connections that are gone: this is where workers ended, too
+    await wait_until(lambda: not stand.redis.admin.exists(UNACKED), within=60, what="all is acknowledged")
+    assert [worker.exit_code() for worker in workers] == [None, None]
+    assert ["Unrecoverable" in worker.said() for worker in workers] == [False, False]
 
 
 async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
