@@ -25,7 +25,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import Announce, Order, Submitted, submit
-from tasks.order import order_for
+from tasks.order import limits_of, order_for
 
 SHOWN_REJECTIONS = 5
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
@@ -132,7 +132,7 @@ def order_options(verb: F) -> F:
 
 
 @contextmanager
-def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
+def checked_file(asked: Asked, settings: Settings, console: Console) -> Iterator[Checked]:
     """Read and check the whole file, say what was found, and keep it for submission.
 
     Raises:
@@ -145,7 +145,7 @@ def checked_file(asked: Asked, console: Console) -> Iterator[Checked]:
     # the files have no names, so they need no folder of their own, which a killed command would leave behind
     spool = Path(tempfile.gettempdir())
     layout: Any = asked.input_format
-    with open_source(asked.file, stdin=sys.stdin.buffer, layout=layout) as source:
+    with open_source(asked.file, stdin=sys.stdin.buffer, layout=layout, limits=limits_of(settings)) as source:
         checked = check(source, mode=asked.mode, stringify=asked.stringify, spool_dir=spool)
     with checked:
         _tell(checked, console)

@@ -51,7 +51,7 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
     if not sandbox:
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
     console = stderr_console()
-    with _checked(asked, resume, console) as checked, server_for(settings) as (reachable, server):
+    with _checked(asked, settings, resume, console) as checked, server_for(settings) as (reachable, server):
         if checked and not sandbox:
             ask_first(checked, order_of(asked, settings), reachable, console, yes=asked.yes)
         make_job = _submit(checked, asked, console) if checked else resume_job(resume or "", console)
@@ -60,11 +60,11 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
 
 
 @contextmanager
-def _checked(asked: Asked, resume: str | None, console: Console) -> Iterator[Checked | None]:
+def _checked(asked: Asked, settings: Settings, resume: str | None, console: Console) -> Iterator[Checked | None]:
     if resume:
         yield None
         return
-    with checked_file(asked, console) as checked:
+    with checked_file(asked, settings, console) as checked:
         yield checked
 
 

@@ -46,7 +46,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
     need_workers(settings, "`relabel run`")
     warn_before_sending(settings)
     console = stderr_console()
-    with checked_file(asked, console) as checked:
+    with checked_file(asked, settings, console) as checked:
         order = order_of(asked, settings, hold=hold)
         ask_first(checked, order, settings, console, yes=asked.yes)
 

@@ -126,6 +126,13 @@ class JobSettings(Group):
     keep_days: float = Field(30.0, gt=0, le=3650, description="Days that a job stays readable after its end.")
 
 
+class InputSettings(Group):
+    """How large an input may be; what is larger is refused before anything is stored."""
+
+    max_rows: int = Field(20_000_000, ge=1, description="Rows that an input may have.")
+    max_gib: float = Field(64.0, gt=0, le=1_000_000, description="GiB that an input may have, decompressed.")
+
+
 class MetricsSettings(Group):
     """Where `relabel metrics` listens."""
 

@@ -19,6 +19,7 @@ from config.checks import api_key, base_url, header_value
 from config.groups import (
     ApiSettings,
     FlowerSettings,
+    InputSettings,
     JobSettings,
     MetricsSettings,
     NightlySettings,
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     api: ApiSettings = ApiSettings()
     rate: RateSettings = RateSettings()
     worker: WorkerSettings = WorkerSettings()
+    input: InputSettings = InputSettings()
     job: JobSettings = JobSettings()
     metrics: MetricsSettings = MetricsSettings()
     flower: FlowerSettings = FlowerSettings()

@@ -105,5 +105,5 @@ async def _with_patches(redis: Redis, spec: JobSpec, samples: list[tuple[int, De
         number, place = divmod(row, spec.shard_rows)
         body = await redis.hget(JobKeys(spec.job_id).shards, str(number))
         if isinstance(body, bytes):
-            found.append(Sample(unpack_shard(body)[place], detail))
+            found.append(Sample(unpack_shard(body, spec.rows_in(number))[place], detail))
     return found

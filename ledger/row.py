@@ -8,6 +8,8 @@ import msgspec
 
 MAX_PAIRS = 16
 """Pairs a completion's metadata may hold. Source: OpenAPI `Metadata` schema, prose (contract section 1)."""
+MAX_KEYS = 256
+"""Keys that a row may name, those to remove included: it bounds a row, of which every worker holds hundreds."""
 MAX_KEY_CHARS = 64
 """Characters in a metadata key. Source: as `MAX_PAIRS`."""
 MAX_VALUE_CHARS = 512

@@ -53,8 +53,8 @@ async def read_rows(
             body, outcomes, closed, journal, details = await pipe.execute()
         if body is None or len(outcomes) != rows:
             raise StateLost(spec.job_id)
-        images = unpack_images((closed or b"") + (journal or b""))
-        for row, patch in enumerate(unpack_shard(body)):
+        images = unpack_images((closed or b"") + (journal or b""), rows)
+        for row, patch in enumerate(unpack_shard(body, rows)):
             outcome = Outcome(outcomes[row])
             if only is None or outcome in only:
                 detail = unpack_detail(details[row]) if details[row] else None
@@ -71,7 +71,7 @@ async def read_patch(redis: Redis, job_id: str, row: int) -> tuple[Patch, Mode] 
     spec = msgspec.json.decode(raw_spec, type=JobSpec)
     number, place = divmod(row, spec.shard_rows)
     body = await redis.hget(keys.shards, str(number))
-    return (unpack_shard(body)[place], spec.mode) if isinstance(body, bytes) else None
+    return (unpack_shard(body, spec.rows_in(number))[place], spec.mode) if isinstance(body, bytes) else None
 
 
 async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:
@@ -88,7 +88,8 @@ async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[P
         body = await redis.hget(JobKeys(spec.job_id).shards, str(number))
         if not isinstance(body, bytes):
             raise StateLost(spec.job_id)
-        yield [patch for patch, byte in zip(unpack_shard(body), standing, strict=True) if byte == Outcome.PENDING]
+        patches = unpack_shard(body, spec.rows_in(number))
+        yield [patch for patch, byte in zip(patches, standing, strict=True) if byte == Outcome.PENDING]
 
 
 async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> bytes:
@@ -105,10 +106,15 @@ async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> b
 
 
 async def read_rejections(redis: Redis, spec: JobSpec) -> AsyncIterator[Rejection]:
-    """Give the rows of the file that were never sent, in order."""
+    """Return the rows of the file that were never sent, in order.
+
+    Raises:
+        StateLost: the job's keys are torn.
+
+    """
     key = JobKeys(spec.job_id).rejected
     groups = await redis.llen(key)
     for index in range(groups):
         packed = await redis.lindex(key, index)
-        for rejection in unpack_rejections(packed) if isinstance(packed, bytes) else ():
+        for rejection in unpack_rejections(packed, spec.shard_rows) if isinstance(packed, bytes) else ():
             yield rejection

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from ledger.codec import BeforeImage, Detail, Tries, pack_detail, pack_images, pack_tries
+from ledger.errors import StateLost as StateLost  # noqa: PLC0414 - others know it from here
 from ledger.job import Traffic
 from ledger.jobs import SUBMITTED_KEEP_S
 from ledger.keys import JobKeys, claim_key
@@ -21,10 +22,6 @@ LEASE_LOST = -2
 
 class LeaseLost(Exception):
     """The worker's lease ran out and another may have the shard: what it has to say counts no more."""
-
-
-class StateLost(Exception):
-    """The job's keys are gone or torn: the server came back empty, or dropped them."""
 
 
 class Settlement(NamedTuple):

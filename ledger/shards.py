@@ -19,6 +19,7 @@ from ledger.codec import (
     unpack_shard,
     unpack_tries,
 )
+from ledger.errors import StateLost
 from ledger.job import JobSpec, JobState, Priority, Waits
 from ledger.keys import ACTIVE, RESCUE_LOCK, WORKERS, JobKeys
 from ledger.row import Outcome, Patch
@@ -129,13 +130,17 @@ class Shards:
             body, outcomes, journal, tries = await pipe.execute()
         if body is None or len(outcomes) != rows:
             return None
-        todo = {row: patch for row, patch in enumerate(unpack_shard(body)) if outcomes[row] == Outcome.PENDING}
+        try:
+            patches, images = unpack_shard(body, rows), unpack_images(journal or b"", rows)
+        except StateLost:
+            return None
+        todo = {row: patch for row, patch in enumerate(patches) if outcomes[row] == Outcome.PENDING}
         return LeasedShard(
             spec=spec,
             number=number,
             owner=owner,
             todo=todo,
-            images=unpack_images(journal or b""),
+            images=images,
             tries={row: unpack_tries(packed) for row, packed in enumerate(tries) if packed},
         )
 
@@ -156,7 +161,7 @@ class Shards:
 
     async def release(self, shard: LeasedShard) -> ReleaseAnswer:
         """End the turn: the shard is closed where every row has its outcome, else it waits for its next turn."""
-        keys = JobKeys(shard.spec.job_id)
+        keys, rows = JobKeys(shard.spec.job_id), shard.spec.rows_in(shard.number)
         journal = await self._redis.get(keys.journal(shard.number))
         answer = await self._release(
             [
@@ -175,8 +180,8 @@ class Shards:
                 shard.number,
                 shard.owner,
                 shard.first_row,
-                shard.spec.rows_in(shard.number),
-                compact_images(unpack_images(journal)) if isinstance(journal, bytes) else b"",
+                rows,
+                compact_images(unpack_images(journal, rows)) if isinstance(journal, bytes) else b"",
             ],
         )
         return ReleaseAnswer(answer.decode())
@@ -240,7 +245,10 @@ class Shards:
             journal, tries, crashed = await pipe.execute()
         if crashed and not spec.journal:
             return list(rows)
-        images = unpack_images(journal or b"")
+        try:
+            images = unpack_images(journal or b"", len(rows))
+        except StateLost:
+            return list(rows)
         tried = {row for row, packed in zip(rows, tries, strict=True) if packed and _may_have_left(spec, packed)}
         return sorted(tried | {first + row for row in images})
 

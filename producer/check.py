@@ -110,8 +110,14 @@ def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Pat
 
     What was read waits in temporary files in `spool_dir`. `stringify` lets JSON numbers and booleans pass as text.
     """
-    rows = CsvRows if source.format == "csv" else JsonlRows
-    return check_rows(rows(source, stringify=stringify), mode=mode, spool_dir=spool_dir)
+    rows = (CsvRows if source.format == "csv" else JsonlRows)(source, stringify=stringify)
+    with ExitStack() as stack:
+        intake = Intake(stack, spool_dir)
+        for number, row in enumerate(rows, 1):
+            if number > source.limits.rows:
+                raise source.too_large()
+            intake.add(row)
+        return intake.checked(rows.columns, mode)
 
 
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:

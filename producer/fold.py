@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from ledger.job import Mode
-from ledger.row import MAX_PAIRS, Patch
-from producer.limits import pairs_set
+from ledger.row import Patch
+from producer.limits import too_much
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,8 +64,8 @@ def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode, refuse: Callable
             continue
         spool.drop(row)
         patch = folded_patch(first, later, mode)
-        if pairs_set(patch.metadata) > MAX_PAIRS:
-            refuse(later, _over_limit(first, patch))
+        if fault := too_much(patch.metadata):
+            refuse(later, f"with line {first.line} it {fault}")
             continue
         heads[later.completion_id] = (place, patch)
         changed.add(later.completion_id)
@@ -80,7 +80,3 @@ def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
     """Fold a later row into the patch so far, which keeps its line."""
     metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata
     return Patch(first.line, first.completion_id, metadata)
-
-
-def _over_limit(first: Patch, patch: Patch) -> str:
-    return f"with line {first.line} it sets {pairs_set(patch.metadata)} pairs; the API allows {MAX_PAIRS}"

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ledger.completion_id import id_problem
-from ledger.row import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS
+from ledger.row import MAX_KEY_CHARS, MAX_KEYS, MAX_PAIRS, MAX_VALUE_CHARS
 from producer.errors import BadRow
 
 if TYPE_CHECKING:
@@ -53,10 +53,17 @@ def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str
 
 
 def check_pairs(metadata: Mapping[str, str | None], column: str | None) -> None:
-    """Raise BadRow where a patch alone sets more pairs than a completion may hold."""
+    """Raise BadRow where a patch alone sets more pairs than a completion may hold, or names too many keys."""
+    if fault := too_much(metadata):
+        raise BadRow(column, f"it {fault}")
+
+
+def too_much(metadata: Mapping[str, str | None]) -> str:
+    """Return what is too much in a patch, '' where nothing is."""
+    if len(metadata) > MAX_KEYS:
+        return f"names {len(metadata):,} keys; {MAX_KEYS} are allowed, those to remove included"
     pairs = pairs_set(metadata)
-    if pairs > MAX_PAIRS:
-        raise BadRow(column, f"it sets {pairs} pairs; the API allows {MAX_PAIRS}")
+    return f"sets {pairs} pairs; the API allows {MAX_PAIRS}" if pairs > MAX_PAIRS else ""
 
 
 def pairs_set(metadata: Mapping[str, str | None]) -> int:

@@ -8,7 +8,7 @@ import zlib
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
 import zstandard
 
@@ -39,14 +39,26 @@ _OPEN_ERRORS = {
 }
 
 
+class InputLimits(NamedTuple):
+    """The rows and the bytes, decompressed, that an input may have: RELABEL_INPUT__MAX_ROWS and __MAX_GIB."""
+
+    rows: int = 20_000_000
+    size: int = 64 << 30
+
+
+LINES_A_ROW = 16
+"""Lines that an input may have for each row it may have: blank ones, and line ends within quotes."""
+
+
 class Source:
     """An opened input: iterating gives its physical lines, line ends included.
 
     `number` is the line last given, counted from 1, and `offset` the bytes in front of it, after decompression.
     """
 
-    def __init__(self, name: str, layout: Format, stream: BinaryIO, *, offset: int = 0) -> None:
+    def __init__(self, name: str, layout: Format, stream: BinaryIO, limits: InputLimits, *, offset: int = 0) -> None:
         self.name = name
+        self.limits = limits
         self.format = layout
         self.number = 0
         self.offset = offset
@@ -54,11 +66,14 @@ class Source:
 
     def __iter__(self) -> Iterator[bytes]:
         read_line = partial(self._stream.readline, MAX_LINE_BYTES + 1)
+        most_bytes, most_lines = self.limits.size, self.limits.rows * LINES_A_ROW
         with _reading(self.name):
             for line in iter(read_line, b""):
                 self.number += 1
                 if len(line) > MAX_LINE_BYTES:
                     raise self._too_long(line)
+                if self.offset > most_bytes or self.number > most_lines:
+                    raise self.too_large()
                 yield line
                 self.offset += len(line)
 
@@ -70,6 +85,15 @@ class Source:
         if column is not None:
             place += f", column {column}"
         return UnreadableFile(f"{place}: {what}", line=line, column=column)
+
+    def too_large(self) -> UnreadableFile:
+        """Return the error of an input beyond its limits."""
+        rows, size = self.limits.rows, self.limits.size / (1 << 30)
+        return self.fault(
+            f"the file has more than {rows:,} rows or, decompressed, {size:,.4g} GiB; divide it, or set "
+            "RELABEL_INPUT__MAX_ROWS or RELABEL_INPUT__MAX_GIB higher",
+            line=self.number,
+        )
 
     def _too_long(self, line: bytes) -> UnreadableFile:
         if b"\r" in line.rstrip(b"\r\n"):
@@ -87,6 +111,7 @@ def open_source(
     stdin: BinaryIO | None = None,
     opened: BinaryIO | None = None,
     layout: Format | None = None,
+    limits: InputLimits = InputLimits(),  # noqa: B008 - a constant
 ) -> Iterator[Source]:
     """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
 
@@ -102,7 +127,7 @@ def open_source(
                 layout = _format_named(name, suffixes)
             stream = opened or stack.enter_context(_opened(path))
         with _reading(name):
-            source = _identify(name, stream, suffixes, layout)
+            source = _identify(name, stream, suffixes, layout, limits)
         yield source
 
 
@@ -132,7 +157,7 @@ def not_opened(path: str | Path, error: OSError) -> UnreadableFile:
     return UnreadableFile(f"{path}: {advice}")
 
 
-def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None) -> Source:
+def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None, limits: InputLimits) -> Source:
     compression = suffixes[suffixes.rfind(".") :] if suffixes.endswith((".gz", ".zst")) else None
     if compression is None and "." + suffixes.rpartition(".")[2] not in _FORMATS:
         head = read_head(stream, 4)
@@ -143,7 +168,7 @@ def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None)
     text = head.removeprefix(codecs.BOM_UTF8)
     if layout is None:
         layout = "jsonl" if text.lstrip().startswith(b"{") else "csv"
-    return Source(name, layout, replayed(text, stream), offset=len(head) - len(text))
+    return Source(name, layout, replayed(text, stream), limits, offset=len(head) - len(text))
 
 
 def _refuse_other_contents(name: str, head: bytes) -> None:

@@ -18,6 +18,9 @@ STORE_TOGETHER = 16
 TRIED_IDS = 10
 """Ids that are tried for a new job: with 32 random bits a second, one that is taken is rare, two are a fault."""
 
+REJECTIONS_TOGETHER = 500
+"""Rejected rows that are stored, and read, as one; each may be a megabyte."""
+
 T = TypeVar("T")
 Announce = Callable[[str, Iterable[int]], None]
 """Sends the messages that ask workers for these shards of the job."""
@@ -129,7 +132,7 @@ async def _store(checked: Checked, spec: JobSpec, ledger: Ledger) -> None:
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_shards(spec.job_id, first, [shard.body for shard in shards])
         first += len(shards)
-    for group in _groups(checked.rejections(), spec.shard_rows):
+    for group in _groups(checked.rejections(), min(spec.shard_rows, REJECTIONS_TOGETHER)):
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_rejections(spec.job_id, group)
 

@@ -25,7 +25,7 @@ from producer.inbox import Dropped, Inbox
 from producer.source import open_source
 from producer.submit import Announce, submit
 from tasks.filing import Filing, dropped_file
-from tasks.order import order_for
+from tasks.order import limits_of, order_for
 
 TROUBLE_S = 60.0
 """Time until a folder that gave trouble is tried again."""
@@ -156,7 +156,7 @@ class NightRun:
         """Read the whole file; None where it changes meanwhile."""
         dropped = dropped_file(file)
         try:
-            with open_source(file.name, opened=stream) as source:
+            with open_source(file.name, opened=stream, limits=limits_of(self._settings)) as source:
                 mode = Mode(self._settings.nightly.mode)
                 checked = check(source, mode=mode, spool_dir=Path(tempfile.gettempdir()))
         except UnreadableFile:

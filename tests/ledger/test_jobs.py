@@ -158,7 +158,7 @@ async def test_rejected_rows_are_read_group_after_group(desk, redis):
     await desk.store(spec)
     for group in groups:
         await desk.ledger.jobs.store_rejections(spec.job_id, group)
-        assert unpack_rejections(pack_rejections(group)) == group
+        assert unpack_rejections(pack_rejections(group), len(group)) == group
 
     assert [rejection async for rejection in read_rejections(redis, spec)] == groups[0] + groups[1]
 

@@ -30,7 +30,7 @@ CSV = "id,team\n" + "".join(f"id-{n},red\n" for n in range(10))
 def test_shards_hold_the_patches_in_order(checked, size, sizes):
     """All shards but the last are full, and each body is an array as the ledger stores it."""
     shards = list(checked("p.csv", CSV).shards(size))
-    patches = [patch for shard in shards for patch in unpack_shard(pack_shard(shard.body))]
+    patches = [patch for shard in shards for patch in unpack_shard(pack_shard(shard.body), shard.rows)]
 
     assert [shard.rows for shard in shards] == sizes
     assert patches == [Patch(n + 2, f"id-{n}", {"team": "red"}) for n in range(10)]
@@ -43,7 +43,7 @@ def test_shards_skip_the_rows_that_were_folded(checked):
 
     for size in (1, 2, 3, 4, 9):
         shards = list(result.shards(size))
-        patches = [patch for shard in shards for patch in unpack_shard(pack_shard(shard.body))]
+        patches = [patch for shard in shards for patch in unpack_shard(pack_shard(shard.body), shard.rows)]
 
         assert [(patch.line, patch.completion_id, patch.metadata["k"]) for patch in patches] == [
             (2, "a", "3"),

@@ -12,11 +12,13 @@ from pathlib import Path
 import pytest
 import zstandard
 
+from ledger.job import Mode
 from ledger.row import Patch
+from producer.check import check
 from producer.csv_rows import CsvRows
 from producer.errors import UnreadableFile
 from producer.jsonl_rows import JsonlRows
-from producer.source import MAX_LINE_BYTES, open_source
+from producer.source import LINES_A_ROW, MAX_LINE_BYTES, InputLimits, open_source
 
 CSV = b"id,team\nabc,red\ndef,blue\n"
 JSONL = b'{"id":"abc","metadata":{"team":"red"}}\n{"id":"def","metadata":{"team":"blue"}}\n'
@@ -231,3 +233,40 @@ def test_an_endless_line_is_refused_by_number(refusal, name):
 def test_a_long_file_with_bare_cr_is_told_what_it_is(refusal):
     """Line ends of old Macs make one endless line; the error names the cause, not the length."""
     assert "bare CR" in str(refusal("p.csv", b"id,team\r" + b"abc,red\r" * 200_000))
+
+
+# --- more than anybody means ---
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "limits"),
+    [
+        ("p.csv", CSV + b"ghi,red\n", InputLimits(rows=2)),
+        ("p.jsonl", JSONL * 2, InputLimits(rows=3)),
+        ("p.csv", CSV + b"," * 40, InputLimits(rows=2)),
+        ("p.csv", CSV + b"\n" * (2 * LINES_A_ROW), InputLimits(rows=2)),
+        ("p.csv.gz", gzip.compress(CSV + b"\n" * 1_000_000), InputLimits(size=100_000)),
+        ("p.jsonl.zst", zst(JSONL + b"\n" * 1_000_000), InputLimits(size=100_000)),
+    ],
+    ids=["rows", "jsonl rows", "rejected rows", "blank lines", "gzip", "zstd"],
+)
+def test_an_input_beyond_its_limits_is_refused_with_the_setting(tmp_path, name, content, limits):
+    """A small file may become a large one, and a folder of them fills the disk."""
+    (tmp_path / name).write_bytes(content)
+
+    with open_source(tmp_path / name, limits=limits) as source, pytest.raises(UnreadableFile) as caught:
+        check(source, mode=Mode.MERGE, spool_dir=tmp_path)
+
+    assert "RELABEL_INPUT__MAX_ROWS" in str(caught.value)
+    assert "RELABEL_INPUT__MAX_GIB" in str(caught.value)
+
+
+def test_an_input_within_its_limits_is_read(tmp_path):
+    """The last row that is allowed is a row."""
+    (tmp_path / "p.csv").write_bytes(CSV)
+
+    with (
+        open_source(tmp_path / "p.csv", limits=InputLimits(rows=2, size=len(CSV))) as source,
+        check(source, mode=Mode.MERGE, spool_dir=tmp_path) as checked,
+    ):
+        assert checked.total == 2
