@@ -60,7 +60,7 @@ async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(sta
     stand.sandbox.add_faults([{"fault": "slow", "match": {"method": "POST"}, "seconds": 11.0, "times": 8}])
     workers = await stand.two_workers(api={"timeout_s": 13.0})
     older = await stand.start_job(rows)
-    await wait_until(lambda: stand.sandbox.log.stats.in_flight >= 8, within=30, what="eight slow writes are under way")
+    await wait_until(lambda: slow_writes(stand) == 8, within=30, what="eight slow writes are under way")
     for worker in workers:
         await stand.kill_at_work(worker, older)
     await stand.ledger.jobs.cancel(older)
@@ -68,4 +68,10 @@ async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(sta
     job_id = await stand.start_job(newer, load=False)
 
     await stand.finished(job_id)
+    await wait_until(lambda: stand.sandbox.log.stats.in_flight == 0, within=30, what="no write is under way")
     assert stand.sandbox.store.dump() == {each: newer.after(each) for each in newer.ids}
+
+
+def slow_writes(stand: Stand) -> int:
+    """Return how many writes the service has begun to hold back."""
+    return sum(entry.fault == "slow" for entry in stand.sandbox.log.entries)
