@@ -19,7 +19,7 @@ from ledger.connect import AWAY
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from worker.errors import HandBack
-from worker.fence import CLOCKS
+from worker.fence import CLOCKS, Clocks
 from worker.ratelimit_headers import Allowance, Hearing
 
 HORIZON_S = 0.25
@@ -126,9 +126,17 @@ class RateLimiter:
     """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written."""
 
     def __init__(
-        self, limits: Limits, *, key: str, limit: Limit, job_id: str | None, hearing: Hearing | None = None
+        self,
+        limits: Limits,
+        *,
+        key: str,
+        limit: Limit,
+        job_id: str | None,
+        hearing: Hearing | None = None,
+        clocks: Clocks = CLOCKS,
     ) -> None:
         self._limits = limits
+        self._clocks = clocks
         self._shared = (key, limit)
         self._job_id = job_id
         self._hearing = hearing or Hearing()
@@ -192,7 +200,7 @@ class RateLimiter:
             if self._plenty:
                 await asyncio.sleep(GATHER_S)
             want = len(self._writes) + len(self._reads)
-            refusals, asked = self._refusals, CLOCKS.read()
+            refusals, asked = self._refusals, self._clocks.read()
             try:
                 told = self._hearing.take()
                 grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, told=told)
@@ -210,7 +218,7 @@ class RateLimiter:
                     await asyncio.sleep(early)
                 if self._refusals != refusals:
                     break  # spent after a 429, the slots left would only be refused, too
-                if CLOCKS.age_s(asked) - slot > LATE_S:
+                if self._clocks.age_s(asked) - slot > LATE_S:
                     break
                 self._wake_one()
 

@@ -18,7 +18,7 @@ from worker.age import missing_hint
 from worker.api import Reply, refuse_bad_id
 from worker.checked_api import CheckedApi
 from worker.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
-from worker.fence import CLOCKS, WriteGate
+from worker.fence import Clocks, WriteGate
 from worker.health import Health
 from worker.intent import before_image, foreign_keys
 from worker.rate_limiter import RateLimiter
@@ -64,6 +64,7 @@ class Tools(NamedTuple):
     health: Health
     tally: Tally
     replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
+    clocks: Clocks
 
 
 class Plan(NamedTuple):
@@ -126,7 +127,7 @@ class RowRun:
         self._wrote_last = False
         self._has_slot = False
         self._current: Metadata | None = None
-        self._sent_at = self._read_at = CLOCKS.read()
+        self._sent_at = self._read_at = tools.clocks.read()
         self._stale_after_s = STALE_AFTER_S
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
@@ -376,7 +377,7 @@ class RowRun:
         self._wrote_last = write is not None
         await self._take_slot(write=self._wrote_last)
         self._has_slot = False
-        self._sent_at = CLOCKS.read()
+        self._sent_at = tools.clocks.read()
         tools.tally.requests += 1
         tools.tally.in_flight += 1
         try:
@@ -394,7 +395,7 @@ class RowRun:
         return reply
 
     def _is_stale(self) -> bool:
-        return CLOCKS.age_s(self._read_at) > self._stale_after_s
+        return self._tools.clocks.age_s(self._read_at) > self._stale_after_s
 
     async def _check_may_write(self) -> None:
         """Raise NotSent where the row has to begin its try again: the lease was not sure, or the read is too old."""

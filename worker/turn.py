@@ -29,7 +29,7 @@ from worker.api import CompletionsApi
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
 from worker.errors import ClaimLost, HandBack, Rest, StopJob
-from worker.fence import CLOCKS, LeaseFence, WriteGate
+from worker.fence import CLOCKS, Clocks, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
 from worker.rate_limiter import RateLimiter
@@ -94,6 +94,7 @@ class Turn:
         stopping: Callable[[], bool],
         known: KnownCompletions | None = None,
         service: Service | None = None,
+        clocks: Clocks = CLOCKS,
     ) -> None:
         self._shard = shard
         self._ledger = ledger
@@ -104,7 +105,8 @@ class Turn:
         self._counted = Traffic()
         self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
-        self._fence = LeaseFence()
+        self._clocks = clocks
+        self._fence = LeaseFence(clocks)
         self._is_put_down = False
         self._draining = asyncio.Event()
         life_s = claim_life_s(bounds.request_s)
@@ -120,7 +122,16 @@ class Turn:
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
         checked = CheckedApi(api, limiter, known or KnownCompletions(), self._tally)
-        self._tools = Tools(checked, limiter, self._journal_image, self._pause_for, health, self._tally, self._replay)
+        self._tools = Tools(
+            api=checked,
+            limiter=limiter,
+            journal=self._journal_image,
+            pause_for=self._pause_for,
+            health=health,
+            tally=self._tally,
+            replay=self._replay,
+            clocks=clocks,
+        )
 
     async def run(self) -> None:
         """Carry out rows until all are settled, the time is up, or the job or the worker is stopped.
@@ -236,7 +247,7 @@ class Turn:
 
     async def _renew(self) -> None:
         waits = _waits(self._tally, self._limiter, self._todo)
-        sent = CLOCKS.read()
+        sent = self._clocks.read()
         await self._todo.keep()
         state = await self._ledger.shards.renew(self._shard, waits)
         if state is None:

@@ -24,6 +24,7 @@ from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from sandbox import Sandbox, SandboxOptions
 from worker.api import Target, open_api
 from worker.checked_api import KnownCompletions
+from worker.fence import Clocks
 from worker.health import Health
 from worker.rate_limiter import Limit, Limits, RateLimiter
 from worker.turn import Bounds, Service, Turn
@@ -43,6 +44,7 @@ class Rig:
         self.api: dict[str, Any] = {}
         self.limit = Limit(2000.0, 200)
         self.service = Service()
+        self.slept_s = 0.0
         self.known: KnownCompletions | None = None
 
     async def submit(
@@ -107,6 +109,7 @@ class Rig:
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
                 service=self.service,
+                clocks=Clocks(lambda: time.monotonic() + self.slept_s, lambda: time.time() + self.slept_s),
                 known=self.known,
             ).run()
         return await self.ledger.shards.release(shard)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ledger.connect import new_client
 from ledger.keys import JobKeys
 from worker.errors import HandBack
+from worker.fence import Clocks
 from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key
 
 KEY = "relabel:limit:test"
@@ -25,10 +26,10 @@ async def limiters(redis_url):
     """Make limiters as different processes have them: each with a client of its own."""
     async with AsyncExitStack() as stack:
 
-        def make(limit, *, job_id="job", url=redis_url):
+        def make(limit, *, job_id="job", url=redis_url, **more):
             client = new_client(url)
             stack.push_async_callback(client.aclose)
-            limiter = RateLimiter(Limits(client), key=KEY, limit=limit, job_id=job_id)
+            limiter = RateLimiter(Limits(client), key=KEY, limit=limit, job_id=job_id, **more)
             stack.push_async_callback(limiter.aclose)
             return limiter
 
@@ -282,6 +283,23 @@ async def test_writes_go_before_reads(limiters):
     await asyncio.gather(*(one(write) for write in [False] * 6 + [True] * 6))
 
     assert order[:6].count(True) >= 5
+
+
+async def test_slots_that_were_leased_before_a_stop_are_dropped(limiters, redis):
+    """Ten are leased together; a worker that slept after the first leases anew instead of spending them at once."""
+    slept = []
+    clocks = Clocks(lambda: time.monotonic() + sum(slept), lambda: time.time() + sum(slept))
+    limiter = limiters(Limit(40.0, 1), clocks=clocks)
+
+    async def one():
+        await limiter.acquire(write=False)
+        if not slept:
+            slept.append(10.0)
+
+    await asyncio.wait_for(asyncio.gather(*(one() for _ in range(10))), LONG_S)
+
+    used = await redis.hmget(KEY, "used", "used_before")
+    assert sum(int(slots or 0) for slots in used) > 10
 
 
 async def test_closing_to_reads_lets_writes_go_on(limiters):

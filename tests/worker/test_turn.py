@@ -235,3 +235,34 @@ async def test_a_file_of_unknown_ids_alone_costs_little_more_than_a_hundred_requ
     job = await rig.job(job_id)
     assert (job.state, job.reason_code) == (JobState.PAUSED, "same_failure")
     assert 100 <= job.counts.failed == len(rig.sent()) < 300
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_a_worker_that_slept_sends_no_write_over_another_ones(rig, completion_id, eventually, journal):
+    """Seven seconds pass while its row is read; the shard is another's by then, and the keeper does not know it yet."""
+    rig.sandbox.configure(latency_s=0.5)
+    job_id = await rig.submit((completion_id, {"k": "v"}), journal=journal)
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: rig.sandbox.log.stats.in_flight)
+
+    rig.slept_s = 7.0
+    await rig.redis.hset(JobKeys(job_id).owners, "0", "somebody else")
+
+    assert await asyncio.wait_for(turn, LONG_S) is ReleaseAnswer.LOST
+    assert rig.sent("POST") == []
+
+
+async def test_a_worker_that_slept_and_still_has_its_shard_reads_again(rig, completion_id, eventually):
+    """The age of a read counts from when it was sent: what others wrote while the worker slept is kept."""
+    rig.sandbox.configure(latency_s=0.5)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    turn = asyncio.create_task(rig.turn(job_id))
+    await eventually(lambda: rig.sandbox.log.stats.in_flight)
+
+    rig.slept_s = 11.0
+    await eventually(lambda: len(rig.sent()) == 1 and not rig.sandbox.log.stats.in_flight)
+    rig.sandbox.store.load({completion_id: {"team": "theirs"}})
+
+    assert await asyncio.wait_for(turn, LONG_S) is ReleaseAnswer.FINISHED
+    assert rig.sandbox.store.metadata(completion_id) == {"team": "theirs", "k": "v"}
+    assert [entry.method for entry in rig.sent()] == ["GET", "GET", "POST"]
