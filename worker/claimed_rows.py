@@ -96,9 +96,9 @@ class ClaimedRows:
             self._ended.append(GivenUp(row.claim, record))
         self._held.discard(row.claim)
 
-    def rest(self, row: ClaimedRow, seconds: float) -> None:
-        """Let a row wait that wrote nothing, behind all others and without its claim."""
-        self.done(row)
+    def rest(self, row: ClaimedRow, seconds: float, *, may_still_run: bool = False) -> None:
+        """Let a row wait that wrote nothing in this turn, behind all others and without its claim (see `done`)."""
+        self.done(row, may_still_run=may_still_run)
         at = asyncio.get_running_loop().time() + seconds
         self._resting.append(row._replace(taken_over=False, record=None, not_before=at))
 

@@ -196,7 +196,7 @@ class Turn:
             except Rest as rest:
                 if run.tries:
                     self._tries[row] = run.tries
-                self._todo.rest(claimed, rest.seconds)
+                self._todo.rest(claimed, rest.seconds, may_still_run=may_still_run or run.in_doubt)
                 continue
             except HandBack:
                 if run.tries:
