@@ -33,7 +33,8 @@ def rate_command(
     """Show the rate that all workers share, or set it to VALUE: 600/m, 10/s, 36000/h.
 
     A change is in effect within a second on all workers and stays until --reset. The rate corrects itself: a 429
-    slows it down, then it rises again, never above what was set; setting or resetting it lets it begin anew.
+    slows it down, then it rises again, never above what was set; setting or resetting it lets it begin anew. Where
+    workers are set to different rates, the lowest one that a living worker has holds for all.
 
     The rate belongs to OPENAI_BASE_URL with RELABEL_RATE__NAME, else with OPENAI_PROJECT_ID, else with OPENAI_API_KEY
     and OPENAI_ORG_ID. This command needs the values that the workers have; with --job it does not.
@@ -106,6 +107,7 @@ def _lines(seen: RateSeen) -> list[tuple[str, str]]:
         live = f"{per_minute(seen.asked_per_minute)}, burst {_burst(seen)}; `relabel rate --reset` takes it back"
     lines = [
         ("Configured", f"{per_minute(seen.configured_per_minute)}, burst {seen.configured_burst}"),
+        *_worker_rates(seen),
         ("Set live", live),
         ("In force", f"{in_force}, slowed down {slowed}" if slowed else in_force),
         ("Used", f"{per_minute(seen.used_per_minute)} over the last seconds"),
@@ -113,6 +115,18 @@ def _lines(seen: RateSeen) -> list[tuple[str, str]]:
     if seen.paused_s > 0:
         lines.append(("Pause", f"{paused_because(seen.paused_by)} for {duration(max(1.0, seen.paused_s))}"))
     return lines
+
+
+def _worker_rates(seen: RateSeen) -> list[tuple[str, str]]:
+    """Return what the living workers are set to, where that is not what these settings say."""
+    rates = seen.worker_rates_per_minute
+    if rates in ([], [seen.configured_per_minute]):
+        return []
+    said = ", ".join(per_minute(round(rate, 1)) for rate in rates)
+    if len(rates) == 1:
+        return [("Workers", f"set to {said}")]
+    holds = "the live rate holds" if seen.live_per_minute is not None else "the lowest holds for all"
+    return [("Workers", f"set to different rates: {said}; {holds}. Set RELABEL_RATE__PER_MINUTE alike.")]
 
 
 def _burst(seen: RateSeen) -> int:

@@ -18,6 +18,7 @@ from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.pace import rows_per_s, waits
 from ledger.row import Rejection
 from ledger.scripts import load_script
+from ledger.snapshot import as_hash, read_together
 from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
@@ -45,6 +46,7 @@ class Jobs:
         self._create = load_script(redis, "create")
         self._move = load_script(redis, "move")
         self._resume = load_script(redis, "resume")
+        self._set_rate = load_script(redis, "set_job_rate")
         self._totals = Totals(redis)
 
     async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
@@ -154,10 +156,8 @@ class Jobs:
 
         """
         job = await self.get(job_id)
-        if per_minute is None:
-            await self._redis.hdel(JobKeys(job_id).job, "rate_per_minute")
-        else:
-            await self._redis.hset(JobKeys(job_id).job, "rate_per_minute", str(per_minute))
+        if not await self._set_rate([JobKeys(job_id).job], ["" if per_minute is None else per_minute]):
+            raise NoSuchJob(job_id)
         return job
 
     async def retire(self, job_id: str) -> None:
@@ -199,16 +199,11 @@ class Jobs:
 
         """
         keys = JobKeys(job_id)
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hgetall(keys.job)
-            pipe.hgetall(keys.counts)
-            pipe.hgetall(keys.pace)
-            pipe.exists(keys.outcomes)
-            pipe.time()
-            fields, counts, pace, there, (seconds, micros) = await pipe.execute()
+        hashes = [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
+        (*flat, there), now = await read_together(self._redis, [*hashes, (keys.outcomes, "EXISTS")])
+        fields, counts, pace = map(as_hash, flat)
         if b"spec" not in fields:
             raise NoSuchJob(job_id)
-        now = seconds + micros / 1e6
         return job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
 
     async def latest(self, number: int) -> list[Job]:

@@ -11,6 +11,7 @@ from ledger.job import Job, JobState
 from ledger.jobs import job_of
 from ledger.keys import ACTIVE, TOTALS, JobKeys
 from ledger.pace import rows_per_s, waits
+from ledger.snapshot import as_hash, read_together
 
 _ENDED = "jobs:"
 
@@ -38,31 +39,25 @@ class Overview(NamedTuple):
 async def read_overview(redis: Redis) -> Overview:
     """Look at everything at once, so that a job that ends meanwhile is counted once."""
     ids = sorted(raw.decode() for raw in await redis.smembers(ACTIVE) if isinstance(raw, bytes))
-    async with redis.pipeline(transaction=True) as pipe:
-        pipe.time()
-        pipe.hgetall(TOTALS)
-        for job_id in ids:
-            keys = JobKeys(job_id)
-            pipe.hgetall(keys.job)
-            pipe.hgetall(keys.counts)
-            pipe.hgetall(keys.pace)
-            pipe.exists(keys.outcomes)
-            pipe.zrange(keys.announced, 0, 0, withscores=True)
-        (seconds, micros), raw_totals, *facts = await pipe.execute()
-    now = seconds + micros / 1e6
+    reads = [(TOTALS, "HGETALL")]
+    for keys in map(JobKeys, ids):
+        reads += [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
+        reads += [(keys.outcomes, "EXISTS"), (keys.announced, "ZRANGE 0 0 WITHSCORES")]
+    (raw_totals, *facts), now = await read_together(redis, reads)
     seen = _seen(zip(*[iter(facts)] * 5, strict=True), now)
-    totals = {name.decode(): int(number) for name, number in raw_totals.items()}
+    totals = {name.decode(): int(number) for name, number in as_hash(raw_totals).items()}
     ended = {state: totals.pop(f"{_ENDED}{_word(state)}", 0) for state in JobState if state.ended}
     return Overview(now, totals, ended, list(seen))
 
 
 def _seen(facts: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:
-    for fields, counts, pace, there, oldest in facts:
+    for *flat, there, oldest in facts:
+        fields, counts, pace = map(as_hash, flat)
         # one that has left since is in the totals by now (lua/leave.lua); one that is being stored counts nowhere yet
         if b"spec" not in fields or b"counted" in fields or fields[b"state"] == JobState.SUBMITTING.encode():
             continue
         job = job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
-        yield SeenJob(job, oldest[0][1] if oldest else None)
+        yield SeenJob(job, float(oldest[1]) if oldest else None)
 
 
 def _word(state: JobState) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Container, Iterator
 from typing import NamedTuple
 
 import msgspec
@@ -13,6 +13,9 @@ from ledger.job import JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch, Rejection
 from ledger.settlements import StateLost
+from ledger.snapshot import read_together
+
+_DETAILS_TOGETHER = 1000
 
 
 class ReportedRow(NamedTuple):
@@ -44,13 +47,17 @@ async def read_rows(
             standing = await read_outcomes(redis, spec, first, rows)
             if not any(Outcome(byte) in only for byte in set(standing)):
                 continue
-        async with redis.pipeline(transaction=True) as pipe:
-            pipe.hget(keys.shards, str(number))
-            pipe.getrange(keys.outcomes, first, first + rows - 1)
-            pipe.hget(keys.journals, str(number))
-            pipe.get(keys.journal(number))
-            pipe.hmget(keys.details, [str(first + row) for row in range(rows)])
-            body, outcomes, closed, journal, details = await pipe.execute()
+        (body, outcomes, closed, journal, *groups), _ = await read_together(
+            redis,
+            [
+                (keys.shards, f"HGET {number}"),
+                (keys.outcomes, f"GETRANGE {first} {first + rows - 1}"),
+                (keys.journals, f"HGET {number}"),
+                (keys.journal(number), "GET"),
+                *((keys.details, f"HMGET {' '.join(map(str, group))}") for group in _groups(first, rows)),
+            ],
+        )
+        details = [detail for group in groups for detail in group]
         if body is None or len(outcomes) != rows:
             raise StateLost(spec.job_id)
         images = unpack_images((closed or b"") + (journal or b""), rows)
@@ -72,6 +79,12 @@ async def read_patch(redis: Redis, job_id: str, row: int) -> tuple[Patch, Mode] 
     number, place = divmod(row, spec.shard_rows)
     body = await redis.hget(keys.shards, str(number))
     return (unpack_shard(body, spec.rows_in(number))[place], spec.mode) if isinstance(body, bytes) else None
+
+
+def _groups(first: int, rows: int) -> Iterator[range]:
+    """Part the numbers of rows, as a script takes no more than some thousands of words at once."""
+    for start in range(first, first + rows, _DETAILS_TOGETHER):
+        yield range(start, min(start + _DETAILS_TOGETHER, first + rows))
 
 
 async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:

@@ -238,7 +238,7 @@ class Shards:
         """
         keys, first = JobKeys(spec.job_id), number * spec.shard_rows
         rows = range(first, first + spec.rows_in(number))
-        async with self._redis.pipeline(transaction=True) as pipe:
+        async with self._redis.pipeline(transaction=False) as pipe:
             pipe.get(keys.journal(number))
             pipe.hmget(keys.tries, [str(row) for row in rows])
             pipe.hexists(keys.crashes, str(number))

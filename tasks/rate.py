@@ -16,7 +16,8 @@ from worker.shared_rate import USED_OVER_S, SharedRate
 class RateSeen(NamedTuple):
     """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why.
 
-    `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch.
+    `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch. Where living
+    workers are set to different rates (`worker_rates_per_minute`), the lowest of them holds, unless one was set live.
     """
 
     configured_per_minute: float
@@ -30,6 +31,7 @@ class RateSeen(NamedTuple):
     paused_s: float
     paused_until: float | None
     paused_by: str
+    worker_rates_per_minute: list[float]
 
 
 async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
@@ -49,6 +51,7 @@ async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
         paused_s=standing.paused_s,
         paused_until=now + standing.paused_s if standing.paused_s else None,
         paused_by=standing.paused_by,
+        worker_rates_per_minute=[round(rate * 60, 6) for rate in standing.asks],
     )
 
 

@@ -52,8 +52,8 @@ class RateNews:
         self._shared = (key, limit)
 
     async def tell(self) -> None:
-        """Look at the rate, and tell of a 429 or a failing API that slows everybody down, and of the end of that."""
-        standing = (await self._limits.acquire(0, self._shared)).standing
+        """Keep this worker's rate in force, and log a 429 or a failing API that slows everybody down, and its end."""
+        standing = (await self._limits.acquire(0, self._shared, alive=True)).standing
         if standing.slowed_by == "headers":  # the API's own word on its rate changes every second
             return
         before = await self._news.of(self._shared[0], standing.slowed_by)

@@ -68,11 +68,16 @@ def limit_key(
     return f"relabel:limit:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
+def rates_key(limit: str) -> str:
+    """Return the key of a sorted set: `rate|burst` that workers on a limit ask for, by when one last did."""
+    return f"{limit}:rates"
+
+
 class Standing(NamedTuple):
     """How the shared rate stands: in force and asked for (requests a second), why it is lower, slots used in 5 s.
 
     `slowed_by` is `429`, `headers` or `failing`, '' where the rate is as asked for; `paused_by` is `rate_limited`,
-    `used_up` or `failing`.
+    `used_up` or `failing`. `asks` are the different rates of living workers; the lowest holds, unless one was set live.
     """
 
     paused_s: float = 0.0
@@ -81,6 +86,7 @@ class Standing(NamedTuple):
     asked: float = 0.0
     slowed_by: str = ""
     used: float = 0.0
+    asks: tuple[float, ...] = ()
 
 
 class Grant(NamedTuple):
@@ -99,18 +105,33 @@ class Limits:
         self._pause = load_script(redis, "pause", package="worker")
 
     async def acquire(
-        self, want: int, shared: tuple[str, Limit], *, job_id: str | None = None, told: Allowance | None = None
+        self,
+        want: int,
+        shared: tuple[str, Limit],
+        *,
+        job_id: str | None = None,
+        told: Allowance | None = None,
+        alive: bool = False,
     ) -> Grant:
         """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only look.
 
-        `told` is what the API's own headers said last.
+        `told` is what the API's own headers said last. The rate of `shared` counts for all workers while its caller
+        wants slots, or says that it is `alive`.
         """
         key, limit = shared
-        keys = [key] if job_id is None else [key, JobKeys(job_id).limit, JobKeys(job_id).job]
-        again, paused, code, rate, asked, slowed_by, used, *slots = await self._acquire(
-            keys, [want, HORIZON_S, *limit, *(told or ("", "")), LONGEST_PAUSE_S]
+        keys = [key, rates_key(key)] + ([] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job])
+        again, paused, code, rate, asked, slowed_by, used, asks, *slots = await self._acquire(
+            keys, [want, HORIZON_S, *limit, *(told or ("", "")), LONGEST_PAUSE_S, int(alive or want > 0)]
         )
-        standing = Standing(paused / 1e6, code.decode(), rate / 1e3, asked / 1e3, slowed_by.decode(), used / 1e3)
+        standing = Standing(
+            paused_s=paused / 1e6,
+            paused_by=code.decode(),
+            rate=rate / 1e3,
+            asked=asked / 1e3,
+            slowed_by=slowed_by.decode(),
+            used=used / 1e3,
+            asks=tuple(sorted({float(each) for each in asks.split()})),
+        )
         return Grant([slot / 1e6 for slot in slots], again / 1e6, standing)
 
     async def pause(self, key: str, retry_after: float | None, *, sent_s_ago: float = 0.0) -> float:

@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 
 from config.settings import Settings
 from ledger.keys import LIMITS
+from ledger.scripts import Argument, load_script
 from worker.rate_limiter import Limit, Limits, Standing, limit_key
 
 USED_OVER_S = 5.0
@@ -21,8 +22,6 @@ MOST_LIMITS = 20
 """Limits that are shown, the latest used: one endpoint and project is usual, a few are possible."""
 PAUSES = ("rate_limited", "failing", "used_up")
 """What pauses a limit: 429s, a failing endpoint, the API's word that no request is left."""
-_LEARNED = ("ceiling", "share", "risen", "told", "told_until")
-"""What self-correction keeps; whoever sets the rate wants it tried."""
 
 
 def limit_of(settings: Settings, secret: str) -> tuple[str, Limit]:
@@ -41,6 +40,7 @@ class SharedRate:
         self._key = key
         self._limit = limit
         self._limits = Limits(redis)
+        self._set = load_script(redis, "set_rate", package="worker")
 
     async def look(self) -> tuple[Standing, float | None, int | None]:
         """Give the rate as it stands, and the rate and burst that were set live; no slot is used."""
@@ -53,20 +53,13 @@ class SharedRate:
 
         A rate without a burst brings its own, as in the settings.
         """
-        fields: dict[str, float] = {}
-        if rate is not None:
-            fields |= Limit.per_minute(rate * 60)._asdict()
-        if burst is not None:
-            fields["burst"] = burst
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(self._key, mapping={name: str(value) for name, value in fields.items()})
-            pipe.hdel(self._key, *_LEARNED)
-            pipe.expire(self._key, LIVE_KEEP_S)
-            await pipe.execute()
+        limit = None if rate is None else Limit.per_minute(rate * 60)
+        args: list[Argument] = ["" if limit is None else limit.rate, burst or (limit.burst if limit else "")]
+        await self._set([self._key], [*args, LIVE_KEEP_S * 1000])
 
     async def reset(self) -> None:
         """Go back to the settings, and forget what self-correction learned."""
-        await self._redis.hdel(self._key, "rate", "burst", *_LEARNED)
+        await self._set([self._key], ["", "", LIVE_KEEP_S * 1000])
 
 
 class LimitSeen(NamedTuple):

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one. Its
 -- before-images go to those of the other closed shards, which expire with the job.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,

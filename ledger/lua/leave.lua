@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Take a job off the active ones, add what it counted to the lasting totals, and leave word of its end for those who
 -- tell people: once, whoever asks and however often.
 -- KEYS: 1 active jobs, 2 totals, 3 job, 4 counts of the job, 5 ended jobs

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Move a job from one of some states to another.
 -- KEYS: 1 job
 -- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), then the states it may come from

@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Append a line to a job's audit log, which lives as long as the job: a log that begins after the job's end, too.
 -- KEYS: 1 job, 2 audit log
 -- ARGV: 1 line (JSON)

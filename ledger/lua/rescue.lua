@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Bring back the shards that nobody is at: leases that ran out, messages that nobody answered.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners, 6 crashes, 7 pace
 -- ARGV: 1 seconds after which an announcement counts as lost, 2 leases that may run out before a shard is parked

@@ -33,6 +33,19 @@ async def test_the_shared_rate_is_shown_as_configured(relabel):
     assert (facts["slowed_by"], facts["paused_s"], facts["paused_until"], facts["paused_by"]) == ("", 0, None, "")
 
 
+async def test_workers_with_different_rates_are_shown_with_the_one_in_force(relabel, ledger):
+    """It is the lowest, whatever this command's own settings say."""
+    for rate in (10.0, 100.0):
+        await Limits(ledger.redis).acquire(0, (LIMIT, Limit(rate, 1)), alive=True)
+
+    told = await relabel("rate", RELABEL_RATE__PER_MINUTE="6000", **KEY)
+    facts = json.loads((await relabel("rate", "--json", RELABEL_RATE__PER_MINUTE="6000", **KEY)).out)
+
+    assert "set to different rates: 600/min, 6,000/min; the lowest holds for all" in told.out
+    assert "In force    600/min" in told.out
+    assert (facts["worker_rates_per_minute"], facts["in_force_per_minute"]) == ([600, 6000], 600)
+
+
 async def test_a_rate_that_is_set_holds_for_workers_until_it_is_reset(relabel, ledger):
     """In the units that people use; the burst comes along or is given."""
     shared = (LIMIT, Limit(10.0, 1))

@@ -14,7 +14,7 @@ from ledger.connect import new_client
 from ledger.keys import JobKeys
 from worker.errors import HandBack
 from worker.fence import Clocks
-from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key
+from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key, rates_key
 
 KEY = "relabel:limit:test"
 LONG_S = 30.0
@@ -89,6 +89,37 @@ async def test_no_window_of_leased_slots_holds_more_than_rate_and_burst(redis, r
     assert len(moments) >= burst
     for seconds in (0.01, 0.05, 0.1, 0.2):
         assert most_in(moments, seconds) <= rate * seconds + burst + 1
+
+
+async def test_workers_that_are_set_to_different_rates_keep_the_lowest_together(redis):
+    """The lowest that a living worker asks for holds for all, whoever asks how often; it is the one that is shown."""
+    slow, fast = (KEY, Limit(10.0, 1)), (KEY, Limit(100.0, 10))
+    await Limits(redis).acquire(0, slow, alive=True)  # the heartbeat of a worker that has nothing to do
+
+    parts = await asyncio.gather(*(leased(redis, Limits(redis), shared) for shared in (fast, slow, fast)))
+
+    moments = [moment for part in parts for moment in part]
+    assert len(moments) >= 2
+    for seconds in (0.1, 0.2, 0.5):
+        assert most_in(moments, seconds) <= 10.0 * seconds + 1 + 1
+    for shared in (slow, fast, (KEY, Limit(3.0, 1))):
+        standing = (await Limits(redis).acquire(0, shared)).standing
+        assert (standing.rate, standing.asked, standing.asks) == (10.0, 10.0, (10.0, 100.0)), "a look asks for nothing"
+
+
+async def test_a_lower_rate_holds_as_long_as_a_worker_that_asks_for_it_lives(redis):
+    """And a rate that was set live goes before what any worker asks for."""
+    limits, fast = Limits(redis), (KEY, Limit(100.0, 10))
+    await limits.acquire(0, (KEY, Limit(10.0, 1)), alive=True)
+    await limits.acquire(1, fast)
+    await redis.hset(KEY, mapping={"rate": 50.0, "burst": 5})
+    assert (await limits.acquire(1, fast)).standing.rate == 50.0
+    await redis.hdel(KEY, "rate", "burst")
+
+    await redis.zadd(rates_key(KEY), {"10.0|1": await server_time(redis) - 16})
+
+    assert (await limits.acquire(1, fast)).standing.rate == 100.0
+    assert 0 < await redis.ttl(rates_key(KEY)) <= 60
 
 
 async def test_slots_are_given_no_further_ahead_than_the_horizon(redis):

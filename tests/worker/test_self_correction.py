@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.keys import JobKeys
-from worker.rate_limiter import Limit, Limits
+from worker.rate_limiter import Limit, Limits, rates_key
 from worker.ratelimit_headers import Allowance
 from worker.shared_rate import LIVE_KEEP_S, SharedRate
 
@@ -142,7 +142,7 @@ async def test_only_time_in_which_the_rate_is_used_lets_it_rise(endpoint):
 )
 async def test_the_rate_stays_between_what_is_asked_for_and_three_a_minute(redis, used, retry_after, per_minute):
     """Whenever 429s come and however long the pauses are."""
-    await redis.delete(KEY)
+    await redis.delete(KEY, rates_key(KEY))
     endpoint, limit = Endpoint(redis), Limit.per_minute(per_minute)
     for seconds in used:
         await redis.hset(KEY, "risen", seconds)

@@ -1,21 +1,25 @@
 -- Lease the next free slots of the shared rate, and of the job's own where it has one (GCRA, reserving ahead).
--- KEYS: 1 limit, 2 limit of the job, 3 job (2 and 3 only where there is a job; its own rate is read from 3 each time)
+-- KEYS: 1 limit, 2 rates that workers ask for, 3 limit of the job, 4 job (3 and 4 only where there is a job; its own rate
+--       is read from 4 each time)
 -- ARGV: 1 slots wanted (0: only look), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
 --       4 burst, 5 requests that the API said are left ('' where it did not say), 6 seconds until they are renewed,
---       7 longest pause for want of requests (seconds)
+--       7 longest pause for want of requests (seconds), 8 whether the caller is a worker, whose rate counts (1; 0: not)
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
 --                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
 --                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
 --                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
 --                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all)
+-- Workers that are set to different rates: the lowest that a living one asks for holds for all of them.
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
 --          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests in 1000 s),
 --          5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
---          last 5 s (thousandths), then for each slot the microseconds from now on until it may be used
+--          last 5 s (thousandths), 8 rates that living workers ask for (requests a second, parted by blanks), then for
+--          each slot the microseconds from now on until it may be used
 local STEEPNESS = 3e-5 -- of the rise: a tenth below the ceiling is made up in 15 s, the tenfold takes 67 s more
 local LEAST = 0.05     -- requests a second: the smallest limit known, 3 a minute (OpenAI's free tier)
 local FORGET = 600     -- seconds without a request after which an old 429 says nothing any more
 local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slowed down: the server may count closely
+local ALIVE = 15       -- seconds for which a rate counts that a worker asked for, as its heartbeat does
 local WINDOW = 5       -- seconds of the window that tells how much is used
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
@@ -48,8 +52,25 @@ for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
 end
 local number = function(name) return tonumber(set[name] or '0') end
 local change, live = {}, set.rate or set.burst
-local wanted = tonumber(set.rate or ARGV[3])
-local rate, burst, slowed_by = wanted, tonumber(set.burst or ARGV[4]), ''
+if ARGV[8] == '1' then
+  local own = ARGV[3] .. '|' .. ARGV[4]
+  if now - tonumber(redis.call('ZSCORE', KEYS[2], own) or '0') > 1 then
+    redis.call('ZADD', KEYS[2], now, own)
+    redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ALIVE)
+    redis.call('PEXPIRE', KEYS[2], 4000 * ALIVE)
+  end
+end
+local wanted, burst, rates = nil, nil, {}
+for _, asked in ipairs(redis.call('ZRANGE', KEYS[2], now - ALIVE, '+inf', 'BYSCORE')) do
+  local at = string.find(asked, '|', 1, true)
+  local its_rate, its_burst = tonumber(string.sub(asked, 1, at - 1)), tonumber(string.sub(asked, at + 1))
+  rates[#rates + 1] = string.sub(asked, 1, at - 1)
+  if not wanted or its_rate < wanted or (its_rate == wanted and its_burst < burst) then
+    wanted, burst = its_rate, its_burst
+  end
+end
+wanted, burst = tonumber(set.rate) or wanted or tonumber(ARGV[3]), tonumber(set.burst) or burst or tonumber(ARGV[4])
+local rate, slowed_by = wanted, ''
 local pause_until, pause_code = number('pause_until'), set.pause_code or ''
 
 if set.ceiling then
@@ -84,10 +105,10 @@ if set.probing == '1' then
 end
 
 local limits = { limit_of(KEYS[1], set.tat, rate, burst) }
-local own = KEYS[3] and redis.call('HGET', KEYS[3], 'rate_per_minute')
+local own = KEYS[4] and redis.call('HGET', KEYS[4], 'rate_per_minute')
 if own then
   local per_second = tonumber(own) / 60
-  limits[2] = limit_of(KEYS[2], redis.call('HGET', KEYS[2], 'tat'), per_second, math.max(1, math.floor(per_second / 10)))
+  limits[2] = limit_of(KEYS[3], redis.call('HGET', KEYS[3], 'tat'), per_second, math.max(1, math.floor(per_second / 10)))
 end
 local start, want = math.max(now, pause_until), tonumber(ARGV[1])
 for _, limit in ipairs(limits) do
@@ -102,7 +123,7 @@ end
 local used = number('used') + number('used_before') * (1 - elapsed / WINDOW)
 local paused = math.max(0, math.ceil((pause_until - now) * 1000000))
 local answer = { 0, paused, paused > 0 and pause_code or '', math.floor(rate * 1000), math.floor(wanted * 1000),
-  slowed_by, math.floor(used * 1000) }
+  slowed_by, math.floor(used * 1000), table.concat(rates, ' ') }
 local facts = #answer
 for _ = 1, want do
   local at = start

@@ -1,0 +1,78 @@
+"""A Redis at its memory limit takes no new rows, but who is at the wheel can still brake: pause, cancel, rate."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.codec import BeforeImage
+from ledger.connect import open_ledger
+from ledger.embedded import find_server_binary
+from ledger.job import JobState
+from ledger.keys import JobKeys
+from ledger.ledger import Ledger
+from ledger.overview import read_overview
+from ledger.row import Outcome
+from producer.check import check_rows
+from producer.submit import Order, submit
+from tests.cli.conftest import settle
+from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_server
+from tests.harness.rows import PatchRows
+
+KEY = {"OPENAI_API_KEY": "sk-full"}
+
+
+@pytest.fixture(params=["valkey", "redis"])
+def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisNode]:
+    """The server that comes along, and Redis 7.0, which refuses transactions at the limit even where they only read."""
+    program = find_server_binary("") if request.param == "valkey" else tls_server(tmp_path)
+    if program is None:
+        pytest.skip(NO_TLS_SERVER)
+    with RedisNode(program, tmp_path / "node", options={"save": '""', "maxmemory-policy": "noeviction"}) as node:
+        yield node
+
+
+async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
+    full: RedisNode, relabel, tmp_path: Path
+) -> None:
+    """Each verb says what it did, with its line in the job's log; what is not for emergencies says what to do."""
+    url = f"redis://127.0.0.1:{full.port}/0"
+    async with open_ledger(url) as redis:
+        ledger = Ledger(redis)
+        rows = PatchRows(6)
+        order = Order("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
+        with check_rows(rows, mode=rows.mode, spool_dir=tmp_path) as checked:
+            job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+        spec = (await ledger.jobs.get(job_id)).spec
+        await settle(ledger, spec, {0: Outcome.UPDATED})
+        await ledger.shards.lease(job_id, 1, "dead")
+        shard = await ledger.shards.load(job_id, 1, "dead")
+        assert shard is not None
+        await ledger.settlements.journal(shard, [BeforeImage(0, {"team": "old"})], [])
+        await redis.zadd(JobKeys(job_id).leased, {"1": 1})
+        await redis.config_set("maxmemory", 1)
+        settings = {"RELABEL_REDIS__URL": url} | KEY
+        (tmp_path / "rows.csv").write_text("completion_id,team\nchatcmpl-other1,blue\n")
+
+        assert (await relabel("pause", job_id, **settings)).code == 0
+        assert (await relabel("rate", "60/m", **settings)).code == 0
+        assert (await relabel("rate", "30/m", "--job", job_id, **settings)).code == 0
+        seen = json.loads((await relabel("rate", "--json", **settings)).out)
+        cancelled = await relabel("cancel", job_id, "--json", **settings)
+        report = (await relabel("report", job_id, "--only", "cancelled", "-o", "-", **settings)).out
+        overview = await read_overview(redis)
+        refused = await relabel("submit", "rows.csv", **settings)
+
+        assert (seen["live_per_minute"], seen["in_force_per_minute"]) == (60, 60)
+        assert cancelled.code == 0, cancelled.err
+        facts = json.loads(cancelled.out)
+        assert (facts["state"], facts["rows"]["cancelled"], facts["may_have_been_written"]) == ("cancelled", 5, 1)
+        assert [line.verb for line in await ledger.audit.read(job_id)] == ["pause", "rate", "rate", "cancel"]
+        assert (await ledger.jobs.get(job_id)).rate_per_minute == 30
+        assert len(report.splitlines()) == 5
+        assert (overview.jobs, overview.ended[JobState.CANCELLED]) == ([], 1), "metrics are read, too"
+        assert (refused.code, "out of memory" in refused.err) == (4, True)
+        assert await ledger.jobs.active() == []

@@ -1,0 +1,18 @@
+#!lua flags=allow-oom
+-- Set the shared rate live, or take that back, and forget what self-correction learned.
+-- KEYS: 1 limit
+-- ARGV: 1 rate (requests a second), 2 burst ('' leaves either as it is; both '': back to the settings), 3 life
+--       (milliseconds)
+-- Returns: 1
+redis.call('HDEL', KEYS[1], 'ceiling', 'share', 'risen', 'told', 'told_until')
+if ARGV[1] == '' and ARGV[2] == '' then
+  redis.call('HDEL', KEYS[1], 'rate', 'burst')
+  return 1
+end
+for i, field in ipairs({ 'rate', 'burst' }) do
+  if ARGV[i] ~= '' then
+    redis.call('HSET', KEYS[1], field, ARGV[i])
+  end
+end
+redis.call('PEXPIRE', KEYS[1], ARGV[3])
+return 1
