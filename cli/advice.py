@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cli.service import day_of
 from config.checks import base_url_hint
-from ledger.behaviour import Behaviour, Null, Semantics
+from ledger.behaviour import Behaviour, Semantics
 from ledger.job import Job, JobState
 
 _PASSING = "This may pass: submit the failed rows again later."
@@ -78,10 +78,12 @@ def _about_kept_keys(behaviour: Behaviour) -> str:
     probed = f"By the probe of {day_of(behaviour)}, this service"
     if behaviour.semantics is Semantics.REPLACES:
         return f"{probed} removes a key that is left out, so somebody else may set it anew: try these rows again."
-    more = (
-        ", though it removes one with null, which relabel never sends" if behaviour.null_value is Null.REMOVES else ""
-    )
-    return f"{probed} merges, so a key that is left out stays{more}. Set the key to another value instead."
+    if behaviour.null_is_needed:
+        return (
+            f"{probed} removes a key with null, which jobs send since: try these rows again with "
+            "`relabel retry --codes key_not_removed`."
+        )
+    return f"{probed} merges, so a key that is left out stays. Set the key to another value instead."
 
 
 def next_step(job: Job) -> str:
@@ -96,7 +98,11 @@ def next_step(job: Job) -> str:
     if job.reason_code in URL_CODES:
         return _about_its_url(job)
     first = PAUSES.get(job.reason_code or "", "").replace("JOB", job_id)
-    again = ", which does not stop for this again" if job.reason_code == "same_failure" else ""
+    again = (
+        f", which does not stop for this again; `relabel retry {job_id} --all` then tries the failed rows once more"
+        if job.reason_code == "same_failure"
+        else ""
+    )
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`{again}."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]

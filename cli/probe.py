@@ -25,7 +25,7 @@ from tasks.probe import BrokenOff, NotBegun, StillChanged, Watch, probe_completi
 
 QUESTION = (
     "For some seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"
-    "After that it is restored. Some 20 requests will be sent."
+    "After that it is restored. Some 30 requests will be sent."
 )
 
 
@@ -43,8 +43,9 @@ class Interrupted(Complaint):
 def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json: bool) -> int:
     """Find out on the completion ID how the service treats an update, and restore what it held.
 
-    Tells whether an update replaces all metadata or merges, what null does, how fast the service is, and how soon an
-    update can be read. Only a key that the completion has is touched. It is restored after an error and after Ctrl-C,
+    Tells whether an update replaces all metadata or merges, what null and an empty text do, which pairs count against
+    the 16 that are allowed, whether its answer shows what is stored, how fast the service is, and how soon an update
+    can be read. Only a key that the completion has is touched. It is restored after an error and after Ctrl-C,
     too; a copy lies in the state folder meanwhile, from which the same command restores it after a crash. What was
     found is kept for this endpoint, and shown by `relabel config`.
 

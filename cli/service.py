@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from cli.door import server_for
 from cli.wording import per_minute
 from config.settings import Settings
-from ledger.behaviour import Behaviour, Null, Semantics
+from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
 from ledger.connect import LedgerUnreachable, open_ledger
 from ledger.embedded import ServerNotStarted
 from ledger.ledger import Ledger
@@ -21,10 +21,18 @@ _SEMANTICS = {
 }
 _NULL = {
     Null.REMOVES: "removes",
+    Null.CLEARS: "removes all other keys, too",
+    Null.UNCLEAR: "removes; whether other keys stay cannot be told on a completion with one key",
+    Null.KEPT: "is kept as it is",
     Null.IGNORED: "changes nothing",
     Null.CHANGES: "does something else than to remove",
     Null.REFUSED: "is refused",
     Null.UNKNOWN: "has no certain effect: the service failed when it was asked",
+}
+_PAIRS = {
+    PairLimit.REQUEST: "counts the pairs of a request, also those with null",
+    PairLimit.RESULT: "does not count pairs with null",
+    PairLimit.UNKNOWN: "cannot be told without leaving keys behind",
 }
 
 
@@ -46,9 +54,15 @@ def known_behaviour(settings: Settings) -> Behaviour | None:
 
 def behaviour_lines(behaviour: Behaviour) -> list[tuple[str, str]]:
     """Tell what was found, a line a fact."""
+    later = [
+        ("Empty text", _NULL[behaviour.empty_value] if behaviour.empty_value else ""),
+        ("16 pairs", _PAIRS[behaviour.pair_limit] if behaviour.pair_limit else ""),
+        ("Its answer", "repeats what was sent and proves no removal: reads do" if behaviour.reply_echoes else ""),
+    ]
     return [
         ("An update", _SEMANTICS[behaviour.semantics]),
         ("Null", f"for a value {_NULL[behaviour.null_value]}; for all metadata {_NULL[behaviour.null_map]}"),
+        *((word, said) for word, said in later if said),
         ("Speed", f"a read takes {behaviour.read_s:.2g} s, an update {behaviour.write_s:.2g} s"),
         ("Visible", f"a read shows an update after {behaviour.visible_after_s:.2g} s at most"),
         ("Probed", day_of(behaviour)),

@@ -20,19 +20,35 @@ class Semantics(enum.StrEnum):
 
 
 class Null(enum.StrEnum):
-    """What an update does with null: in place of a value, or of the whole map."""
+    """What an update does with null or an empty text: in place of a value, or of the whole map.
+
+    `clears`: in place of a value, it takes all other keys along. `unclear`: the completion had one key only, so that
+    nobody can tell whether others would have stayed.
+    """
 
     REMOVES = "removes"
+    CLEARS = "clears"
+    UNCLEAR = "unclear"
+    KEPT = "kept"
     IGNORED = "ignored"
     CHANGES = "changes"
     REFUSED = "refused"
     UNKNOWN = "unknown"
 
 
+class PairLimit(enum.StrEnum):
+    """Which pairs the service counts where it allows 16: those that are sent, or those that come of it."""
+
+    REQUEST = "request"
+    RESULT = "result"
+    UNKNOWN = "unknown"
+
+
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. Times are medians in seconds; `visible_after_s` counts from an update's answer.
 
-    `at` is in seconds since the epoch; it is for people, who take it for a day.
+    `at` is in seconds since the epoch; it is for people, who take it for a day. `reply_echoes`: the answer to an update
+    shows what was sent, though a read shows something else. The last three are None in what release one found.
     """
 
     semantics: Semantics
@@ -42,6 +58,14 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     write_s: float
     visible_after_s: float
     at: float
+    empty_value: Null | None = None
+    pair_limit: PairLimit | None = None
+    reply_echoes: bool | None = None
+
+    @property
+    def null_is_needed(self) -> bool:
+        """Whether a key goes with null in place of its value, and stays where it is left out."""
+        return self.semantics is Semantics.MERGES and self.null_value is Null.REMOVES
 
 
 class Behaviours:

@@ -11,16 +11,18 @@ import statistics
 import time
 from collections.abc import Callable
 
-from ledger.behaviour import Behaviour, Null, Semantics
-from ledger.row import Metadata
+from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
+from ledger.row import MAX_PAIRS, Metadata
 from worker.errors import Again, RowFailed
 from worker.steady_calls import AnyMetadata, SteadyCalls
 
 VISIBLE_WITHIN_S = 30.0
 """Longest wait until a read shows an update; a new completion was seen after 19 s at most (contract section 5)."""
+ECHO_WITHIN_S = 3.0
+"""Least wait, beside three times the lag that was seen, until a read that differs from an answer is no late one."""
 LOOK_AGAIN_S = 0.2
 MARK = "relabel probe"
-"""Value that a key holds for some seconds."""
+"""Value that a key holds for some seconds; with a number behind it, a key that is named with null and never set."""
 
 Tell = Callable[[str], None]
 
@@ -35,8 +37,10 @@ class Probe:
     def __init__(self, calls: SteadyCalls, before: Metadata, tell: Tell) -> None:
         self._calls = calls
         self._before = before
-        self._key = min(before)
+        self._key = min((key for key, value in before.items() if value), default=min(before))
         self._tell = tell
+        self._visible_after_s = 0.0
+        self._echoes = False
         self._reads: list[float] = []
         self._writes: list[float] = []
 
@@ -50,23 +54,30 @@ class Probe:
 
         """
         self._tell("changing the value of one key")
-        visible_after_s = await self._change()
+        self._visible_after_s = await self._change()
         self._tell("leaving that key out")
         semantics = await self._leave_out()
         await self._put_back()
         self._tell("sending null for its value")
-        null_value = await self._send_null(self._before | {self._key: None})
+        null_value = self._effect_on_key(await self._result(self._before | {self._key: None}))
         await self._put_back()
+        self._tell("sending an empty text for its value")
+        empty_value = self._effect_on_key(await self._result(self._before | {self._key: ""}))
+        await self._put_back()
+        pair_limit = await self._pair_limit(null_value)
         self._tell("sending null for all metadata")
-        null_map = await self._send_null(None)
+        null_map = self._effect_on_all(await self._result(None))
         return Behaviour(
             semantics=semantics,
             null_value=null_value,
             null_map=null_map,
             read_s=statistics.median(self._reads),
             write_s=statistics.median(self._writes),
-            visible_after_s=visible_after_s,
+            visible_after_s=self._visible_after_s,
             at=time.time(),
+            empty_value=empty_value,
+            pair_limit=pair_limit,
+            reply_echoes=self._echoes,
         )
 
     async def _change(self) -> float:
@@ -79,30 +90,74 @@ class Probe:
         return asyncio.get_running_loop().time() - began
 
     async def _leave_out(self) -> Semantics:
+        """Find out what becomes of a key that is left out, and whether the answer tells of that or only echoes."""
         rest = {key: value for key, value in self._before.items() if key != self._key}
         answered = await self._write(rest)
-        if not await self._is_shown(answered):
-            raise NotAsSent
+        if not await self._is_shown(answered, within_s=max(ECHO_WITHIN_S, 3 * self._visible_after_s)):
+            held = (await self._calls.read()).reply.metadata or {}
+            if answered != rest or held.keys() != self._before.keys():
+                raise NotAsSent
+            self._echoes = True
+            return Semantics.MERGES
         return Semantics.MERGES if self._key in answered else Semantics.REPLACES
 
     async def _put_back(self) -> None:
         if await self._write(self._before) != self._before or not await self._is_shown(self._before):
             raise NotAsSent
 
-    async def _send_null(self, metadata: AnyMetadata) -> Null:
+    async def _pair_limit(self, null_value: Null) -> PairLimit:
+        """Name more than 16 pairs, of which those too many are null: only where null leaves no key behind."""
+        if null_value is not Null.REMOVES:
+            return PairLimit.UNKNOWN
+        self._tell(f"naming more than {MAX_PAIRS} keys, most of them with null")
+        spare: dict[str, str | None] = {
+            f"{MARK} {number}": None for number in range(1, MAX_PAIRS + 2 - len(self._before))
+        }
+        result = await self._result(self._before | spare)
+        await self._put_back()
+        if result is Null.REFUSED:
+            return PairLimit.REQUEST
+        return PairLimit.RESULT if result == self._before else PairLimit.UNKNOWN
+
+    async def _result(self, metadata: AnyMetadata) -> Metadata | Null:
+        """Send it and return what the completion then holds: `refused` or `unknown` where there is nothing to say."""
         try:
             answered = await self._write(metadata)
         except RowFailed:
             return Null.REFUSED
-        except Again:
-            return Null.UNKNOWN
-        if not await self._is_shown(answered):
-            return Null.UNKNOWN
-        if answered == self._before:
+        except (Again, NotAsSent) as error:
+            # an answer that echoes null is no completion
+            if isinstance(error, Again) and error.code != "bad_response":
+                return Null.UNKNOWN
+            return await self._held()
+        if self._echoes:
+            return await self._held()
+        return answered if await self._is_shown(answered) else Null.UNKNOWN
+
+    async def _held(self) -> Metadata | Null:
+        """Return what a read shows once an update must be visible."""
+        await asyncio.sleep(max(LOOK_AGAIN_S, 2 * self._visible_after_s))
+        reply = (await self._calls.read()).reply
+        return Null.UNKNOWN if reply.metadata is None and not reply.is_null else reply.metadata or {}
+
+    def _effect_on_key(self, result: Metadata | Null) -> Null:
+        if isinstance(result, Null):
+            return result
+        if result == self._before:
             return Null.IGNORED
-        gone = self._before.keys() - answered.keys()
-        rest = {key: value for key, value in self._before.items() if key not in gone}
-        return Null.REMOVES if self._key in gone and answered == rest else Null.CHANGES
+        if result == self._before | {self._key: ""}:
+            return Null.KEPT
+        if not result:
+            return Null.CLEARS if len(self._before) > 1 else Null.UNCLEAR
+        rest = {key: value for key, value in self._before.items() if key != self._key}
+        return Null.REMOVES if result == rest else Null.CHANGES
+
+    def _effect_on_all(self, result: Metadata | Null) -> Null:
+        if isinstance(result, Null):
+            return result
+        if result == self._before:
+            return Null.IGNORED
+        return Null.CHANGES if result else Null.REMOVES
 
     async def _write(self, metadata: AnyMetadata) -> Metadata:
         answer = await self._calls.write(metadata)
@@ -111,10 +166,10 @@ class Probe:
             raise NotAsSent
         return answer.reply.metadata or {}
 
-    async def _is_shown(self, metadata: Metadata) -> bool:
+    async def _is_shown(self, metadata: Metadata, *, within_s: float = VISIBLE_WITHIN_S) -> bool:
         """Read until the completion is shown with this metadata; False where it never is."""
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + VISIBLE_WITHIN_S
+        deadline = loop.time() + within_s
         while True:
             answer = await self._calls.read()
             self._reads.append(answer.took_s)

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from ledger.behaviour import PairLimit
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.intent import intended
 from ledger.job import Mode
@@ -23,7 +24,7 @@ from worker.health import Health
 from worker.intent import before_image, foreign_keys
 from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
-from worker.update import Shown, Update
+from worker.update import Body, Shown, Update
 
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
@@ -71,7 +72,8 @@ class Plan(NamedTuple):
     """What is asked of every row of the shard. `name` is the start of each request's own id.
 
     For `stale_s` seconds a read is believed to lag behind a recorded write. `reads_confirm` says that the service's
-    replies only echo the request, so that they do not prove a removal.
+    replies only echo the request, so that they do not prove a removal. Where null in place of a value is what removes a
+    key, `nulls` says which pairs the service counts.
     """
 
     mode: Mode
@@ -80,6 +82,7 @@ class Plan(NamedTuple):
     name: str
     stale_s: float
     reads_confirm: bool = False
+    nulls: PairLimit | None = None
 
 
 class Unconfirmed(NamedTuple):
@@ -199,7 +202,7 @@ class RowRun:
                 if ended := await self._altered_earlier() or self._already_there() or self._drifted():
                     return ended
             update = await self._prepare()
-            reply = await self._send(write=update.after)
+            reply = await self._send(write=update.body(self._plan.nulls))
             if self._plan.reads_confirm and update.removes:
                 reply = reply._replace(metadata=None)
             sent = Unconfirmed(update, reply)
@@ -372,7 +375,7 @@ class RowRun:
         await self._tools.journal(image)
         self._has_slot = loop.time() - began < SLOT_KEPT_S
 
-    async def _send(self, *, write: Metadata | None) -> Reply:
+    async def _send(self, *, write: Body | None) -> Reply:
         tools = self._tools
         self._wrote_last = write is not None
         await self._take_slot(write=self._wrote_last)
@@ -414,7 +417,7 @@ class RowRun:
         if write:
             await self._check_may_write()
 
-    async def _call(self, write: Metadata | None) -> Reply:
+    async def _call(self, write: Body | None) -> Reply:
         name = f"{self._plan.name}-{self._row}-{self._requests}"
         self._requests += 1
         if write is None:

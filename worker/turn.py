@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.behaviour import Behaviour
+from ledger.behaviour import Behaviour, PairLimit
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.causes import too_many_failures
 from ledger.claims import claim_life_s, claim_of
@@ -61,11 +61,12 @@ class Bounds(NamedTuple):
 
 
 class Service(NamedTuple):
-    """What is known of the service: `stale_s` and `reads_confirm` as for `worker.row.Plan`, a record's life."""
+    """What is known of the service: a record's life, and the rest as for `worker.row.Plan`."""
 
     stale_s: float = STALE_S
     record_life_s: float = LEAST_LIFE_S
     reads_confirm: bool = False
+    nulls: PairLimit | None = None
 
 
 def service_of(behaviour: Behaviour | None) -> Service:
@@ -73,7 +74,8 @@ def service_of(behaviour: Behaviour | None) -> Service:
     if behaviour is None:
         return Service()
     lag_s = behaviour.visible_after_s
-    return Service(max(lag_s, STALE_S), record_life_s(lag_s))
+    nulls = behaviour.pair_limit or PairLimit.UNKNOWN if behaviour.null_is_needed else None
+    return Service(max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)
 
 
 class Turn:
@@ -178,7 +180,15 @@ class Turn:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
         service = self._service
-        plan = Plan(spec.mode, spec.journal, self._bounds.attempts, name, service.stale_s, service.reads_confirm)
+        plan = Plan(
+            spec.mode,
+            spec.journal,
+            self._bounds.attempts,
+            name,
+            service.stale_s,
+            service.reads_confirm,
+            service.nulls,
+        )
         await self._fence.passed()  # a slot that waits for the first renewal would be lost
         while not self._draining.is_set() and (claimed := await self._todo.next()):
             row, patch = claimed.row, claimed.patch

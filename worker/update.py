@@ -6,10 +6,13 @@ import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from ledger.behaviour import PairLimit
 from ledger.job import Mode
 from ledger.records import Record
-from ledger.row import Metadata
+from ledger.row import MAX_PAIRS, Metadata
 
+Body = Mapping[str, str | None]
+"""Metadata as an update names it; null asks for a key's removal."""
 SHOWN_KEYS = 5
 """Keys that a message describes; the others are counted."""
 
@@ -41,6 +44,19 @@ class Update(NamedTuple):
             return Shown.KEPT if self.kept(metadata) else Shown.AS_SENT
         is_older = self.record is not None and self.record.step_shown(metadata) is not None
         return Shown.BEFORE if metadata == self.before or is_older else Shown.OTHER
+
+    def body(self, nulls: PairLimit | None) -> dict[str, str | None]:
+        """Return what to send: the whole map, with null for each key that is to go where only that removes one.
+
+        Where pairs with null may count against those that are allowed, no more are named than there is room for.
+        """
+        if nulls is None:
+            return dict(self.after)
+        known = self.patch.keys() if self.before is None else self.before.keys()
+        gone = sorted(known - self.after.keys())
+        if nulls is not PairLimit.RESULT:
+            gone = gone[: max(0, MAX_PAIRS - len(self.after))]
+        return dict(self.after) | dict.fromkeys(gone)
 
     @property
     def removes(self) -> bool:

@@ -264,7 +264,7 @@ async def test_the_advice_for_a_kept_key_is_that_of_the_probe(relabel, make_job,
 @pytest.mark.parametrize(
     ("semantics", "null_value", "words"),
     [
-        (Semantics.MERGES, Null.REMOVES, "stays, though it removes one with null, which relabel never sends."),
+        (Semantics.MERGES, Null.REMOVES, "removes a key with null, which jobs send since"),
         (Semantics.REPLACES, Null.REFUSED, "removes a key that is left out, so somebody else may set it anew"),
     ],
 )

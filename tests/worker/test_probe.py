@@ -1,0 +1,136 @@
+"""What a probe finds out about services that differ in one thing each, and what jobs make of it."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
+from ledger.row import Outcome
+from tests.harness.odd_service import OddService, serving
+from worker.api import Target, open_api
+from worker.probe import Probe
+from worker.rate_limiter import Limit, Limits, RateLimiter
+from worker.restore import restore
+from worker.steady_calls import SteadyCalls
+from worker.turn import service_of
+
+ID = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
+BEFORE = {"team": "blue", "quality": "good"}
+RELEASE_ONE = {
+    "semantics": "merges",
+    "null_value": "removes",
+    "null_map": "ignored",
+    "read_s": 0.1,
+    "write_s": 0.1,
+    "visible_after_s": 0.1,
+    "at": 1.0,
+}
+
+
+async def probed(redis, service: OddService, before: dict[str, str]) -> Behaviour:
+    """Probe the service and restore the completion, as the command does."""
+    async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
+        limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
+        calls = SteadyCalls(api, limiter, ID, name="probe")
+        try:
+            return await Probe(calls, before, lambda _step: None).examine()
+        finally:
+            await restore(calls, before)
+            await limiter.aclose()
+
+
+@pytest.mark.parametrize(
+    ("rules", "found"),
+    [
+        ({"null": "removes"}, {"semantics": Semantics.REPLACES, "null_value": Null.REMOVES}),
+        ({"null": "clears"}, {"null_value": Null.CLEARS, "pair_limit": PairLimit.UNKNOWN}),
+        ({"null": "ignored", "merges": True}, {"null_value": Null.IGNORED, "pair_limit": PairLimit.UNKNOWN}),
+        ({"null_map": "ignored"}, {"null_map": Null.IGNORED}),
+        ({}, {"empty_value": Null.KEPT, "null_map": Null.REMOVES, "null_value": Null.REFUSED}),
+        ({"empty": "removes", "merges": True}, {"empty_value": Null.REMOVES}),
+        ({"empty": "refused"}, {"empty_value": Null.REFUSED}),
+        ({"null": "removes", "merges": True}, {"pair_limit": PairLimit.RESULT, "reply_echoes": False}),
+        ({"null": "removes", "counts": "request"}, {"pair_limit": PairLimit.REQUEST}),
+    ],
+    ids=str,
+)
+async def test_each_rule_of_a_service_is_found_out(redis, rules, found):
+    """And the completion holds again what it held."""
+    async with serving(OddService({ID: BEFORE}, **rules)) as service:
+        behaviour = await probed(redis, service, BEFORE)
+
+    assert {name: getattr(behaviour, name) for name in found} == found
+    assert service.completions == {ID: BEFORE}
+
+
+async def test_a_reply_that_only_echoes_the_request_is_found_out_by_reads(redis):
+    """The answer shows no key that was left out, yet a read does: it merges, and null removes."""
+    rules = {"merges": True, "null": "removes", "empty": "removes", "echoes": True}
+    async with serving(OddService({ID: BEFORE}, **rules)) as service:
+        behaviour = await probed(redis, service, BEFORE)
+
+    assert (behaviour.reply_echoes, behaviour.semantics) == (True, Semantics.MERGES)
+    assert (behaviour.null_value, behaviour.empty_value) == (Null.REMOVES, Null.REMOVES)
+    assert service.completions == {ID: BEFORE}
+
+
+@pytest.mark.parametrize("null", ["removes", "clears"])
+async def test_one_key_does_not_tell_whether_others_would_stay(redis, null):
+    """Nothing is promised that nobody can know."""
+    async with serving(OddService({ID: {"team": "blue"}}, null=null)) as service:
+        behaviour = await probed(redis, service, {"team": "blue"})
+
+    assert (behaviour.null_value, behaviour.null_is_needed) == (Null.UNCLEAR, False)
+    assert service.completions == {ID: {"team": "blue"}}
+
+
+def test_what_release_one_found_stays_readable():
+    """What it did not ask about is not known."""
+    found = msgspec.json.decode(msgspec.json.encode(RELEASE_ONE), type=Behaviour)
+
+    assert (found.empty_value, found.pair_limit, found.reply_echoes) == (None, None, None)
+    assert found.null_is_needed
+
+
+@pytest.mark.parametrize("mode", ["merge", "replace"])
+async def test_a_removal_is_sent_as_null_where_that_removes_a_key(rig, mode):
+    """The service keeps what is left out: without the probe's finding the key would stay."""
+    patch: dict[str, str | None] = {"team": None, "k": "v"} if mode == "merge" else {"quality": "good", "k": "v"}
+    ends = []
+    for found in (None, msgspec.convert(RELEASE_ONE, Behaviour)):
+        async with serving(OddService({ID: BEFORE}, merges=True, null="removes")) as service:
+            rig.sandbox, rig.service = service, service_of(found)
+            job_id = await rig.submit((ID, patch), mode=mode)
+            await rig.turn(job_id)
+        row = await rig.row(job_id)
+        ends.append((row.outcome, row.detail and row.detail.code))
+
+    assert ends == [(Outcome.FAILED, "key_not_removed"), (Outcome.UPDATED, None)]
+    assert service.completions == {ID: {"quality": "good", "k": "v"}}
+
+
+async def test_no_more_nulls_are_sent_than_there_is_room_for(rig):
+    """Where the service may count them, 16 pairs in all: the rest is reported, not refused with the whole row."""
+    before = {f"k{number}": "1" for number in range(16)}
+    patch = {"k0": None, "k1": None, "new": "v", "other": "v", "more": "v"}
+    async with serving(OddService({ID: before}, merges=True, null="removes", counts="request")) as service:
+        rig.sandbox, rig.service = service, service_of(msgspec.convert(RELEASE_ONE, Behaviour))
+        job_id = await rig.submit((ID, {"k0": None, "k1": None}))
+        await rig.turn(job_id)
+        assert (await rig.row(job_id)).outcome is Outcome.UPDATED
+        await rig.turn(await rig.submit((ID, patch)))
+
+    assert max(len(body) for body in service.bodies) <= 16
+
+
+async def test_a_removal_that_is_only_echoed_is_confirmed_by_a_read(rig):
+    """The answer repeats the map without the key, which is there all the same."""
+    echoes = msgspec.convert(RELEASE_ONE | {"null_value": "refused", "reply_echoes": True}, Behaviour)
+    async with serving(OddService({ID: BEFORE}, merges=True, echoes=True)) as service:
+        rig.sandbox, rig.service = service, service_of(echoes)
+        job_id = await rig.submit((ID, {"team": None}))
+        await rig.turn(job_id)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "key_not_removed")
