@@ -214,3 +214,27 @@ def test_a_call_is_made_as_the_settings_say(redis_url):
     assert (target.auth, target.version, target.timeout_s, target.connect_timeout_s) == ("api-key", "v", 7, 2)
     assert "sk-test" not in repr(settings)
     assert "sk-test" not in repr(target)
+
+
+def test_a_lease_that_ran_out_while_its_worker_lived_counts_as_no_crash(api, redis_url, open_runtime):
+    """It could not reach Redis for a while: told by the worker itself, so that no row is failed as `worker_crash`."""
+    api.configure(latency_s=1.5)
+    job_id = submit(redis_url, api.base_url)
+    keys = JobKeys(job_id)
+
+    async def let_it_run_out(ledger):
+        deadline = time.monotonic() + 60
+        while not (await ledger.redis.zcard(keys.leased) and api.log.stats.in_flight):
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        await ledger.redis.zadd(keys.leased, {"0": 1})
+        return await ledger.shards.rescue(job_id)
+
+    rescued = []
+    thread = threading.Thread(target=lambda: rescued.append(in_ledger(redis_url, let_it_run_out)))
+    thread.start()
+    open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0)
+    thread.join(60)
+
+    assert rescued[0].workers_lost == 1
+    assert in_ledger(redis_url, lambda ledger: ledger.redis.hget(keys.crashes, "0")) == b"0"
