@@ -42,6 +42,7 @@ ROWS = {
 
 PAUSES = {
     "invalid_api_key": "correct OPENAI_API_KEY",
+    "key_unavailable": "correct the command or the file that gives the key",
     "insufficient_quota": "add credit or raise the limit at the provider",
     "credit_balance_exhausted": "add credit at the provider",
     "billing_hard_limit_reached": "raise the limit at the provider",

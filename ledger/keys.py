@@ -16,6 +16,8 @@ BEHAVIOURS = "relabel:behaviours"
 """Hash: base URL to how the service there was found to behave (`relabel probe`)."""
 WORKERS = "relabel:workers"
 """Sorted set: `worker name|children` by time of the last heartbeat."""
+REFUSED_WORKERS = "relabel:workers:refused"
+"""Sorted set: names of the living workers whose key is refused, by time of the last heartbeat that said so."""
 RESCUE_LOCK = "relabel:rescue"
 """String: held by the worker that rescues just now."""
 
@@ -57,6 +59,11 @@ def fingerprint_key(fingerprint: str) -> str:
 def claim_key(fingerprint: str) -> str:
     """String: the job and the lease owner that work on this completion just now, over all jobs."""
     return f"relabel:claim:{fingerprint}"
+
+
+def accepted_keys_key(endpoint: str) -> str:
+    """Sorted set: names of workers by the time at which the endpoint accepted their key last."""
+    return f"relabel:accepted:{endpoint}"
 
 
 def health_check_key(token: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
+from ledger.accepted_keys import AcceptedKeys
 from ledger.audit import Audit
 from ledger.behaviour import Behaviours
 from ledger.claims import Claims
@@ -26,6 +27,7 @@ class Ledger:
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
         self.audit = Audit(redis)
+        self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)
         self.nights = Nights(redis)
         self.endings = Endings(redis, self.jobs)

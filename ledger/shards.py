@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from typing import Any, NamedTuple
 
 import msgspec
@@ -21,7 +22,7 @@ from ledger.codec import (
 )
 from ledger.errors import StateLost
 from ledger.job import JobSpec, JobState, Priority, Waits
-from ledger.keys import ACTIVE, RESCUE_LOCK, WORKERS, JobKeys
+from ledger.keys import ACTIVE, REFUSED_WORKERS, RESCUE_LOCK, WORKERS, JobKeys
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
 
@@ -65,6 +66,14 @@ class Rescued(NamedTuple):
     parked: list[int]
     messages_lost: int
     workers_lost: int
+
+
+class LivingWorker(NamedTuple):
+    """A worker that beats: its name, as Celery has it, its children, and whether it takes no shards for its key."""
+
+    name: str
+    children: int
+    key_refused: bool
 
 
 class LeasedShard(NamedTuple):
@@ -262,25 +271,34 @@ class Shards:
                 await self.close(spec, int(number), outcome, None)
         return not await self._redis.exists(keys.waiting, keys.announced, keys.leased)
 
-    async def beat(self, worker: str, children: int) -> None:
-        """Say that the worker is alive and how many children it has."""
+    async def beat(self, worker: str, children: int, *, key_refused: bool = False) -> None:
+        """Record that the worker is alive, how many children it has, and whether it takes no shards for its key."""
         seconds, _ = await self._redis.time()
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.zadd(WORKERS, {f"{worker}|{children}": seconds})
             pipe.zremrangebyscore(WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
             pipe.expire(WORKERS, WORKERS_KEEP_S)
+            if key_refused:
+                pipe.zadd(REFUSED_WORKERS, {worker: seconds})
+                pipe.expire(REFUSED_WORKERS, math.ceil(HEARTBEAT_KEEP_S))
+            else:
+                pipe.zrem(REFUSED_WORKERS, worker)
+            pipe.zremrangebyscore(REFUSED_WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
             await pipe.execute()
 
     async def children(self) -> list[int]:
-        """Give the number of children of each living worker."""
-        return [children for _, children in await self.workers()]
+        """Return the number of children of each living worker that takes shards."""
+        return [worker.children for worker in await self.workers() if not worker.key_refused]
 
-    async def workers(self) -> list[tuple[str, int]]:
-        """Give the name of each living worker, as Celery has it, and the number of its children."""
+    async def workers(self) -> list[LivingWorker]:
+        """Return the living workers."""
         seconds, _ = await self._redis.time()
-        members = await self._redis.zrangebyscore(WORKERS, seconds - HEARTBEAT_KEEP_S, "+inf")
-        parts = [member.decode().rpartition("|") for member in members if isinstance(member, bytes)]
-        return [(name, int(children)) for name, _, children in parts]
+        async with self._redis.pipeline(transaction=False) as pipe:
+            for key in (WORKERS, REFUSED_WORKERS):
+                pipe.zrangebyscore(key, seconds - HEARTBEAT_KEEP_S, "+inf")
+            alive, refused = await pipe.execute()
+        parts = [member.decode().rpartition("|") for member in alive]
+        return [LivingWorker(name, int(children), name.encode() in refused) for name, _, children in parts]
 
     async def take_rescue(self, seconds: float) -> bool:
         """Take the right to rescue for so long; False where another worker has it."""

@@ -10,11 +10,17 @@ from ledger.server import server_facts
 
 async def worker_families(ledger: Ledger) -> list[Metric]:
     """Count the workers that beat of late, and their children."""
-    children = await ledger.shards.children()
+    workers = await ledger.shards.workers()
+    children = [worker.children for worker in workers if not worker.key_refused]
     return [
-        GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(children)),
+        GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(workers)),
         GaugeMetricFamily(
             "relabel_worker_children", "Processes of all living workers that carry out rows.", sum(children)
+        ),
+        GaugeMetricFamily(
+            "relabel_workers_key_refused",
+            "Living workers that take no shards, as the API refuses their key.",
+            len(workers) - len(children),
         ),
     ]
 

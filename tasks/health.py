@@ -13,6 +13,7 @@ from config.settings import Settings, SettingsError
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.server import clock_ahead_s, server_facts, write_and_forget
+from ledger.shards import LivingWorker
 from tasks.broker import Broker, BrokerUnreachable
 from tasks.preflight import ApiSeen, look_at_api
 
@@ -100,7 +101,12 @@ class Checkup:
         """Whether any worker beats."""
         workers = await self._workers()
         if workers:
-            return Look(Verdict.OK, f"{len(workers)} alive, with {sum(each for _, each in workers)} children")
+            alive = f"{len(workers)} alive, with {sum(worker.children for worker in workers)} children"
+            if refused := [worker.name for worker in workers if worker.key_refused]:
+                what = f"{alive}; the API refuses the key of {', '.join(sorted(refused))}, which takes no shards"
+                then = "correct its key: it is read again and tried every minute"
+                return Look(Verdict.WARN if len(refused) < len(workers) else Verdict.FAIL, what, then)
+            return Look(Verdict.OK, alive)
         if not self._deployed:
             return Look(Verdict.OK, "none is deployed; `relabel run` brings its own")
         return Look(Verdict.FAIL, "no worker is alive", START_WORKER)
@@ -108,9 +114,12 @@ class Checkup:
     async def worker_here(self) -> Look:
         """Whether a worker of this machine beats."""
         host = socket.gethostname()
-        here = [name for name, _ in await self._workers() if name.rpartition("@")[2] == host]
+        here = [worker for worker in await self._workers() if worker.name.rpartition("@")[2] == host]
         if here:
-            return Look(Verdict.OK, f"{', '.join(here)} is alive")
+            if refused := [worker.name for worker in here if worker.key_refused]:
+                what = f"the API refuses the key of {', '.join(sorted(refused))}, which takes no shards"
+                return Look(Verdict.WARN, what, "correct its key: it is read again and tried every minute")
+            return Look(Verdict.OK, f"{', '.join(worker.name for worker in here)} is alive")
         return Look(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
 
     async def clock(self) -> Look:
@@ -142,7 +151,7 @@ class Checkup:
             return Look(Verdict.FAIL, seen.refused, "correct OPENAI_API_KEY, or what it is allowed to do")
         return Look(Verdict.OK, "the API takes the key")
 
-    async def _workers(self) -> list[tuple[str, int]]:
+    async def _workers(self) -> list[LivingWorker]:
         async with open_ledger(self._settings.ledger_url, patient=False) as redis:
             return await Ledger(redis).shards.workers()
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import secrets
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
+from config.api_key import read_api_key
 from config.settings import Settings
 from ledger.behaviour import Behaviour
 from ledger.cancellation import end_tasks
@@ -164,7 +166,9 @@ async def _calls(
     key, limit = limit_of(settings, target.secret)
     claim = claim_of(target.base_url, completion_id)
     life_s = claim_life_s(settings.api.timeout_s)
-    async with _claimed(ledger.claims, claim, life_s, patience_s), open_api(target, in_flight=1) as api:
+    read_key = functools.partial(read_api_key, settings)
+    api_of = open_api(target, in_flight=1, read_key=read_key)
+    async with _claimed(ledger.claims, claim, life_s, patience_s), api_of as api:
         limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, hearing=api.hearing)
         try:
             yield SteadyCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")

@@ -20,12 +20,13 @@ from tasks.announce import announce
 from tasks.rate import limit_of
 from worker.news import RateNews
 from worker.outage import Outage
+from worker.own_key import Aside
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 
 log = logging.getLogger(__name__)
 
 
-def rescue_step(app: Celery, settings: Settings, *, owner: int | None) -> type[bootsteps.StartStopStep]:
+def rescue_step(app: Celery, settings: Settings, *, owner: int | None, aside: Aside) -> type[bootsteps.StartStopStep]:
     """Make the boot step that Celery starts with the worker and stops before the pool."""
 
     class RescueStep(bootsteps.StartStopStep):
@@ -38,7 +39,9 @@ def rescue_step(app: Celery, settings: Settings, *, owner: int | None) -> type[b
             self._timer: RescueTimer | None = None
 
         def start(self, parent: Any) -> None:
-            self._timer = RescueTimer(app, settings, worker=parent.hostname, children=parent.concurrency, owner=owner)
+            self._timer = RescueTimer(
+                app, settings, worker=parent.hostname, children=parent.concurrency, owner=owner, aside=aside
+            )
             self._timer.start()
 
         def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
@@ -54,12 +57,15 @@ def rescue_step(app: Celery, settings: Settings, *, owner: int | None) -> type[b
 class RescueTimer:
     """Beats and rescues every two seconds, until stopped; while Redis is away it waits."""
 
-    def __init__(self, app: Celery, settings: Settings, *, worker: str, children: int, owner: int | None) -> None:
+    def __init__(
+        self, app: Celery, settings: Settings, *, worker: str, children: int, owner: int | None, aside: Aside
+    ) -> None:
         self._app = app
         self._settings = settings
         self._worker = worker
         self._children = children
         self._owner = owner
+        self._aside = aside
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="rescue", daemon=True)
 
@@ -87,7 +93,7 @@ class RescueTimer:
                     if not warned:
                         await _warn(ledger)
                         warned = True
-                    await ledger.shards.beat(self._worker, self._children)
+                    await ledger.shards.beat(self._worker, self._children, key_refused=self._aside.is_set)
                     outage.over()
                     await rate.tell()
                     if time.monotonic() > patient_till:

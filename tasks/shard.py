@@ -6,10 +6,11 @@ import multiprocessing
 from typing import Any
 
 from celery import Celery
-from celery.signals import worker_process_shutdown, worker_shutting_down
+from celery.signals import celeryd_init, worker_process_shutdown, worker_shutting_down
 
 from config.settings import Settings
 from tasks.announce import APPLY_SHARD, announce
+from worker.own_key import Aside
 from worker.runtime import Runtime
 
 
@@ -21,11 +22,12 @@ class Process:
         # shared memory: the parent hears of a shutdown, the children look here (facts, section 2.1)
         self._stop = multiprocessing.Value("b", 0, lock=False)
         self._runtime: Runtime | None = None
+        self.aside = Aside()
 
     def runtime(self) -> Runtime:
         """Give this process's runtime; the first task opens it."""
         if self._runtime is None:
-            runtime = Runtime(self._settings, stopping=self.stopping)
+            runtime = Runtime(self._settings, stopping=self.stopping, aside=self.aside)
             runtime.open()
             self._runtime = runtime
         return self._runtime
@@ -33,6 +35,10 @@ class Process:
     def stopping(self) -> bool:
         """Tell whether this worker is ending."""
         return bool(self._stop.value)
+
+    def name(self, *, sender: str, **_: Any) -> None:
+        """Take the worker's name, before its children are forked."""
+        self.aside.worker = sender
 
     def stop(self, **_: Any) -> None:
         """Let all processes of this worker hand back what they have."""
@@ -48,6 +54,7 @@ class Process:
 def add_shard_task(app: Celery, settings: Settings) -> Process:
     """Register `relabel.apply_shard(job_id, shard)`; safe to run twice, as the ledger decides."""
     process = Process(settings)
+    celeryd_init.connect(process.name, weak=False)
     worker_shutting_down.connect(process.stop, weak=False)
     worker_process_shutdown.connect(process.close, weak=False)
 

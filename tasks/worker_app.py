@@ -12,6 +12,7 @@ from tasks.discretion import Discretion
 from tasks.errands import errand_step
 from tasks.factory import make_app
 from tasks.flower import set_up_flower
+from tasks.key_watch import key_watch_step
 from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
@@ -37,7 +38,8 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     worker = add_shard_task(app, settings)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(Discretion)
-    app.steps["worker"].add(rescue_step(app, settings, owner=owner))
+    app.steps["worker"].add(rescue_step(app, settings, owner=owner, aside=worker.aside))
+    app.steps["worker"].add(key_watch_step(app, settings, worker.aside))
     app.steps["worker"].add(errand_step(app, settings, serves=owner is None))
     return app
 

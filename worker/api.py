@@ -13,11 +13,11 @@ import httpx
 import msgspec
 
 from config.proxy import Proxy
-from config.text import register_secret
 from ledger.completion_id import id_problem
 from ledger.row import Metadata
-from worker.classify import classify
-from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
+from worker.classify import classify, lacks_permission
+from worker.credential import Credential
+from worker.errors import Again, KeyRefused, Refusal, RowFailed, StopJob, Wait
 from worker.ratelimit_headers import Hearing
 from worker.transport import open_transport, route_to
 
@@ -47,17 +47,17 @@ class Target(NamedTuple):
         return f"Target({self.base_url!r})"
 
     def headers(self) -> dict[str, str]:
-        """Make the headers that every request carries (contract section 2)."""
+        """Return the headers that every request carries, but for the key (contract section 2)."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "relabel"}
-        if self.auth == "bearer":
-            headers["Authorization"] = f"Bearer {self.secret}"
-        else:
-            headers["api-key"] = self.secret
         if self.organization:
             headers["OpenAI-Organization"] = self.organization
         if self.project:
             headers["OpenAI-Project"] = self.project
         return headers
+
+    def key_header(self, secret: str) -> dict[str, str]:
+        """Return the header that carries the key."""
+        return {"Authorization": f"Bearer {secret}"} if self.auth == "bearer" else {"api-key": secret}
 
 
 class Completion(msgspec.Struct, frozen=True):
@@ -89,8 +89,12 @@ class Reply(NamedTuple):
 
 
 @asynccontextmanager
-async def open_api(target: Target, *, in_flight: int) -> AsyncIterator[CompletionsApi]:
+async def open_api(
+    target: Target, *, in_flight: int, read_key: Callable[[], str] | None = None
+) -> AsyncIterator[CompletionsApi]:
     """Open a client with room for so many requests at once, and close it at the end.
+
+    `read_key` reads the key again when it was refused, and may block.
 
     Raises:
         SettingsError: the CAs that the environment names cannot be used.
@@ -99,17 +103,18 @@ async def open_api(target: Target, *, in_flight: int) -> AsyncIterator[Completio
     bounds = aiohttp.ClientTimeout(total=target.timeout_s, sock_connect=target.connect_timeout_s)
     route = route_to(target.base_url, target.proxy)
     async with open_transport(route, target.headers(), in_flight=in_flight, bounds=bounds) as transport:
-        yield CompletionsApi(transport, target)
+        yield CompletionsApi(transport, target, Credential(target.secret, read_key))
 
 
 class CompletionsApi:
     """Reads and updates stored completions, one request at a time; it neither retries nor waits."""
 
-    def __init__(self, transport: httpx.AsyncBaseTransport, target: Target) -> None:
+    def __init__(self, transport: httpx.AsyncBaseTransport, target: Target, credential: Credential) -> None:
         # the transport is called directly: no redirects, cookies or INFO line with the URL (and so the id)
         self._transport = transport
-        self._secret = target.secret
-        register_secret(target.secret)
+        self._key_header = target.key_header
+        self.credential = credential
+        self.accepted_at = float("-inf")
         self._url = httpx.URL(f"{target.base_url}/chat/completions")
         self._path = self._url.raw_path.decode()
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""
@@ -182,10 +187,11 @@ class CompletionsApi:
         completion_id: str = "",
         may_leave: Callable[[], bool] | None = None,
     ) -> tuple[bytes, str]:
+        secret, reading = self.credential.secret, self.credential.readings
         request = httpx.Request(
             method,
             self._url,
-            headers={"X-Client-Request-Id": request_name},
+            headers={"X-Client-Request-Id": request_name, **self._key_header(secret)},
             stream=httpx.ByteStream(body),
             extensions={"target": f"{self._path}{path}".encode(), "may_leave": may_leave},
         )
@@ -203,12 +209,13 @@ class CompletionsApi:
         self.hearing.hear(response.headers)
         if response.status_code != 200:
             status, headers = response.status_code, response.headers
-            refusal = classify(
-                status, headers, content, secret=self._secret, writes=writes, completion_id=completion_id
-            )
+            refusal = classify(status, headers, content, secret=secret, writes=writes, completion_id=completion_id)
+            if status == 401 and not lacks_permission(refusal):
+                raise KeyRefused(refusal, reading=reading)
             if isinstance(refusal, Wait):
                 refusal.sent_s_ago = asyncio.get_running_loop().time() - began
             raise refusal
+        self.accepted_at = asyncio.get_running_loop().time()
         request_id = response.headers.get("x-request-id", "")
         if fault:
             raise _bad_response(fault, request_id, writes=writes)

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from worker.api import CompletionsApi, Reply
 from worker.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
-from worker.errors import Refusal, RowFailed, StopJob, Wait
+from worker.errors import KeyRefused, Refusal, RowFailed, StopJob, Wait
 from worker.rate_limiter import RateLimiter
 
 KNOWN_FOR_S = 60.0
@@ -97,6 +97,10 @@ class CheckedApi:
         """
         call = self._api.update(completion_id, metadata, request_name=request_name, may_leave=may_leave)
         return await self._checked(call, completion_id, request_name, write=True)
+
+    async def renew_key(self, refused: KeyRefused) -> bool:
+        """Read the key again and return whether it changed since the refused request was sent."""
+        return await self._api.credential.renew(refused)
 
     async def _checked(self, call: Awaitable[Reply], completion_id: str, request_name: str, *, write: bool) -> Reply:
         loop = asyncio.get_running_loop()

@@ -5,6 +5,7 @@
     ├── Wait      every worker waits; no try is spent
     ├── RowFailed the row ends as failed
     └── StopJob   the job pauses; no row fails
+        └── KeyRefused  unless the key, read again, is another
 
 HandBack, ClaimLost and NotSent stand apart: nothing is wrong, the row waits or begins again.
 """
@@ -84,6 +85,14 @@ class Rest(Exception):
     def __init__(self, seconds: float) -> None:
         super().__init__()
         self.seconds = seconds
+
+
+class KeyRefused(StopJob):
+    """The key was refused. `reading` tells which one it was: how often the key had been read by then."""
+
+    def __init__(self, refused: Refusal, *, reading: int) -> None:
+        super().__init__(refused.code, refused.message, status=refused.status, request_id=refused.request_id)
+        self.reading = reading
 
 
 class HandBack(Exception):

@@ -18,7 +18,7 @@ from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import Reply, refuse_bad_id
 from worker.checked_api import CheckedApi
-from worker.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
+from worker.errors import Again, KeyRefused, NotSent, Refusal, Rest, RowFailed, Wait
 from worker.fence import Clocks, WriteGate
 from worker.health import Health
 from worker.intent import before_image, foreign_keys
@@ -128,6 +128,7 @@ class RowRun:
         self._verdict = tried.verdict if tried else None
         self._requests = 0
         self._wrote_last = False
+        self._sent_with_new_key = False
         self._has_slot = False
         self._current: Metadata | None = None
         self._sent_at = self._read_at = tools.clocks.read()
@@ -392,9 +393,16 @@ class RowRun:
         except NotSent:
             tools.tally.requests -= 1
             raise
+        except KeyRefused as refusal:
+            if self._sent_with_new_key or not await tools.api.renew_key(refusal):
+                raise
+            self._sent_with_new_key = True
+            tools.tally.retries += 1
+            raise NotSent from None  # nothing was done: the try begins again, with the new key
         finally:
             tools.tally.in_flight -= 1
         tools.health.saw(write=self._wrote_last, well=True)
+        self._sent_with_new_key = False
         return reply
 
     def _is_stale(self) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 import secrets
@@ -25,10 +26,12 @@ from ledger.settlements import StateLost
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
 from worker.checked_api import KnownCompletions
+from worker.errors import StopJob
 from worker.group_writer import PATIENCE_S
 from worker.health import Health
 from worker.news import tell_begun, tell_job
 from worker.outage import Outage
+from worker.own_key import Aside, OwnKey
 from worker.rate_limiter import Limits, RateLimiter
 from worker.shared_rate import limit_of, note_use
 from worker.turn import Bounds, Service, Turn, service_of
@@ -36,6 +39,8 @@ from worker.turn import Bounds, Service, Turn, service_of
 T = TypeVar("T")
 SHARED_TURN_S = 5.0
 """Length of a turn while several jobs run, so that a small one need not wait long for its first turn."""
+QUIET_S = 10.0
+"""Bound of the wait until a worker whose key is refused gets no messages any more; what it announces is another's."""
 LAST_STEP_S = 2.0
 """Bound of handing a shard back when the worker is ending; without that, the lease runs out."""
 
@@ -75,8 +80,9 @@ def target_of(settings: Settings, secret: str) -> Target:
 class Runtime:
     """Carries out shards in this process, one at a time. Made after the fork, closed by its owner."""
 
-    def __init__(self, settings: Settings, *, stopping: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, *, stopping: Callable[[], bool], aside: Aside | None = None) -> None:
         self._settings = settings
+        self._aside = aside or Aside()
         self._stopping = stopping
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
@@ -101,12 +107,14 @@ class Runtime:
         self._redis: Redis = new_client(self._settings.ledger_url)
         self._stack.push_async_callback(self._redis.aclose)
         in_flight = self._settings.worker.in_flight
-        target = await read_target(self._settings)
-        self._api: CompletionsApi = await self._stack.enter_async_context(open_api(target, in_flight=in_flight))
+        read_key = functools.partial(read_api_key, self._settings)
+        api = open_api(target_of(self._settings, ""), in_flight=in_flight, read_key=read_key)
+        self._api: CompletionsApi = await self._stack.enter_async_context(api)
         self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
-        self._limit_key, self._limit = limit_of(self._settings, target.secret)
+        endpoint, _ = limit_of(self._settings, "")  # the same for all keys there
+        self._own_key = OwnKey(self._ledger, self._aside, endpoint=endpoint.rpartition(":")[2])
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
@@ -115,6 +123,7 @@ class Runtime:
             if shard is None:
                 return []
             await self._take_turn(shard)
+            await self._aside.until_quiet(within_s=QUIET_S)
             return await self._ledger.shards.to_announce(job_id)
         except AWAY as error:
             where = {"job": job_id, "shard": number}
@@ -173,7 +182,8 @@ class Runtime:
             if shard.spec.target != self._settings.openai_base_url:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
-            else:
+            elif await self._has_key(job_id):
+                self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
                 await self._patiently(self._note_limit)
                 turn = self._turn(shard, await self._patiently(self._seconds), await self._patiently(self._service))
                 await turn.run()
@@ -185,6 +195,16 @@ class Runtime:
             log.info("shard ended", extra=told | (turn.story if turn else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:
                 await self._patiently(lambda: self._retire(job_id))
+
+    async def _has_key(self, job_id: str) -> bool:
+        """Return whether there is a key to send; where there is none, stand aside or pause the job."""
+        if self._aside.is_set:
+            return False
+        trouble = await self._api.credential.trouble()
+        if trouble:
+            refused = StopJob("key_unavailable", trouble)
+            await self._patiently(lambda: self._own_key.refused(job_id, refused))
+        return not trouble
 
     async def _note_limit(self) -> None:
         await note_use(self._redis, self._limit_key, self._limit, endpoint=self._settings.openai_base_url)
@@ -220,6 +240,7 @@ class Runtime:
             stopping=self._stopping,
             known=self._known,
             service=service,
+            own_key=self._own_key,
         )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from worker.api import CompletionsApi, Reply
-from worker.errors import Again, Wait
+from worker.errors import Again, KeyRefused, Wait
 from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
 
@@ -64,7 +64,7 @@ class SteadyCalls:
         )
 
     async def _steadily(self, call: Callable[[str], Awaitable[Reply]], *, write: bool, urgent: bool) -> TimedReply:
-        failures = 0
+        failures, renewed = 0, False
         while True:
             await self._slot(write=write, urgent=urgent)
             self._number += 1
@@ -72,6 +72,10 @@ class SteadyCalls:
                 return await self._once(call(f"{self._name}-{self._number}"), write=write)
             except Wait as refusal:
                 await self._limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+            except KeyRefused as refusal:
+                if renewed or not await self._api.credential.renew(refusal):
+                    raise
+                renewed = True
             except Again as refusal:
                 failures += 1
                 if failures == ATTEMPTS:

@@ -28,10 +28,11 @@ from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
-from worker.errors import ClaimLost, HandBack, Rest, StopJob
+from worker.errors import ClaimLost, HandBack, KeyRefused, Rest, StopJob
 from worker.fence import CLOCKS, Clocks, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
+from worker.own_key import OwnKey
 from worker.rate_limiter import RateLimiter
 from worker.row import STALE_S, Plan, RowRun, Tally, Tools
 
@@ -81,7 +82,8 @@ def service_of(behaviour: Behaviour | None) -> Service:
 class Turn:
     """One turn at one leased shard. `stopping` tells whether the worker is ending.
 
-    `known` outlives the turn: completions that this process found lately.
+    `known` outlives the turn: completions that this process found lately. `own_key` decides what a refused key means;
+    without it the job pauses.
     """
 
     def __init__(
@@ -97,9 +99,13 @@ class Turn:
         known: KnownCompletions | None = None,
         service: Service | None = None,
         clocks: Clocks = CLOCKS,
+        own_key: OwnKey | None = None,
     ) -> None:
         self._shard = shard
         self._ledger = ledger
+        self._api = api
+        self._own_key = own_key
+        self._key_refused = False
         self._limiter = limiter
         self._bounds = bounds
         self._stopping = stopping
@@ -245,8 +251,17 @@ class Turn:
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
         self._put_down()
+        if isinstance(error, KeyRefused) and self._own_key:
+            await self._stop_for_key(error, self._own_key)
+            return
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
         await patiently(lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason))
+
+    async def _stop_for_key(self, error: KeyRefused, own_key: OwnKey) -> None:
+        """Decide once for all rows of the turn whether the job or this worker alone stops."""
+        if not self._key_refused:
+            self._key_refused = True
+            await patiently(lambda: own_key.refused(self._shard.spec.job_id, error))
 
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
@@ -266,6 +281,8 @@ class Turn:
         if state is not JobState.RUNNING:
             self._put_down()
         self._fence.confirm(sent)
+        if self._own_key:
+            await self._own_key.note_accepted(self._api.accepted_at)
 
     async def _watch_clock(self, tasks: list[asyncio.Task[None]]) -> None:
         """End the turn when its time is up or the worker is ending."""

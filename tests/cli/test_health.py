@@ -82,6 +82,11 @@ async def test_a_worker_of_this_machine_is_told_from_others(relabel, ledger):
     assert (others.code, verdicts(others)) == (1, {"ledger": "ok", "broker": "ok", "worker-here": "fail"})
     assert (own.code, verdicts(own)["worker-here"]) == (0, "ok")
 
+    await ledger.shards.beat("celery@elsewhere", 4, key_refused=True)
+    refused = await relabel("health", "--only", "workers")
+    assert (refused.code, verdicts(refused)) == (0, {"workers": "warn"})
+    assert "the API refuses the key of celery@elsewhere, which takes no shards" in refused.out
+
 
 @pytest.mark.parametrize("how", ["kill", "freeze", "make_read_only"])
 async def test_a_redis_that_is_away_is_exit_code_4(relabel, api, private, how):

@@ -26,6 +26,7 @@ from worker.api import Target, open_api
 from worker.checked_api import KnownCompletions
 from worker.fence import Clocks
 from worker.health import Health
+from worker.own_key import OwnKey
 from worker.rate_limiter import Limit, Limits, RateLimiter
 from worker.turn import Bounds, Service, Turn
 
@@ -42,6 +43,8 @@ class Rig:
         self.ledger = Ledger(redis)
         self.sandbox = sandbox
         self.api: dict[str, Any] = {}
+        self.read_key: Callable[[], str] | None = None
+        self.own_key: OwnKey | None = None
         self.limit = Limit(2000.0, 200)
         self.service = Service()
         self.slept_s = 0.0
@@ -99,13 +102,14 @@ class Rig:
         shard = await self.lease(job_id, number)
         target = Target(self.sandbox.base_url, KEY, **self.api)
         limiter = RateLimiter(Limits(self.redis), key=LIMIT_KEY, limit=self.limit, job_id=job_id)
-        async with open_api(target, in_flight=in_flight) as api:
+        async with open_api(target, in_flight=in_flight, read_key=self.read_key) as api:
             await Turn(
                 shard,
                 ledger=self.ledger,
                 api=api,
                 limiter=limiter,
                 health=Health(self.redis, LIMIT_KEY),
+                own_key=self.own_key,
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
                 service=self.service,

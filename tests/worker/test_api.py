@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from worker.api import Target, open_api
-from worker.errors import Again, NotSent, Refusal, RowFailed, StopJob, Wait
+from worker.errors import Again, KeyRefused, NotSent, Refusal, RowFailed, StopJob, Wait
 
 ODD_IDS = [
     "a/b",
@@ -215,7 +215,7 @@ async def test_no_log_line_shows_an_id_or_the_key(sandbox, key, completion_id, c
         ("bad_body_truncated", Again, "bad_response", True),
         ("bad_body_other_id", Again, "bad_response", True),
         ("redirect", StopJob, "redirect", None),
-        ("unauthorized", StopJob, "invalid_api_key", None),
+        ("unauthorized", KeyRefused, "invalid_api_key", None),
         ("quota", StopJob, "insufficient_quota", None),
         ("rate_limited", Wait, "rate_limit_exceeded", None),
     ],

@@ -1,0 +1,33 @@
+"""Which workers' keys an endpoint accepted lately, for a worker whose own is refused."""
+
+from __future__ import annotations
+
+from redis.asyncio import Redis
+
+from ledger.keys import accepted_keys_key
+
+KEEP_S = 600
+"""Life of the record of an endpoint that nobody calls."""
+
+
+class AcceptedKeys:
+    """Names of workers by the time of their last accepted request, an endpoint each; no key and no part of one."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def note(self, endpoint: str, worker: str) -> None:
+        """Record that the endpoint accepted this worker's key just now."""
+        seconds, _ = await self._redis.time()
+        key = accepted_keys_key(endpoint)
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zadd(key, {worker: seconds})
+            pipe.zremrangebyscore(key, "-inf", seconds - KEEP_S)
+            pipe.expire(key, KEEP_S)
+            await pipe.execute()
+
+    async def elsewhere(self, endpoint: str, worker: str, *, within_s: float) -> bool:
+        """Return whether the endpoint accepted another worker's key within so many seconds."""
+        seconds, _ = await self._redis.time()
+        names = await self._redis.zrangebyscore(accepted_keys_key(endpoint), seconds - within_s, "+inf")
+        return any(name.decode() != worker for name in names if isinstance(name, bytes))

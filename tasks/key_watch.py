@@ -1,0 +1,151 @@
+"""Keeps a worker whose key is refused off the queue, and tries the key again every minute."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from typing import Any
+
+from celery import Celery, bootsteps
+
+from config.settings import Settings, SettingsError
+from ledger.connect import AWAY, new_client
+from ledger.ledger import Ledger
+from tasks.factory import QUEUE
+from tasks.preflight import look_at_api
+from worker.own_key import Aside
+
+LOOK_EVERY_S = 0.25
+TRY_AGAIN_S = 60.0
+"""Time between two tries of a refused key; each is one request beside the shared rate."""
+
+log = logging.getLogger(__name__)
+
+
+def key_watch_step(app: Celery, settings: Settings, aside: Aside) -> type[bootsteps.StartStopStep]:
+    """Return the boot step that Celery starts with the worker; `aside` is shared with the pool's children."""
+
+    class KeyWatchStep(bootsteps.StartStopStep):
+        """Starts the watch when the pool is there; the pool's children are forked before the thread exists."""
+
+        requires = ("celery.worker.components:Pool",)
+
+        def __init__(self, parent: Any, **options: Any) -> None:
+            super().__init__(parent, **options)
+            self._watch: KeyWatch | None = None
+
+        def start(self, parent: Any) -> None:
+            self._watch = KeyWatch(settings, aside, Shards(app, parent))
+            self._watch.start()
+
+        def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
+            if self._watch is not None:
+                self._watch.stop()
+                self._watch = None
+
+        terminate = stop
+
+    return KeyWatchStep
+
+
+class Shards:
+    """The queue of shards, as this worker's consumer reads it. Both may be called twice."""
+
+    def __init__(self, app: Celery, parent: Any) -> None:
+        self._queues = app.amqp.queues
+        self._parent = parent
+
+    def leave(self, done: Any) -> None:
+        """Have the consumer's own thread leave the queue, then call `done`."""
+
+        def leave(consumer: Any) -> None:
+            if consumer.task_consumer is None:  # it connects just now, to the queues that are chosen
+                self._queues.deselect([QUEUE])
+            else:
+                consumer.cancel_task_queue(QUEUE)
+            done()
+
+        self._call_soon(leave)
+
+    def join(self, done: Any) -> None:
+        """Have the consumer's own thread read the queue again, then call `done`."""
+
+        def join(consumer: Any) -> None:
+            if consumer.task_consumer is None:
+                self._queues.select_add(self._queues[QUEUE])
+            else:
+                consumer.add_task_queue(QUEUE)
+            done()
+
+        self._call_soon(join)
+
+    def _call_soon(self, step: Any) -> None:
+        if (consumer := getattr(self._parent, "consumer", None)) is not None:
+            consumer.call_soon(step, consumer)
+
+
+class KeyWatch:
+    """A thread that does what the children ask for by `aside`, until stopped."""
+
+    def __init__(self, settings: Settings, aside: Aside, shards: Any, *, try_again_s: float = TRY_AGAIN_S) -> None:
+        self._settings = settings
+        self._aside = aside
+        self._shards = shards
+        self._try_again_s = try_again_s
+        self._next_try = 0.0
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="key watch", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stopped.set()
+        self._thread.join(timeout=2)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(LOOK_EVERY_S):
+            try:
+                self._step()
+            except Exception:  # without this thread a refused key would never be tried again
+                log.exception("The watch over the key went wrong; it goes on.")
+
+    def _step(self) -> None:
+        if not self._aside.is_set:
+            return
+        if not self._aside.is_quiet:
+            self._next_try = time.monotonic() + self._try_again_s
+            self._shards.leave(self._aside.quiet)
+        elif time.monotonic() > self._next_try:
+            self._next_try = time.monotonic() + self._try_again_s
+            if asyncio.run(self._may_work()):
+                self._shards.join(self._aside.end)
+
+    async def _may_work(self) -> bool:
+        """Return whether the key works again, or nobody else works, so that the next refusal pauses the job."""
+        try:
+            seen = await look_at_api(self._settings, tries=1)
+        except SettingsError as error:
+            log.warning("This worker still takes no shards: %s", error)
+        else:
+            if seen.unreachable:
+                return False
+            if not seen.refused:
+                log.info("The API accepts this worker's key again; it takes shards.")
+                return True
+            log.warning("This worker still takes no shards: %s", seen.refused)
+        return not await self._others_work()
+
+    async def _others_work(self) -> bool:
+        redis = new_client(self._settings.ledger_url)
+        try:
+            workers = await Ledger(redis).shards.workers()
+        except AWAY:
+            return True
+        finally:
+            await redis.aclose()
+        return any(not worker.key_refused and worker.name != self._aside.worker for worker in workers)

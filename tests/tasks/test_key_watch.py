@@ -1,0 +1,55 @@
+"""A worker that stands aside leaves the queue, tries its key again, and comes back when it is accepted or needed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sandbox import Sandbox, SandboxOptions
+from tasks.key_watch import KeyWatch
+from tests.harness.stand import KEY, settings_for
+from tests.harness.wait import wait_until
+from worker.own_key import Aside
+
+
+class Queue:
+    """The part of the consumer that the watch acts on: it does at once what a consumer does in its own time."""
+
+    def __init__(self) -> None:
+        self.left = self.joined = 0
+
+    def leave(self, done: Callable[[], None]) -> None:
+        """Leave the queue."""
+        self.left += 1
+        done()
+
+    def join(self, done: Callable[[], None]) -> None:
+        """Read the queue again."""
+        self.joined += 1
+        done()
+
+
+async def test_it_comes_back_when_its_key_is_accepted_or_nobody_else_works(ledger, redis_url):
+    """While another worker does the work it stays away; were it alone, its refusal has to pause the job."""
+    aside, queue = Aside("w1@here"), Queue()
+    async with Sandbox(SandboxOptions(api_key="sk-another")) as sandbox:
+        await ledger.shards.beat("w2@there", 2)
+        await ledger.shards.beat("w1@here", 2, key_refused=True)
+        watch = KeyWatch(settings_for(redis_url, sandbox.base_url), aside, queue, try_again_s=0.1)
+        watch.start()
+        try:
+            aside.set()
+            await wait_until(lambda: aside.is_quiet, within=30, what="it left the queue")
+            asked = sandbox.log.total
+            await wait_until(lambda: sandbox.log.total >= asked + 3, within=60, what="the key was tried again")
+            assert (aside.is_set, queue.left, queue.joined) == (True, 1, 0)
+
+            sandbox.configure(api_key=KEY)
+            await wait_until(lambda: not aside.is_set, within=60, what="its key is accepted")
+
+            sandbox.configure(api_key="sk-another")
+            await ledger.shards.beat("w2@there", 2, key_refused=True)
+            aside.set()
+            await wait_until(lambda: queue.left == 2 and not aside.is_set, within=60, what="nobody else works")
+        finally:
+            watch.stop()
+    assert queue.joined == 2

@@ -1,0 +1,61 @@
+"""The key that a process sends, read again when the API refuses it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from config.api_key import KeyUnavailable
+from config.text import register_secret
+from worker.errors import KeyRefused
+
+log = logging.getLogger(__name__)
+
+
+class Credential:
+    """The key, with how often it was read. `read` reads it again and may block; without it the key never changes."""
+
+    def __init__(self, secret: str, read: Callable[[], str] | None = None) -> None:
+        register_secret(secret)
+        self.secret = secret
+        self.readings = 0
+        self._read = read
+        self._changed_at = 0
+        self._is_refused = False
+        self._trouble = ""
+        self._lock = asyncio.Lock()
+
+    async def renew(self, refused: KeyRefused) -> bool:
+        """Read the key again and return whether it changed since the refused request was sent.
+
+        It is read once for all requests that were sent before: those that are refused meanwhile wait for it.
+        """
+        async with self._lock:
+            if self.readings == refused.reading:
+                await self._read_again()
+                self._is_refused = self._changed_at <= refused.reading
+        return self._changed_at > refused.reading
+
+    async def trouble(self) -> str:
+        """Read the key where there is none or it was refused; return why there is none then, '' where there is."""
+        async with self._lock:
+            if not self.secret or self._is_refused:
+                self._is_refused = False
+                await self._read_again()
+        return "" if self.secret else self._trouble or "there is no key"
+
+    async def _read_again(self) -> None:
+        self.readings += 1
+        if self._read is None:
+            return
+        try:
+            secret = await asyncio.to_thread(self._read)
+        except KeyUnavailable as error:
+            self._trouble = str(error)
+            log.warning("The API's key could not be read again: %s", error)
+            return
+        if secret != self.secret:
+            register_secret(secret)
+            self.secret, self._changed_at = secret, self.readings
+            log.info("The API's key changed and was read again.")
