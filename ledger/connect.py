@@ -56,6 +56,10 @@ def describe(error: Exception) -> str:
         return "Redis is a read-only replica; point RELABEL_REDIS__URL at the primary and try again."
     if isinstance(error, ResponseError):
         return f"Redis refuses to work ({sanitize(str(error), ERROR_CHARS)}); mend it and try again."
+    if any(isinstance(each, ConnectionResetError) for each in _with_causes(error)):
+        # since Python 3.12, asyncio may meet the end of a refused TLS connection before the alert that explains it
+        look = "check that the server runs and, where it asks for a client certificate, RELABEL_REDIS__CERT_FILE"
+        return f"Redis closed the connection; {look}."
     return f"Redis cannot be reached ({type(error).__name__}); check RELABEL_REDIS__URL and that the server runs."
 
 

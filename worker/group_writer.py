@@ -61,7 +61,8 @@ class GroupWriter(Generic[T]):
         while (self._group or not self._finishing) and not is_cancelled():
             await self._some.wait()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._due.wait(), self._linger_s)
+                async with asyncio.timeout(self._linger_s):
+                    await self._due.wait()
             await self._write_group()
 
     def finish(self) -> None:

@@ -13,14 +13,19 @@ from worker.group_writer import GroupWriter
 class Store:
     """A place to write to: it takes its time, and refuses what it was told to refuse."""
 
-    def __init__(self, *refusals: Exception) -> None:
+    def __init__(self, *refusals: Exception, one_by_one: bool = False) -> None:
         self.groups: list[list[int]] = []
+        self.asked = asyncio.Event()
         self.open = asyncio.Event()
+        self._one_by_one = one_by_one
         self.open.set()
         self._refusals = list(refusals)
 
     async def write(self, group: list[int]) -> None:
+        self.asked.set()
         await self.open.wait()
+        if self._one_by_one:
+            self.open.clear()
         if self._refusals:
             raise self._refusals.pop(0)
         self.groups.append(list(group))
@@ -76,17 +81,19 @@ async def test_a_lonely_thing_is_written_after_the_linger():
 
 async def test_what_is_added_during_a_write_waits_for_the_next_one():
     """The future of a thing is that of its own group, not of the one under way."""
-    store = Store()
+    store = Store(one_by_one=True)
     writer = writer_to(store, most=1)
     running = asyncio.create_task(writer.run())
     store.open.clear()
     first = writer.add(1)
-    await asyncio.sleep(0.03)
+    await store.asked.wait()
     second = writer.add(2)
 
     store.open.set()
     await asyncio.wait_for(first, 5)
     assert store.groups == [[1]]
+    assert not second.done()
+    store.open.set()
     await asyncio.wait_for(second, 5)
 
     assert store.groups == [[1], [2]]
