@@ -84,8 +84,10 @@ def _explained(path: Path | None) -> Iterator[None]:
 
 
 def _is_special(path: Path) -> bool:
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return False
+    """Check for a device or a pipe. A link that the kernel does not follow, as in /tmp, is an error here, too."""
+    with _explained(path):
+        try:
+            mode = path.stat().st_mode
+        except FileNotFoundError:
+            return False
     return not stat.S_ISREG(mode) and not stat.S_ISDIR(mode)

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import difflib
 import os
+import stat
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from config.api_key import COMMAND, key_file
 from config.server_url import plain
 from config.settings import PREFIX, Settings, SettingsError
 from config.text import register_secret
+
+ENV_FILE_BYTES = 1 << 20
+"""Bytes that `.env` may have."""
 
 
 def opens_flower_api() -> bool:
@@ -44,6 +49,7 @@ def load_settings() -> Settings:
 
     """
     try:
+        _refuse_odd_env_file()
         _refuse_unknown_names()
         _refuse_unknown_files(_named_secrets_dir())
         settings = Settings()
@@ -55,6 +61,8 @@ def load_settings() -> Settings:
             f"{where} cannot be read ({error.__class__.__name__}); "
             "it, and each file in RELABEL_SECRETS_DIR, must be a text in UTF-8."
         ) from None
+    except SourceError as error:
+        raise SettingsError(f"RELABEL_SECRETS_DIR cannot be read ({error}); keep nothing but secrets there.") from None
     except ValidationError as error:
         first = error.errors()[0]
         raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
@@ -120,6 +128,16 @@ def _check_key_command(settings: Settings) -> None:
         raise SettingsError(
             f"{COMMAND} needs RELABEL_RATE__NAME, or OPENAI_PROJECT_ID; else each new key would have a rate of its own."
         )
+
+
+def _refuse_odd_env_file() -> None:
+    """Refuse a `.env` that would be waited for without an end, or fill memory."""
+    try:
+        found = Path(".env").stat()
+    except OSError:
+        return
+    if stat.S_ISFIFO(found.st_mode) or found.st_size > ENV_FILE_BYTES:
+        raise SettingsError(f".env is a pipe or larger than {ENV_FILE_BYTES >> 20} MiB; put a text file in its place.")
 
 
 def _refuse_unknown_names() -> None:

@@ -48,6 +48,7 @@ async def open_webhook(notify: NotifySettings) -> AsyncIterator[Webhook]:
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=TRY_S),
+        auto_decompress=False,  # the status is all that is read; what follows would be decompressed as it comes
         headers=route.headers,
         proxy=route.proxy,
         trust_env=False,

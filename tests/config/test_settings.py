@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -182,6 +183,28 @@ def test_a_dotenv_file_that_is_no_text_is_told(tmp_path):
         load_settings()
 
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "large"])
+def test_an_env_file_that_would_never_end_is_refused(tmp_path, kind):
+    """A pipe that nobody writes to held every command up in that folder."""
+    if kind == "pipe":
+        os.mkfifo(tmp_path / ".env")
+    else:
+        (tmp_path / ".env").write_bytes(b"#" * (1 << 20) + b"#")
+
+    with pytest.raises(SettingsError, match=r"^\.env is a pipe or larger"):
+        load_settings()
+
+
+def test_secrets_that_are_too_large_are_refused_with_a_sentence(tmp_path, monkeypatch):
+    """They are read at each start."""
+    with (tmp_path / "openai_api_key").open("wb") as file:
+        file.truncate(20 << 20)
+    monkeypatch.setenv("RELABEL_SECRETS_DIR", str(tmp_path))
+
+    with pytest.raises(SettingsError, match=r"^RELABEL_SECRETS_DIR cannot be read"):
+        load_settings()
 
 
 def test_no_error_or_representation_shows_a_secret(monkeypatch):
