@@ -114,6 +114,8 @@ class Probe:
             f"{MARK} {number}": None for number in range(1, MAX_PAIRS + 2 - len(self._before))
         }
         result = await self._result(self._before | spare)
+        if not isinstance(result, Null) and (extra := result.keys() - self._before.keys()):
+            await self._write(self._before | dict.fromkeys(extra))  # it stored them: null takes away what is there
         await self._put_back()
         if result is Null.REFUSED:
             return PairLimit.REQUEST

@@ -7,6 +7,7 @@ import contextlib
 
 from ledger.row import Metadata
 from worker.errors import Again, Refusal
+from worker.probe import MARK
 from worker.steady_calls import SteadyCalls
 
 RESTORE_WITHIN_S = 120.0
@@ -34,11 +35,12 @@ async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RES
     if not calls.wrote:
         return
     why, refusals = "it took too long", 0
+    left_behind: set[str] = set()
     with contextlib.suppress(TimeoutError):
         async with asyncio.timeout(within_s):
             while refusals < MOST_REFUSALS:
                 try:
-                    if await _once(calls, before):
+                    if await _once(calls, before, left_behind):
                         return
                     why = "the service answers 200 and does not show what was sent"
                 except Refusal as refusal:
@@ -48,14 +50,17 @@ async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RES
     raise NotRestored(why)
 
 
-async def _once(calls: SteadyCalls, before: Metadata) -> bool:
-    await calls.write(before, urgent=True)
+async def _once(calls: SteadyCalls, before: Metadata, left_behind: set[str]) -> bool:
+    """Write what the completion held, with null for keys of the probe's own that the last read showed, and look."""
+    await calls.write(before | dict.fromkeys(left_behind), urgent=True)
     for _ in range(NOT_SHOWN_READS):
         read = (await calls.read(urgent=True)).reply
         if read.metadata is not None or read.is_null:
             break
         await asyncio.sleep(TRY_AGAIN_S)
+    left_behind.clear()
     if not read.shows(before):
+        left_behind.update(key for key in read.metadata or {} if key.startswith(MARK) and key not in before)
         return False
     if not calls.in_doubt:
         return True

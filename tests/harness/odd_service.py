@@ -15,9 +15,10 @@ LIMIT = 16
 class OddService:
     """Completions at the root of an address, updated by the rules that are given.
 
-    `merges`: what is left out stays. `null`: `refused`, `removes`, `ignored`, or `clears` the whole map. `empty`: a
-    text without characters is `kept`, `refused`, or `removes` its key. `counts`: the 16 pairs are those of the
-    `request` or of the `result`. `echoes`: the answer to an update repeats what was sent.
+    `merges`: what is left out stays. `null`: `refused`, `removes`, `ignored`, or `clears` the whole map;
+    `null_of_unknown`: that of a key that is not there is `ignored` or `stored`. `empty`: a text without characters is
+    `kept`, `refused`, or `removes` its key. `counts`: the 16 pairs are those of the `request` or of the `result`.
+    `echoes`: the answer to an update repeats what was sent.
     """
 
     def __init__(self, completions: dict[str, dict[str, str]], **rules: Any) -> None:
@@ -25,6 +26,7 @@ class OddService:
         self.rules: dict[str, Any] = {
             "merges": False,
             "null": "refused",
+            "null_of_unknown": "ignored",
             "null_map": "removes",
             "empty": "kept",
             "counts": "result",
@@ -61,7 +63,9 @@ class OddService:
                 return None
             if rule == "clears":
                 return {}
-            if rule == "removes":
+            if rule == "removes" and key not in held and self.rules["null_of_unknown"] == "stored":
+                result[key] = ""
+            elif rule == "removes":
                 result.pop(key, None)
             elif value is not None:
                 result[key] = value

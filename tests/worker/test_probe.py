@@ -75,6 +75,26 @@ async def test_a_reply_that_only_echoes_the_request_is_found_out_by_reads(redis)
     assert service.completions == {ID: BEFORE}
 
 
+@pytest.mark.parametrize("breaks_off", [False, True])
+async def test_keys_that_a_null_left_behind_are_taken_away_again(redis, breaks_off):
+    """Where the service stores null for a key that it does not know: by the probe, or by what restores after it."""
+    many = {f"k{number}": "1" for number in range(15)}
+    rules = {"merges": True, "null": "removes", "null_of_unknown": "stored"}
+    async with serving(OddService({ID: many}, **rules)) as service:
+        if breaks_off:
+            service.completions[ID] = many | {"relabel probe 1": ""}
+            async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
+                limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
+                calls = SteadyCalls(api, limiter, ID, name="probe")
+                calls.wrote = True
+                await restore(calls, many)
+                await limiter.aclose()
+        else:
+            assert (await probed(redis, service, many)).null_value is Null.REMOVES
+
+    assert service.completions == {ID: many}
+
+
 @pytest.mark.parametrize("null", ["removes", "clears"])
 async def test_one_key_does_not_tell_whether_others_would_stay(redis, null):
     """Nothing is promised that nobody can know."""
