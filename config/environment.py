@@ -48,6 +48,7 @@ def load_settings() -> Settings:
         SettingsError: a value is wrong, or a `RELABEL_` variable is not one of ours.
 
     """
+    register_secret(os.environ.get("OPENAI_API_KEY", "").strip())  # before anything can be wrong
     try:
         _refuse_odd_env_file()
         _refuse_unknown_names()

@@ -50,7 +50,7 @@ def server_url(value: SecretStr | None) -> SecretStr | None:
     scheme = url.partition("://")[0]
     if not _names_a_server(url, scheme):
         raise ValueError("must be a redis://, rediss:// (TLS), unix://, sentinel:// or sentinels:// (TLS) URL")
-    if scheme.startswith("sentinel") and not _SENTINEL.fullmatch(url):
+    if scheme.startswith("sentinel") and not (_SENTINEL.fullmatch(url) and _has_sound_hosts(url)):
         raise ValueError("must look like sentinel://user@host:26379,host:26379/SERVICE/0, with the service's name")
     _check_database(url, scheme)
     _check_options(url, scheme)
@@ -81,6 +81,11 @@ def _names_a_server(url: str, scheme: str) -> bool:
         return False
     parts = urlsplit(url)
     return bool(parts.path) if scheme == "unix" else bool(parts.hostname and is_host(parts.hostname))
+
+
+def _has_sound_hosts(url: str) -> bool:
+    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    return all(has_sound_port(urlsplit(f"//{host}")) for host in hosts)
 
 
 def _is_sound(url: str) -> bool:

@@ -7,7 +7,7 @@ from typing import TypeVar
 
 import msgspec
 
-from config.text import REQUEST_ID_CHARS, sanitize
+from config.text import CODE_CHARS, REASON_CHARS, REQUEST_ID_CHARS, sanitize
 from ledger.errors import StateLost
 from ledger.row import Metadata, Patch, Rejection
 
@@ -113,12 +113,14 @@ def pack_detail(detail: Detail) -> bytes:
 
 
 def unpack_detail(packed: bytes) -> Detail:
-    """Give what there is to say about a row; release one kept request ids as the server sent them."""
+    """Return what there is to say about a row, sanitized: release one kept request ids as the server sent them."""
     found = _detail.decode(packed)
-    request_id = sanitize(found.request_id, REQUEST_ID_CHARS)
-    if request_id == found.request_id:
-        return found
-    return msgspec.structs.replace(found, request_id=request_id)
+    said = {
+        "code": sanitize(found.code, CODE_CHARS),
+        "message": sanitize(found.message, REASON_CHARS),
+        "request_id": sanitize(found.request_id, REQUEST_ID_CHARS),
+    }
+    return msgspec.structs.replace(found, **said)
 
 
 def pack_tries(tries: Tries) -> bytes:

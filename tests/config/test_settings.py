@@ -404,6 +404,8 @@ def test_a_dotenv_file_that_says_where_somebody_elses_key_goes_is_told(
                 "rediss://h/0?ssl_cert_reqs=never",
                 "unix:///s.sock?db=x",
                 "sentinel://h/service/0?foo=bar",
+                "sentinel://h:99999/service/0",
+                "redis://h/0?username=a&password=b",
             )
         ],
         *[
