@@ -46,15 +46,14 @@ class Credential:
         return "" if self.secret else self._trouble or "there is no key"
 
     async def _read_again(self) -> None:
-        self.readings += 1
-        if self._read is None:
-            return
+        secret = self.secret
         try:
-            secret = await asyncio.to_thread(self._read)
+            if self._read is not None:
+                secret = await asyncio.to_thread(self._read)
         except KeyUnavailable as error:
             self._trouble = str(error)
             log.warning("The API's key could not be read again: %s", error)
-            return
+        self.readings += 1  # with the secret, not before it: what is sent meanwhile carries the old one
         if secret != self.secret:
             register_secret(secret)
             self.secret, self._changed_at = secret, self.readings
