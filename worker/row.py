@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
-from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from ledger.behaviour import PairLimit
@@ -17,14 +15,12 @@ from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import Reply, refuse_bad_id
-from worker.checked_api import CheckedApi
-from worker.errors import Again, KeyRefused, NotSent, Refusal, Rest, RowFailed, Wait
-from worker.fence import Clocks, WriteGate
-from worker.health import Health
+from worker.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
+from worker.fence import WriteGate
 from worker.intent import before_image, foreign_keys
-from worker.rate_limiter import RateLimiter
 from worker.retry_after import backoff
-from worker.update import Body, Shown, Update
+from worker.row_calls import RowCalls, Tools
+from worker.update import Shown, Update
 
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
@@ -40,32 +36,6 @@ STALE_AFTER_S = 10.0
 """Age at which a read is made again before a write, as others may have edited meanwhile. It counts from when the read
 was sent. Each time that it was too old by the time a slot came, it may be twice as old: a slow rate must not end in
 reads alone."""
-SLOT_KEPT_S = 0.25
-"""Seconds after which a slot that waited for the journal is given up: none are saved up while the ledger is away."""
-
-
-class Tally:
-    """Counts what a shard's rows cost and what they are waiting for."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.retries = 0
-        self.throttled = 0
-        self.in_flight = 0
-        self.backing_off = 0
-
-
-class Tools(NamedTuple):
-    """What a row needs. `pause_for` sleeps, or raises HandBack when the turn ends meanwhile."""
-
-    api: CheckedApi
-    limiter: RateLimiter
-    journal: Callable[[BeforeImage], Awaitable[None]]
-    pause_for: Callable[[float], Awaitable[None]]
-    health: Health
-    tally: Tally
-    replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
-    clocks: Clocks
 
 
 class Plan(NamedTuple):
@@ -118,7 +88,8 @@ class RowRun:
         record: Record | None = None,
     ) -> None:
         self._tools = tools
-        self._gate = gate
+        name = f"{plan.name}-{row}"
+        self._calls = RowCalls(tools, gate, patch.completion_id, name=name, is_outdated=self._is_outdated)
         self._plan = plan
         self._row = row
         self._patch = patch
@@ -126,12 +97,8 @@ class RowRun:
         self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
         self._failures = tried.failures if tried else 0
         self._verdict = tried.verdict if tried else None
-        self._requests = 0
-        self._wrote_last = False
-        self._sent_with_new_key = False
-        self._has_slot = False
         self._current: Metadata | None = None
-        self._sent_at = self._read_at = tools.clocks.read()
+        self._read_at = self._calls.sent_at
         self._stale_after_s = STALE_AFTER_S
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
@@ -203,7 +170,7 @@ class RowRun:
                 if ended := await self._altered_earlier() or self._already_there() or self._drifted():
                     return ended
             update = await self._prepare()
-            reply = await self._send(write=update.body(self._plan.nulls))
+            reply = await self._calls.update(update.body(self._plan.nulls))
             if self._plan.reads_confirm and update.removes:
                 reply = reply._replace(metadata=None)
             sent = Unconfirmed(update, reply)
@@ -215,7 +182,7 @@ class RowRun:
 
     async def _confirm(self, sent: Unconfirmed) -> Settlement:
         """Let one read decide what became of an update whose reply did not show what was sent."""
-        read = await self._shown()
+        read = await self._calls.read()
         if read.metadata is None:
             read = sent.reply
         if read.metadata is None:
@@ -271,19 +238,11 @@ class RowRun:
 
     async def _read(self) -> None:
         """Read what the completion holds, which stays unknown where that is not shown and not needed."""
-        read = await self._shown()
+        read = await self._calls.read()
         if read.metadata is None and (self._plan.mode is Mode.MERGE or self._plan.journal):
             what = "the API answered 200, but shows no metadata, so nothing was sent"
             raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
-        self._current, self._read_at = read.metadata, self._sent_at
-
-    async def _shown(self) -> Reply:
-        """Read the completion; once more where no metadata is shown, and null counts as empty the second time."""
-        first = await self._send(write=None)
-        if first.metadata is not None:
-            return first
-        second = await self._send(write=None)
-        return second._replace(metadata={}) if first.is_null and second.is_null else second
+        self._current, self._read_at = read.metadata, self._calls.sent_at
 
     def _before(self, current: Metadata) -> Metadata:
         earlier = self._image.metadata if self._image is not None and self._in_doubt else None
@@ -364,74 +323,18 @@ class RowRun:
             raise RowFailed("too_many_pairs", what)
         image = BeforeImage(self._row, before)
         if self._plan.journal and image != self._image:
-            await self._journal(image)
+            await self._calls.journal(image)
         self._image = image
         return update
-
-    async def _journal(self, image: BeforeImage) -> None:
-        # the slot first: the image of a row that gets none, as its job is put down, would be undone for nothing
-        await self._take_slot(write=True)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        await self._tools.journal(image)
-        self._has_slot = loop.time() - began < SLOT_KEPT_S
-
-    async def _send(self, *, write: Body | None) -> Reply:
-        tools = self._tools
-        self._wrote_last = write is not None
-        await self._take_slot(write=self._wrote_last)
-        self._has_slot = False
-        self._sent_at = tools.clocks.read()
-        tools.tally.requests += 1
-        tools.tally.in_flight += 1
-        try:
-            reply = await self._call(write)
-        except (Again, RowFailed) as refusal:
-            failing = isinstance(refusal, Again) and refusal.endpoint_fails
-            tools.health.saw(write=self._wrote_last, well=not failing)
-            raise
-        except NotSent:
-            tools.tally.requests -= 1
-            raise
-        except KeyRefused as refusal:
-            if self._sent_with_new_key or not await tools.api.renew_key(refusal):
-                raise
-            self._sent_with_new_key = True
-            tools.tally.retries += 1
-            raise NotSent from None  # nothing was done: the try begins again, with the new key
-        finally:
-            tools.tally.in_flight -= 1
-        tools.health.saw(write=self._wrote_last, well=True)
-        self._sent_with_new_key = False
-        return reply
 
     def _is_stale(self) -> bool:
         return self._tools.clocks.age_s(self._read_at) > self._stale_after_s
 
-    async def _check_may_write(self) -> None:
-        """Raise NotSent where the row has to begin its try again: the lease was not sure, or the read is too old."""
-        if not self._gate.is_open():
-            self._has_slot = False  # by the time that the gate opens it would be a late one
-            await self._gate.passed()
-            raise NotSent
-        if self._current is not None and self._is_stale():
-            self._stale_after_s *= 2
-            raise NotSent
-
-    async def _take_slot(self, *, write: bool) -> None:
-        if not self._has_slot:
-            await self._tools.limiter.acquire(write=write)
-            self._has_slot = True
-        if write:
-            await self._check_may_write()
-
-    async def _call(self, write: Body | None) -> Reply:
-        name = f"{self._plan.name}-{self._row}-{self._requests}"
-        self._requests += 1
-        if write is None:
-            return await self._tools.api.read(self._patch.completion_id, request_name=name)
-        may_leave = self._gate.is_open
-        return await self._tools.api.update(self._patch.completion_id, write, request_name=name, may_leave=may_leave)
+    def _is_outdated(self) -> bool:
+        if self._current is None or not self._is_stale():
+            return False
+        self._stale_after_s *= 2
+        return True
 
     async def _back_off(self, refusal: Again) -> None:
         tally = self._tools.tally
@@ -446,7 +349,7 @@ class RowRun:
         """Tell whether to give the row up; while the endpoint itself fails, it waits on."""
         if not refusal.endpoint_fails:
             return True
-        return await self._tools.health.blames_row(write=self._wrote_last)
+        return await self._tools.health.blames_row(write=self._calls.wrote_last)
 
     async def _look_once_more(self, verdict: Detail) -> Settlement:
         """Give the row up, but for one more look where a write may have happened all the same."""

@@ -34,7 +34,8 @@ from worker.group_writer import GroupWriter, patiently
 from worker.health import Health
 from worker.own_key import OwnKey
 from worker.rate_limiter import RateLimiter
-from worker.row import STALE_S, Plan, RowRun, Tally, Tools
+from worker.row import STALE_S, Plan, RowRun
+from worker.row_calls import Tally, Tools
 
 WATCH_EVERY_S = 0.2
 """How often the clock and the worker's stop flag are looked at."""
