@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import resource
 import stat
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ def load_settings() -> Settings:
 
     """
     register_secret(os.environ.get("OPENAI_API_KEY", "").strip())  # before anything can be wrong
+    # whoever reads the key leaves none of it in a core dump; children inherit this
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     try:
         _refuse_odd_env_file()
         _refuse_unknown_names()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 
@@ -456,3 +457,12 @@ def test_a_secret_named_as_a_group_of_settings_is_refused_by_a_sentence(monkeypa
     monkeypatch.setenv(name.upper(), content)
     with pytest.raises(SettingsError, match=r"is not a setting of relabel"):
         load_settings()
+
+
+def test_whoever_reads_the_settings_leaves_no_core_dump():
+    """The key is in its memory, and in that of the children that inherit the limit."""
+    resource.setrlimit(resource.RLIMIT_CORE, (resource.getrlimit(resource.RLIMIT_CORE)[1],) * 2)
+
+    load_settings()
+
+    assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
