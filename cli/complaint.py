@@ -12,7 +12,7 @@ from cli.exit_codes import UNREACHABLE, WRONG_USE
 from config.settings import SettingsError
 from config.text import printable, printable_lines
 from ledger.connect import LedgerUnreachable
-from ledger.embedded import ServerNotStarted
+from ledger.embedded import NotPrivate, ServerNotStarted
 from ledger.jobs import NoSuchJob
 from producer.errors import UnreadableFile
 
@@ -44,7 +44,7 @@ def complaints() -> Iterator[None]:
         yield
     except NoSuchJob as error:
         raise WrongUse(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.") from error
-    except (SettingsError, UnreadableFile) as error:
+    except (NotPrivate, SettingsError, UnreadableFile) as error:
         raise WrongUse(printable(str(error))) from error
     except (LedgerUnreachable, ServerNotStarted) as error:
         raise Unreachable(printable(str(error))) from error

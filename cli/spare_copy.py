@@ -9,6 +9,7 @@ import msgspec
 
 from cli.complaint import WrongUse
 from ledger.claims import claim_of
+from ledger.embedded import make_private
 from ledger.row import Metadata
 
 
@@ -45,7 +46,7 @@ class SpareCopy:
 
         """
         try:
-            self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(self.path.parent)
             with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(msgspec.json.encode(Copied(self._completion_id, metadata)))
                 file.flush()

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.complaint import Complaint
+from cli.complaint import Complaint, WrongUse
 from config.environment import child_environment
 from config.settings import Settings
+from ledger.embedded import make_private, open_private
 
 STOP_S = 12.0
 """How long a worker gets to finish the rows in flight; it promises 10 s."""
@@ -65,7 +66,7 @@ class WorkerProcess:
         self._process.wait()
 
     def _start(self) -> subprocess.Popen[bytes]:
-        with self._log.open("ab") as log:
+        with open_private(self._log) as log:
             return subprocess.Popen(  # noqa: S603 - our own module, by this very interpreter
                 [sys.executable, "-m", "tasks.run_worker", str(os.getpid())],
                 env=child_environment(self._settings),
@@ -93,7 +94,10 @@ class WorkerProcess:
 async def worker_process(settings: Settings, *, keep_open: tuple[int, ...]) -> AsyncIterator[WorkerProcess]:
     """Run a worker for as long as the block runs; what `keep_open` holds stays open in it."""
     folder = settings.state_folder
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    try:
+        make_private(folder)
+    except OSError as error:
+        raise WrongUse(f"{folder} cannot be used ({error.strerror}); set RELABEL_STATE_DIR.") from error
     worker = WorkerProcess(settings, folder / "worker.log", keep_open)
     try:
         yield worker

@@ -5,6 +5,15 @@ Standard library only, and nothing of ours outside this folder, so that a short 
 
 from ledger.embedded.binary import find_server_binary
 from ledger.embedded.errors import ServerNotStarted
+from ledger.embedded.private import NotPrivate, make_private, open_private
 from ledger.embedded.server import EmbeddedServer, embedded_server
 
-__all__ = ["EmbeddedServer", "ServerNotStarted", "embedded_server", "find_server_binary"]
+__all__ = [
+    "EmbeddedServer",
+    "NotPrivate",
+    "ServerNotStarted",
+    "embedded_server",
+    "find_server_binary",
+    "make_private",
+    "open_private",
+]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from ledger.embedded.errors import system_errors_explained
+from ledger.embedded.private import make_private
 
 _STAMP = re.compile(r"^\d+:[A-Z] .*? [.\-*#] ")
 
@@ -21,13 +22,14 @@ class ServerFolder:
 
     @classmethod
     def prepare(cls, state_dir: Path) -> ServerFolder:
-        """Make the folder if need be, and close it to others.
+        """Make the folder if need be, in a state folder that nobody else may enter.
 
-        It is a folder of its own, so that a state folder which is somebody's home or `/tmp` keeps its mode.
+        Raises `NotPrivate` and `ServerNotStarted`.
         """
         path = state_dir.absolute() / "redis"
         with system_errors_explained(path):
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(state_dir.absolute())
+            path.mkdir(mode=0o700, exist_ok=True)
             path.chmod(0o700)
         return cls(path)
 

@@ -30,7 +30,9 @@ def find_or_start(folder: ServerFolder, socket: Path, *, maxmemory: str | None, 
         return True
     # A server without a guardian would run for ever. On Linux it is ending already; elsewhere it must be told.
     shut_down(socket)
-    command = server_command(binary or find_server_binary(), folder=folder.path, socket=socket, maxmemory=maxmemory)
+    command = server_command(
+        binary or find_server_binary(data=folder.path), folder=folder.path, socket=socket, maxmemory=maxmemory
+    )
     with _guardian(folder, command) as is_alive:
         if not _wait_for_answer(folder, socket, is_coming=is_alive):
             raise _not_started(folder, folder.last_log_line())

@@ -54,16 +54,6 @@ def test_only_the_owner_may_enter_the_folder_and_the_socket(private_redis: Embed
     assert setting(private_redis, "port") == "0"
 
 
-def test_a_state_folder_that_is_open_to_others_keeps_its_mode(state_dir: Path) -> None:
-    """Somebody's shared folder is not closed because a server's folder lies in it."""
-    state_dir.chmod(0o755)
-
-    with embedded_server(state_dir) as server:
-        assert stat.S_IMODE(server.socket.parent.stat().st_mode) == 0o700
-
-    assert stat.S_IMODE(state_dir.stat().st_mode) == 0o755
-
-
 def test_every_write_is_kept_in_a_file_and_no_key_is_ever_dropped(private_redis: EmbeddedServer) -> None:
     """The server itself says that the append-only file is on, eviction off, and memory bounded."""
     assert setting(private_redis, "appendonly") == "yes"
