@@ -13,7 +13,7 @@ import click
 
 from cli.complaint import WrongUse, complaints
 from cli.exit_codes import INTERRUPTED
-from config.text import printable_lines
+from config.text import printable_lines, redact
 
 VERBS = (
     "run",
@@ -106,7 +106,8 @@ def _show(error: click.ClickException) -> None:
     """Show an error of click's, which quotes what was typed as it is."""
     said = io.StringIO()
     error.show(said)
-    click.echo(printable_lines(said.getvalue().rstrip("\n")), err=True)
+    # the settings may not be read yet, and so the key not be known: whatever looks like one is cut out
+    click.echo(printable_lines(redact(said.getvalue().rstrip("\n"), strangers=True)), err=True)
 
 
 if __name__ == "__main__":

@@ -53,6 +53,7 @@ class IndependentServer:
         self.mishaps: dict[tuple[str, str], list[str]] = {}
         self.refused: set[str] = set()
         self._tls = tls
+        self.request_id_end = ""
         self.said = "Invalid 'metadata'"
         self.locked_out: dict[str, Any] | None = None
         self.may_not_list: int | None = None
@@ -94,7 +95,7 @@ class IndependentServer:
         self.log.append(Seen(arrived, request.method, request.raw_path, completion_id, dict(request.headers), status))
         if status == 0 and request.transport is not None:
             request.transport.abort()
-        headers["x-request-id"] = f"req_{next(self._numbers)}"
+        headers["x-request-id"] = f"req_{next(self._numbers)}{self.request_id_end}"
         return web.Response(
             status=status or 500, body=json.dumps(answer), content_type="application/json", headers=headers
         )
