@@ -39,6 +39,8 @@ from worker.row_calls import Tally, Tools
 
 WATCH_EVERY_S = 0.2
 """How often the clock and the worker's stop flag are looked at."""
+HAND_BACK_S = 2.0
+"""Bound of the wait for the renewal that a hand-back needs; a worker that ends while Redis is away goes without."""
 KEEP_EVERY_S = 1.0
 """How often the lease is renewed and the job's state is read: pause and cancel are in effect after this."""
 DRAIN_S = 10.0
@@ -350,8 +352,9 @@ class Turn:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
         now = self._traffic()
         if self._tries or now != self._counted:
-            await self._fence.passed()
-            with contextlib.suppress(*AWAY):
+            with contextlib.suppress(TimeoutError, *AWAY):
+                async with asyncio.timeout(HAND_BACK_S):
+                    await self._fence.passed()
                 await self._ledger.settlements.hand_back(self._shard, self._tries, now)
 
     def _traffic(self) -> Traffic:
