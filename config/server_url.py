@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit, urlunsplit
+from urllib.parse import SplitResult, parse_qsl, quote, urlencode, urlsplit, urlunsplit
 
 from pydantic import SecretStr
 
@@ -84,7 +84,7 @@ def _names_a_server(url: str, scheme: str) -> bool:
 
 
 def _has_sound_hosts(url: str) -> bool:
-    hosts = urlsplit(url).netloc.rpartition("@")[2].split(",")
+    hosts = _split(url).netloc.rpartition("@")[2].split(",")
     return all(has_sound_port(urlsplit(f"//{host}")) for host in hosts)
 
 
@@ -106,7 +106,7 @@ def _check_database(url: str, scheme: str) -> None:
 
 def _check_options(url: str, scheme: str) -> None:
     """Refuse options that redis-py does not know, or knows with another kind of value: it would only say so later."""
-    for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True):
+    for name, value in parse_qsl(_split(url).query, keep_blank_values=True):
         known = _TLS_OPTIONS if scheme in TLS_SCHEMES else {}
         known = known | (_SENTINEL_OPTIONS if scheme.startswith("sentinel") else _OPTIONS)
         if name not in known:
@@ -122,7 +122,7 @@ def speaks_tls(url: str) -> bool:
 
 def with_password(url: str, password: str) -> str:
     """Put a password into a URL that has none."""
-    parts = urlsplit(url)
+    parts = _split(url)
     login, _, hosts = parts.netloc.rpartition("@")
     if not password or ":" in login:
         return url
@@ -131,7 +131,7 @@ def with_password(url: str, password: str) -> str:
 
 def with_options(url: str, options: Mapping[str, object]) -> str:
     """Add what is set of these options to a URL's query; what stands there already stays."""
-    parts = urlsplit(url)
+    parts = _split(url)
     there = dict(parse_qsl(parts.query))
     added = {name: str(value) for name, value in options.items() if value is not None and name not in there}
     return urlunsplit(parts._replace(query=urlencode(there | added))) if added else url
@@ -140,3 +140,10 @@ def with_options(url: str, options: Mapping[str, object]) -> str:
 def plain(secret: SecretStr | None) -> str:
     """Give what a secret holds, '' where there is none."""
     return secret.get_secret_value() if secret else ""
+
+
+def _split(url: str) -> SplitResult:
+    """Return a URL's parts; from Python 3.14 on, `urlsplit` refuses a list of hosts with an IPv6 address in it."""
+    scheme, _, rest = url.partition("://")
+    hosts = re.split("[/?#]", rest, maxsplit=1)[0]
+    return urlsplit(f"{scheme}://{rest[len(hosts) :]}")._replace(netloc=hosts)

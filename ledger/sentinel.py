@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -35,8 +36,11 @@ def is_sentinel(url: str) -> bool:
 
 def parse_sentinel_url(url: str) -> SentinelAddress:
     """Read a URL whose form the settings have checked."""
-    parts = urlsplit(url)
-    login, _, hosts = parts.netloc.rpartition("@")
+    # parted by hand: from Python 3.14 on, `urlsplit` refuses a list of hosts with an IPv6 address in it
+    scheme, _, rest = url.partition("://")
+    netloc = re.split("[/?#]", rest, maxsplit=1)[0]
+    parts = urlsplit(f"{scheme}://{rest[len(netloc) :]}")
+    login, _, hosts = netloc.rpartition("@")
     user, _, password = login.partition(":")
     service, _, db = parts.path.strip("/").partition("/")
     options = dict(parse_qsl(parts.query))
