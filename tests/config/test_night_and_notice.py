@@ -46,7 +46,7 @@ def test_a_time_zone_that_is_none_is_refused(monkeypatch, zone):
 @pytest.mark.parametrize("limit", ["101%", "5.5", "-1", "100.5%", "many"])
 def test_a_limit_of_failures_that_is_none_is_refused(monkeypatch, limit):
     """In the words of `--max-failures`."""
-    assert "must be a share of the rows like 5%, or a number" in refusal(
+    assert "must be a share of the rows like 5%, a number of rows, or none" in refusal(
         monkeypatch, **{f"{NIGHTLY}MAX_FAILURES": limit}
     )
 
