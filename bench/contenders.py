@@ -16,7 +16,7 @@ import redis
 
 from bench.command import run, wait_until
 from bench.cpu import Cpu, cpu_of_worker, peak_mb
-from ledger.embedded import EmbeddedServer
+from embedded import EmbeddedServer
 from ledger.keys import JobKeys
 
 CHILDREN = 2

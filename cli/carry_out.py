@@ -19,8 +19,8 @@ from cli.progress import follow
 from cli.summary import print_summary
 from cli.worker_process import WorkerProcess, worker_process
 from config.settings import Settings
+from embedded import EmbeddedServer
 from ledger.cancellation import end_tasks
-from ledger.embedded import EmbeddedServer
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from tasks.preflight import trouble_with_api

@@ -11,8 +11,8 @@ import click
 from cli.exit_codes import UNREACHABLE, WRONG_USE
 from config.settings import SettingsError
 from config.text import printable, printable_lines
+from embedded import NotPrivate, ServerNotStarted
 from ledger.connect import LedgerUnreachable
-from ledger.embedded import NotPrivate, ServerNotStarted
 from ledger.jobs import NoSuchJob
 from producer.errors import UnreadableFile
 

@@ -17,8 +17,8 @@ from config.environment import load_settings, warn_of_base_url
 from config.groups import RedisSettings
 from config.logs import set_up_logging
 from config.settings import Settings, SettingsError
+from embedded import EmbeddedServer, embedded_server
 from ledger.connect import open_ledger
-from ledger.embedded import EmbeddedServer, embedded_server
 from ledger.ledger import Ledger
 
 T = TypeVar("T")

@@ -23,7 +23,7 @@ from cli.outlook import ask_first
 from cli.who import who
 from cli.wording import some
 from config.settings import Settings
-from ledger.embedded import EmbeddedServer
+from embedded import EmbeddedServer
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.settlements import StateLost

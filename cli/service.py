@@ -10,9 +10,9 @@ from datetime import UTC, datetime
 from cli.door import server_for
 from cli.wording import per_minute
 from config.settings import Settings
+from embedded import ServerNotStarted
 from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
 from ledger.connect import LedgerUnreachable, open_ledger
-from ledger.embedded import ServerNotStarted
 from ledger.ledger import Ledger
 
 _SEMANTICS = {

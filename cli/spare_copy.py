@@ -8,8 +8,8 @@ from pathlib import Path
 import msgspec
 
 from cli.complaint import WrongUse
+from embedded import make_private
 from ledger.claims import claim_of
-from ledger.embedded import make_private
 from ledger.row import Metadata
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from cli.complaint import Complaint, WrongUse
 from config.environment import child_environment
 from config.settings import Settings
-from ledger.embedded import make_private, open_private
+from embedded import make_private, open_private
 
 STOP_S = 12.0
 """How long a worker gets to finish the rows in flight; it promises 10 s."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from ledger.embedded import EmbeddedServer, embedded_server
+from embedded import EmbeddedServer, embedded_server
 
 # before any of them is imported; a failed assert in these says as much as one in a test
 pytest.register_assert_rewrite(

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from embedded import find_server_binary
 from ledger.codec import BeforeImage
 from ledger.connect import open_ledger
-from ledger.embedded import find_server_binary
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 import redis
 
+from embedded import find_server_binary
 from ledger.connect import new_client, persistence_warnings
-from ledger.embedded import find_server_binary
 from tests.harness.certificates import HOST
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.redis_node import free_port

@@ -11,8 +11,8 @@ from typing import Self
 
 import redis
 
-from ledger.embedded import find_server_binary
-from ledger.embedded.command import server_command
+from embedded import find_server_binary
+from embedded.command import server_command
 from tests.harness.end_with_parent import end_with_parent
 
 START_S = 20.0

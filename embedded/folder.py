@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from ledger.embedded.errors import system_errors_explained
-from ledger.embedded.private import make_private
+from embedded.errors import system_errors_explained
+from embedded.private import make_private
 
 _STAMP = re.compile(r"^\d+:[A-Z] .*? [.\-*#] ")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ledger.embedded import ServerNotStarted, embedded_server, find_server_binary
-from ledger.embedded.binary import Version, written_by
+from embedded import ServerNotStarted, embedded_server, find_server_binary
+from embedded.binary import Version, written_by
 
 
 def server_program(folder: Path, name: str, version: str) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.embedded import NotPrivate, embedded_server, make_private, open_private
+from embedded import NotPrivate, embedded_server, make_private, open_private
 
 
 @pytest.fixture(autouse=True)

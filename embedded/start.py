@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ledger.embedded import guardian, locks
-from ledger.embedded.binary import find_server_binary
-from ledger.embedded.command import server_command
-from ledger.embedded.errors import ServerNotStarted
-from ledger.embedded.folder import ServerFolder
-from ledger.embedded.probe import Answer, ping, shut_down
+from embedded import guardian, locks
+from embedded.binary import find_server_binary
+from embedded.command import server_command
+from embedded.errors import ServerNotStarted
+from embedded.folder import ServerFolder
+from embedded.probe import Answer, ping, shut_down
 
 START_SECONDS = 10.0
 """How long a start may take; a server on one machine answers in a tenth of a second."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from ledger.embedded import guardian, locks
-from ledger.embedded.errors import ServerNotStarted, system_errors_explained
-from ledger.embedded.folder import ServerFolder
-from ledger.embedded.socket_path import place_socket
-from ledger.embedded.start import LOADING_SECONDS, START_SECONDS, find_or_start
+from embedded import guardian, locks
+from embedded.errors import ServerNotStarted, system_errors_explained
+from embedded.folder import ServerFolder
+from embedded.socket_path import place_socket
+from embedded.start import LOADING_SECONDS, START_SECONDS, find_or_start
 
 STOP_SECONDS = guardian.STOP_SECONDS + 2.0
 """How long the last user waits for the server to be gone."""

@@ -10,9 +10,9 @@ import psutil
 import pytest
 import redis
 
-from ledger.embedded import EmbeddedServer, ServerNotStarted, embedded_server
-from ledger.embedded.locks import is_held_exclusively
-from ledger.embedded.probe import Answer, ping
+from embedded import EmbeddedServer, ServerNotStarted, embedded_server
+from embedded.locks import is_held_exclusively
+from embedded.probe import Answer, ping
 
 FindServer = Callable[[EmbeddedServer | str], psutil.Process]
 IsGone = Callable[[psutil.Process], bool]

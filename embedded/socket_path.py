@@ -8,7 +8,7 @@ import stat
 import tempfile
 from pathlib import Path
 
-from ledger.embedded.errors import ServerNotStarted
+from embedded.errors import ServerNotStarted
 
 SOCKET_PATH_BYTES = 100
 """The longest socket path used. Linux takes 107 bytes, macOS 103. Source: `sun_path` in unix(7) and sys/un.h."""

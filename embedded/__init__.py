@@ -3,10 +3,10 @@
 Standard library only, and nothing of ours outside this folder, so that a short command may ask for it cheaply.
 """
 
-from ledger.embedded.binary import find_server_binary
-from ledger.embedded.errors import ServerNotStarted
-from ledger.embedded.private import NotPrivate, make_private, open_private
-from ledger.embedded.server import EmbeddedServer, embedded_server
+from embedded.binary import find_server_binary
+from embedded.errors import ServerNotStarted
+from embedded.private import NotPrivate, make_private, open_private
+from embedded.server import EmbeddedServer, embedded_server
 
 __all__ = [
     "EmbeddedServer",

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ledger.embedded.errors import ServerNotStarted
+from embedded.errors import ServerNotStarted
 
 OLDEST = (7, 0)
 """The oldest server used: before 7.0 the append-only file is one file, and the folder that newer servers write

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import redis
 
-from ledger.embedded import EmbeddedServer, embedded_server
+from embedded import EmbeddedServer, embedded_server
 
 COME_AND_GO = """
 import sys
 from pathlib import Path
 import redis
-from ledger.embedded import embedded_server
+from embedded import embedded_server
 
 for _ in range(int(sys.argv[2])):
     with embedded_server(Path(sys.argv[1])) as server, redis.Redis.from_url(server.ledger_url) as client:
