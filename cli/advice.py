@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from cli.service import day_of
 from config.checks import base_url_hint
-from ledger.behaviour import Behaviour, Semantics
 from ledger.job import Job, JobState
+from ledger.service_profile import Behaviour, Semantics
 
 _PASSING = "This may pass: submit the failed rows again later."
 _TOO_LONG = "A key holds at most 64 characters, a value 512: shorten it."

@@ -9,8 +9,8 @@ import click
 
 from cli.advice import STATE_LOST_CODE
 from cli.why import reason_of
+from ledger.clock import utc_time
 from ledger.job import Job, JobState
-from ledger.utc import utc_time
 
 
 def job_facts(job: Job) -> dict[str, Any]:

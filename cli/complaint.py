@@ -13,7 +13,7 @@ from config.settings import SettingsError
 from config.text import printable, printable_lines
 from embedded import NotPrivate, ServerNotStarted
 from ledger.connect import LedgerUnreachable
-from ledger.jobs import NoSuchJob
+from ledger.errors import NoSuchJob
 from producer.errors import UnreadableFile
 
 

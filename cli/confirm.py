@@ -12,8 +12,8 @@ from cli.exit_codes import INTERRUPTED
 from cli.service import least_seconds, pace_hint
 from cli.wording import duration, per_minute, some
 from config.settings import Settings
-from ledger.behaviour import Behaviour
 from ledger.job import Mode
+from ledger.service_profile import Behaviour
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""

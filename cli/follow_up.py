@@ -24,9 +24,9 @@ from cli.who import who
 from cli.wording import some
 from config.settings import Settings
 from embedded import EmbeddedServer
+from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
-from ledger.settlements import StateLost
 from producer.check import Checked
 from producer.submit import Order, Submitted, submit
 from tasks.announce import announce

@@ -18,9 +18,9 @@ from cli.nightly_status import NightSeen, look, night_facts, night_lines
 from cli.who import who
 from config.schedule import Due, Schedule
 from config.settings import Settings
+from ledger.clock import utc_time
 from ledger.ledger import Ledger
 from ledger.night import Night, NightState
-from ledger.utc import utc_time
 
 LOOK_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"

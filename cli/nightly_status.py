@@ -7,11 +7,11 @@ from typing import Any, NamedTuple
 from cli.why import PUT_DOWN, standing
 from cli.wording import local_time, outcome_counts, some
 from config.text import printable
+from ledger.clock import utc_time
+from ledger.errors import NoSuchJob
 from ledger.job import Job
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.night import FileState, Night, NightFile, NightState
-from ledger.utc import utc_time
 
 NAME_CHARS = 80
 REASON_CHARS = 400

@@ -12,8 +12,8 @@ from cli.console import shown
 from cli.door import with_ledger
 from cli.wording import at_lines, some
 from config.settings import Settings
-from ledger.behaviour import Behaviour
 from ledger.ledger import Ledger
+from ledger.service_profile import Behaviour
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import Order, find_existing

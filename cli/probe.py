@@ -19,8 +19,8 @@ from cli.exit_codes import INTERRUPTED
 from cli.service import behaviour_lines, pace_hint
 from cli.spare_copy import SpareCopy
 from config.settings import Settings
-from ledger.behaviour import Behaviour
 from ledger.row import Metadata
+from ledger.service_profile import Behaviour
 from tasks.probe import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
 
 QUESTION = (

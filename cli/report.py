@@ -17,10 +17,10 @@ from cli.report_diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from cli.report_file import report_file
 from cli.summary import collect_findings, findings_facts, print_summary
 from config.settings import Settings
+from ledger.errors import StateLost
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from ledger.settlements import StateLost
 from report.lines import report_lines, write_lines
 from report.whole_file import Write
 

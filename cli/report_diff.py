@@ -10,11 +10,11 @@ from typing import Protocol
 import msgspec
 
 from config.text import escaped_json
-from ledger.intent import Change, changes
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
+from ledger.patching import Change, changes
 from ledger.row import Outcome
-from ledger.rows import ReportedRow, read_rows
+from ledger.row_reader import ReportedRow, read_rows
 from producer.formula import escape_cell
 
 WRITTEN = frozenset({Outcome.UPDATED, Outcome.FAILED})

@@ -11,9 +11,9 @@ from cli.door import server_for
 from cli.wording import per_minute
 from config.settings import Settings
 from embedded import ServerNotStarted
-from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
 from ledger.connect import LedgerUnreachable, open_ledger
 from ledger.ledger import Ledger
+from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 
 _SEMANTICS = {
     Semantics.REPLACES: "replaces all metadata: a key that it leaves out is gone",

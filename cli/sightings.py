@@ -12,8 +12,8 @@ from rich.console import Console
 from cli.console import shown
 from cli.why import is_put_down
 from ledger.connect import AWAY, describe
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 
 

@@ -11,13 +11,13 @@ from cli.console import shown
 from cli.why import PUT_DOWN, is_put_down, standing
 from cli.wording import duration, outcome_counts, per_minute, some
 from config.text import printable
-from ledger.behaviour import Behaviour
-from ledger.causes import SAMPLES, Cause, Sample, read_causes
+from ledger.errors import StateLost
+from ledger.failures import SAMPLES, Cause, Sample, read_causes
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
-from ledger.rows import read_rejections
-from ledger.settlements import StateLost
+from ledger.row_reader import read_rejections
+from ledger.service_profile import Behaviour
 
 SHOWN_CAUSES = 10
 ID_CHARS = 64

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.errors import LeaseLost, StateLost
 from ledger.keys import JobKeys, claim_key
 from ledger.records import LEAST_LIFE_S, Record, pack_record, unpack_record
 from ledger.scripts import Argument, load_script
-from ledger.settlements import LeaseLost, StateLost
 from ledger.shards import LEASE_S
 
 NO_JOB = "-"

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.jobs import Jobs, NoSuchJob
+from ledger.job_store import Jobs
 from ledger.keys import ENDED, NOTIFY_SINCE, JobKeys
 from ledger.totals import ENDED_KEEP_S
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.jobs import SUBMITTED_KEEP_S, Jobs, NoSuchJob
+from ledger.job_store import SUBMITTED_KEEP_S, Jobs
 from ledger.keys import JobKeys, fingerprint_key
 from ledger.scripts import load_script
 

@@ -6,14 +6,14 @@ from redis.asyncio import Redis
 
 from ledger.accepted_keys import AcceptedKeys
 from ledger.audit import Audit
-from ledger.behaviour import Behaviours
 from ledger.claims import Claims
 from ledger.endings import Endings
 from ledger.fingerprints import Fingerprints
-from ledger.jobs import Jobs
-from ledger.news import News
+from ledger.job_store import Jobs
+from ledger.log_state import News
 from ledger.nights import Nights
 from ledger.outbox import Outbox
+from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
 

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from ledger.job import Job, JobState
-from ledger.jobs import job_of
+from ledger.job_store import job_of
 from ledger.keys import ACTIVE, TOTALS, JobKeys
-from ledger.pace import rows_per_s, waits
+from ledger.progress import rows_per_s, waits
 from ledger.snapshot import as_hash, read_together
 
 _ENDED = "jobs:"

@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.intent import intended
+from ledger.patching import intended
 from ledger.row import Metadata
-from ledger.rows import read_patch
+from ledger.row_reader import read_patch
 
 MOST_STEPS = 4
 """Writes in a row that a record remembers; a read that shows a state from before them counts as any other."""

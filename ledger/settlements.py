@@ -8,9 +8,9 @@ from typing import NamedTuple
 from redis.asyncio import Redis
 
 from ledger.codec import BeforeImage, Detail, Tries, pack_detail, pack_images, pack_tries
-from ledger.errors import StateLost as StateLost  # noqa: PLC0414 - others know it from here
+from ledger.errors import LeaseLost, StateLost
 from ledger.job import Traffic
-from ledger.jobs import SUBMITTED_KEEP_S
+from ledger.job_store import SUBMITTED_KEEP_S
 from ledger.keys import JobKeys, claim_key
 from ledger.row import Outcome
 from ledger.scripts import Argument, load_script
@@ -18,10 +18,6 @@ from ledger.shards import LeasedShard
 
 LEASE_LOST = -2
 """What the scripts answer to a worker whose lease ran out."""
-
-
-class LeaseLost(Exception):
-    """The worker's lease ran out and another may have the shard: what it has to say counts no more."""
 
 
 class Settlement(NamedTuple):

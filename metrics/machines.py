@@ -5,7 +5,7 @@ from __future__ import annotations
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ledger.ledger import Ledger
-from ledger.server import server_facts
+from ledger.server_info import server_facts
 
 
 async def worker_families(ledger: Ledger) -> list[Metric]:

@@ -6,11 +6,10 @@ import time
 from itertools import islice
 from typing import NamedTuple
 
+from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
-from ledger.rows import read_open_patches
-from ledger.settlements import StateLost
+from ledger.row_reader import read_open_patches
 from producer.check import Checked
 from producer.known_ids import KnownIds
 

@@ -9,7 +9,7 @@ from ledger.codec import Detail
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch
-from ledger.rows import read_rows
+from ledger.row_reader import read_rows
 
 HOPELESS = frozenset({"too_many_pairs", "key_not_removed", "value_altered"})
 """Codes of our own for rows that come to the same end each time: the completion or the service stands in the way."""

@@ -9,7 +9,7 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
-from ledger.jobs import JobIdTaken
+from ledger.job_store import JobIdTaken
 from ledger.ledger import Ledger
 from producer.check import Checked
 

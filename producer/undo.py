@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Container
 
-from ledger.intent import changes
 from ledger.job import Columns, JobSpec
 from ledger.ledger import Ledger
+from ledger.patching import changes
 from ledger.row import Patch
-from ledger.rows import ReportedRow, read_rows
+from ledger.row_reader import ReportedRow, read_rows
 
 
 async def undo_rows(

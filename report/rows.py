@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 from typing import NamedTuple, Protocol
 
+from ledger.clock import utc_time
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection
-from ledger.rows import ReportedRow, read_rejections, read_rows
-from ledger.utc import utc_time
+from ledger.row_reader import ReportedRow, read_rejections, read_rows
 
 INVALID_CODE = "invalid_row"
 """The code of a row that was never sent."""

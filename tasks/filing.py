@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from config.text import printable
+from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.night import FileState, NightFile
-from ledger.settlements import StateLost
 from producer.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
 from report.lines import report_lines, write_lines
 from report.whole_file import Access, Write, whole_file_in

@@ -12,7 +12,7 @@ from config.api_key import KeyUnavailable, has_key, read_api_key
 from config.settings import Settings, SettingsError
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
 from ledger.ledger import Ledger
-from ledger.server import clock_ahead_s, server_facts, write_and_forget
+from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
 from ledger.shards import LivingWorker
 from tasks.broker import Broker, BrokerUnreachable
 from tasks.preflight import ApiSeen, look_at_api

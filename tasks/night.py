@@ -14,9 +14,9 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from config.settings import Settings
+from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.night import FileState, Night, NightFacts, NightFile, NightState
 from producer.check import Checked, check

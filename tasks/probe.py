@@ -12,12 +12,12 @@ from typing import Any, NamedTuple, TypeVar
 
 from config.api_key import read_api_key
 from config.settings import Settings
-from ledger.behaviour import Behaviour
 from ledger.cancellation import end_tasks
 from ledger.claims import Claimant, Claims, GivenUp, claim_life_s, claim_of
 from ledger.connect import AWAY
 from ledger.ledger import Ledger
 from ledger.row import Metadata
+from ledger.service_profile import Behaviour
 from ledger.shards import LEASE_S
 from worker.api import open_api
 from worker.errors import Refusal, RowFailed, StopJob

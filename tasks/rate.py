@@ -6,7 +6,7 @@ import contextlib
 from typing import NamedTuple
 
 from config.settings import Settings
-from ledger.jobs import NoSuchJob
+from ledger.errors import NoSuchJob
 from ledger.ledger import Ledger
 from worker import shared_rate
 from worker.rate_limiter import Limit

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from ledger.cancellation import is_cancelled
 from ledger.claims import Claimant, Claims, GivenUp, Swapped, claim_of
 from ledger.connect import AWAY
+from ledger.errors import LeaseLost, StateLost
 from ledger.records import LEAST_LIFE_S, Record
 from ledger.row import Patch
-from ledger.settlements import LeaseLost, StateLost
 from ledger.shards import LeasedShard
 from worker.errors import HandBack
 from worker.group_writer import patiently

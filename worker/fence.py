@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from ledger.settlements import LeaseLost
+from ledger.errors import LeaseLost
 from worker.errors import ClaimLost, HandBack
 
 FENCE_S = 6.0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.intent import intended
 from ledger.job import Mode
+from ledger.patching import intended
 from ledger.row import Metadata
 
 

@@ -11,8 +11,8 @@ import statistics
 import time
 from collections.abc import Callable
 
-from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
 from ledger.row import MAX_PAIRS, Metadata
+from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from worker.errors import Again, RowFailed
 from worker.steady_calls import AnyMetadata, SteadyCalls
 

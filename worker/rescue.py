@@ -6,8 +6,8 @@ import logging
 from collections.abc import Callable, Iterable
 
 from ledger.codec import Detail
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from worker.news import tell_job

@@ -6,12 +6,12 @@ import contextlib
 import time
 from typing import NamedTuple
 
-from ledger.behaviour import PairLimit
 from ledger.codec import BeforeImage, Detail, Tries
-from ledger.intent import intended
 from ledger.job import Mode
+from ledger.patching import intended
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
+from ledger.service_profile import PairLimit
 from ledger.settlements import Settlement
 from worker.age import missing_hint
 from worker.api import Reply, refuse_bad_id

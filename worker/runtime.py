@@ -20,9 +20,8 @@ from config.logs import safe_traceback
 from config.proxy import proxy_for
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
-from ledger.jobs import NoSuchJob
+from ledger.errors import NoSuchJob, StateLost
 from ledger.ledger import Ledger
-from ledger.settlements import StateLost
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from worker.api import CompletionsApi, Target, open_api
 from worker.checked_api import KnownCompletions

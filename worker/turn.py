@@ -11,19 +11,18 @@ from typing import NamedTuple
 
 import msgspec
 
-from ledger.behaviour import Behaviour, PairLimit
 from ledger.cancellation import end_tasks, is_cancelled
-from ledger.causes import too_many_failures
 from ledger.claims import claim_life_s, claim_of
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
-from ledger.failures import TOO_MANY_CODE
+from ledger.errors import LeaseLost, NoSuchJob, StateLost
+from ledger.failures import TOO_MANY_CODE, too_many_failures
 from ledger.job import JobState, Traffic, Waits
-from ledger.jobs import NoSuchJob
 from ledger.ledger import Ledger
 from ledger.records import LEAST_LIFE_S, Record, next_record, record_life_s
 from ledger.row import Metadata, Outcome
-from ledger.settlements import LeaseLost, Settlement, StateLost
+from ledger.service_profile import Behaviour, PairLimit
+from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from worker.api import CompletionsApi
 from worker.checked_api import CheckedApi, KnownCompletions

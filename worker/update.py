@@ -6,10 +6,10 @@ import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ledger.behaviour import PairLimit
 from ledger.job import Mode
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata
+from ledger.service_profile import PairLimit
 
 Body = Mapping[str, str | None]
 """Metadata as an update names it; null asks for a key's removal."""

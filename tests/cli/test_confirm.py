@@ -17,8 +17,8 @@ from typing import Any, NamedTuple
 import msgspec
 import pytest
 
-from ledger.behaviour import Behaviour
 from ledger.ledger import Ledger
+from ledger.service_profile import Behaviour
 from producer.check import Checked
 from worker.rate_limiter import Limit, limit_key
 from worker.shared_rate import SharedRate

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from ledger.codec import BeforeImage, Detail
+from ledger.errors import LeaseLost
 from ledger.job import JobState, Traffic, Waits
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from ledger.settlements import LeaseLost, Settlement
+from ledger.settlements import Settlement
 from sandbox import Sandbox
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, ExitStack
 import pytest
 
 from ledger.connect import open_ledger
-from ledger.server import clock_ahead_s
+from ledger.server_info import clock_ahead_s
 from sandbox import Sandbox, SandboxOptions
 from tasks.health import Verdict, judge_clock
 from tests.harness.redis_server import PrivateRedis

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Metadata, Outcome
-from ledger.rows import ReportedRow, read_rows
+from ledger.row_reader import ReportedRow, read_rows
 from sandbox import Sandbox
 from sandbox.log import Entry
 from sandbox.script import APPLIED, FaultKind

@@ -17,8 +17,8 @@ from celery import Celery
 
 from config.settings import Settings
 from ledger.connect import new_client
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.jobs import NoSuchJob
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from producer.check import check_rows

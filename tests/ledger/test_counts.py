@@ -13,10 +13,11 @@ from hypothesis.stateful import run_state_machine_as_test as explore
 
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.connect import new_client
+from ledger.errors import LeaseLost
 from ledger.job import JobState, Traffic
 from ledger.row import Outcome
-from ledger.rows import read_rows
-from ledger.settlements import LeaseLost, Settlement
+from ledger.row_reader import read_rows
+from ledger.settlements import Settlement
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 
 ROWS, SHARD_ROWS, SHARDS = 7, 3, 3

@@ -8,12 +8,13 @@ import pytest
 from redis.asyncio import Redis
 
 from ledger.codec import BeforeImage, Detail, Tries
+from ledger.errors import LeaseLost, NoSuchJob
 from ledger.job import JobSpec, JobState, Traffic
-from ledger.jobs import STORING_KEEP_S, TRIMMED, NoSuchJob
+from ledger.job_store import STORING_KEEP_S, TRIMMED
 from ledger.keys import JOBS, LASTING, JobKeys, fingerprint_key
 from ledger.row import Outcome, Rejection
-from ledger.rows import read_rows
-from ledger.settlements import LeaseLost, Settlement
+from ledger.row_reader import read_rows
+from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER
 from tests.ledger.conftest import Desk
 from worker.rescue import rescue_all

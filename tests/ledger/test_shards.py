@@ -7,11 +7,12 @@ import asyncio
 import pytest
 
 from ledger.codec import BeforeImage, Detail, Tries
+from ledger.errors import StateLost
 from ledger.job import JobState, Traffic, Waits
 from ledger.keys import JobKeys
 from ledger.row import Outcome
-from ledger.rows import read_rows
-from ledger.settlements import Settlement, StateLost
+from ledger.row_reader import read_rows
+from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER, LeaseAnswer, ReleaseAnswer
 
 NOTHING = Traffic()

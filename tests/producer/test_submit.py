@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from ledger.connect import open_ledger
-from ledger.jobs import JobIdTaken
+from ledger.job_store import JobIdTaken
 from ledger.keys import JOBS
 from ledger.ledger import Ledger
-from ledger.rows import read_rows
+from ledger.row_reader import read_rows
 from producer.check import check_rows
 from producer.submit import Order, Submitted, submit
 from tests.harness.rows import PatchRows

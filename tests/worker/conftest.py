@@ -19,7 +19,7 @@ from ledger.job import Columns, Job, JobSpec, Mode, new_job_id
 from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
 from ledger.row import Metadata, Patch
-from ledger.rows import ReportedRow, read_rows
+from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from sandbox import Sandbox, SandboxOptions
 from worker.api import Target, open_api

@@ -8,10 +8,10 @@ import itertools
 import pytest
 
 from ledger.claims import Claimant, GivenUp, Taken, claim_life_s, claim_of
+from ledger.errors import LeaseLost
 from ledger.keys import JobKeys, claim_key
 from ledger.records import LEAST_LIFE_S, Record, Step
 from ledger.row import Outcome
-from ledger.settlements import LeaseLost
 from ledger.shards import ReleaseAnswer
 
 NUMBER = 60

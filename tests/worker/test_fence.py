@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from ledger.settlements import LeaseLost
+from ledger.errors import LeaseLost
 from worker.errors import ClaimLost, HandBack
 from worker.fence import FENCE_S, Clocks, LeaseFence, WriteGate
 

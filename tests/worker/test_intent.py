@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.intent import intended
 from ledger.job import Mode
+from ledger.patching import intended
 from worker.intent import before_image
 
 KEY_NAMES = ["a", "b", "c", "d"]

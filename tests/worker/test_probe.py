@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from ledger.behaviour import Behaviour, Null, PairLimit, Semantics
 from ledger.row import Outcome
+from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from tests.harness.odd_service import OddService, serving
 from worker.api import Target, open_api
 from worker.probe import Probe

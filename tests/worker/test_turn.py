@@ -7,10 +7,10 @@ import time
 
 import pytest
 
+from ledger.errors import StateLost
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.row import Outcome
-from ledger.settlements import StateLost
 from ledger.shards import ReleaseAnswer
 from worker.rate_limiter import Limit
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.intent import intended
 from ledger.job import Mode
+from ledger.patching import intended
 from worker.update import Shown, Update
 
 MAPS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("123"))

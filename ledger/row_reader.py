@@ -9,10 +9,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections, unpack_shard
+from ledger.errors import StateLost
 from ledger.job import JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch, Rejection
-from ledger.settlements import StateLost
 from ledger.snapshot import read_together
 
 _DETAILS_TOGETHER = 1000
