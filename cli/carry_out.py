@@ -18,12 +18,12 @@ from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.progress import follow
 from cli.summary import print_summary
 from cli.worker_process import WorkerProcess, worker_process
+from completions.preflight import trouble_with_api
 from config.settings import Settings
 from embedded import EmbeddedServer
 from ledger.cancellation import end_tasks
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
-from tasks.preflight import trouble_with_api
 
 MakeJob = Callable[[Ledger, Settings], Awaitable[str]]
 """Submits or resumes the job to carry out, and gives its id."""

@@ -17,7 +17,7 @@ from ledger.service_profile import Behaviour
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import Order, find_existing
-from tasks.rate import look_at_rate
+from ratelimit.shared_rate import look_at_rate
 
 
 class Outlook(NamedTuple):

@@ -15,7 +15,7 @@ from cli.wording import duration, per_minute
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
-from tasks.rate import RateSeen, jobs_on, look_at_rate, reset_rate, set_rate
+from ratelimit.shared_rate import RateSeen, jobs_on, look_at_rate, reset_rate, set_rate
 
 MOST_BURST = 100_000
 

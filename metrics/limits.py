@@ -6,7 +6,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from config.text import printable
 from ledger.ledger import Ledger
-from worker.shared_rate import USED_OVER_S, limits_in_use
+from ratelimit.shared_rate import USED_OVER_S, limits_in_use
 
 LABEL_CHARS = 255
 """Most of a label that comes from the ledger."""

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
+from completions.preflight import ApiSeen, look_at_api
 from config.api_key import KeyUnavailable, has_key, read_api_key
 from config.settings import Settings, SettingsError
 from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
@@ -15,7 +16,6 @@ from ledger.ledger import Ledger
 from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
 from ledger.shards import LivingWorker
 from tasks.broker import Broker, BrokerUnreachable
-from tasks.preflight import ApiSeen, look_at_api
 
 LONGEST_LOOK_S = 8.0
 """Bound of one look; what it is made of has shorter ones."""

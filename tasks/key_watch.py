@@ -10,11 +10,11 @@ from typing import Any
 
 from celery import Celery, bootsteps
 
+from completions.preflight import look_at_api
 from config.settings import Settings, SettingsError
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from tasks.factory import QUEUE
-from tasks.preflight import look_at_api
 from worker.own_key import Aside
 
 LOOK_EVERY_S = 0.25

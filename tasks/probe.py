@@ -10,6 +10,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
+from completions.client import open_api, read_target
+from completions.errors import Refusal, RowFailed, StopJob
 from config.api_key import read_api_key
 from config.settings import Settings
 from ledger.cancellation import end_tasks
@@ -19,13 +21,10 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from ledger.shards import LEASE_S
-from worker.api import open_api
-from worker.errors import Refusal, RowFailed, StopJob
+from ratelimit.limiter import Limits, RateLimiter
+from ratelimit.shared_rate import limit_of
 from worker.probe import NotAsSent, Probe, Tell
-from worker.rate_limiter import Limits, RateLimiter
 from worker.restore import NotRestored, restore
-from worker.runtime import read_target
-from worker.shared_rate import limit_of
 from worker.steady_calls import SteadyCalls
 
 T = TypeVar("T")

@@ -16,8 +16,8 @@ from config.settings import Settings
 from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
+from ratelimit.shared_rate import configured_limit
 from tasks.announce import announce
-from tasks.rate import limit_of
 from worker.news import RateNews
 from worker.outage import Outage
 from worker.own_key import Aside
@@ -84,7 +84,7 @@ class RescueTimer:
     async def _loop(self) -> None:
         redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
-        key, limit = limit_of(self._settings)
+        key, limit = configured_limit(self._settings)
         rate = RateNews(ledger, key=key, limit=limit)
         outage, warned, patient_till = Outage(), False, 0.0
         try:

@@ -7,6 +7,8 @@ import sys
 from celery import Celery
 from celery.signals import celeryd_init
 
+from completions.client import target_of
+from completions.transport import route_to
 from config.settings import Settings, SettingsError
 from tasks.discretion import Discretion
 from tasks.errands import errand_step
@@ -17,8 +19,6 @@ from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
-from worker.runtime import target_of
-from worker.transport import route_to
 from worker.webhook import webhook_route
 
 

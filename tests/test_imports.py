@@ -45,7 +45,7 @@ KNOWN_BY = {
     "msgspec": {"ledger", "producer", "report", "worker", "tasks", "sandbox", "cli"},  # values, wherever one is made
 }
 
-REDIS_SPEAKERS = ("ledger/", "worker/rate_limiter.py", "worker/shared_rate.py", "worker/health.py")
+REDIS_SPEAKERS = ("ledger/", "ratelimit/limiter.py", "ratelimit/shared_rate.py", "ratelimit/breaker.py")
 """Where Redis commands may be written; health keeps a script of its own beside the limiter's."""
 
 

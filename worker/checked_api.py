@@ -7,10 +7,10 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Protocol
 
-from worker.api import CompletionsApi, Reply
-from worker.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
-from worker.errors import KeyRefused, Refusal, RowFailed, StopJob, Wait
-from worker.rate_limiter import RateLimiter
+from completions.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
+from completions.client import CompletionsApi, Reply
+from completions.errors import KeyRefused, Refusal, RowFailed, StopJob, Wait
+from ratelimit.limiter import RateLimiter
 
 KNOWN_FOR_S = 60.0
 """Age at which an answer 200 proves nothing any more of the completion it was for."""

@@ -15,7 +15,7 @@ from ledger.errors import LeaseLost, StateLost
 from ledger.records import LEAST_LIFE_S, Record
 from ledger.row import Patch
 from ledger.shards import LeasedShard
-from worker.errors import HandBack
+from ratelimit.limiter import HandBack
 from worker.group_writer import patiently
 
 TAKE_TOGETHER = 64

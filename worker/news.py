@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
-from worker.rate_limiter import Limit, Limits
+from ratelimit.limiter import Limit, Limits
 
 log = logging.getLogger(__name__)
 

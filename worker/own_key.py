@@ -6,8 +6,8 @@ import asyncio
 import logging
 import multiprocessing
 
+from completions.errors import StopJob
 from ledger.ledger import Ledger
-from worker.errors import StopJob
 
 NOTE_EVERY_S = 10.0
 """How often a process records that its key is accepted."""

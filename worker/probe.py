@@ -11,9 +11,9 @@ import statistics
 import time
 from collections.abc import Callable
 
+from completions.errors import Again, RowFailed
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
-from worker.errors import Again, RowFailed
 from worker.steady_calls import AnyMetadata, SteadyCalls
 
 VISIBLE_WITHIN_S = 30.0

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+from completions.errors import Again, Refusal
 from ledger.row import Metadata
-from worker.errors import Again, Refusal
 from worker.probe import MARK
 from worker.steady_calls import SteadyCalls
 

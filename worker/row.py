@@ -6,6 +6,10 @@ import contextlib
 import time
 from typing import NamedTuple
 
+from completions.client import Reply, refuse_bad_id
+from completions.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
+from completions.missing import missing_hint
+from completions.retry_after import backoff
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
 from ledger.patching import intended
@@ -13,12 +17,8 @@ from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.service_profile import PairLimit
 from ledger.settlements import Settlement
-from worker.age import missing_hint
-from worker.api import Reply, refuse_bad_id
-from worker.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
 from worker.fence import WriteGate
 from worker.intent import before_image, foreign_keys
-from worker.retry_after import backoff
 from worker.row_calls import RowCalls, Tools
 from worker.update import Shown, Update
 

@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from completions.client import Reply
+from completions.errors import Again, KeyRefused, NotSent, RowFailed
+from ledger.clock import Clocks
 from ledger.codec import BeforeImage
 from ledger.records import Record
 from ledger.row import Metadata
-from worker.api import Reply
+from ratelimit.breaker import Health
+from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi
-from worker.errors import Again, KeyRefused, NotSent, RowFailed
-from worker.fence import Clocks, WriteGate
-from worker.health import Health
-from worker.rate_limiter import RateLimiter
+from worker.fence import WriteGate
 from worker.update import Body
 
 SLOT_KEPT_S = 0.25

@@ -15,24 +15,23 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
+from completions.client import CompletionsApi, open_api, target_of
+from completions.errors import StopJob
 from config.api_key import read_api_key
 from config.logs import safe_traceback
-from config.proxy import proxy_for
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.errors import NoSuchJob, StateLost
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
-from worker.api import CompletionsApi, Target, open_api
+from ratelimit.breaker import Health
+from ratelimit.limiter import Limits, RateLimiter
+from ratelimit.shared_rate import limit_of, note_use
 from worker.checked_api import KnownCompletions
-from worker.errors import StopJob
 from worker.group_writer import PATIENCE_S
-from worker.health import Health
 from worker.news import tell_begun, tell_job
 from worker.outage import Outage
 from worker.own_key import Aside, OwnKey
-from worker.rate_limiter import Limits, RateLimiter
-from worker.shared_rate import limit_of, note_use
 from worker.turn import Bounds, Service, Turn, service_of
 
 T = TypeVar("T")
@@ -44,36 +43,6 @@ LAST_STEP_S = 2.0
 """Bound of handing a shard back when the worker is ending; without that, the lease runs out."""
 
 log = logging.getLogger(__name__)
-
-
-async def read_target(settings: Settings) -> Target:
-    """Return what a call to the API needs, with the key as it is now.
-
-    Raises:
-        SettingsError: the key cannot be read, or the environment names a proxy that cannot be used.
-
-    """
-    return target_of(settings, await asyncio.to_thread(read_api_key, settings))
-
-
-def target_of(settings: Settings, secret: str) -> Target:
-    """Return what a call to the API needs, with this key.
-
-    Raises:
-        SettingsError: the environment names a proxy that cannot be used.
-
-    """
-    return Target(
-        base_url=settings.openai_base_url,
-        secret=secret,
-        auth=settings.api.auth,
-        version=settings.api.version,
-        organization=settings.openai_org_id,
-        project=settings.openai_project_id,
-        timeout_s=settings.api.timeout_s,
-        connect_timeout_s=settings.api.connect_timeout_s,
-        proxy=proxy_for(settings.openai_base_url),
-    )
 
 
 class Runtime:

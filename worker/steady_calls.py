@@ -6,10 +6,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from worker.api import CompletionsApi, Reply
-from worker.errors import Again, KeyRefused, Wait
-from worker.rate_limiter import RateLimiter
-from worker.retry_after import backoff
+from completions.client import CompletionsApi, Reply
+from completions.errors import Again, KeyRefused, Wait
+from completions.retry_after import backoff
+from ratelimit.limiter import RateLimiter
 
 ATTEMPTS = 4
 """Tries of a call that is answered with an error that may pass."""

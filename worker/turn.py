@@ -11,8 +11,11 @@ from typing import NamedTuple
 
 import msgspec
 
+from completions.client import CompletionsApi
+from completions.errors import KeyRefused, Rest, StopJob
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.claims import claim_life_s, claim_of
+from ledger.clock import CLOCKS, Clocks
 from ledger.codec import BeforeImage, Tries
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
@@ -24,15 +27,13 @@ from ledger.row import Metadata, Outcome
 from ledger.service_profile import Behaviour, PairLimit
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
-from worker.api import CompletionsApi
+from ratelimit.breaker import Health
+from ratelimit.limiter import HandBack, RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.claimed_rows import ClaimedRow, ClaimedRows
-from worker.errors import ClaimLost, HandBack, KeyRefused, Rest, StopJob
-from worker.fence import CLOCKS, Clocks, LeaseFence, WriteGate
+from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
-from worker.health import Health
 from worker.own_key import OwnKey
-from worker.rate_limiter import RateLimiter
 from worker.row import STALE_S, Plan, RowRun
 from worker.row_calls import Tally, Tools
 

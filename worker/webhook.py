@@ -13,11 +13,11 @@ from typing import Any
 
 import aiohttp
 
+from completions.transport import Route, route_to
 from config.checks import WHSEC
 from config.groups import NotifySettings
 from config.proxy import proxy_for
 from worker.addresses import is_public
-from worker.transport import Route, route_to
 
 TRY_S = 10.0
 """Bound of one try in all."""

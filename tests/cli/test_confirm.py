@@ -20,8 +20,8 @@ import pytest
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.check import Checked
-from worker.rate_limiter import Limit, limit_key
-from worker.shared_rate import SharedRate
+from ratelimit.limiter import Limit, limit_key
+from ratelimit.shared_rate import SharedRate
 
 MANY = 10_001
 LONGEST_S = 120.0

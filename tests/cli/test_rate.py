@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ledger.job import JobState, Waits
-from worker.rate_limiter import Limit, Limits, limit_key
+from ratelimit.limiter import Limit, Limits, limit_key
 
 CSV = "id,team\na,red\nb,blue\n"
 KEY = {"OPENAI_API_KEY": "sk-canary-rate"}

@@ -9,6 +9,7 @@ import time
 import pytest
 
 from ledger.job import JobState
+from ratelimit.limiter import FIRST_PAUSE_S, limit_key
 from sandbox import Sandbox
 from tests.faults.conftest import StartStand
 from tests.harness.link import Link
@@ -16,7 +17,6 @@ from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Stand, StopWatch
 from tests.harness.wait import wait_until
-from worker.rate_limiter import FIRST_PAUSE_S, limit_key
 
 SLOWLY = {"per_minute": 6000}
 NO_SECOND_TRY = {"attempts": 1}

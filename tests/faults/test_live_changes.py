@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import time
 
+from ratelimit.limiter import limit_key
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Stand, StopWatch
 from tests.harness.wait import wait_until
-from worker.rate_limiter import limit_key
 
 IN_EFFECT_S = 2.0
 """Promised: 1 s. The rest is noise."""

@@ -8,13 +8,13 @@ import re
 import signal
 from typing import Any
 
+from ratelimit.limiter import Limit, limit_key
+from ratelimit.shared_rate import SharedRate
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Stand
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
-from worker.rate_limiter import Limit, limit_key
-from worker.shared_rate import SharedRate
 
 VALUE, KEPT = "canary value 41d8", "canary before 9be2"
 ROWS, SHARDS = 600, 6

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
+from completions.preflight import look_at_api
 from tasks.health import Checkup, Verdict
-from tasks.preflight import look_at_api
 from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.stand import settings_for
 

@@ -13,6 +13,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
+from completions.client import Target, open_api
+from ledger.clock import Clocks
 from ledger.codec import BeforeImage, pack_images
 from ledger.connect import new_client
 from ledger.job import Columns, Job, JobSpec, Mode, new_job_id
@@ -21,13 +23,11 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata, Patch
 from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
+from ratelimit.breaker import Health
+from ratelimit.limiter import Limit, Limits, RateLimiter
 from sandbox import Sandbox, SandboxOptions
-from worker.api import Target, open_api
 from worker.checked_api import KnownCompletions
-from worker.fence import Clocks
-from worker.health import Health
 from worker.own_key import OwnKey
-from worker.rate_limiter import Limit, Limits, RateLimiter
 from worker.turn import Bounds, Service, Turn
 
 KEY = "sk-canary-key-0123456789"

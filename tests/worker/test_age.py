@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from worker.age import created_at, missing_hint
+from completions.missing import created_at, missing_hint
 
 DAY = 86_400
 

@@ -14,8 +14,8 @@ import zlib
 
 import pytest
 
-from worker.api import Target, open_api
-from worker.errors import Again, KeyRefused, NotSent, Refusal, RowFailed, StopJob, Wait
+from completions.client import Target, open_api
+from completions.errors import Again, KeyRefused, NotSent, Refusal, RowFailed, StopJob, Wait
 
 ODD_IDS = [
     "a/b",

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from completions.classify import QUOTA_CODES, classify, lacks_permission
+from completions.errors import Again, Refusal, RowFailed, StopJob, Wait
 from config.text import MESSAGE_CHARS, REQUEST_ID_CHARS
-from worker.classify import QUOTA_CODES, classify, lacks_permission
-from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
 
 KEY = "sk-canary-0123456789abcdef"
 REQUEST_ID = {"x-request-id": "req_1"}

@@ -6,9 +6,10 @@ import asyncio
 
 import pytest
 
+from ledger.clock import Clocks
 from ledger.errors import LeaseLost
-from worker.errors import ClaimLost, HandBack
-from worker.fence import FENCE_S, Clocks, LeaseFence, WriteGate
+from ratelimit.limiter import HandBack
+from worker.fence import FENCE_S, ClaimLost, LeaseFence, WriteGate
 
 
 class Machine:

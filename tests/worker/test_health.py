@@ -7,8 +7,8 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from worker.health import Health, health_key
-from worker.rate_limiter import Limit, Limits
+from ratelimit.breaker import Health, health_key
+from ratelimit.limiter import Limit, Limits
 
 LIMIT = "relabel:limit:test"
 

@@ -7,12 +7,12 @@ import time
 
 import pytest
 
+from completions.client import Target, open_api
+from completions.errors import KeyRefused, StopJob
 from config.api_key import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
 from tests.worker.conftest import KEY, Rig
-from worker.api import Target, open_api
-from worker.errors import KeyRefused, StopJob
 from worker.own_key import Aside, OwnKey
 
 NEW_KEY = "sk-canary-second-9876543210"

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from worker.health import FIRST_PAUSE_S, LEAST_FAILURES, Health
-from worker.rate_limiter import LONGEST_PAUSE_S, Limit, Limits, limit_key
-from worker.ratelimit_headers import Allowance
-from worker.shared_rate import limits_in_use, note_use
+from ratelimit.breaker import FIRST_PAUSE_S, LEAST_FAILURES, Health
+from ratelimit.headers import Allowance
+from ratelimit.limiter import LONGEST_PAUSE_S, Limit, Limits, limit_key
+from ratelimit.shared_rate import limits_in_use, note_use
 
 SHARED = (limit_key("https://api.example/v1", "sk-canary", None, None), Limit(10.0, 2))
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from completions.client import Target, open_api
 from ledger.row import Outcome
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
+from ratelimit.limiter import Limit, Limits, RateLimiter
 from tests.harness.odd_service import OddService, serving
-from worker.api import Target, open_api
 from worker.probe import Probe
-from worker.rate_limiter import Limit, Limits, RateLimiter
 from worker.restore import restore
 from worker.steady_calls import SteadyCalls
 from worker.turn import service_of

@@ -10,11 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ledger.clock import Clocks
 from ledger.connect import new_client
 from ledger.keys import JobKeys
-from worker.errors import HandBack
-from worker.fence import Clocks
-from worker.rate_limiter import HORIZON_S, Limit, Limits, RateLimiter, limit_key, rates_key
+from ratelimit.limiter import HORIZON_S, HandBack, Limit, Limits, RateLimiter, limit_key, rates_key
 
 KEY = "relabel:limit:test"
 LONG_S = 30.0

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.ratelimit_headers import LEFT, LIMIT, LONGEST_TOLD_S, RENEWED_IN, Allowance, Hearing, parse_duration
-from worker.ratelimit_headers import read_allowance as read
+from ratelimit.headers import LEFT, LIMIT, LONGEST_TOLD_S, RENEWED_IN, Allowance, Hearing, parse_duration
+from ratelimit.headers import read_allowance as read
 
 _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai._models import FinalRequestOptions
 
-from worker.retry_after import LONGEST_DELAY_S, LONGEST_RETRY_AFTER_S, backoff, retry_after
+from completions.retry_after import LONGEST_DELAY_S, LONGEST_RETRY_AFTER_S, backoff, retry_after
 
 NOW = 1_763_900_000.0
 OFFICIAL = openai.OpenAI(api_key="sk-test", max_retries=100)

@@ -12,11 +12,11 @@ import pytest
 import trustme
 from aiohttp import web
 
+from completions.client import CompletionsApi, Target, open_api
+from completions.errors import Again, StopJob
 from config.groups import NotifySettings
 from config.proxy import proxy_for
 from tests.harness.forward_proxy import ForwardProxy
-from worker.api import CompletionsApi, Target, open_api
-from worker.errors import Again, StopJob
 from worker.webhook import open_webhook
 
 HOST = "api.example"

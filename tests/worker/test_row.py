@@ -9,7 +9,7 @@ import pytest
 from ledger.job import JobState
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from worker.health import health_key
+from ratelimit.breaker import health_key
 
 OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
 LIMIT_KEY = "relabel:limit:test"

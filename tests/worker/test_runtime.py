@@ -11,6 +11,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
+from completions.client import target_of
 from config.groups import ApiSettings, RateSettings, RedisSettings, WorkerSettings
 from config.logs import TextFormatter
 from config.settings import Settings
@@ -20,7 +21,7 @@ from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from sandbox import Sandbox
-from worker.runtime import Runtime, target_of
+from worker.runtime import Runtime
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{n}" for n in range(100, 110)]
 

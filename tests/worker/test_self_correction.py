@@ -9,9 +9,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.keys import JobKeys
-from worker.rate_limiter import Limit, Limits, rates_key
-from worker.ratelimit_headers import Allowance
-from worker.shared_rate import LIVE_KEEP_S, SharedRate
+from ratelimit.headers import Allowance
+from ratelimit.limiter import Limit, Limits, rates_key
+from ratelimit.shared_rate import LIVE_KEEP_S, SharedRate
 
 KEY = "relabel:limit:test"
 ASKED = Limit(500.0, 50)

@@ -15,12 +15,11 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.clock import CLOCKS, Clocks
 from ledger.connect import AWAY
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
-from worker.errors import HandBack
-from worker.fence import CLOCKS, Clocks
-from worker.ratelimit_headers import Allowance, Hearing
+from ratelimit.headers import Allowance, Hearing
 
 HORIZON_S = 0.25
 """How far ahead slots are leased: a live change of the rate or a pause is in effect after this."""
@@ -35,6 +34,10 @@ FIRST_PAUSE_S = 0.5
 """First pause after a 429 without Retry-After (openai-python's first delay, contract section 2)."""
 LONGEST_PAUSE_S = 30.0
 """Longest pause after 429s without Retry-After, one after the other, or because the API says that none is left."""
+
+
+class HandBack(Exception):
+    """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""
 
 
 class Limit(NamedTuple):
@@ -101,8 +104,8 @@ class Limits:
     """The limits as they stand in Redis."""
 
     def __init__(self, redis: Redis) -> None:
-        self._acquire = load_script(redis, "acquire", package="worker")
-        self._pause = load_script(redis, "pause", package="worker")
+        self._acquire = load_script(redis, "acquire", package="ratelimit")
+        self._pause = load_script(redis, "pause", package="ratelimit")
 
     async def acquire(
         self,

@@ -6,9 +6,9 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from completions.errors import KeyRefused
 from config.api_key import KeyUnavailable
 from config.text import register_secret
-from worker.errors import KeyRefused
 
 log = logging.getLogger(__name__)
 

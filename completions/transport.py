@@ -13,10 +13,10 @@ import httpx
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
+from completions.errors import NotSent
+from completions.response_body import ACCEPT_ENCODING, read_body
 from config.proxy import Proxy
 from config.trust import trusted_cas
-from worker.errors import NotSent
-from worker.response_body import ACCEPT_ENCODING, read_body
 
 
 @asynccontextmanager

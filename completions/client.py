@@ -12,14 +12,16 @@ import aiohttp
 import httpx
 import msgspec
 
-from config.proxy import Proxy
+from completions.classify import classify, lacks_permission
+from completions.credential import Credential
+from completions.errors import Again, KeyRefused, Refusal, RowFailed, StopJob, Wait
+from completions.transport import open_transport, route_to
+from config.api_key import read_api_key
+from config.proxy import Proxy, proxy_for
+from config.settings import Settings
 from ledger.completion_id import id_problem
 from ledger.row import Metadata
-from worker.classify import classify, lacks_permission
-from worker.credential import Credential
-from worker.errors import Again, KeyRefused, Refusal, RowFailed, StopJob, Wait
-from worker.ratelimit_headers import Hearing
-from worker.transport import open_transport, route_to
+from ratelimit.headers import Hearing
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
@@ -86,6 +88,36 @@ class Reply(NamedTuple):
     def shows(self, metadata: Metadata) -> bool:
         """Return whether the answer shows this metadata, where null counts as empty."""
         return self.metadata == metadata or (self.is_null and not metadata)
+
+
+async def read_target(settings: Settings) -> Target:
+    """Return what a call to the API needs, with the key as it is now.
+
+    Raises:
+        SettingsError: the key cannot be read, or the environment names a proxy that cannot be used.
+
+    """
+    return target_of(settings, await asyncio.to_thread(read_api_key, settings))
+
+
+def target_of(settings: Settings, secret: str) -> Target:
+    """Return what a call to the API needs, with this key.
+
+    Raises:
+        SettingsError: the environment names a proxy that cannot be used.
+
+    """
+    return Target(
+        base_url=settings.openai_base_url,
+        secret=secret,
+        auth=settings.api.auth,
+        version=settings.api.version,
+        organization=settings.openai_org_id,
+        project=settings.openai_project_id,
+        timeout_s=settings.api.timeout_s,
+        connect_timeout_s=settings.api.connect_timeout_s,
+        proxy=proxy_for(settings.openai_base_url),
+    )
 
 
 @asynccontextmanager

@@ -95,13 +95,5 @@ class KeyRefused(StopJob):
         self.reading = reading
 
 
-class HandBack(Exception):
-    """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""
-
-
-class ClaimLost(HandBack):
-    """The row's claim ended before its write left: it waits for the claim anew, and is read again."""
-
-
 class NotSent(Exception):
     """A write that was at hand did not leave, as it may have become a late one: the row begins its try again."""

@@ -31,7 +31,7 @@ class Health:
     """What one turn saw of an endpoint, and what all turns saw together."""
 
     def __init__(self, redis: Redis, limit_key: str) -> None:
-        self._report = load_script(redis, "report", package="worker")
+        self._report = load_script(redis, "report", package="ratelimit")
         self._keys = [health_key(limit_key), limit_key]
         self._seen = [0, 0, 0, 0]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import msgspec
 
+from completions.errors import Again, Refusal, RowFailed, StopJob, Wait
+from completions.missing import Missing, what_is_missing, without_id
+from completions.retry_after import retry_after
 from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
-from worker.errors import Again, Refusal, RowFailed, StopJob, Wait
-from worker.missing import Missing, what_is_missing, without_id
-from worker.retry_after import retry_after
 
 QUOTA_CODES = frozenset(
     {

@@ -6,12 +6,11 @@ import asyncio
 import secrets
 from typing import NamedTuple
 
+from completions.classify import lacks_permission
+from completions.client import CompletionsApi, open_api, read_target, target_of
+from completions.errors import Refusal, RowFailed, StopJob
 from config.checks import base_url_hint
 from config.settings import Settings
-from worker.api import CompletionsApi, open_api
-from worker.classify import lacks_permission
-from worker.errors import Refusal, RowFailed, StopJob
-from worker.runtime import read_target, target_of
 
 TRIES = 3
 """One lost connection is no reason to give up."""
