@@ -17,11 +17,11 @@ from cli.console import echo
 from cli.door import ledger_of, need_api_key, pass_settings, server_for
 from cli.exit_codes import INTERRUPTED
 from cli.service import behaviour_lines, pace_hint
-from cli.spare_copy import SpareCopy
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
-from tasks.probe import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
+from probe.backup_file import SpareCopy
+from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
 
 QUESTION = (
     "For some seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"

@@ -8,11 +8,11 @@ import pytest
 from completions.client import Target, open_api
 from ledger.row import Outcome
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
+from probe.calls import SteadyCalls
+from probe.examine import Probe
+from probe.restore import restore
 from ratelimit.limiter import Limit, Limits, RateLimiter
 from tests.harness.odd_service import OddService, serving
-from worker.probe import Probe
-from worker.restore import restore
-from worker.steady_calls import SteadyCalls
 from worker.turn import service_of
 
 ID = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"

@@ -21,11 +21,11 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from ledger.shards import LEASE_S
+from probe.calls import SteadyCalls
+from probe.examine import NotAsSent, Probe, Tell
+from probe.restore import NotRestored, restore
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of
-from worker.probe import NotAsSent, Probe, Tell
-from worker.restore import NotRestored, restore
-from worker.steady_calls import SteadyCalls
 
 T = TypeVar("T")
 EXAMINE_WITHIN_S = 300.0

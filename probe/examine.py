@@ -14,7 +14,7 @@ from collections.abc import Callable
 from completions.errors import Again, RowFailed
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
-from worker.steady_calls import AnyMetadata, SteadyCalls
+from probe.calls import AnyMetadata, SteadyCalls
 
 VISIBLE_WITHIN_S = 30.0
 """Longest wait until a read shows an update; a new completion was seen after 19 s at most (contract section 5)."""

@@ -7,8 +7,8 @@ import contextlib
 
 from completions.errors import Again, Refusal
 from ledger.row import Metadata
-from worker.probe import MARK
-from worker.steady_calls import SteadyCalls
+from probe.calls import SteadyCalls
+from probe.examine import MARK
 
 RESTORE_WITHIN_S = 120.0
 """Longest that it is tried; updates were seen to take 4 to 6 s (contract section 1)."""

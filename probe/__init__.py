@@ -1,0 +1,1 @@
+"""Finding out how a service treats an update, on one completion that is restored afterwards."""
