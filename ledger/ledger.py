@@ -7,15 +7,15 @@ from redis.asyncio import Redis
 from ledger.accepted_keys import AcceptedKeys
 from ledger.audit import Audit
 from ledger.claims import Claims
-from ledger.endings import Endings
 from ledger.fingerprints import Fingerprints
 from ledger.job_store import Jobs
 from ledger.log_state import News
 from ledger.nights import Nights
-from ledger.outbox import Outbox
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
+from notify.events import Endings
+from notify.outbox import Outbox
 
 
 class Ledger:

@@ -8,7 +8,7 @@ from ledger.keys import ACTIVE, ENDED, TOTALS, JobKeys
 from ledger.scripts import load_script
 
 ENDED_KEEP_S = 86_400.0
-"""Time that an end waits for somebody to be told of it (`ledger.endings`)."""
+"""Time that an end waits for somebody to be told of it (`notify.events`)."""
 
 
 class Totals:

@@ -15,11 +15,11 @@ from celery import Celery, bootsteps
 from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
+from notify.notifier import Notifier
+from notify.webhook import open_webhook
 from producer.inbox import Inbox
 from tasks.night import has_work
 from tasks.nightly import ask_to_carry_on
-from worker.notifier import Notifier
-from worker.webhook import open_webhook
 
 LOOK_EVERY_S = 2.0
 NUDGE_EVERY_S = 5.0

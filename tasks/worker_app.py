@@ -10,6 +10,7 @@ from celery.signals import celeryd_init
 from completions.client import target_of
 from completions.transport import route_to
 from config.settings import Settings, SettingsError
+from notify.webhook import webhook_route
 from tasks.discretion import Discretion
 from tasks.errands import errand_step
 from tasks.factory import make_app
@@ -19,7 +20,6 @@ from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue import rescue_step
 from tasks.shard import add_shard_task
-from worker.webhook import webhook_route
 
 
 def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:

@@ -11,8 +11,8 @@ from config.schedule import Schedule
 from ledger.job import JobState
 from ledger.keys import NIGHTLY_SCHEDULE
 from ledger.night import FileState, NightFile, NightState
-from ledger.outbox import Notice
 from metrics.endpoint import endpoint
+from notify.outbox import Notice
 from tests.harness.stand import Stand, settings_for
 from tests.metrics.scrape import Scrape, scrape
 

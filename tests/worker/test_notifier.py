@@ -21,8 +21,8 @@ from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
 from ledger.ledger import Ledger
-from worker.notifier import GIVE_UP_S, Notifier
-from worker.webhook import Undelivered, open_webhook
+from notify.notifier import GIVE_UP_S, Notifier
+from notify.webhook import Undelivered, open_webhook
 
 
 class Receiver:

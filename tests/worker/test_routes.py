@@ -16,8 +16,8 @@ from completions.client import CompletionsApi, Target, open_api
 from completions.errors import Again, StopJob
 from config.groups import NotifySettings
 from config.proxy import proxy_for
+from notify.webhook import open_webhook
 from tests.harness.forward_proxy import ForwardProxy
-from worker.webhook import open_webhook
 
 HOST = "api.example"
 AUTHORITY = trustme.CA()

@@ -7,9 +7,9 @@ import logging
 import random
 
 from ledger.ledger import Ledger
-from ledger.outbox import Notice
-from worker.notice import body_of, notice_of
-from worker.webhook import Undelivered, Webhook
+from notify.outbox import Notice
+from notify.payload import body_of, notice_of
+from notify.webhook import Undelivered, Webhook
 
 AT_ONCE = 4
 """Notifications that are under way together."""

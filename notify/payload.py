@@ -9,9 +9,9 @@ import msgspec
 
 from config.text import REASON_CHARS, printable
 from ledger.clock import utc_time
-from ledger.endings import Ending
 from ledger.job import Counts, Job, JobState
-from ledger.outbox import Facts, Notice
+from notify.events import Ending
+from notify.outbox import Facts, Notice
 
 _OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled", "pending")
 _LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"

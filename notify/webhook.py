@@ -17,7 +17,7 @@ from completions.transport import Route, route_to
 from config.checks import WHSEC
 from config.groups import NotifySettings
 from config.proxy import proxy_for
-from worker.addresses import is_public
+from notify.public_address import is_public
 
 TRY_S = 10.0
 """Bound of one try in all."""

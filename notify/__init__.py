@@ -1,0 +1,1 @@
+"""Notifications: what ended, an outbox that outlives workers, and a signed webhook."""
