@@ -28,10 +28,9 @@ from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from producer.check import Checked
-from producer.submit import Order, Submitted, submit
+from producer.submit import DAY_S, Order, Submitted, submit
 from tasks.announce import announce
 from tasks.factory import make_app
-from tasks.order import DAY_S
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -20,7 +20,7 @@ from config.schedule import Due, Schedule
 from config.settings import Settings
 from ledger.clock import utc_time
 from ledger.ledger import Ledger
-from ledger.night import Night, NightState
+from nightly.state import Night, NightState
 
 LOOK_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"

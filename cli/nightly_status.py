@@ -11,7 +11,7 @@ from ledger.clock import utc_time
 from ledger.errors import NoSuchJob
 from ledger.job import Job
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night, NightFile, NightState
+from nightly.state import FileState, Night, NightFile, NightState
 
 NAME_CHARS = 80
 REASON_CHARS = 400

@@ -24,8 +24,7 @@ from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
-from producer.submit import Announce, Order, Submitted, submit
-from tasks.order import limits_of, order_for
+from producer.submit import Announce, Order, Submitted, limits_of, order_for, submit
 
 SHOWN_REJECTIONS = 5
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}

@@ -10,10 +10,10 @@ from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.job_store import Jobs
 from ledger.log_state import News
-from ledger.nights import Nights
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
+from nightly.store import Nights
 from notify.events import Endings
 from notify.outbox import Outbox
 

@@ -6,7 +6,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 
 from config.schedule import Schedule
 from ledger.ledger import Ledger
-from ledger.night import Night, NightState
+from nightly.state import Night, NightState
 
 
 async def night_families(ledger: Ledger) -> list[Metric]:

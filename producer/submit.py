@@ -8,10 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from config.settings import Settings
 from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
 from ledger.job_store import JobIdTaken
 from ledger.ledger import Ledger
 from producer.check import Checked
+from producer.source import InputLimits
 
 STORE_TOGETHER = 16
 """Shards that travel to the ledger in one round trip."""
@@ -142,3 +144,23 @@ def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
     iterator = iter(things)
     while group := list(islice(iterator, most)):
         yield group
+
+
+DAY_S = 86_400.0
+
+
+def order_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> Order:
+    """Make an order with the target, the shards and the life that the settings give a job."""
+    return Order(
+        name=name,
+        mode=mode,
+        journal=journal,
+        target=settings.openai_base_url,
+        shard_rows=settings.job.shard_rows,
+        keep_s=settings.job.keep_days * DAY_S,
+    )
+
+
+def limits_of(settings: Settings) -> InputLimits:
+    """Return how large an input may be."""
+    return InputLimits(settings.input.max_rows, int(settings.input.max_gib * (1 << 30)))

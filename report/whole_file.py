@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from producer.folder import Folder, open_folder
+from report.folder import Folder, open_folder
 
 Write = Callable[[bytes], None]
 

@@ -15,10 +15,10 @@ from celery import Celery, bootsteps
 from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
+from nightly.inbox import Inbox
+from nightly.run import has_work
 from notify.notifier import Notifier
 from notify.webhook import open_webhook
-from producer.inbox import Inbox
-from tasks.night import has_work
 from tasks.nightly import ask_to_carry_on
 
 LOOK_EVERY_S = 2.0

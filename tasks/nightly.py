@@ -15,9 +15,9 @@ from kombu.exceptions import OperationalError
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.ledger import Ledger
-from ledger.night import NightState
+from nightly.run import NightRun
+from nightly.state import NightState
 from tasks.announce import announce
-from tasks.night import NightRun
 from tasks.night_schedule import LATEST_S, NightSchedule
 
 NIGHTLY = "relabel.nightly"

@@ -10,8 +10,8 @@ import pytest
 from ledger.audit import AuditLine
 from ledger.codec import Detail, pack_detail
 from ledger.keys import NIGHTS, WORKERS, JobKeys, night_key
-from ledger.night import FileState, NightFacts, NightFile, NightState
 from ledger.row import Outcome
+from nightly.state import FileState, NightFacts, NightFile, NightState
 from tests.hostile_text import EVERYTHING, HOSTILE, KEY, left_in
 
 TEXT = EVERYTHING.replace(HOSTILE["bytes"], "")

@@ -7,7 +7,7 @@ from typing import Any
 
 from ledger.keys import NIGHTLY_SCHEDULE
 from ledger.ledger import Ledger
-from ledger.night import NightState
+from nightly.state import NightState
 
 CRON = {"RELABEL_NIGHTLY__CRON": "30 2 * * *", "RELABEL_NIGHTLY__TIME_ZONE": "Europe/Berlin"}
 KEY = {"OPENAI_API_KEY": "sk-test"}

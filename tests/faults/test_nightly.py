@@ -10,7 +10,7 @@ import pytest
 
 from ledger.job import JobState
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night
+from nightly.state import FileState, Night
 from tasks.nightly import NIGHTLY
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows

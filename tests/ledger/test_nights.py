@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from ledger.keys import NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
-from ledger.night import NightState
-from ledger.nights import KEEP_S, LATE_S, Nights
+from nightly.state import NightState
+from nightly.store import KEEP_S, LATE_S, Nights
 
 
 class Daily:

@@ -10,8 +10,8 @@ import msgspec
 from config.schedule import Schedule
 from ledger.job import JobState
 from ledger.keys import NIGHTLY_SCHEDULE
-from ledger.night import FileState, NightFile, NightState
 from metrics.endpoint import endpoint
+from nightly.state import FileState, NightFile, NightState
 from notify.outbox import Notice
 from tests.harness.stand import Stand, settings_for
 from tests.metrics.scrape import Scrape, scrape

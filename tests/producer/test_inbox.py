@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from producer.folder import open_folder
-from producer.inbox import DONE, MARK, MOST_FILES, REJECTED, Dropped, Inbox
+from nightly.inbox import DONE, MARK, MOST_FILES, REJECTED, Dropped, Inbox
+from report.folder import open_folder
 from report.whole_file import Access, whole_file_in
 
 NOW = 1_763_900_000.0

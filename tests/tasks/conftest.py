@@ -14,7 +14,7 @@ from config.settings import Settings
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from tasks.night import NightRun
+from nightly.run import NightRun
 from tests.harness.stand import settings_for
 
 StartRun = Callable[..., NightRun]

@@ -15,8 +15,8 @@ from msgspec.structs import replace
 
 from config.settings import Settings
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night, NightFile, NightState
-from tasks.night import NightRun
+from nightly.run import NightRun
+from nightly.state import FileState, Night, NightFile, NightState
 from tests.tasks.conftest import StartRun
 
 DATE = "2026-11-25"

@@ -13,9 +13,9 @@ import pytest
 from config.settings import Settings
 from ledger.keys import NIGHTLY_LOCK, JobKeys
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night, NightState
 from ledger.row import Outcome
-from tasks.night import NightRun, has_work
+from nightly.run import NightRun, has_work
+from nightly.state import FileState, Night, NightState
 from tests.tasks.conftest import StartRun
 
 Drop = Callable[..., Path]

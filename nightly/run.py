@@ -18,14 +18,13 @@ from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.ledger import Ledger
-from ledger.night import FileState, Night, NightFacts, NightFile, NightState
+from nightly.filing import Filing, dropped_file
+from nightly.inbox import Dropped, Inbox
+from nightly.state import FileState, Night, NightFacts, NightFile, NightState
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
-from producer.inbox import Dropped, Inbox
 from producer.source import open_source
-from producer.submit import Announce, submit
-from tasks.filing import Filing, dropped_file
-from tasks.order import limits_of, order_for
+from producer.submit import Announce, limits_of, order_for, submit
 
 TROUBLE_S = 60.0
 """Time until a folder that gave trouble is tried again."""

@@ -10,8 +10,8 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from producer.folder import Folder, open_folder
 from producer.source import not_opened
+from report.folder import Folder, open_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

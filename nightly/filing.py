@@ -11,8 +11,8 @@ from config.text import printable
 from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
-from ledger.night import FileState, NightFile
-from producer.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
+from nightly.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
+from nightly.state import FileState, NightFile
 from report.lines import report_lines, write_lines
 from report.whole_file import Access, Write, whole_file_in
 

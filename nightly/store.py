@@ -13,7 +13,7 @@ from ledger.audit import WHO_CHARS
 from ledger.clock import server_time
 from ledger.keys import NIGHTLY_LOCK, NIGHTLY_NUDGE, NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.lock import Lock
-from ledger.night import Night, NightFacts, NightFile, NightState
+from nightly.state import Night, NightFacts, NightFile, NightState
 
 KEEP_S = 90 * 86_400.0
 """Life of a run in the ledger."""
