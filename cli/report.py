@@ -13,7 +13,6 @@ from cli.as_json import job_facts, print_facts
 from cli.complaint import Complaint, WrongUse
 from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE, NOT_FINISHED
-from cli.report_diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from cli.report_file import report_file
 from cli.summary import collect_findings, findings_facts, print_summary
 from config.settings import Settings
@@ -21,6 +20,7 @@ from ledger.errors import StateLost
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines, write_lines
 from report.whole_file import Write
 

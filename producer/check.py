@@ -11,14 +11,12 @@ import msgspec
 
 from ledger.job import Mode
 from ledger.row import Patch, Rejection
+from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
 from producer.errors import BadRow
-from producer.fold import fold
 from producer.jsonl_rows import JsonlRows
-from producer.layout import lay_out
-from producer.limits import is_usual_id
-from producer.rejected import RejectedRows
-from producer.spool import Spool
+from producer.rules import is_usual_id
+from producer.staging import RejectedRows, Spool, fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 
 from ledger.completion_id import is_plain_id
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
+from producer.csv_formula import unescape_cell
+from producer.csv_header import HeaderFault, Layout, read_header
+from producer.csv_quotes import Quoting, find_fault
 from producer.csv_text import CsvText
 from producer.errors import BadRow
-from producer.formula import unescape_cell
-from producer.json_text import metadata_of, parse_json
-from producer.layout import HeaderFault, Layout, read_header
-from producer.limits import check_pairs, checked_id, checked_value
-from producer.proof import proven_metadata
-from producer.quotes import Quoting, find_fault
+from producer.fast_parse import proven_metadata
+from producer.rules import check_pairs, checked_id, checked_value
+from producer.strict_json import metadata_of, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

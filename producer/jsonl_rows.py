@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
+from producer.csv_header import ID_COLUMNS
 from producer.errors import BadRow
-from producer.json_text import JsonObject, metadata_of, parse_json
-from producer.layout import ID_COLUMNS
-from producer.limits import checked_id
-from producer.proof import proven_patch
+from producer.fast_parse import proven_patch
+from producer.rules import checked_id
+from producer.strict_json import JsonObject, metadata_of, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import time
+from array import array
+from bisect import bisect_left
+from collections.abc import Container, Iterator
 from itertools import islice
 from typing import NamedTuple
+
+import msgspec
 
 from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job
 from ledger.ledger import Ledger
+from ledger.row import Patch
 from ledger.row_reader import read_open_patches
 from producer.check import Checked
-from producer.known_ids import KnownIds
 
 LOOK_FOR_S = 10.0
 """Bound of the comparison, in seconds; some millions of rows."""
@@ -92,3 +97,42 @@ async def _compare(ledger: Ledger, job: Job, ids: KnownIds, marks: _Marks, deadl
     except StateLost:
         pass  # it will change nothing more
     return True
+
+
+_TOGETHER = 1000
+_BUCKET_ROWS = 1 << 16  # rows a bucket has on average: some MB of Python objects while it is sorted
+
+_decode = msgspec.msgpack.Decoder(list[Patch]).decode
+
+
+class KnownIds:
+    """Tells of any id whether the file has it, and gives it a place: a number below `len`."""
+
+    def __init__(self, checked: Checked) -> None:
+        self._checked = checked
+        buckets = [array("q") for _ in range(checked.total // _BUCKET_ROWS + 1)]
+        for patch in self._patches():
+            value = hash(patch.completion_id)
+            buckets[value % len(buckets)].append(value)
+        self._buckets = [array("q", sorted(bucket)) for bucket in buckets]
+        self._first = [0]
+        for bucket in self._buckets:
+            self._first.append(self._first[-1] + len(bucket))
+
+    def __len__(self) -> int:
+        return self._first[-1]
+
+    def place(self, completion_id: str) -> int | None:
+        """Give the id's place, None where the file does not have it."""
+        value = hash(completion_id)
+        number = value % len(self._buckets)
+        bucket = self._buckets[number]
+        at = bisect_left(bucket, value)
+        return self._first[number] + at if at < len(bucket) and bucket[at] == value else None
+
+    def lines(self, places: Container[int]) -> Iterator[int]:
+        """Give the lines of the ids at some places, in file order."""
+        return (patch.line for patch in self._patches() if self.place(patch.completion_id) in places)
+
+    def _patches(self) -> Iterator[Patch]:
+        return (patch for shard in self._checked.shards(_TOGETHER) for patch in _decode(shard.body))

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
-from producer.formula import escape_cell
-from producer.layout import REPORT_PREFIX, lay_out
+from producer.csv_formula import escape_cell
+from producer.csv_header import REPORT_PREFIX, lay_out
 from report.rows import Standing
 
 INPUT = "input"

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from ledger.job import Mode
 from ledger.row import Patch
 from producer.check import Checked
-from producer.fold import fold
-from producer.spool import Spool
+from producer.staging import Spool, fold
 
 decode_one = msgspec.msgpack.Decoder(Patch).decode
 decode_many = msgspec.msgpack.Decoder(list[Patch]).decode

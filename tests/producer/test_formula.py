@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from producer.formula import escape_cell, unescape_cell
+from producer.csv_formula import escape_cell, unescape_cell
 
 SIGNS = ("=", "+", "-", "@", "＝", "＋", "－", "＠")  # noqa: RUF001 - full-width on purpose
 TEXT = st.text() | st.text("".join(SIGNS) + "'\";,\t\r\n x", max_size=8)

@@ -18,14 +18,14 @@ from hypothesis import strategies as st
 from ledger.job import Columns, Mode
 from ledger.row import Patch
 from producer.check import check
+from producer.csv_formula import escape_cell
+from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
-from producer.formula import escape_cell
-from producer.json_text import metadata_of, parse_json
+from producer.fast_parse import proven_metadata, proven_patch
 from producer.jsonl_rows import JsonlRows
-from producer.layout import lay_out
-from producer.proof import proven_metadata, proven_patch
 from producer.source import open_source
+from producer.strict_json import metadata_of, parse_json
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=20).filter(

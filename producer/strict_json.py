@@ -7,7 +7,7 @@ from collections import Counter
 from typing import NoReturn
 
 from producer.errors import BadRow
-from producer.limits import Number, checked_metadata, shown
+from producer.rules import Number, checked_metadata, shown
 
 
 class JsonObject(dict[str, object]):

@@ -1,6 +1,6 @@
 """Proves with one typed decoding that JSON is good beyond doubt, which most rows are.
 
-What cannot be proven is read again by `producer.json_text`, which is slower and says what is wrong.
+What cannot be proven is read again by `producer.strict_json`, which is slower and says what is wrong.
 """
 
 from __future__ import annotations

@@ -6,9 +6,9 @@ import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.job import Columns
+from producer.csv_formula import unescape_cell
 from producer.errors import BadRow
-from producer.formula import unescape_cell
-from producer.limits import checked_key, shown
+from producer.rules import checked_key, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

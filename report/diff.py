@@ -15,7 +15,7 @@ from ledger.ledger import Ledger
 from ledger.patching import Change, changes
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow, read_rows
-from producer.formula import escape_cell
+from producer.csv_formula import escape_cell
 
 WRITTEN = frozenset({Outcome.UPDATED, Outcome.FAILED})
 """Outcomes of rows that were or may have been written."""

@@ -1,0 +1,241 @@
+"""A private file of msgpack rows on disk, so that memory holds a few bytes a row and not the rows."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from array import array
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self
+
+import msgspec
+
+from ledger.job import Mode
+from ledger.row import Patch, Rejection
+from producer.errors import UnreadableFile
+from producer.rules import too_much
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_BUFFER = 1 << 20
+
+
+class Spool:
+    """Rows as bytes, read back by number (from 0) or in order; costs 12 bytes of memory a row.
+
+    The file has no name and mode 600, so nobody else can open it and nothing is left behind when the process dies.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        try:
+            self._file = tempfile.TemporaryFile(dir=folder, buffering=_BUFFER)  # noqa: SIM115 - closed by close()
+        except OSError as error:
+            raise self._full(error) from error
+        self._starts = array("Q")
+        self._lengths = array("I")  # 0 marks a row that was dropped
+        self._dropped = 0
+        self._size = 0
+        self._flushed = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._lengths) - self._dropped
+
+    def append(self, body: bytes) -> None:
+        """Add a row at the end."""
+        self._starts.append(self._size)
+        self._lengths.append(len(body))
+        self._write(body)
+
+    def replace(self, row: int, body: bytes) -> None:
+        """Give a row other bytes; it keeps its place in the order."""
+        self._starts[row] = self._size
+        self._lengths[row] = len(body)
+        self._write(body)
+
+    def drop(self, row: int) -> None:
+        """Take a row out of the order; the others keep their numbers."""
+        self._lengths[row] = 0
+        self._dropped += 1
+
+    def read(self, row: int) -> bytes:
+        """Give one row's bytes."""
+        return self._read(self._starts[row], self._lengths[row])
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give everything that was written, in the order of writing."""
+        for start in range(0, self._size, _BUFFER):
+            yield self._read(start, min(_BUFFER, self._size - start))
+
+    def groups(self, size: int) -> Iterator[tuple[int, bytes]]:
+        """Give up to `size` rows at a time, in order: how many, and their bytes one after the other."""
+        spans: list[tuple[int, int]] = []  # neighbours in the file are read as one
+        start = end = rows = 0
+        for at, length in zip(self._starts, self._lengths, strict=True):
+            if not length:
+                continue
+            if at != end:
+                spans.append((start, end))
+                start = at
+            end = at + length
+            rows += 1
+            if rows == size:
+                yield rows, self._gather([*spans, (start, end)])
+                spans, start, rows = [], end, 0
+        if rows:
+            yield rows, self._gather([*spans, (start, end)])
+
+    def close(self) -> None:
+        """Give the disk space back; may be called twice."""
+        with suppress(OSError):  # what could not be written any more is not needed any more
+            self._file.close()
+
+    def _gather(self, spans: list[tuple[int, int]]) -> bytes:
+        return b"".join(self._read(start, end - start) for start, end in spans if end > start)
+
+    def _read(self, start: int, length: int) -> bytes:
+        try:
+            if start + length > self._flushed:
+                self._file.flush()
+                self._flushed = self._size
+            return os.pread(self._file.fileno(), length, start)
+        except OSError as error:
+            raise self._full(error) from error
+
+    def _write(self, body: bytes) -> None:
+        try:
+            self._file.write(body)
+        except OSError as error:
+            raise self._full(error) from error
+        self._size += len(body)
+
+    def _full(self, error: OSError) -> UnreadableFile:
+        return UnreadableFile(
+            f"{self._folder}: the rows being checked cannot be kept here ({error.strerror}); "
+            "free some space or name another folder"
+        )
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from producer.staging import Spool
+
+_BUCKET_ROWS = 1 << 16  # rows a bucket has on average: some MB of Python objects at a time
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(Patch).decode
+
+
+def fold(spool: Spool, hashes: array[int], mode: Mode, refuse: Callable[[Patch, str], None]) -> int:
+    """Fold the spooled patches and give the number of rows that went into an earlier one.
+
+    `hashes` holds a hash of each row's id: rows of one id share it, other rows may. In `merge` mode later keys win
+    over earlier ones and the keys unite; in `replace` mode the last row wins whole. A row that would bring its
+    completion over 16 pairs is dropped and handed to `refuse` with the reason; the rows before it stay.
+    """
+    folded = 0
+    for bucket in _buckets(hashes):
+        if len(set(map(hashes.__getitem__, bucket))) < len(bucket):
+            folded += _fold_bucket(spool, _sharing_a_hash(bucket, hashes), mode, refuse)
+    return folded
+
+
+def _buckets(hashes: array[int]) -> list[array[int]]:
+    """Deal the row numbers out so that rows of one id meet in one bucket, each in file order."""
+    buckets = [array("I") for _ in range(len(hashes) // _BUCKET_ROWS + 1)]
+    number = len(buckets)
+    for row, value in enumerate(hashes):
+        buckets[value % number].append(row)
+    return buckets
+
+
+def _sharing_a_hash(bucket: array[int], hashes: array[int]) -> Iterator[int]:
+    seen: set[int] = set()
+    repeated: set[int] = set()
+    for row in bucket:
+        (repeated if hashes[row] in seen else seen).add(hashes[row])
+    return (row for row in bucket if hashes[row] in repeated)
+
+
+def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode, refuse: Callable[[Patch, str], None]) -> int:
+    heads: dict[str, tuple[int, Patch]] = {}
+    changed: set[str] = set()
+    folded = 0
+    for row in rows:
+        later = _decode(spool.read(row))
+        place, first = heads.setdefault(later.completion_id, (row, later))
+        if place == row:
+            continue
+        spool.drop(row)
+        patch = folded_patch(first, later, mode)
+        if fault := too_much(patch.metadata):
+            refuse(later, f"with line {first.line} it {fault}")
+            continue
+        heads[later.completion_id] = (place, patch)
+        changed.add(later.completion_id)
+        folded += 1
+    for completion_id in changed:
+        place, patch = heads[completion_id]
+        spool.replace(place, _encode(patch))
+    return folded
+
+
+def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
+    """Fold a later row into the patch so far, which keeps its line."""
+    metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata
+    return Patch(first.line, first.completion_id, metadata)
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_encode_rejection = msgspec.msgpack.Encoder().encode
+_decode_rejection = msgspec.msgpack.Decoder(Rejection).decode
+
+
+class RejectedRows:
+    """Rejections in any order of coming; iterating gives them in order of their lines."""
+
+    def __init__(self, folder: Path) -> None:
+        self._spool = Spool(folder)
+        self._lines = array("Q")
+        self._sorted = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    def __iter__(self) -> Iterator[Rejection]:
+        # Reading finds rejections in order; folding, which comes after it, adds its few out of order.
+        rows = range(len(self._lines))
+        for row in rows if self._sorted else sorted(rows, key=self._lines.__getitem__):
+            yield _decode_rejection(self._spool.read(row))
+
+    def add(self, rejection: Rejection) -> None:
+        """Keep one more."""
+        self._sorted = self._sorted and (not self._lines or self._lines[-1] <= rejection.line)
+        self._lines.append(rejection.line)
+        self._spool.append(_encode_rejection(rejection))
+
+    def blocks(self) -> Iterator[bytes]:
+        """Give their bytes in order of coming."""
+        return self._spool.blocks()
+
+    def close(self) -> None:
+        """Give the disk space back; may be called twice."""
+        self._spool.close()
