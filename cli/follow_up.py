@@ -30,7 +30,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.submit import DAY_S, Order, Submitted, submit
 from tasks.announce import announce
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 
 F = TypeVar("F", bound=Callable[..., Any])
 

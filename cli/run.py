@@ -22,7 +22,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked
 from sandbox import Sandbox, SandboxOptions
 from tasks.announce import announce
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 
 SANDBOX_KEY = SecretStr("sandbox")
 """Sent to the bundled API, so that the real key never goes there."""

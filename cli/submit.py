@@ -20,7 +20,7 @@ from config.settings import Settings
 from ledger.connect import persistence_warnings
 from ledger.ledger import Ledger
 from tasks.announce import announce
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 
 
 @click.command("submit")

@@ -13,8 +13,8 @@ from prometheus_client.registry import Collector
 from config.settings import Settings
 from ledger.connect import LedgerUnreachable, open_ledger
 from ledger.ledger import Ledger
+from metrics.infrastructure import server_families, worker_families
 from metrics.limits import limit_families
-from metrics.machines import server_families, worker_families
 from metrics.nights import night_families, notice_families
 from metrics.rows import row_families
 from tasks.broker import Broker, BrokerUnreachable

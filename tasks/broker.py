@@ -8,7 +8,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 from config.settings import Settings
-from tasks.factory import QUEUE, make_app
+from tasks.celery_app import QUEUE, make_app
 
 LOOK_TIMEOUT_S = 2.0
 """Bound of each step of a look, so that a broker that hangs holds nobody up."""

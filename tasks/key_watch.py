@@ -14,7 +14,7 @@ from completions.preflight import look_at_api
 from config.settings import Settings, SettingsError
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
-from tasks.factory import QUEUE
+from tasks.celery_app import QUEUE
 from worker.own_key import Aside
 
 LOOK_EVERY_S = 0.25

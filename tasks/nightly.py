@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from nightly.run import NightRun
 from nightly.state import NightState
 from tasks.announce import announce
-from tasks.night_schedule import LATEST_S, NightSchedule
+from tasks.nightly_schedule import LATEST_S, NightSchedule
 
 NIGHTLY = "relabel.nightly"
 CARRY_ON = "relabel.nightly_carry_on"

@@ -11,14 +11,14 @@ from completions.client import target_of
 from completions.transport import route_to
 from config.settings import Settings, SettingsError
 from notify.webhook import webhook_route
-from tasks.discretion import Discretion
-from tasks.errands import errand_step
-from tasks.factory import make_app
+from tasks.background_thread import errand_step
+from tasks.broker_info import Discretion
+from tasks.celery_app import make_app
 from tasks.flower import set_up_flower
 from tasks.key_watch import key_watch_step
 from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
-from tasks.rescue import rescue_step
+from tasks.rescue_thread import rescue_step
 from tasks.shard import add_shard_task
 
 

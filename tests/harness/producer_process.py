@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from producer.check import check_rows
 from producer.submit import Order, Submitted, submit
 from tasks.announce import announce
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.rows import PatchRows
 from tests.harness.stand import settings_for

@@ -26,7 +26,7 @@ from producer.submit import Order, Submitted, submit
 from sandbox import Sandbox, SandboxOptions
 from sandbox.log import Entry
 from tasks.announce import announce
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 from tasks.run_worker import ARGUMENTS
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows

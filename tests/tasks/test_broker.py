@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.settings import Settings
 from tasks.announce import announce
 from tasks.broker import Broker
-from tasks.factory import make_app
+from tasks.celery_app import make_app
 
 
 def test_messages_that_no_worker_has_taken_are_counted(redis_url: str):

@@ -6,7 +6,7 @@ import pickle
 from datetime import UTC, datetime, timedelta
 
 from config.schedule import Schedule
-from tasks.night_schedule import NightSchedule
+from tasks.nightly_schedule import NightSchedule
 
 
 def due_ago(hours: float) -> NightSchedule:

@@ -9,7 +9,7 @@ import pytest
 from kombu import Connection
 
 from config.settings import Settings
-from tasks.transport import transport_of
+from tasks.broker_transport import transport_of
 
 HERE = Path(__file__)
 """Any file: what is in it is looked at by the connection alone."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from celery import Celery
 
 from config.settings import Settings
-from tasks.transport import transport_of
+from tasks.broker_transport import transport_of
 
 QUEUE = "relabel"
 TASK_TIME_LIMIT_S = 900
