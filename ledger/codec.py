@@ -142,7 +142,7 @@ def pack_images(images: list[BeforeImage]) -> bytes:
 def unpack_images(journal: bytes, rows: int) -> dict[int, BeforeImage]:
     """Return the before-image of each row in the journal of a shard of so many rows.
 
-    The last one written for a row counts (see `worker.intent`).
+    The last one written for a row counts (see `worker.reconcile`).
 
     Raises:
         StateLost: it is not what was stored.

@@ -18,8 +18,8 @@ from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
 from ratelimit.shared_rate import configured_limit
 from tasks.announce import announce
-from worker.news import RateNews
-from worker.outage import Outage
+from worker.group_writer import Outage
+from worker.job_log import RateNews
 from worker.own_key import Aside
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 

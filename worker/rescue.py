@@ -10,7 +10,7 @@ from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from worker.news import tell_job
+from worker.job_log import tell_job
 
 RESCUE_EVERY_S = 2.0
 """How often a worker beats and looks after the jobs."""

@@ -28,11 +28,10 @@ from ratelimit.breaker import Health
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of, note_use
 from worker.checked_api import KnownCompletions
-from worker.group_writer import PATIENCE_S
-from worker.news import tell_begun, tell_job
-from worker.outage import Outage
+from worker.group_writer import PATIENCE_S, Outage
+from worker.job_log import tell_begun, tell_job
 from worker.own_key import Aside, OwnKey
-from worker.turn import Bounds, Service, Turn, service_of
+from worker.shard_run import Bounds, Service, Turn, service_of
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0

@@ -13,7 +13,7 @@ CANARY = "canary value 5b20"
 FORMATTERS = (TextFormatter(), JsonFormatter())
 
 
-def line_of(event: str, *words: object, name: str = "worker.turn", **fields: object) -> logging.LogRecord:
+def line_of(event: str, *words: object, name: str = "worker.shard_run", **fields: object) -> logging.LogRecord:
     """What a logger hands to the formatter."""
     return logging.getLogger(name).makeRecord(name, logging.INFO, "", 0, event, words, None, extra=fields)
 
@@ -35,12 +35,12 @@ def test_fields_are_words_for_people_and_members_for_programs():
     text, told = TextFormatter().format(record), json.loads(JsonFormatter().format(record))
 
     assert text.endswith(
-        'Z INFO    worker.turn: shard ended job=20261125-1 shard=3 seconds=0.5 reason="no such key" lost=null'
+        'Z INFO    worker.shard_run: shard ended job=20261125-1 shard=3 seconds=0.5 reason="no such key" lost=null'
     )
     assert told == {
         "time": told["time"],
         "level": "INFO",
-        "logger": "worker.turn",
+        "logger": "worker.shard_run",
         "event": "shard ended",
         "job": "20261125-1",
         "shard": 3,

@@ -28,7 +28,7 @@ from ratelimit.limiter import Limit, Limits, RateLimiter
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.own_key import OwnKey
-from worker.turn import Bounds, Service, Turn
+from worker.shard_run import Bounds, Service, Turn
 
 KEY = "sk-canary-key-0123456789"
 COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"

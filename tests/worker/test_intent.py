@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from ledger.job import Mode
 from ledger.patching import intended
-from worker.intent import before_image
+from worker.reconcile import before_image
 
 KEY_NAMES = ["a", "b", "c", "d"]
 KEYS = st.sampled_from(KEY_NAMES)

@@ -30,12 +30,12 @@ from ledger.shards import LeasedShard
 from ratelimit.breaker import Health
 from ratelimit.limiter import HandBack, RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
-from worker.claimed_rows import ClaimedRow, ClaimedRows
 from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter, patiently
 from worker.own_key import OwnKey
-from worker.row import STALE_S, Plan, RowRun
 from worker.row_calls import Tally, Tools
+from worker.row_queue import ClaimedRow, ClaimedRows
+from worker.row_run import STALE_S, Plan, RowRun
 
 WATCH_EVERY_S = 0.2
 """How often the clock and the worker's stop flag are looked at."""
@@ -65,7 +65,7 @@ class Bounds(NamedTuple):
 
 
 class Service(NamedTuple):
-    """What is known of the service: a record's life, and the rest as for `worker.row.Plan`."""
+    """What is known of the service: a record's life, and the rest as for `worker.row_run.Plan`."""
 
     stale_s: float = STALE_S
     record_life_s: float = LEAST_LIFE_S

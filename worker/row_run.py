@@ -18,7 +18,7 @@ from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.service_profile import PairLimit
 from ledger.settlements import Settlement
 from worker.fence import WriteGate
-from worker.intent import before_image, foreign_keys
+from worker.reconcile import before_image, foreign_keys
 from worker.row_calls import RowCalls, Tools
 from worker.update import Shown, Update
 
