@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.service import day_of
+from cli.service_profile import day_of
 from config.checks import base_url_hint
 from ledger.job import Job, JobState
 from ledger.service_profile import Behaviour, Semantics

@@ -12,16 +12,16 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from rich.console import Console
 
-from cli.as_json import print_json
-from cli.carry_out import MakeJob, carry_out_job, pause_orphans
-from cli.complaint import WrongUse
+from cli.confirmation import ask_first
 from cli.console import echo, shown, stderr_console
-from cli.door import ledger_of, need_api_key, need_workers, pass_settings, server_for
+from cli.errors import WrongUse
+from cli.format import some
 from cli.former import exit_code_after, go_on_if_interrupted, tell_former
 from cli.order import Rate
-from cli.outlook import ask_first
+from cli.output import print_json
+from cli.run_job import MakeJob, carry_out_job, pause_orphans
+from cli.session import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.who import who
-from cli.wording import some
 from config.settings import Settings
 from embedded import EmbeddedServer
 from ledger.errors import StateLost

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from cli.complaint import WrongUse, complaints
+from cli.errors import WrongUse, complaints
 from cli.exit_codes import INTERRUPTED
 from config.text import printable_lines, redact
 
@@ -36,7 +36,7 @@ VERBS = (
     "metrics",
     "sandbox",
 )
-"""The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/{verb}.py`."""
+"""The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/commands/{verb}.py`."""
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """How writing to a full disk fails."""
@@ -53,7 +53,7 @@ class Verbs(click.Group):
         """Load a verb; None where there is no such."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"cli.{cmd_name}"), f"{cmd_name}_command")
+        command: click.Command = getattr(importlib.import_module(f"cli.commands.{cmd_name}"), f"{cmd_name}_command")
         return command
 
     def resolve_command(

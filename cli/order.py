@@ -13,10 +13,10 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from rich.console import Console
 
-from cli.complaint import WrongUse
 from cli.console import shown
+from cli.errors import WrongUse
+from cli.format import at_lines, some
 from cli.who import who
-from cli.wording import at_lines, some
 from config.settings import Settings
 from config.text import printable
 from ledger.failures import NO_LIMIT, FailureLimit

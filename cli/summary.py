@@ -8,8 +8,8 @@ from rich.console import Console
 
 from cli.advice import about_rows
 from cli.console import shown
+from cli.format import duration, outcome_counts, per_minute, some
 from cli.why import PUT_DOWN, is_put_down, standing
-from cli.wording import duration, outcome_counts, per_minute, some
 from config.text import printable
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, Sample, read_causes

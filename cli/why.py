@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from cli.advice import next_step
-from cli.wording import duration, per_minute, some
+from cli.format import duration, per_minute, some
 from config.text import printable
 from ledger.job import Job, JobState, Waits
 

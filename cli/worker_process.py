@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.complaint import Complaint, WrongUse
+from cli.errors import Complaint, WrongUse
 from config.environment import child_environment
 from config.settings import Settings
 from embedded import make_private, open_private

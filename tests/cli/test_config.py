@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.config import hide_password
+from cli.commands.config import hide_password
 
 CANARY = "canary-7f3a"
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.outlook import tell_overlaps
+from cli.confirmation import tell_overlaps
 from ledger.row import Outcome
 from producer.overlap import Overlap, Overlaps, find_overlaps
 

@@ -7,9 +7,8 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.progress import PlainLines
-from cli.sightings import Sighting
-from cli.wording import duration
+from cli.format import duration
+from cli.progress import PlainLines, Sighting
 from config.text import printable
 from ledger.row import Outcome
 from report.as_jsonl import members_of

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from click.testing import CliRunner
 
-from cli.sandbox import sandbox_command
+from cli.commands.sandbox import sandbox_command
 from sandbox import Sandbox
 
 COMMAND = [sys.executable, "-c", "from cli.sandbox import sandbox_command; sandbox_command()"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cli import control
-from cli.complaint import WrongUse
 from cli.console import echo, stderr_console
-from cli.door import need_api_key, pass_settings, server_for, with_ledger
+from cli.errors import WrongUse
+from cli.session import need_api_key, pass_settings, server_for, with_ledger
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.ledger import Ledger
@@ -48,7 +48,7 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
 
 
 def _carry_out(settings: Settings, job_id: str, *, as_json: bool) -> int:
-    from cli.carry_out import carry_out_job, resume_job  # noqa: PLC0415 - loads Celery
+    from cli.run_job import carry_out_job, resume_job  # noqa: PLC0415 - loads Celery
 
     need_api_key(settings)
     console = stderr_console()

@@ -7,9 +7,9 @@ import threading
 
 import click
 
-from cli.complaint import Unreachable, WrongUse
 from cli.console import echo
-from cli.door import pass_settings, server_for
+from cli.errors import Unreachable, WrongUse
+from cli.session import pass_settings, server_for
 from config.settings import Settings
 from metrics.endpoint import endpoint, exposition
 

@@ -9,13 +9,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 from rich.console import Console
 
-from cli.as_json import print_json
-from cli.complaint import Unreachable, WrongUse
 from cli.console import shown
 from cli.control import pause_interrupted, resume
-from cli.door import ledger_of
+from cli.errors import Unreachable, WrongUse
 from cli.exit_codes import INTERRUPTED, exit_code_of
+from cli.output import print_json
 from cli.progress import follow
+from cli.session import ledger_of
 from cli.summary import print_summary
 from cli.worker_process import WorkerProcess, worker_process
 from completions.preflight import trouble_with_api

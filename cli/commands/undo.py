@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from cli.complaint import WrongUse
 from cli.console import echo
+from cli.errors import WrongUse
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
 from config.settings import Settings
 from ledger.job import Job, JobState, Kind, Mode

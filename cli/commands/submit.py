@@ -7,14 +7,14 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli.as_json import print_json
+from cli.confirmation import ask_first
 from cli.console import echo, shown, stderr_console
-from cli.door import need_workers, pass_settings, warn_before_sending, with_ledger
 from cli.exit_codes import exit_code_of
 from cli.former import exit_code_after, tell_former
 from cli.order import Asked, checked_file, order_of, order_options, submit_file
-from cli.outlook import ask_first
+from cli.output import print_json
 from cli.progress import follow
+from cli.session import need_workers, pass_settings, warn_before_sending, with_ledger
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings

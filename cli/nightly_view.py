@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+from cli.format import local_time, outcome_counts, some
 from cli.why import PUT_DOWN, standing
-from cli.wording import local_time, outcome_counts, some
 from config.text import printable
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob

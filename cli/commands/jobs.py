@@ -9,12 +9,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from cli.as_json import job_facts, print_facts
 from cli.console import echo, shown
-from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE
+from cli.format import local_time
+from cli.output import job_facts, print_facts
+from cli.session import pass_settings, with_ledger
 from cli.why import reason_of
-from cli.wording import local_time
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job

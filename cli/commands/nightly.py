@@ -9,12 +9,12 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cli.as_json import print_facts
-from cli.complaint import WrongUse
 from cli.console import echo
-from cli.door import need_workers, pass_settings, with_ledger
+from cli.errors import WrongUse
 from cli.exit_codes import DONE, NOT_FINISHED, SOME_ROWS_FAILED
-from cli.nightly_status import NightSeen, look, night_facts, night_lines
+from cli.nightly_view import NightSeen, look, night_facts, night_lines
+from cli.output import print_facts
+from cli.session import need_workers, pass_settings, with_ledger
 from cli.who import who
 from config.schedule import Due, Schedule
 from config.settings import Settings

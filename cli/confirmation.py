@@ -1,23 +1,79 @@
-"""What is told and asked before anything is stored: who else changes the same completions, and how long it takes."""
+"""Asks before many completions are changed, where there is somebody to ask."""
 
 from __future__ import annotations
 
 import math
+import sys
 from typing import NamedTuple
 
+import click
 from rich.console import Console
 
-from cli.confirm import confirm
-from cli.console import shown
-from cli.door import with_ledger
-from cli.wording import at_lines, some
+from cli.console import echo, shown
+from cli.errors import Complaint
+from cli.exit_codes import INTERRUPTED
+from cli.format import at_lines, duration, per_minute, some
+from cli.service_profile import least_seconds, pace_hint
+from cli.session import with_ledger
 from config.settings import Settings
+from ledger.job import Mode
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import Order, find_existing
 from ratelimit.shared_rate import look_at_rate
+
+ASK_ABOVE = 10_000
+"""Completions that are changed without a question."""
+
+
+class Declined(Complaint):
+    """The answer was no."""
+
+    exit_code = INTERRUPTED
+
+
+def confirm(
+    rows: int,
+    *,
+    mode: Mode,
+    journal: bool,
+    rate_per_minute: float,
+    yes: bool,
+    settings: Settings,
+    behaviour: Behaviour | None,
+) -> None:
+    """Ask whether to go on; without a terminal, or with --yes, the answer is yes.
+
+    `behaviour` is what a probe found out about the service: one that is slow makes the job longer.
+
+    Raises:
+        Declined: the answer was no.
+
+    """
+    if yes or rows <= ASK_ABOVE or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    requests = rows * requests_a_row(mode, journal=journal)
+    seconds, hint = requests / rate_per_minute * 60, ""
+    if behaviour is not None:
+        reads = requests > rows
+        seconds = max(seconds, least_seconds(settings, behaviour, rows, reads=reads))
+        hint = pace_hint(settings, behaviour, rate_per_minute)
+    echo(
+        f"{some(rows, 'completion')} will be changed: up to {some(requests, 'request')}, "
+        f"about {duration(seconds)} at {per_minute(rate_per_minute)}.",
+        err=True,
+    )
+    if hint:
+        echo(hint, err=True)
+    if not click.confirm("Go on?", err=True):
+        raise Declined("nothing was sent.")
+
+
+def requests_a_row(mode: Mode, *, journal: bool) -> int:
+    """Give the requests that a row takes when it is changed: a read, unless nothing hangs on it, and a write."""
+    return 2 if mode is Mode.MERGE or journal else 1
 
 
 class Outlook(NamedTuple):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli.as_json import print_json
 from cli.console import shown
-from cli.door import pass_settings, with_ledger
 from cli.exit_codes import DONE, exit_code_of
+from cli.format import duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
+from cli.output import print_json
+from cli.session import pass_settings, with_ledger
 from cli.why import is_put_down, standing, waiting_for
-from cli.wording import duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job

@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import msgspec
 
-from cli.as_json import print_facts
 from cli.console import echo
-from cli.door import pass_settings, with_ledger
-from cli.wording import local_time
+from cli.format import local_time
+from cli.output import print_facts
+from cli.session import pass_settings, with_ledger
 from config.settings import Settings
 from config.text import printable
 from ledger.audit import AuditLine

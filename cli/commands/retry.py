@@ -7,10 +7,10 @@ from pathlib import Path
 
 import click
 
-from cli.complaint import WrongUse
 from cli.console import echo
+from cli.errors import WrongUse
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
-from cli.wording import some
+from cli.format import some
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job, Kind

@@ -9,11 +9,11 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cli.as_json import job_facts, print_facts
-from cli.complaint import Complaint, WrongUse
-from cli.door import pass_settings, with_ledger
+from cli.errors import Complaint, WrongUse
 from cli.exit_codes import DONE, NOT_FINISHED
-from cli.report_file import report_file
+from cli.output import job_facts, print_facts
+from cli.output_file import report_file
+from cli.session import pass_settings, with_ledger
 from cli.summary import collect_findings, findings_facts, print_summary
 from config.settings import Settings
 from ledger.errors import StateLost

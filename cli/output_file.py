@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from cli.complaint import WrongUse
+from cli.errors import WrongUse
 from cli.exit_codes import DONE
 from config.text import printable
 from report.whole_file import Write, whole_file, write_all

@@ -7,8 +7,8 @@ import math
 import os
 from datetime import UTC, datetime
 
-from cli.door import server_for
-from cli.wording import per_minute
+from cli.format import per_minute
+from cli.session import server_for
 from config.settings import Settings
 from embedded import ServerNotStarted
 from ledger.connect import LedgerUnreachable, open_ledger

@@ -5,9 +5,9 @@ from __future__ import annotations
 import click
 
 from cli import control
-from cli.complaint import WrongUse
 from cli.console import echo
-from cli.door import pass_settings, with_ledger
+from cli.errors import WrongUse
+from cli.session import pass_settings, with_ledger
 from cli.who import who
 from config.settings import Settings
 from ledger.job import JobState

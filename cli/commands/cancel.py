@@ -6,12 +6,12 @@ import asyncio
 
 import click
 
-from cli.as_json import print_json
-from cli.complaint import WrongUse
 from cli.console import echo
-from cli.door import pass_settings, with_ledger
+from cli.errors import WrongUse
+from cli.format import some
+from cli.output import print_json
+from cli.session import pass_settings, with_ledger
 from cli.who import who
-from cli.wording import some
 from config.settings import Settings
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger

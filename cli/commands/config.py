@@ -12,11 +12,11 @@ from pydantic import BaseModel, SecretStr
 from rich.console import Console
 from rich.table import Table
 
-from cli.as_json import print_facts
 from cli.console import echo, shown
-from cli.door import pass_settings
 from cli.exit_codes import DONE
-from cli.service import behaviour_lines, known_behaviour
+from cli.output import print_facts
+from cli.service_profile import behaviour_lines, known_behaviour
+from cli.session import pass_settings
 from config.environment import environment_names
 from config.settings import PREFIX, Settings
 

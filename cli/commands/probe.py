@@ -10,13 +10,13 @@ import sys
 import click
 import msgspec
 
-from cli.as_json import print_facts
-from cli.complaint import Complaint, Unreachable, WrongUse
-from cli.confirm import Declined
+from cli.confirmation import Declined
 from cli.console import echo
-from cli.door import ledger_of, need_api_key, pass_settings, server_for
+from cli.errors import Complaint, Unreachable, WrongUse
 from cli.exit_codes import INTERRUPTED
-from cli.service import behaviour_lines, pace_hint
+from cli.output import print_facts
+from cli.service_profile import behaviour_lines, pace_hint
+from cli.session import ledger_of, need_api_key, pass_settings, server_for
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from cli.as_json import print_facts
 from cli.console import echo
-from cli.door import pass_settings, server_for, warn_before_sending
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
+from cli.output import print_facts
+from cli.session import pass_settings, server_for, warn_before_sending
 from config.settings import Settings
 from config.text import printable
 from tasks.health import CHECKS, UNASKED, Checkup, Look, Verdict

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import click
 
-from cli.as_json import print_facts
-from cli.complaint import WrongUse
 from cli.console import echo
-from cli.door import pass_settings, with_ledger
+from cli.errors import WrongUse
+from cli.format import duration, per_minute
 from cli.order import Rate
+from cli.output import print_facts
+from cli.session import pass_settings, with_ledger
 from cli.who import who
 from cli.why import paused_because, slowed_because
-from cli.wording import duration, per_minute
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger

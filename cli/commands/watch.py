@@ -5,12 +5,11 @@ from __future__ import annotations
 import click
 from rich.console import Console
 
-from cli.as_json import job_facts, print_facts
 from cli.console import stderr_console
-from cli.door import pass_settings, with_ledger
 from cli.exit_codes import exit_code_of
-from cli.progress import follow
-from cli.sightings import OutageTeller, sightings
+from cli.output import job_facts, print_facts
+from cli.progress import OutageTeller, follow, sightings
+from cli.session import pass_settings, with_ledger
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job

@@ -11,12 +11,12 @@ import click
 from pydantic import SecretStr
 from rich.console import Console
 
-from cli.carry_out import MakeJob, carry_out_job, resume_job
+from cli.confirmation import ask_first
 from cli.console import shown, stderr_console
-from cli.door import need_api_key, pass_settings, server_for
 from cli.former import go_on_if_interrupted, tell_former
 from cli.order import Asked, checked_file, order_of, order_options, submit_file
-from cli.outlook import ask_first
+from cli.run_job import MakeJob, carry_out_job, resume_job
+from cli.session import need_api_key, pass_settings, server_for
 from config.settings import Settings
 from ledger.ledger import Ledger
 from producer.check import Checked
