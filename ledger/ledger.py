@@ -1,4 +1,4 @@
-"""The ledger as its users hold it: jobs, shards, settlements and nights on one connection."""
+"""The ledger as its users hold it: jobs, shards and settlements on one connection."""
 
 from __future__ import annotations
 
@@ -13,9 +13,6 @@ from ledger.log_state import News
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
-from nightly.store import Nights
-from notify.events import Endings
-from notify.outbox import Outbox
 
 
 class Ledger:
@@ -29,9 +26,6 @@ class Ledger:
         self.audit = Audit(redis)
         self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)
-        self.nights = Nights(redis)
-        self.endings = Endings(redis, self.jobs)
-        self.outbox = Outbox(redis)
         self.claims = Claims(redis)
         self.news = News(redis)
         self.settlements = Settlements(redis)

@@ -7,17 +7,19 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from config.schedule import Schedule
 from ledger.ledger import Ledger
 from nightly.state import Night, NightState
+from nightly.store import Nights
+from notify.outbox import Outbox
 
 
 async def night_families(ledger: Ledger) -> list[Metric]:
     """Read the last run, and the schedule that beat or a worker was started with; what there is not has no sample."""
-    return [*_last_run(await ledger.nights.last()), *await _schedule(ledger)]
+    return [*_last_run(await Nights(ledger.redis).last()), *await _schedule(ledger)]
 
 
 async def notice_families(ledger: Ledger) -> list[Metric]:
     """Count the notifications that no webhook has taken yet."""
     what = "Notifications that were not delivered yet."
-    return [GaugeMetricFamily("relabel_notifications_waiting", what, await ledger.outbox.waiting())]
+    return [GaugeMetricFamily("relabel_notifications_waiting", what, await Outbox(ledger.redis).waiting())]
 
 
 def _last_run(night: Night | None) -> list[Metric]:
@@ -39,9 +41,9 @@ def _last_run(night: Night | None) -> list[Metric]:
 async def _schedule(ledger: Ledger) -> list[Metric]:
     missed: bool | None = None
     due: float | None = None
-    if noted := await ledger.nights.noted_schedule():
+    if noted := await Nights(ledger.redis).noted_schedule():
         schedule = Schedule(*noted)
-        missed = await ledger.nights.missed(schedule) is not None
+        missed = await Nights(ledger.redis).missed(schedule) is not None
         due = next(schedule.after(await ledger.jobs.now())).at
     return [
         GaugeMetricFamily("relabel_nightly_missed", "1 where the run that was due last has not begun.", missed),

@@ -13,6 +13,7 @@ from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from nightly.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
 from nightly.state import FileState, NightFile
+from nightly.store import Nights
 from report.lines import report_lines, write_lines
 from report.whole_file import Access, Write, whole_file_in
 
@@ -66,7 +67,7 @@ class Filing:
         if self._file.place is None:
             place = self._inbox.free_place(folder, self._file.name, self._date)
             self._file = replace(self._file, place=place)
-            await self._ledger.nights.put_file(self._date, self._file)
+            await Nights(self._ledger.redis).put_file(self._date, self._file)
         return self._file.place or ""
 
     def _write(self, place: str, ending: str, sentence: str) -> None:
@@ -83,7 +84,7 @@ class Filing:
     async def _move(self, place: str, state: FileState, reason: str) -> None:
         if not self._inbox.file_away(dropped_file(self._file), place):
             reason = f"{reason}; {_CHANGED}" if reason else _CHANGED
-        await self._ledger.nights.put_file(self._date, replace(self._file, state=state, reason=reason))
+        await Nights(self._ledger.redis).put_file(self._date, replace(self._file, state=state, reason=reason))
 
 
 def dropped_file(file: NightFile) -> Dropped:

@@ -21,6 +21,7 @@ from ledger.ledger import Ledger
 from nightly.filing import Filing, dropped_file
 from nightly.inbox import Dropped, Inbox
 from nightly.state import FileState, Night, NightFacts, NightFile, NightState
+from nightly.store import Nights
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
 from producer.source import open_source
@@ -50,8 +51,8 @@ async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
 
 async def has_work(ledger: Ledger, mark: str) -> bool:
     """Tell whether there is something to do for a run on the inbox of this mark, and nobody is at it."""
-    nights = await ledger.nights.open()
-    if not nights or await ledger.nights.lock().is_held():
+    nights = await Nights(ledger.redis).open()
+    if not nights or await Nights(ledger.redis).lock().is_held():
         return False
     night = nights[0]
     if night.facts.inbox not in {"", mark}:
@@ -74,12 +75,12 @@ class NightRun:
 
     async def carry_on(self) -> None:
         """Do what there is to do, unless another worker does, or this one does not have the inbox."""
-        async with self._ledger.nights.lock().held() as held:
-            if not held or not await self._ledger.nights.open():
+        async with Nights(self._ledger.redis).lock().held() as held:
+            if not held or not await Nights(self._ledger.redis).open():
                 return
             try:
                 mark = self._inbox.mark()
-                for night in await self._ledger.nights.open():
+                for night in await Nights(self._ledger.redis).open():
                     if not await self._carry_on(night, mark):
                         return
             except OSError as error:
@@ -88,14 +89,14 @@ class NightRun:
     async def _trouble(self, error: OSError) -> None:
         where = error.filename or self._settings.nightly.inbox
         log.error("The nightly run cannot use %s (%s); correct that, or RELABEL_NIGHTLY__INBOX.", where, error.strerror)
-        await self._ledger.nights.quiet(TROUBLE_S)
+        await Nights(self._ledger.redis).quiet(TROUBLE_S)
 
     async def _note_trouble(self, date: str, name: str, error: OSError) -> None:
-        night = await self._ledger.nights.get(date)
+        night = await Nights(self._ledger.redis).get(date)
         for file in night.entries if night else ():
             if file.name == name:
                 reason = f"it cannot be filed away ({error.strerror}); it is tried again each minute"
-                await self._ledger.nights.put_file(date, replace(file, reason=reason))
+                await Nights(self._ledger.redis).put_file(date, replace(file, reason=reason))
 
     async def _carry_on(self, night: Night, mark: str) -> bool:
         """Tell whether the run has ended, so that the next one has its turn."""
@@ -110,7 +111,7 @@ class NightRun:
         if not facts.inbox:
             facts = await self._list(night, mark)
         for step in (self._submit, self._finish):
-            current = await self._ledger.nights.get(facts.date)
+            current = await Nights(self._ledger.redis).get(facts.date)
             for file in current.entries if current else ():
                 if self._stopping():
                     return False
@@ -126,7 +127,7 @@ class NightRun:
         found = self._inbox.look(quiet_s=self._settings.nightly.quiet_s, now=now)
         files = [_file(dropped, now) for dropped in found]
         facts = replace(night.facts, state=NightState.RUNNING, reason="", inbox=mark)
-        await self._ledger.nights.put(facts, files, forget=night.of(FileState.LEFT))
+        await Nights(self._ledger.redis).put(facts, files, forget=night.of(FileState.LEFT))
         taken = sum(file.state is FileState.TAKEN for file in files)
         log.info("The run of %s takes %d files and leaves %d.", facts.date, taken, len(files) - taken)
         return facts
@@ -146,7 +147,7 @@ class NightRun:
             return
         if checked is None:
             reason = "it was changed or removed while the run began, so it may be half written"
-            await self._ledger.nights.put_file(date, replace(file, state=FileState.LEFT, reason=reason))
+            await Nights(self._ledger.redis).put_file(date, replace(file, state=FileState.LEFT, reason=reason))
             return
         with checked:
             await self._submit_checked(date, file, checked)
@@ -186,7 +187,7 @@ class NightRun:
         if not existed:
             why = f"{file.name}, run of {date}" + (f", instead of job {former}" if former else "")
             await self._ledger.audit.note(job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=why)
-        await self._ledger.nights.put_file(date, file)
+        await Nights(self._ledger.redis).put_file(date, file)
         log.info("The run of %s submitted job %s.", date, job_id)
 
     async def _wait_for_former(self, date: str, file: NightFile, job: Job | None) -> None:
@@ -197,7 +198,7 @@ class NightRun:
         reason = (
             f"the same content was submitted before, as job {file.job_id}, which was {job.state} then; {_next(job)}"
         )
-        await self._ledger.nights.put_file(date, replace(file, reason=reason))
+        await Nights(self._ledger.redis).put_file(date, replace(file, reason=reason))
 
     async def _finish(self, date: str, file: NightFile) -> None:
         if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
@@ -208,11 +209,11 @@ class NightRun:
             await (filing.note_repeated(job) if applied_before else filing.finish(job))
 
     async def _end(self, facts: NightFacts) -> bool:
-        night = await self._ledger.nights.get(facts.date)
+        night = await Nights(self._ledger.redis).get(facts.date)
         if night is None or night.of(FileState.TAKEN) or night.of(FileState.SUBMITTED):
             return False
         ended = replace(facts, state=NightState.FINISHED, ended_at=await self._ledger.jobs.now())
-        await self._ledger.nights.put(ended)
+        await Nights(self._ledger.redis).put(ended)
         log.info("The run of %s has ended: %d files, %d rejected.", facts.date, night.files, night.rejected)
         return True
 

@@ -7,7 +7,8 @@ import logging
 import random
 
 from ledger.ledger import Ledger
-from notify.outbox import Notice
+from notify.events import Endings
+from notify.outbox import Notice, Outbox
 from notify.payload import body_of, notice_of
 from notify.webhook import Undelivered, Webhook
 
@@ -27,17 +28,17 @@ class Notifier:
     def __init__(self, ledger: Ledger, webhook: Webhook) -> None:
         self._ledger = ledger
         self._webhook = webhook
-        self._lock = ledger.outbox.lock()
+        self._lock = Outbox(ledger.redis).lock()
 
     async def step(self) -> None:
         """Put what is new into the outbox and try what is due; nothing where another worker does."""
         if not await self._lock.take():
             return
         now = await self._ledger.jobs.now()
-        for ending in await self._ledger.endings.untold():
-            await self._ledger.outbox.post(notice_of(ending, now))
-            await self._ledger.endings.told(ending)
-        due = await self._ledger.outbox.due(now, most=AT_ONCE)
+        for ending in await Endings(self._ledger.redis, self._ledger.jobs).untold():
+            await Outbox(self._ledger.redis).post(notice_of(ending, now))
+            await Endings(self._ledger.redis, self._ledger.jobs).told(ending)
+        due = await Outbox(self._ledger.redis).due(now, most=AT_ONCE)
         await asyncio.gather(*(self._deliver(notice, now) for notice in due))
 
     async def end(self) -> None:
@@ -51,14 +52,14 @@ class Notifier:
         except Undelivered as why:
             await self._try_later(notice, now, why)
         else:
-            await self._ledger.outbox.remove(notice)
+            await Outbox(self._ledger.redis).remove(notice)
             log.info("The webhook was told of job %s.", notice.job_id)
 
     async def _try_later(self, notice: Notice, now: float, why: Undelivered) -> None:
         if now - notice.posted_at > GIVE_UP_S:
-            await self._ledger.outbox.remove(notice)
+            await Outbox(self._ledger.redis).remove(notice)
             log.error("The webhook could not be told of job %s for a day: %s. It is given up.", notice.job_id, why)
             return
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4 ** min(notice.tries, 10)) * random.uniform(0.8, 1.2)
-        await self._ledger.outbox.later(notice, now + pause)
+        await Outbox(self._ledger.redis).later(notice, now + pause)
         log.warning("The webhook was not told of job %s: %s. The next try is in %.0f s.", notice.job_id, why, pause)

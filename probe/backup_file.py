@@ -7,10 +7,13 @@ from pathlib import Path
 
 import msgspec
 
-from cli.errors import WrongUse
 from embedded import make_private
 from ledger.claims import claim_of
 from ledger.row import Metadata
+
+
+class BackupError(Exception):
+    """The backup file cannot be read or written, so the completion must not be changed."""
 
 
 class Copied(msgspec.Struct):
@@ -34,7 +37,7 @@ class SpareCopy:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, msgspec.DecodeError) as error:
-            raise WrongUse(
+            raise BackupError(
                 f"{self.path} cannot be read ({type(error).__name__}); look at it before you go on."
             ) from error
 
@@ -42,7 +45,7 @@ class SpareCopy:
         """Write the copy, and have it on disk when this returns.
 
         Raises:
-            WrongUse: it cannot be written, so nothing may be changed.
+            BackupError: it cannot be written, so nothing may be changed.
 
         """
         try:
@@ -52,7 +55,7 @@ class SpareCopy:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            raise WrongUse(
+            raise BackupError(
                 f"{self.path} cannot be written ({error.strerror}), so nothing was changed; set RELABEL_STATE_DIR."
             ) from error
 

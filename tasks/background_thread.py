@@ -17,6 +17,7 @@ from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from nightly.inbox import Inbox
 from nightly.run import has_work
+from nightly.store import Nights
 from notify.notifier import Notifier
 from notify.webhook import open_webhook
 from tasks.nightly import ask_to_carry_on
@@ -104,15 +105,15 @@ class Errands:
     async def _send_on(self, ledger: Ledger) -> None:
         nightly = self._settings.nightly
         if nightly.schedule is not None:
-            await ledger.nights.note_schedule(nightly.schedule, instead=not self._noted)
+            await Nights(ledger.redis).note_schedule(nightly.schedule, instead=not self._noted)
             self._noted = True
-        if nightly.inbox is None or not await ledger.nights.open():
+        if nightly.inbox is None or not await Nights(ledger.redis).open():
             return
         try:
             mark = await asyncio.to_thread(Inbox(nightly.inbox).mark)
         except OSError:  # a folder that is not there: a run is another worker's
             return
-        if await has_work(ledger, mark) and await ledger.nights.may_nudge(NUDGE_EVERY_S):
+        if await has_work(ledger, mark) and await Nights(ledger.redis).may_nudge(NUDGE_EVERY_S):
             await asyncio.to_thread(ask_to_carry_on, self._app)
 
     async def _repeat(self, step: Step) -> None:

@@ -17,6 +17,7 @@ from ledger.connect import AWAY, describe, new_client
 from ledger.ledger import Ledger
 from nightly.run import NightRun
 from nightly.state import NightState
+from nightly.store import Nights
 from tasks.announce import announce
 from tasks.nightly_schedule import LATEST_S, NightSchedule
 
@@ -77,7 +78,7 @@ async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
     at = await ledger.jobs.now()
     schedule = settings.nightly.schedule
     date = schedule.until(at + EARLY_S).date if schedule else settings.nightly.date_of(at)
-    night, new = await ledger.nights.begin(date, asked_by="schedule", overlap=settings.nightly.overlap)
+    night, new = await Nights(ledger.redis).begin(date, asked_by="schedule", overlap=settings.nightly.overlap)
     if not new:
         log.info("The run of %s was begun before; it is not begun again.", date)
     elif night.state is not NightState.RUNNING:

@@ -21,6 +21,7 @@ from config.settings import Settings
 from ledger.clock import utc_time
 from ledger.ledger import Ledger
 from nightly.state import Night, NightState
+from nightly.store import Nights
 
 LOOK_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
@@ -78,9 +79,9 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
     schedule = settings.nightly.schedule
 
     async def tell(ledger: Ledger) -> int:
-        night = await ledger.nights.last()
-        others = [each for each in await ledger.nights.open() if night is None or each.date != night.date]
-        missed = await ledger.nights.missed(schedule) if schedule else None
+        night = await Nights(ledger.redis).last()
+        others = [each for each in await Nights(ledger.redis).open() if night is None or each.date != night.date]
+        missed = await Nights(ledger.redis).missed(schedule) if schedule else None
         seen = None if night is None else await look(ledger, night)
         still_open = [await look(ledger, each) for each in others]
         due = next(schedule.after(await ledger.jobs.now()), None) if schedule else None
@@ -139,14 +140,14 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
 async def _begin(settings: Settings, ledger: Ledger, *, again: bool) -> Night:
     nightly, at = settings.nightly, await ledger.jobs.now()
     date = nightly.schedule.until(at).date if nightly.schedule else nightly.date_of(at)
-    others = [night for night in await ledger.nights.open() if night.date != date]
+    others = [night for night in await Nights(ledger.redis).open() if night.date != date]
     if others and nightly.overlap == "skip":
         raise WrongUse(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
-    night, new = await ledger.nights.begin(date, asked_by=who(), overlap=nightly.overlap)
+    night, new = await Nights(ledger.redis).begin(date, asked_by=who(), overlap=nightly.overlap)
     if not new and night.state.ended:
         if not (again or night.state is NightState.SKIPPED):
             raise WrongUse(f"the run of {date} was made already; --again takes what is new in the inbox.")
-        await ledger.nights.reopen(night.facts)
+        await Nights(ledger.redis).reopen(night.facts)
     return await _there(ledger, date)
 
 
@@ -167,7 +168,7 @@ async def _follow(ledger: Ledger, night: Night) -> NightSeen:
 
 
 async def _there(ledger: Ledger, date: str) -> Night:
-    night = await ledger.nights.get(date)
+    night = await Nights(ledger.redis).get(date)
     if night is None:
         raise WrongUse(f"Redis lost the run of {date}; look at it, then try again.")
     return night

@@ -8,6 +8,7 @@ from typing import Any
 from ledger.keys import NIGHTLY_SCHEDULE
 from ledger.ledger import Ledger
 from nightly.state import NightState
+from nightly.store import Nights
 
 CRON = {"RELABEL_NIGHTLY__CRON": "30 2 * * *", "RELABEL_NIGHTLY__TIME_ZONE": "Europe/Berlin"}
 KEY = {"OPENAI_API_KEY": "sk-test"}
@@ -27,8 +28,8 @@ async def test_status_before_the_first_run(relabel: Any) -> None:
 
 async def test_a_skipped_and_a_missed_night_are_seen_by_the_exit_code(relabel: Any, ledger: Ledger) -> None:
     """With the reason, for people and for programs."""
-    await ledger.nights.begin("2020-11-24", asked_by="schedule", overlap="skip")
-    await ledger.nights.begin("2020-11-25", asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin("2020-11-24", asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin("2020-11-25", asked_by="schedule", overlap="skip")
     noted = {"line": "* * * * * UTC", "since": "1"}
     await ledger.redis.hset(NIGHTLY_SCHEDULE, mapping=noted)
 
@@ -57,10 +58,10 @@ async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: A
     assert "@" in facts["asked_by"]
     assert "No worker is there" in begun.err
     assert await ledger.redis.llen("relabel:celery:relabel.nightly") == 1
-    night = await ledger.nights.get(facts["date"])
+    night = await Nights(ledger.redis).get(facts["date"])
     assert night is not None
     ended = type(night.facts)(date=night.date, state=NightState.FINISHED, started_at=1.0, ended_at=2.0)
-    await ledger.nights.put(ended)
+    await Nights(ledger.redis).put(ended)
 
     refused = await relabel("nightly", "run", **CRON, **KEY)
     again = await relabel("nightly", "run", "--again", "--json", **CRON, **KEY)
@@ -72,13 +73,13 @@ async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: A
 
 async def test_run_is_refused_while_another_has_not_ended(relabel: Any, ledger: Ledger) -> None:
     """It would else use the date up."""
-    await ledger.nights.begin("2020-01-01", asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin("2020-01-01", asked_by="schedule", overlap="skip")
 
     refused = await relabel("nightly", "run", **CRON, **KEY)
 
     assert refused.code == 2
     assert "the run of 2020-01-01 has not ended" in refused.err
-    assert [night.date for night in await ledger.nights.open()] == ["2020-01-01"]
+    assert [night.date for night in await Nights(ledger.redis).open()] == ["2020-01-01"]
 
 
 async def test_next_lists_the_dates_to_come(relabel: Any) -> None:

@@ -11,6 +11,7 @@ import pytest
 from ledger.job import JobState
 from ledger.ledger import Ledger
 from nightly.state import FileState, Night
+from nightly.store import Nights
 from tasks.nightly import NIGHTLY
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows
@@ -39,7 +40,7 @@ def names(folder: Path) -> set[str]:
 
 async def last(ledger: Ledger) -> Night | None:
     """The last run."""
-    return await ledger.nights.last()
+    return await Nights(ledger.redis).last()
 
 
 async def test_a_run_goes_on_after_its_worker_was_killed(start_stand: StartStand, inbox: Path) -> None:

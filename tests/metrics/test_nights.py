@@ -12,7 +12,8 @@ from ledger.job import JobState
 from ledger.keys import NIGHTLY_SCHEDULE
 from metrics.endpoint import endpoint
 from nightly.state import FileState, NightFile, NightState
-from notify.outbox import Notice
+from nightly.store import Nights
+from notify.outbox import Notice, Outbox
 from tests.harness.stand import Stand, settings_for
 from tests.metrics.scrape import Scrape, scrape
 
@@ -22,7 +23,7 @@ WEEK_S = 7 * 86_400
 
 async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Stand) -> None:
     """Its state, times and files; before there was one, nothing is claimed of it."""
-    nights, settings = stand.ledger.nights, settings_for(stand.redis.url, stand.sandbox.base_url)
+    nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         before = await look(port)
         night = (await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")).night
@@ -51,7 +52,7 @@ async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: St
 
 async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(stand: Stand) -> None:
     """By the schedule that beat noted when it was started; and when the next one is due."""
-    nights, settings = stand.ledger.nights, settings_for(stand.redis.url, stand.sandbox.base_url)
+    nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
     now = await stand.ledger.jobs.now()
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         before = await look(port)
@@ -74,7 +75,7 @@ async def test_notifications_that_wait_are_counted(stand: Stand) -> None:
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         none = await look(port)
         for name in ("a", "b", "b"):
-            await stand.ledger.outbox.post(Notice(name, f"job {name}", JobState.FINISHED.encode(), 1.0))
+            await Outbox(stand.ledger.redis).post(Notice(name, f"job {name}", JobState.FINISHED.encode(), 1.0))
         two = await look(port)
 
     assert [one.value("relabel_notifications_waiting") for one in (none, two)] == [0, 2]

@@ -16,6 +16,7 @@ import pytest
 from config.schedule import Schedule
 from ledger.keys import JobKeys
 from metrics.endpoint import endpoint
+from nightly.store import Nights
 from tests.harness.rows import PatchRows
 from tests.harness.stand import END_S, KEY, Stand, settings_for
 from tests.harness.wait import wait_until
@@ -73,8 +74,8 @@ async def test_the_dashboard_shows_a_real_job(stand: Stand, tmp_path: Path) -> N
     await stand.start_job(PatchRows(4000))
     held = await stand.start_job(PatchRows(3, seed=9))
     await stand.ledger.jobs.pause(held, code="invalid_api_key", reason="the key is wrong")
-    await stand.ledger.nights.begin("2026-11-25", asked_by="schedule", overlap="skip")
-    await stand.ledger.nights.note_schedule(Schedule("30 2 * * *", "UTC"))
+    await Nights(stand.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
+    await Nights(stand.ledger.redis).note_schedule(Schedule("30 2 * * *", "UTC"))
     with endpoint(settings, address="127.0.0.1", port=0) as port, prometheus(port, tmp_path) as ask:
         left = {query for panel in dashboard()["panels"] for query in queries_of(panel)}
         assert len(left) > 20

@@ -17,6 +17,7 @@ from config.settings import Settings
 from ledger.ledger import Ledger
 from nightly.run import NightRun
 from nightly.state import FileState, Night, NightFile, NightState
+from nightly.store import Nights
 from tests.tasks.conftest import StartRun
 
 DATE = "2026-11-25"
@@ -39,13 +40,13 @@ def secret(tmp_path: Path) -> Path:
 async def listed(ledger: Ledger, settings: Settings, drop: Drop) -> Path:
     """A file of a run that has listed its files, and has read none yet."""
     path = drop("a.csv", CSV.replace("sekret", "honest"))
-    await ledger.nights.begin(DATE, asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin(DATE, asked_by="schedule", overlap="skip")
     await NightRun(settings, ledger, lambda *_: None, stopping=lambda: True).carry_on()
     return path
 
 
 async def night_of(ledger: Ledger) -> Night:
-    night = await ledger.nights.get(DATE)
+    night = await Nights(ledger.redis).get(DATE)
     assert night is not None
     return night
 
@@ -103,7 +104,7 @@ async def test_a_mark_that_is_a_pipe_is_an_error_in_the_log(
 ) -> None:
     """The run waits for somebody to remove it."""
     drop("a.csv")
-    await ledger.nights.begin(DATE, asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin(DATE, asked_by="schedule", overlap="skip")
     os.mkfifo(inbox / ".relabel-inbox")
 
     await asyncio.wait_for(start_run().carry_on(), LONGEST_S)
@@ -122,7 +123,7 @@ async def test_nothing_is_written_where_a_link_leads(
     for name in ("done", "rejected"):
         (inbox / name).symlink_to(outside)
     drop("a.csv", content)
-    await ledger.nights.begin(DATE, asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin(DATE, asked_by="schedule", overlap="skip")
 
     await start_run().carry_on()
 
@@ -152,7 +153,7 @@ async def test_a_reason_is_no_more_readable_than_its_file(
 ) -> None:
     """It may quote the file."""
     drop("a.csv", "foo,bar\n1,2\n").chmod(0o600)
-    await ledger.nights.begin(DATE, asked_by="schedule", overlap="skip")
+    await Nights(ledger.redis).begin(DATE, asked_by="schedule", overlap="skip")
 
     await start_run().carry_on()
 
@@ -167,7 +168,7 @@ async def test_names_from_redis_lead_nowhere(
     file = await file_of_run(ledger)
     planted = {"size": found.st_size, "changed_ns": found.st_mtime_ns, "inode": 0}
     for name in (f"../{secret.name}", str(secret)):
-        await ledger.nights.put_file(DATE, replace(file, name=name, **planted))
+        await Nights(ledger.redis).put_file(DATE, replace(file, name=name, **planted))
 
     await start_run().carry_on()
 

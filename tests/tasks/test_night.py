@@ -16,6 +16,7 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome
 from nightly.run import NightRun, has_work
 from nightly.state import FileState, Night, NightState
+from nightly.store import Nights
 from tests.tasks.conftest import StartRun
 
 Drop = Callable[..., Path]
@@ -24,12 +25,12 @@ Cancel = Callable[[str], Awaitable[None]]
 
 async def begun(ledger: Ledger, date: str, *, overlap: str = "skip") -> Night:
     """Begin the run of a date as the schedule does."""
-    return (await ledger.nights.begin(date, asked_by="schedule", overlap=overlap)).night
+    return (await Nights(ledger.redis).begin(date, asked_by="schedule", overlap=overlap)).night
 
 
 async def night_of(ledger: Ledger, date: str) -> Night:
     """Give the run of a date."""
-    night = await ledger.nights.get(date)
+    night = await Nights(ledger.redis).get(date)
     assert night is not None
     return night
 
@@ -75,7 +76,7 @@ async def test_a_night_is_skipped_while_the_one_before_has_not_ended(
     assert (skipped.state, skipped.reason) == (NightState.SKIPPED, "the run of 2026-11-24 has not ended")
     assert skipped.ended_at is not None
     assert [job.spec.name for job in await ledger.jobs.latest(10)] == ["a.csv"]
-    assert [night.date for night in await ledger.nights.open()] == ["2026-11-24"]
+    assert [night.date for night in await Nights(ledger.redis).open()] == ["2026-11-24"]
     assert (inbox / "b.csv").exists()
 
 
@@ -154,7 +155,7 @@ async def test_a_run_that_died_after_a_submission_finds_its_own_job(
     await start_run().carry_on()
     night = await night_of(ledger, "2026-11-25")
     (submitted,) = night.entries
-    await ledger.nights.put_file(
+    await Nights(ledger.redis).put_file(
         "2026-11-25", msgspec.structs.replace(submitted, state=FileState.TAKEN, job_id=None)
     )  # what a worker leaves that is killed between the two writes
 
@@ -175,7 +176,7 @@ async def test_a_run_that_died_while_it_filed_away_ends_with_one_file_and_one_re
     (job,) = await ledger.jobs.latest(10)
     await cancel(job.spec.job_id)
     (submitted,) = (await night_of(ledger, "2026-11-25")).entries
-    await ledger.nights.put_file("2026-11-25", msgspec.structs.replace(submitted, place="rejected/a.csv"))
+    await Nights(ledger.redis).put_file("2026-11-25", msgspec.structs.replace(submitted, place="rejected/a.csv"))
     (inbox / "rejected").mkdir()
     (inbox / "rejected" / "a.csv.report.csv").write_text("half of it")
     if died != "before the move":
@@ -276,7 +277,7 @@ async def test_a_file_that_cannot_be_filed_away_says_so_and_is_no_hindrance_to_o
     assert night.entries[1].reason.startswith("it cannot be filed away (")
     assert "put a folder in its place" in night.entries[1].reason
     assert "The nightly run cannot use" in caplog.text
-    assert not await ledger.nights.may_nudge(1), "not at once"
+    assert not await Nights(ledger.redis).may_nudge(1), "not at once"
     (inbox / "rejected").unlink()
     await cancel(night.entries[0].job_id or "")
     await start_run().carry_on()
@@ -303,7 +304,7 @@ async def test_one_worker_at_a_time_carries_runs_on(ledger: Ledger, start_run: S
     """A second one does nothing while the first is at it; the lock of one that died runs out."""
     drop("a.csv")
     await begun(ledger, "2026-11-25")
-    async with ledger.nights.lock().held() as held:
+    async with Nights(ledger.redis).lock().held() as held:
         assert held
         await start_run().carry_on()
         assert await ledger.jobs.latest(10) == []

@@ -21,7 +21,9 @@ from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
 from ledger.ledger import Ledger
+from notify.events import Endings
 from notify.notifier import GIVE_UP_S, Notifier
+from notify.outbox import Outbox
 from notify.webhook import Undelivered, open_webhook
 
 
@@ -59,7 +61,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     ledger = Ledger(new_client(redis_url))
-    await ledger.endings.untold()  # somebody was to be told before the jobs ended
+    await Endings(ledger.redis, ledger.jobs).untold()  # somebody was to be told before the jobs ended
     yield ledger
     await ledger.redis.aclose()
 
@@ -215,10 +217,10 @@ async def test_a_notification_is_given_up_after_a_day(ledger, start, receiver, c
     receiver.answers = [500] * 9
     notifier = await start()
     await notifier.step()
-    (notice,) = await ledger.outbox.due(10**12, most=9)
+    (notice,) = await Outbox(ledger.redis).due(10**12, most=9)
     old = type(notice)(notice.delivery_id, notice.job_id, notice.facts, notice.posted_at - GIVE_UP_S)
-    await ledger.outbox.remove(notice)
-    await ledger.outbox.post(old)
+    await Outbox(ledger.redis).remove(notice)
+    await Outbox(ledger.redis).post(old)
 
     await notifier.step()
 
