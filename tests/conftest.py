@@ -11,6 +11,9 @@ import redis
 
 from embedded import EmbeddedServer, embedded_server
 
+pytest_plugins = ["tests.harness.worker_harness"]
+"""Fixtures for tests of the worker, the API client and the shared rate."""
+
 # before any of them is imported; a failed assert in these says as much as one in a test
 pytest.register_assert_rewrite(
     "tests.harness",

@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from nightly.run import NightRun
 from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
-from tests.tasks.conftest import StartRun
+from tests.nightly.conftest import StartRun
 
 DATE = "2026-11-25"
 LONGEST_S = 60.0

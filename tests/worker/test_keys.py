@@ -12,7 +12,7 @@ from completions.errors import KeyRefused, StopJob
 from config.api_key import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
-from tests.worker.conftest import KEY, Rig
+from tests.harness.worker_harness import KEY, Rig
 from worker.own_key import Aside, OwnKey
 
 NEW_KEY = "sk-canary-second-9876543210"

@@ -17,7 +17,7 @@ from ledger.row import Outcome
 from nightly.run import NightRun, has_work
 from nightly.state import FileState, Night, NightState
 from nightly.store import Nights
-from tests.tasks.conftest import StartRun
+from tests.nightly.conftest import StartRun
 
 Drop = Callable[..., Path]
 Cancel = Callable[[str], Awaitable[None]]
