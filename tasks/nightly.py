@@ -115,7 +115,7 @@ def _note_schedule(settings: Settings) -> None:
         redis = new_client(settings.ledger_url)
         try:
             if settings.nightly.schedule is not None:
-                await Ledger(redis).nights.note_schedule(settings.nightly.schedule)
+                await Nights(redis).note_schedule(settings.nightly.schedule)
         except AWAY as error:
             log.warning("%s", describe(error))
         finally:
