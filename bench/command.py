@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-PATIENCE_S = 900.0
+RETRY_DELAY_S = 900.0
 """Bound of anything that is waited for."""
 
 
@@ -38,7 +38,7 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, ends_with
 
 
 def wait_until(condition: object) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    deadline = time.monotonic() + RETRY_DELAY_S
     while not condition():  # type: ignore[operator]
         assert time.monotonic() < deadline, "the run takes too long"
         time.sleep(0.01)

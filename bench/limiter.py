@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from sandbox.log import Entry
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 GOAL_USED, GOAL_REFUSED = 0.9, 0.02
@@ -88,18 +88,18 @@ async def measure_lifted() -> float:
 
 
 @asynccontextmanager
-async def on_stand(case: Case) -> AsyncIterator[Stand]:
+async def on_stand(case: Case) -> AsyncIterator[Cluster]:
     """A stand in a folder of its own with two workers of two children each."""
     with tempfile.TemporaryDirectory(prefix="rlb-") as folder:
         logs = Path(folder) / "logs"
         logs.mkdir()
         limit = {"rate_per_second": float(case.allowed), "latency_s": 0.05} | case.options
-        async with Stand(Path(folder), keep_logs=logs, **limit) as stand:
+        async with Cluster(Path(folder), keep_logs=logs, **limit) as stand:
             await stand.two_workers(rate={"per_minute": case.configured * 60}, worker={"in_flight": 64})
             yield stand
 
 
-async def _job_under_way(stand: Stand, requests: float) -> None:
+async def _job_under_way(stand: Cluster, requests: float) -> None:
     await stand.start_job(PatchRows(int(requests * 0.6) + 500), shard_rows=500)
     await wait_until(lambda: stand.asked, within=30, what="the workers are at the job")
 

@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 
 from cli.console import echo, shown
-from cli.errors import Complaint
+from cli.errors import CliError
 from cli.exit_codes import INTERRUPTED
-from cli.format import at_lines, duration, per_minute, some
+from cli.format import at_lines, count_of, duration, per_minute
 from cli.service_profile import least_seconds, pace_hint
 from cli.session import with_ledger
 from config.settings import Settings
@@ -21,14 +21,14 @@ from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
-from producer.submit import Order, find_existing
+from producer.submit import JobRequest, find_existing
 from ratelimit.shared_rate import look_at_rate
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""
 
 
-class Declined(Complaint):
+class Declined(CliError):
     """The answer was no."""
 
     exit_code = INTERRUPTED
@@ -61,7 +61,7 @@ def confirm(
         seconds = max(seconds, least_seconds(settings, behaviour, rows, reads=reads))
         hint = pace_hint(settings, behaviour, rate_per_minute)
     echo(
-        f"{some(rows, 'completion')} will be changed: up to {some(requests, 'request')}, "
+        f"{count_of(rows, 'completion')} will be changed: up to {count_of(requests, 'request')}, "
         f"about {duration(seconds)} at {per_minute(rate_per_minute)}.",
         err=True,
     )
@@ -86,7 +86,7 @@ class Outlook(NamedTuple):
     behaviour: Behaviour | None
 
 
-def ask_first(checked: Checked, order: Order, settings: Settings, console: Console, *, yes: bool) -> None:
+def confirm_submission(checked: Checked, order: JobRequest, settings: Settings, console: Console, *, yes: bool) -> None:
     """Tell what is to be known before the job is stored, and ask where it is much; nothing where it is there already.
 
     Raises:
@@ -121,7 +121,7 @@ def tell_overlaps(overlaps: Overlaps, console: Console) -> None:
     """Say which jobs change the same completions."""
     for job_id, rows, lines in overlaps.found:
         where = at_lines(lines)
-        number = f"{'at least ' * (job_id in overlaps.unread)}{some(rows, 'completion')}"
+        number = f"{'at least ' * (job_id in overlaps.unread)}{count_of(rows, 'completion')}"
         what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
         console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
     if overlaps.unread:

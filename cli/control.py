@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cli.who import who
+from cli.who import current_user
 from ledger.job import JobState
 from ledger.ledger import Ledger
 
@@ -19,7 +19,7 @@ async def resume(ledger: Ledger, job_id: str) -> JobState:
     """
     had = await ledger.jobs.resume(job_id)
     if had in {JobState.PAUSED, JobState.HELD}:
-        await ledger.audit.note(job_id, who=who(), verb="resume")
+        await ledger.audit.note(job_id, who=current_user(), verb="resume")
     return had
 
 
@@ -32,7 +32,7 @@ async def pause(ledger: Ledger, job_id: str, *, code: str, reason: str, why: str
     """
     had = await ledger.jobs.pause(job_id, code=code, reason=reason)
     if had is JobState.RUNNING:
-        await ledger.audit.note(job_id, who=who(), verb="pause", why=why)
+        await ledger.audit.note(job_id, who=current_user(), verb="pause", why=why)
     return had
 
 

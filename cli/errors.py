@@ -17,7 +17,7 @@ from ledger.errors import NoSuchJob
 from producer.errors import UnreadableFile
 
 
-class Complaint(click.ClickException):
+class CliError(click.ClickException):
     """An error for people: what, where, and what to do next."""
 
     def show(self, file: IO[Any] | None = None) -> None:
@@ -25,20 +25,20 @@ class Complaint(click.ClickException):
         click.echo(f"relabel: {printable_lines(self.message)}", file=file, err=file is None)
 
 
-class WrongUse(Complaint):
+class WrongUse(CliError):
     """The call, a setting or the input is wrong."""
 
     exit_code = WRONG_USE
 
 
-class Unreachable(Complaint):
+class Unreachable(CliError):
     """Redis or the API cannot be reached."""
 
     exit_code = UNREACHABLE
 
 
 @contextmanager
-def complaints() -> Iterator[None]:
+def map_errors() -> Iterator[None]:
     """Map the errors of the packages below to complaints."""
     try:
         yield

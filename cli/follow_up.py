@@ -12,23 +12,23 @@ from typing import Any, NamedTuple, TypeVar
 import click
 from rich.console import Console
 
-from cli.confirmation import ask_first
+from cli.confirmation import confirm_submission
 from cli.console import echo, shown, stderr_console
 from cli.errors import WrongUse
-from cli.format import some
+from cli.format import count_of
 from cli.former import exit_code_after, go_on_if_interrupted, tell_former
 from cli.order import Rate
 from cli.output import print_json
 from cli.run_job import MakeJob, carry_out_job, pause_orphans
 from cli.session import ledger_of, need_api_key, need_workers, pass_settings, server_for
-from cli.who import who
+from cli.who import current_user
 from config.settings import Settings
 from embedded import EmbeddedServer
 from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from producer.check import Checked
-from producer.submit import DAY_S, Order, Submitted, submit
+from producer.submit import DAY_S, JobRequest, Submitted, submit
 from tasks.announce import announce
 from tasks.celery_app import make_app
 
@@ -47,7 +47,7 @@ class FollowUp(NamedTuple):
     as_json: bool
 
 
-Made = tuple[Checked, Order]
+Made = tuple[Checked, JobRequest]
 Give = Callable[[Ledger, Settings], Awaitable[Submitted]]
 """Submits the new job, or finds the one that was made of the same rows before."""
 Make = Callable[[Ledger, Job, Path], Awaitable[Made]]
@@ -91,8 +91,8 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
     with server_for(settings) as (reachable, server):
         checked, order = asyncio.run(_made(reachable, server, asked, lambda ledger, job: make(ledger, job, spool)))
         with checked:
-            console.print(shown(f"{some(checked.total, 'row')} of job {order.parent} to {order.kind}."))
-            ask_first(checked, order, reachable, console, yes=asked.yes)
+            console.print(shown(f"{count_of(checked.total, 'row')} of job {order.parent} to {order.kind}."))
+            confirm_submission(checked, order, reachable, console, yes=asked.yes)
             give: Give = functools.partial(_submit, checked=checked, order=order, remark=remark, console=console)
             if asked.run:
                 make_job = _to_carry_out(give)
@@ -139,7 +139,7 @@ async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
 
 
 async def _submit(
-    ledger: Ledger, settings: Settings, *, checked: Checked, order: Order, remark: str, console: Console
+    ledger: Ledger, settings: Settings, *, checked: Checked, order: JobRequest, remark: str, console: Console
 ) -> Submitted:
     send = functools.partial(announce, make_app(settings))
     submitted = await submit(checked, order, ledger=ledger, announce=send)
@@ -147,8 +147,8 @@ async def _submit(
     await tell_former(ledger, submitted, console, what=f"The {order.kind} of job {parent} was submitted before,")
     if not submitted.existed:
         job_id = submitted.job_id
-        await ledger.audit.note(job_id, who=who(), verb=order.kind, why=f"of job {parent}{remark}")
-        await ledger.audit.note(parent, who=who(), verb=order.kind, why=f"as job {job_id}{remark}")
+        await ledger.audit.note(job_id, who=current_user(), verb=order.kind, why=f"of job {parent}{remark}")
+        await ledger.audit.note(parent, who=current_user(), verb=order.kind, why=f"as job {job_id}{remark}")
     return submitted
 
 

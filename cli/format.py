@@ -28,7 +28,7 @@ def percent(counts: Counts) -> str:
     return f"{int(share(counts) * 100)}%"
 
 
-def some(number: int, word: str) -> str:
+def count_of(number: int, word: str) -> str:
     """Count things: `1 row`, `2,000 rows`."""
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 

@@ -7,7 +7,7 @@ from rich.console import Console
 from cli import control
 from cli.console import shown
 from cli.exit_codes import DONE, exit_code_of
-from cli.why import LOST_REASON, PUT_DOWN, is_put_down, standing
+from cli.why import LOST_REASON, WAITING_FOR_USER, is_idle, standing
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from producer.submit import Submitted
@@ -33,7 +33,7 @@ async def go_on_if_interrupted(ledger: Ledger, submitted: Submitted) -> None:
 
 def exit_code_after(submitted: Submitted, job: Job) -> int:
     """Return the exit code of a verb that does not wait for the job: what `run` ends with, where that is known now."""
-    known = is_put_down(job) if submitted.existed else not job.spec.rows
+    known = is_idle(job) if submitted.existed else not job.spec.rows
     return exit_code_of(job) if known else DONE
 
 
@@ -41,7 +41,7 @@ def _named(job: Job) -> str:
     job_id = job.spec.job_id
     if job.state is JobState.FINISHED:
         return f"{job_id}; --again applies it once more."
-    if job.state in PUT_DOWN:
+    if job.state in WAITING_FOR_USER:
         return f"{job_id}, which is {standing(job)}"
     return f"{job_id}, which is {job.state}; `relabel watch {job_id}` follows it."
 

@@ -11,7 +11,7 @@ import sys
 
 import click
 
-from cli.errors import WrongUse, complaints
+from cli.errors import WrongUse, map_errors
 from cli.exit_codes import INTERRUPTED
 from config.text import printable_lines, redact
 
@@ -84,7 +84,7 @@ def cli(context: click.Context, log_format: str | None) -> None:
 def main() -> None:
     """Run the command line; the one place where errors become exit codes."""
     try:
-        with complaints():
+        with map_errors():
             sys.exit(cli(standalone_mode=False))
     except click.ClickException as error:
         _show(error)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cli.format import local_time, outcome_counts, some
-from cli.why import PUT_DOWN, standing
+from cli.format import count_of, local_time, outcome_counts
+from cli.why import WAITING_FOR_USER, standing
 from config.text import printable
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob
@@ -28,7 +28,7 @@ class NightSeen(NamedTuple):
         """Whether all jobs that have not ended wait for somebody to resume them."""
         night = self.night
         open_jobs = [self.jobs.get(file.job_id or "") for file in night.of(FileState.SUBMITTED)]
-        going_on = [job for job in open_jobs if job is None or job.state not in PUT_DOWN]
+        going_on = [job for job in open_jobs if job is None or job.state not in WAITING_FOR_USER]
         return bool(open_jobs) and not going_on and not night.of(FileState.TAKEN)
 
     @property
@@ -70,7 +70,7 @@ def night_lines(seen: NightSeen) -> list[str]:
     """Give a run in words, safe for a terminal."""
     night = seen.night
     reason = f": {night.reason}" if night.reason else ""
-    counted = f"{some(night.files, 'file')}, {some(night.jobs, 'job')}, {night.rejected:,} rejected"
+    counted = f"{count_of(night.files, 'file')}, {count_of(night.jobs, 'job')}, {night.rejected:,} rejected"
     if night.state is NightState.SKIPPED:
         return [f"Run of {night.date}: skipped{reason}; {local_time(night.started_at)}"]
     until = f", ended {local_time(night.ended_at)}" if night.ended_at else ""

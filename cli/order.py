@@ -15,8 +15,8 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.errors import WrongUse
-from cli.format import at_lines, some
-from cli.who import who
+from cli.format import at_lines, count_of
+from cli.who import current_user
 from config.settings import Settings
 from config.text import printable
 from ledger.failures import NO_LIMIT, FailureLimit
@@ -24,7 +24,7 @@ from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
-from producer.submit import Announce, Order, Submitted, limits_of, order_for, submit
+from producer.submit import Announce, JobRequest, Submitted, limits_of, order_for, submit
 
 SHOWN_REJECTIONS = 5
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
@@ -67,7 +67,7 @@ class MaxFailures(click.ParamType):  # type: ignore[type-arg]
         return str(value).strip()
 
 
-class Asked(NamedTuple):
+class FileOptions(NamedTuple):
     """The options of `run` and `submit` that say what to do with the file."""
 
     file: str
@@ -85,12 +85,12 @@ class Asked(NamedTuple):
 
 
 def order_options(verb: F) -> F:
-    """Give a verb the options that `Asked` holds; it gets them as one value, `asked`."""
+    """Give a verb the options that `FileOptions` holds; it gets them as one value, `asked`."""
 
     @functools.wraps(verb)
     def gathered(*args: Any, mode: str, **kwargs: Any) -> Any:
-        fields = {name: kwargs.pop(name) for name in Asked._fields if name != "mode"}
-        return verb(*args, asked=Asked(mode=Mode(mode), **fields), **kwargs)
+        fields = {name: kwargs.pop(name) for name in FileOptions._fields if name != "mode"}
+        return verb(*args, asked=FileOptions(mode=Mode(mode), **fields), **kwargs)
 
     options = [
         click.argument("file", required=False, default=""),
@@ -131,7 +131,7 @@ def order_options(verb: F) -> F:
 
 
 @contextmanager
-def checked_file(asked: Asked, settings: Settings, console: Console) -> Iterator[Checked]:
+def checked_file(asked: FileOptions, settings: Settings, console: Console) -> Iterator[Checked]:
     """Read and check the whole file, say what was found, and keep it for submission.
 
     Raises:
@@ -156,11 +156,8 @@ def checked_file(asked: Asked, settings: Settings, console: Console) -> Iterator
 
 def _tell(checked: Checked, console: Console) -> None:
     folded = f", {checked.folded:,} folded into an earlier row of the same id" if checked.folded else ""
-    console.print(
-        shown(
-            f"Checked: {some(checked.total, 'completion')} to change{folded}, {some(checked.rejected, 'row')} invalid."
-        )
-    )
+    valid, invalid = count_of(checked.total, "completion"), count_of(checked.rejected, "row")
+    console.print(shown(f"Checked: {valid} to change{folded}, {invalid} invalid."))
     for number, rejection in enumerate(checked.rejections()):
         if number == SHOWN_REJECTIONS:
             console.print(shown(f"  and {checked.rejected - number:,} more; the report lists them all."))
@@ -174,7 +171,7 @@ def _tell(checked: Checked, console: Console) -> None:
         console.print(shown(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
 
 
-def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:
+def order_of(asked: FileOptions, settings: Settings, *, hold: bool = False) -> JobRequest:
     """Give the order that the options come to, for the API of the settings."""
     name = asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name)
     return order_for(settings, name, mode=asked.mode, journal=asked.undo)._replace(
@@ -186,9 +183,9 @@ def order_of(asked: Asked, settings: Settings, *, hold: bool = False) -> Order:
     )
 
 
-async def submit_file(checked: Checked, order: Order, *, ledger: Ledger, announce: Announce) -> Submitted:
+async def submit_file(checked: Checked, order: JobRequest, *, ledger: Ledger, announce: Announce) -> Submitted:
     """Submit the file as ordered, with a line in the job's log."""
     submitted = await submit(checked, order, ledger=ledger, announce=announce)
     if not submitted.existed:
-        await ledger.audit.note(submitted.job_id, who=who(), verb="submit", why=order.name)
+        await ledger.audit.note(submitted.job_id, who=current_user(), verb="submit", why=order.name)
     return submitted

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cli.console import shown
-from cli.format import duration, outcome_counts, percent, rows_per_second, share, some
-from cli.why import is_put_down, standing, waiting_for
+from cli.format import count_of, duration, outcome_counts, percent, rows_per_second, share
+from cli.why import is_idle, standing, waiting_for
 from config.text import printable
 from ledger.connect import AWAY, describe
 from ledger.errors import NoSuchJob
@@ -36,7 +36,7 @@ _BAR_MAX_WIDTH = 100
 class Display(Protocol):
     """Something that shows a job while it is followed."""
 
-    def show(self, seen: Sighting) -> None:
+    def show(self, seen: JobSnapshot) -> None:
         """Show the job as it stands now."""
 
 
@@ -50,9 +50,9 @@ async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: 
         NoSuchJob: there is no such job.
 
     """
-    outages = OutageTeller(console)
+    outages = OutageNotice(console)
     with _display(console, shared_rate) as display:
-        async for seen in sightings(ledger, job_id, every_s=LOOK_EVERY_S):
+        async for seen in job_snapshots(ledger, job_id, every_s=LOOK_EVERY_S):
             outages.tell(seen)
             display.show(seen)
     return seen.job
@@ -81,11 +81,11 @@ class LiveBar:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, seen: Sighting) -> None:
+    def show(self, seen: JobSnapshot) -> None:
         """Draw the job as it stands now."""
         self._live.update(self._drawn(seen), refresh=True)
 
-    def _drawn(self, seen: Sighting) -> RenderableType:
+    def _drawn(self, seen: JobSnapshot) -> RenderableType:
         counts = seen.job.counts
         row = Table.grid(padding=(0, 1), expand=True)
         row.add_column(ratio=1, min_width=10)
@@ -110,13 +110,13 @@ class PlainLines:
         self._told_at = 0.0
         self._told_tenth = 0
 
-    def show(self, seen: Sighting) -> None:
+    def show(self, seen: JobSnapshot) -> None:
         """Print a line where there is enough to say."""
         job, now = seen.job, self._clock()
         if self._began is None:
             self._began = now
             name = printable(job.spec.name, 80)
-            self._print(f"Job {job.spec.job_id} ({name}): {some(job.counts.total, 'row')}", seen, now)
+            self._print(f"Job {job.spec.job_id} ({name}): {count_of(job.counts.total, 'row')}", seen, now)
         elif not _goes_on(seen) or (not seen.outage and self._is_due(job, now)):
             self._print(_pace(job), seen, now)
 
@@ -125,7 +125,7 @@ class PlainLines:
         pause = LINE_LATER_EVERY_S if late else LINE_EVERY_S
         return now - self._told_at >= pause or _tenth(job) > self._told_tenth
 
-    def _print(self, said: str, seen: Sighting, now: float) -> None:
+    def _print(self, said: str, seen: JobSnapshot, now: float) -> None:
         counts = outcome_counts(seen.job.counts)
         self._console.print(shown(f"{said}; {counts}; {_state(seen, self._shared_rate)}"), soft_wrap=True)
         self._told_at, self._told_tenth = now, _tenth(seen.job)
@@ -135,14 +135,14 @@ def _tenth(job: Job) -> int:
     return int(share(job.counts) * 10)
 
 
-def _goes_on(seen: Sighting) -> bool:
-    return bool(seen.outage) or not is_put_down(seen.job)
+def _goes_on(seen: JobSnapshot) -> bool:
+    return bool(seen.outage) or not is_idle(seen.job)
 
 
 def _pace(job: Job) -> str:
     counts = job.counts
     said = f"{percent(counts)} {counts.settled:,}/{counts.total:,}"
-    if is_put_down(job):
+    if is_idle(job):
         return said
     if job.rows_per_s > 0:
         said += f" {rows_per_second(job.rows_per_s)}"
@@ -151,13 +151,13 @@ def _pace(job: Job) -> str:
     return said
 
 
-def _state(seen: Sighting, shared_rate: float | None) -> str:
+def _state(seen: JobSnapshot, shared_rate: float | None) -> str:
     if seen.outage:
         return "Redis cannot be reached; trying again"
     return waiting_for(seen.job, seen.workers, shared_rate=shared_rate) or standing(seen.job)
 
 
-class Sighting(NamedTuple):
+class JobSnapshot(NamedTuple):
     """A job at one moment, and the number of living workers. `outage` says why neither is fresh, '' where they are."""
 
     job: Job
@@ -165,7 +165,7 @@ class Sighting(NamedTuple):
     outage: str = ""
 
 
-async def sightings(ledger: Ledger, job_id: str, *, every_s: float) -> AsyncIterator[Sighting]:
+async def job_snapshots(ledger: Ledger, job_id: str, *, every_s: float) -> AsyncIterator[JobSnapshot]:
     """Give the job as it stands, time and again; the last one shows it ended, paused, held or lost.
 
     Raises:
@@ -174,29 +174,29 @@ async def sightings(ledger: Ledger, job_id: str, *, every_s: float) -> AsyncIter
     """
     seen = await _look(ledger, job_id)
     yield seen
-    while seen.outage or not is_put_down(seen.job):
+    while seen.outage or not is_idle(seen.job):
         await asyncio.sleep(every_s)
         try:
             seen = await _look(ledger, job_id)
         except NoSuchJob:
-            seen = Sighting(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.workers)
+            seen = JobSnapshot(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.workers)
         except AWAY as error:
             seen = seen._replace(outage=describe(error))
         yield seen
 
 
-async def _look(ledger: Ledger, job_id: str) -> Sighting:
-    return Sighting(await ledger.jobs.get(job_id), len(await ledger.shards.children()))
+async def _look(ledger: Ledger, job_id: str) -> JobSnapshot:
+    return JobSnapshot(await ledger.jobs.get(job_id), len(await ledger.shards.children()))
 
 
-class OutageTeller:
+class OutageNotice:
     """Says once that Redis is away and once that it is back."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._away = False
 
-    def tell(self, seen: Sighting) -> None:
+    def tell(self, seen: JobSnapshot) -> None:
         """Say what changed since the last sighting."""
         away = bool(seen.outage)
         if away and not self._away:

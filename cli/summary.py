@@ -8,8 +8,8 @@ from rich.console import Console
 
 from cli.advice import about_rows
 from cli.console import shown
-from cli.format import duration, outcome_counts, per_minute, some
-from cli.why import PUT_DOWN, is_put_down, standing
+from cli.format import count_of, duration, outcome_counts, per_minute
+from cli.why import WAITING_FOR_USER, is_idle, standing
 from config.text import printable
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, Sample, read_causes
@@ -63,17 +63,17 @@ async def print_summary(ledger: Ledger, job: Job, console: Console, *, after_fol
 def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -> list[str]:
     """Give the summary, safe for a terminal."""
     counts = job.counts
-    folded = f"  ({some(counts.folded, 'row')} folded into an earlier row of the same id)" if counts.folded else ""
-    headline = f"{_named(job)}: {job.state if after_follow and job.state in PUT_DOWN else _standing(job)}"
+    folded = f"  ({count_of(counts.folded, 'row')} folded into an earlier row of the same id)" if counts.folded else ""
+    headline = f"{_named(job)}: {job.state if after_follow and job.state in WAITING_FOR_USER else _standing(job)}"
     lines = [headline, f"  {outcome_counts(counts, pending=True)}{folded}", f"  {_traffic(job)}"]
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),
     ):
         if number:
-            lines += ["", f"{some(number, 'row')} {word}:", *_causes(causes, findings.behaviour), _rest(job, word)]
+            lines += ["", f"{count_of(number, 'row')} {word}:", *_causes(causes, findings.behaviour), _rest(job, word)]
     if counts.rejected:
-        lines += ["", f"{some(counts.rejected, 'row')} rejected, never sent:"]
+        lines += ["", f"{count_of(counts.rejected, 'row')} rejected, never sent:"]
         lines += [_rejection(rejection) for rejection in findings.rejected]
         lines.append(_rest(job, "rejected"))
     return lines
@@ -107,12 +107,12 @@ def _named(job: Job) -> str:
 def _standing(job: Job) -> str:
     if job.state is JobState.FINISHED and job.finished_at is not None:
         return f"finished in {duration(job.finished_at - job.submitted_at)}"
-    return standing(job) if is_put_down(job) else f"{job.state}, so these numbers still change"
+    return standing(job) if is_idle(job) else f"{job.state}, so these numbers still change"
 
 
 def _traffic(job: Job) -> str:
     traffic = job.traffic
-    said = f"{some(traffic.requests, 'request')} sent"
+    said = f"{count_of(traffic.requests, 'request')} sent"
     if job.finished_at is not None and traffic.requests:
         elapsed = max(job.finished_at - job.submitted_at, 0.001)
         said += f", {per_minute(round(traffic.requests * 60 / elapsed))} on average"
@@ -124,11 +124,11 @@ def _causes(causes: list[Cause], behaviour: Behaviour | None) -> list[str]:
     for cause in causes[:SHOWN_CAUSES]:
         status = cause.samples[0].detail.status if cause.samples else 0
         shown_status = f" (HTTP {status})" if status else ""
-        lines.append(f"  {printable(cause.code, ID_CHARS)}{shown_status}, {some(cause.rows, 'row')}")
+        lines.append(f"  {printable(cause.code, ID_CHARS)}{shown_status}, {count_of(cause.rows, 'row')}")
         lines += [_sample(sample) for sample in cause.samples]
         lines.append(f"    > {about_rows(cause.code, status, behaviour)}")
     if len(causes) > SHOWN_CAUSES:
-        lines.append(f"  and {some(len(causes) - SHOWN_CAUSES, 'other cause')}")
+        lines.append(f"  and {count_of(len(causes) - SHOWN_CAUSES, 'other cause')}")
     return lines
 
 

@@ -6,7 +6,7 @@ import getpass
 import socket
 
 
-def who() -> str:
+def current_user() -> str:
     """Give user@host."""
     try:
         user = getpass.getuser()

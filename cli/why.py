@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from cli.advice import next_step
-from cli.format import duration, per_minute, some
+from cli.format import count_of, duration, per_minute
 from config.text import printable
 from ledger.job import Job, JobState, Waits
 
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 MESSAGE_CHARS = 400
-PUT_DOWN = frozenset({JobState.PAUSED, JobState.HELD})
+WAITING_FOR_USER = frozenset({JobState.PAUSED, JobState.HELD})
 """States of a job that waits for somebody to resume it."""
 
 
-def is_put_down(job: Job) -> bool:
+def is_idle(job: Job) -> bool:
     """Whether nothing happens to the job until somebody does something, if anything ever will."""
-    return job.state.ended or job.state in PUT_DOWN
+    return job.state.ended or job.state in WAITING_FOR_USER
 
 
 def reason_of(job: Job) -> str | None:
@@ -49,11 +49,11 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
     else:
         said = [f"waiting for {_rate(job, shared_rate)}"] if waits.for_rate else []
         if waits.backing_off:
-            said.append(f"backing off after errors ({some(waits.backing_off, 'row')})")
+            said.append(f"backing off after errors ({count_of(waits.backing_off, 'row')})")
         if waits.blocked:
             said.append(_blocked(waits))
         if not said and waits.in_flight:
-            said.append(f"waiting for the API ({some(waits.in_flight, 'request')} under way)")
+            said.append(f"waiting for the API ({count_of(waits.in_flight, 'request')} under way)")
     if slowed := _slowed_down(job):
         said.append(slowed)
     return ", ".join(said) or ("at work" if job.rows_per_s > 0 else "waiting for a free worker")
@@ -79,7 +79,7 @@ def slowed_because(slowed_by: str) -> str:
 def _blocked(waits: Waits) -> str:
     """Return which job has to be done with the completions of some rows first."""
     whose = f"job {waits.blocked_by}" if waits.blocked_by else "another worker"
-    return f"waiting for a request of {whose} that may still be running ({some(waits.blocked, 'row')})"
+    return f"waiting for a request of {whose} that may still be running ({count_of(waits.blocked, 'row')})"
 
 
 def _slowed_down(job: Job) -> str:

@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.errors import Complaint, WrongUse
+from cli.errors import CliError, WrongUse
 from config.environment import child_environment
 from config.settings import Settings
 from embedded import make_private, open_private
@@ -23,7 +23,7 @@ RESTARTS = 3
 _TAIL_BYTES = 2000
 
 
-class WorkerDied(Complaint):
+class WorkerDied(CliError):
     """The worker ended by itself, time and again."""
 
     exit_code = 1

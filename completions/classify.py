@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from completions.errors import Again, Refusal, RowFailed, StopJob, Wait
+from completions.errors import RateLimited, Refusal, Retryable, RowFailed, StopJob
 from completions.missing import Missing, what_is_missing, without_id
 from completions.retry_after import retry_after
 from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
@@ -67,12 +67,12 @@ def classify(
     message = error.message or f"the API answered {status} without an explanation"
     code = error.code or error.type or f"http_{status}"
     if status == 429 and not {error.code, error.type} & QUOTA_CODES:
-        return Wait(code, message, request_id=request_id, retry_after=retry_after(headers))
+        return RateLimited(code, message, request_id=request_id, retry_after=retry_after(headers))
     if status in {408, 409} or status >= 500:
         wait = retry_after(headers)
         # a 409 was refused before anything was done; the others may come after the change was made
         ambiguous = writes and status != 409
-        return Again(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
+        return Retryable(code, message, retry_after=wait, ambiguous=ambiguous, status=status, request_id=request_id)
     if status == 404:
         return _not_found(body, error, request_id, secret=secret, completion_id=completion_id)
     if status in {401, 402, 403, 405, 407, 429}:
@@ -117,7 +117,7 @@ def _not_found(body: bytes, error: ErrorBody, request_id: str, *, secret: str, c
 def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:
     if status < 300:
         what = f"the API answered {status}, which it never does for this call"
-        return Again("bad_response", what, status=status, request_id=request_id, ambiguous=writes)
+        return Retryable("bad_response", what, status=status, request_id=request_id, ambiguous=writes)
     reason = f"the API answered with a redirect ({status}), which is not followed; correct OPENAI_BASE_URL"
     return StopJob("redirect", reason, status=status, request_id=request_id)
 

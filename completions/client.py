@@ -14,14 +14,14 @@ import msgspec
 
 from completions.classify import classify, lacks_permission
 from completions.credential import Credential
-from completions.errors import Again, KeyRefused, Refusal, RowFailed, StopJob, Wait
+from completions.errors import KeyRefused, RateLimited, Refusal, Retryable, RowFailed, StopJob
 from completions.transport import open_transport, route_to
 from config.api_key import read_api_key
 from config.proxy import Proxy, proxy_for
 from config.settings import Settings
 from ledger.completion_id import id_problem
 from ledger.row import Metadata
-from ratelimit.headers import Hearing
+from ratelimit.headers import RateLimitHeaders
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
 """Failures from before the request left: nothing can have been changed."""
@@ -152,7 +152,7 @@ class CompletionsApi:
         self._query = f"?api-version={quote(target.version, safe='')}" if target.version else ""
         self._decode = msgspec.json.Decoder(Completion).decode
         self._decode_id = msgspec.json.Decoder(CompletionOnly).decode
-        self.hearing = Hearing()
+        self.rate_headers = RateLimitHeaders()
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
         """Read the completion's metadata.
@@ -184,7 +184,7 @@ class CompletionsApi:
             "POST", completion_id, msgspec.json.encode({"metadata": metadata}), request_name, may_leave
         )
 
-    async def knock(self, *, request_name: str) -> None:
+    async def ping(self, *, request_name: str) -> None:
         """Ask for a list of one, the cheapest request there is.
 
         Raises:
@@ -238,13 +238,13 @@ class CompletionsApi:
             content = response.read()
         except httpx.DecodingError as error:
             fault = str(error)
-        self.hearing.hear(response.headers)
+        self.rate_headers.observe(response.headers)
         if response.status_code != 200:
             status, headers = response.status_code, response.headers
             refusal = classify(status, headers, content, secret=secret, writes=writes, completion_id=completion_id)
             if status == 401 and not lacks_permission(refusal):
                 raise KeyRefused(refusal, reading=reading)
-            if isinstance(refusal, Wait):
+            if isinstance(refusal, RateLimited):
                 refusal.sent_s_ago = asyncio.get_running_loop().time() - began
             raise refusal
         self.accepted_at = asyncio.get_running_loop().time()
@@ -284,9 +284,9 @@ def refuse_bad_id(completion_id: str) -> None:
         raise RowFailed("invalid_id", f"the id {problem}")
 
 
-def _bad_response(what: str, request_id: str, *, writes: bool) -> Again:
+def _bad_response(what: str, request_id: str, *, writes: bool) -> Retryable:
     message = f"the API answered 200, but the body {what}"
-    return Again("bad_response", message, status=200, request_id=request_id, ambiguous=writes)
+    return Retryable("bad_response", message, status=200, request_id=request_id, ambiguous=writes)
 
 
 def _tls_trouble(error: aiohttp.ClientSSLError) -> str:
@@ -308,7 +308,7 @@ def _lost(error: aiohttp.ClientError | OSError, *, writes: bool) -> Refusal:
         return StopJob("proxy", reason, status=error.status)
     ambiguous = writes and not isinstance(error, NEVER_SENT)
     if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Again("dns", "the API's host name cannot be resolved")
+        return Retryable("dns", "the API's host name cannot be resolved")
     if isinstance(error, TimeoutError):
-        return Again("timeout", "the API did not answer in time", ambiguous=ambiguous)
-    return Again("network", f"the connection to the API failed ({type(error).__name__})", ambiguous=ambiguous)
+        return Retryable("timeout", "the API did not answer in time", ambiguous=ambiguous)
+    return Retryable("network", f"the connection to the API failed ({type(error).__name__})", ambiguous=ambiguous)

@@ -30,7 +30,7 @@ class Refusal(Exception):
         self.request_id = sanitize(request_id, REQUEST_ID_CHARS)
 
 
-class Again(Refusal):
+class Retryable(Refusal):
     """Worth another try. `ambiguous`: the request was sent and may have been carried out."""
 
     def __init__(
@@ -53,7 +53,7 @@ class Again(Refusal):
         return self.status in {0, 408} or self.status >= 500 or self.code == "bad_response"
 
 
-class Wait(Refusal):
+class RateLimited(Refusal):
     """The rate is exceeded. `retry_after` is in seconds, None where the server gave none.
 
     `sent_s_ago` tells how old the refused request is: one that was under way when all were told to wait is no news.

@@ -49,7 +49,7 @@ async def look_at_api(
     async with open_api(target, in_flight=1) as api:
         for left in reversed(range(tries)):
             try:
-                await api.knock(request_name=f"preflight-{secrets.token_hex(6)}")
+                await api.ping(request_name=f"preflight-{secrets.token_hex(6)}")
             except Refusal as refusal:
                 if refusal.status in _LOCKED_OUT and not lacks_permission(refusal):
                     return ApiSeen(refused=f"{refusal.message.rstrip('.')} ({refusal.status})")

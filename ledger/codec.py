@@ -40,14 +40,14 @@ class Detail(msgspec.Struct, frozen=True, array_like=True):
 class Tries(msgspec.Struct, frozen=True, array_like=True):
     """How often a row that was handed back has failed.
 
-    `in_doubt` tells whether a write of it may have happened; `verdict` what it ends with where it was about to be
+    `in_doubt` tells whether a write of it may have happened; `final_failure` what it ends with where it was about to be
     given up. `stale_reads` is how often it was shown the state before a recorded write, and `stale_since` when first,
     in seconds since the epoch.
     """
 
     failures: int
     in_doubt: bool
-    verdict: Detail | None = None
+    final_failure: Detail | None = None
     stale_reads: int = 0
     stale_since: float = 0.0
 

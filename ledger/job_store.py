@@ -243,12 +243,12 @@ class Jobs:
     async def _trim(self) -> None:
         """Take some jobs off the list that have expired: a list that is never looked at stays bounded, too."""
         drawn: Any = await self._redis.zrandmember(JOBS, TRIMMED)
-        some = _texts(drawn)
+        count_of = _texts(drawn)
         async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in some:
+            for job_id in count_of:
                 pipe.exists(JobKeys(job_id).job)
             there = await pipe.execute()
-        for job_id in (job_id for job_id, is_there in zip(some, there, strict=True) if not is_there):
+        for job_id in (job_id for job_id, is_there in zip(count_of, there, strict=True) if not is_there):
             await self.forget(job_id)
 
 

@@ -16,7 +16,7 @@ class Change(NamedTuple):
     after: str | None
 
 
-def intended(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
+def apply_patch(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
     """Give the metadata that the completion is to have; in a merge, what was there before stays.
 
     The whole map is sent in either mode, so the result is the same whether the service replaces or merges (contract
@@ -33,7 +33,7 @@ def intended(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> M
 
 def changes(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> dict[str, Change]:
     """Give the keys that the patch changes where a completion holds `before`, sorted."""
-    after = intended(before, patch, mode)
+    after = apply_patch(before, patch, mode)
     return {
         key: Change(before.get(key), after.get(key))
         for key in sorted(before.keys() | after.keys())

@@ -7,7 +7,7 @@ import hashlib
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.patching import intended
+from ledger.patching import apply_patch
 from ledger.row import Metadata
 from ledger.row_reader import read_patch
 
@@ -52,7 +52,7 @@ class Record(msgspec.Struct, frozen=True, array_like=True):
             if found is None:
                 return None
             patch, mode = found
-            metadata = intended(metadata, patch.metadata, mode)
+            metadata = apply_patch(metadata, patch.metadata, mode)
         return metadata
 
 

@@ -11,7 +11,7 @@ from config.text import printable
 from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
-from nightly.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Dropped, Inbox
+from nightly.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Inbox, InboxFile
 from nightly.state import FileState, NightFile
 from nightly.store import Nights
 from report.lines import report_lines, write_lines
@@ -87,9 +87,9 @@ class Filing:
         await Nights(self._ledger.redis).put_file(self._date, replace(self._file, state=state, reason=reason))
 
 
-def dropped_file(file: NightFile) -> Dropped:
+def dropped_file(file: NightFile) -> InboxFile:
     """Return the file as it was listed."""
-    return Dropped(file.name, file.size, file.changed_ns, inode=file.inode)
+    return InboxFile(file.name, file.size, file.changed_ns, inode=file.inode)
 
 
 def _why_rejected(file: NightFile, job: Job | None) -> str:

@@ -33,7 +33,7 @@ MOST_NAME_BYTES = 200
 """Of the 255 bytes that file systems allow, what leaves room for a date in front and an ending behind."""
 
 
-class Dropped(NamedTuple):
+class InboxFile(NamedTuple):
     """A file in the inbox as it was listed; `left` says why it is not taken, '' where it is.
 
     `inode` is 0 where it is not known, as of a file that release one listed.
@@ -68,7 +68,7 @@ class Inbox:
                 _make_mark(folder)
             return _read_mark(folder)
 
-    def look(self, *, quiet_s: float, now: float) -> list[Dropped]:
+    def look(self, *, quiet_s: float, now: float) -> list[InboxFile]:
         """Return the files by name, at most `MOST_FILES`. Hidden ones, `*.tmp` and folders are passed over in silence.
 
         `now` is in seconds since the epoch; a file that changed within the last `quiet_s` may still grow.
@@ -80,7 +80,7 @@ class Inbox:
         return sorted(taken_first)
 
     @contextmanager
-    def opened(self, file: Dropped) -> Iterator[BinaryIO | None]:
+    def opened(self, file: InboxFile) -> Iterator[BinaryIO | None]:
         """Open the very file that was listed; None where something else stands under its name, or nothing.
 
         Raises:
@@ -95,7 +95,7 @@ class Inbox:
         with os.fdopen(descriptor, "rb") as stream:
             yield stream
 
-    def is_unchanged(self, file: Dropped) -> bool:
+    def is_unchanged(self, file: InboxFile) -> bool:
         """Check that a file is what it was when it was listed."""
         with open_folder(self._path) as folder:
             found = folder.stat(file.name)
@@ -119,7 +119,7 @@ class Inbox:
             with folder.subfolder(where) as target:
                 yield target, name
 
-    def file_away(self, file: Dropped, place: str) -> bool:
+    def file_away(self, file: InboxFile, place: str) -> bool:
         """Move a file to its place, if it is still the one that was listed; safe to repeat.
 
         False where it was changed or removed meanwhile; what is there now stays.
@@ -149,7 +149,7 @@ def _read_mark(folder: Folder) -> str:
     return mark.decode()
 
 
-def _open_listed(folder: Folder, file: Dropped) -> int | None:
+def _open_listed(folder: Folder, file: InboxFile) -> int | None:
     try:
         descriptor = folder.open(file.name)
     except OSError as error:
@@ -164,7 +164,7 @@ def _open_listed(folder: Folder, file: Dropped) -> int | None:
     return None
 
 
-def _dropped(folder: Folder, quiet_s: float, now: float) -> Iterator[Dropped]:
+def _dropped(folder: Folder, quiet_s: float, now: float) -> Iterator[InboxFile]:
     device = folder.device
     with os.scandir(folder.descriptor) as entries:
         for entry in entries:
@@ -175,7 +175,7 @@ def _dropped(folder: Folder, quiet_s: float, now: float) -> Iterator[Dropped]:
                 found = entry.stat(follow_symlinks=False)
                 name = os.fsencode(entry.name).decode(errors="backslashreplace")
                 left = _why_left(entry, name, now - found.st_mtime, quiet_s) or _why_not_this_file(found, device)
-                yield Dropped(name, found.st_size, found.st_mtime_ns, left, found.st_ino)
+                yield InboxFile(name, found.st_size, found.st_mtime_ns, left, found.st_ino)
 
 
 def _why_not_this_file(found: os.stat_result, device: int) -> str:

@@ -19,7 +19,7 @@ from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.ledger import Ledger
 from nightly.filing import Filing, dropped_file
-from nightly.inbox import Dropped, Inbox
+from nightly.inbox import Inbox, InboxFile
 from nightly.state import FileState, Night, NightFacts, NightFile, NightState
 from nightly.store import Nights
 from producer.check import Checked, check
@@ -49,7 +49,7 @@ async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
         return None
 
 
-async def has_work(ledger: Ledger, mark: str) -> bool:
+async def has_pending_work(ledger: Ledger, mark: str) -> bool:
     """Tell whether there is something to do for a run on the inbox of this mark, and nobody is at it."""
     nights = await Nights(ledger.redis).open()
     if not nights or await Nights(ledger.redis).lock().is_held():
@@ -223,7 +223,7 @@ def _next(job: Job) -> str:
     return f"`relabel {verb} {job.spec.job_id}`; the file stays here until that job has ended"
 
 
-def _file(dropped: Dropped, now: float) -> NightFile:
+def _file(dropped: InboxFile, now: float) -> NightFile:
     return NightFile(
         name=dropped.name,
         state=FileState.LEFT if dropped.left else FileState.TAKEN,

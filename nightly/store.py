@@ -164,7 +164,7 @@ class Nights:
         """Give the lock of those who carry runs on."""
         return Lock(self._redis, NIGHTLY_LOCK, life_s=LOCK_S)
 
-    async def may_nudge(self, then_quiet_s: float) -> bool:
+    async def try_schedule_tick(self, then_quiet_s: float) -> bool:
         """Tell whether to send for a worker to carry runs on; if so, nobody else does for so long."""
         return bool(await self._redis.set(NIGHTLY_NUDGE, "1", nx=True, px=int(then_quiet_s * 1000)))
 

@@ -30,7 +30,7 @@ class Endings:
         self._redis = redis
         self._jobs = jobs
 
-    async def untold(self) -> list[Ending]:
+    async def pending_events(self) -> list[Ending]:
         """Give the ends and pauses that nobody was told of; of those from before anybody was to be told, none."""
         since = await self._since()
         found = [await self._ending(job_id, since) for job_id in (*await self._ended(), *await self._jobs.active())]

@@ -35,7 +35,7 @@ class Notifier:
         if not await self._lock.take():
             return
         now = await self._ledger.jobs.now()
-        for ending in await Endings(self._ledger.redis, self._ledger.jobs).untold():
+        for ending in await Endings(self._ledger.redis, self._ledger.jobs).pending_events():
             await Outbox(self._ledger.redis).post(notice_of(ending, now))
             await Endings(self._ledger.redis, self._ledger.jobs).told(ending)
         due = await Outbox(self._ledger.redis).due(now, most=AT_ONCE)

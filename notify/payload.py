@@ -63,7 +63,7 @@ def _reason(job: Job) -> str | None:
 def _text(facts: Facts) -> str:
     job_id, rows = printable(facts.job_id, SHOWN_NAME_CHARS), facts.rows
     name, reason = printable(facts.name, SHOWN_NAME_CHARS), printable(facts.reason or "", REASON_CHARS)
-    said = f"relabel: job {name} ({job_id}) is {facts.state}: {_counted(rows)}."
+    said = f"relabel: job {name} ({job_id}) is {facts.state}: {_reported(rows)}."
     if facts.state is JobState.PAUSED:
         said += f" It paused by itself: {reason}. `relabel status {job_id}` tells what to do."
     elif facts.state is JobState.LOST:
@@ -73,7 +73,7 @@ def _text(facts: Facts) -> str:
     return said
 
 
-def _counted(counts: Counts) -> str:
+def _reported(counts: Counts) -> str:
     numbers = {word: getattr(counts, word) for word in _OUTCOMES}
     told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
     return f"{told} of {counts.total:,} rows" if told else "no rows"

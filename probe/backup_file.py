@@ -23,7 +23,7 @@ class Copied(msgspec.Struct):
     metadata: Metadata
 
 
-class SpareCopy:
+class BackupFile:
     """The copy of one completion's metadata, readable by its owner only."""
 
     def __init__(self, folder: Path, target: str, completion_id: str) -> None:

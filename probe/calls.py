@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
 from completions.client import CompletionsApi, Reply
-from completions.errors import Again, KeyRefused, Wait
+from completions.errors import KeyRefused, RateLimited, Retryable
 from completions.retry_after import backoff
 from ratelimit.limiter import RateLimiter
 
@@ -70,13 +70,13 @@ class SteadyCalls:
             self._number += 1
             try:
                 return await self._once(call(f"{self._name}-{self._number}"), write=write)
-            except Wait as refusal:
+            except RateLimited as refusal:
                 await self._limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except KeyRefused as refusal:
                 if renewed or not await self._api.credential.renew(refusal):
                     raise
                 renewed = True
-            except Again as refusal:
+            except Retryable as refusal:
                 failures += 1
                 if failures == ATTEMPTS:
                     raise
@@ -88,7 +88,7 @@ class SteadyCalls:
         self.wrote = self.wrote or write
         try:
             return TimedReply(await call, loop.time() - began)
-        except Again as refusal:
+        except Retryable as refusal:
             self.in_doubt = self.in_doubt or refusal.ambiguous
             raise
         except asyncio.CancelledError:

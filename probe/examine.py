@@ -11,7 +11,7 @@ import statistics
 import time
 from collections.abc import Callable
 
-from completions.errors import Again, RowFailed
+from completions.errors import Retryable, RowFailed
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from probe.calls import AnyMetadata, SteadyCalls
@@ -127,9 +127,9 @@ class Probe:
             answered = await self._write(metadata)
         except RowFailed:
             return Null.REFUSED
-        except (Again, NotAsSent) as error:
+        except (Retryable, NotAsSent) as error:
             # an answer that echoes null is no completion
-            if isinstance(error, Again) and error.code != "bad_response":
+            if isinstance(error, Retryable) and error.code != "bad_response":
                 return Null.UNKNOWN
             return await self._held()
         if self._echoes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
-from completions.errors import Again, Refusal
+from completions.errors import Refusal, Retryable
 from ledger.row import Metadata
 from probe.calls import SteadyCalls
 from probe.examine import MARK
@@ -45,7 +45,7 @@ async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RES
                     why = "the service answers 200 and does not show what was sent"
                 except Refusal as refusal:
                     why = refusal.message
-                    refusals += not isinstance(refusal, Again)
+                    refusals += not isinstance(refusal, Retryable)
                 await asyncio.sleep(TRY_AGAIN_S)
     raise NotRestored(why)
 

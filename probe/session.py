@@ -168,7 +168,7 @@ async def _calls(
     read_key = functools.partial(read_api_key, settings)
     api_of = open_api(target, in_flight=1, read_key=read_key)
     async with _claimed(ledger.claims, claim, life_s, patience_s), api_of as api:
-        limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, hearing=api.hearing)
+        limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, rate_headers=api.rate_headers)
         try:
             yield SteadyCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
         finally:

@@ -28,7 +28,7 @@ Announce = Callable[[str, Iterable[int]], None]
 """Sends the messages that ask workers for these shards of the job."""
 
 
-class Order(NamedTuple):
+class JobRequest(NamedTuple):
     """What is asked for beside the rows. `again` submits the same content once more; `hold` waits for `resume`.
 
     `parent` is the job that the rows were made of, where they are taken back or tried again.
@@ -61,7 +61,7 @@ class Submitted(NamedTuple):
 
 
 async def submit(
-    checked: Checked, order: Order, *, ledger: Ledger, announce: Announce, new_id: Callable[[], str] = new_job_id
+    checked: Checked, order: JobRequest, *, ledger: Ledger, announce: Announce, new_id: Callable[[], str] = new_job_id
 ) -> Submitted:
     """Store the job and open it; workers see either all of it or nothing.
 
@@ -86,17 +86,17 @@ async def submit(
     return Submitted(spec.job_id, existed=False, former=former)
 
 
-async def find_existing(checked: Checked, order: Order, *, ledger: Ledger) -> str | None:
+async def find_existing(checked: Checked, order: JobRequest, *, ledger: Ledger) -> str | None:
     """Give the job that `submit` would find there already, None where it would make one."""
     return await ledger.fingerprints.holder(_fingerprint(checked, order))
 
 
-def _fingerprint(checked: Checked, order: Order) -> str:
+def _fingerprint(checked: Checked, order: JobRequest) -> str:
     asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal} {order.kind} {order.parent or ''}"
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-async def _create(checked: Checked, order: Order, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
+async def _create(checked: Checked, order: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
     """Write the job under an id of its own: only then may anything else name it."""
     for _ in range(TRIED_IDS):
         spec = _spec(checked, order, new_id())
@@ -106,7 +106,7 @@ async def _create(checked: Checked, order: Order, ledger: Ledger, new_id: Callab
     raise JobIdTaken(spec.job_id)
 
 
-def _spec(checked: Checked, order: Order, job_id: str) -> JobSpec:
+def _spec(checked: Checked, order: JobRequest, job_id: str) -> JobSpec:
     return JobSpec(
         job_id=job_id,
         name=job_name(order.name),
@@ -149,9 +149,9 @@ def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
 DAY_S = 86_400.0
 
 
-def order_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> Order:
+def order_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> JobRequest:
     """Make an order with the target, the shards and the life that the settings give a job."""
-    return Order(
+    return JobRequest(
         name=name,
         mode=mode,
         journal=journal,

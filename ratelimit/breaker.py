@@ -18,7 +18,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 30.0
 """Pauses of a storm: the first, doubled each time that a probe fails, up to the longest."""
 WELL_FOR_S = 30.0
 """After a success, the endpoint counts as well for so long: a row that then fails each time is to blame itself."""
-PATIENCE_S = 900.0
+RETRY_DELAY_S = 900.0
 """Longest storm that no row is failed for, seconds."""
 
 
@@ -27,7 +27,7 @@ def health_key(limit_key: str) -> str:
     return f"{limit_key}:health"
 
 
-class Health:
+class CircuitBreaker:
     """What one turn saw of an endpoint, and what all turns saw together."""
 
     def __init__(self, redis: Redis, limit_key: str) -> None:
@@ -46,14 +46,14 @@ class Health:
             if any(self._seen):
                 await self._say()
 
-    async def blames_row(self, *, write: bool) -> bool:
+    async def row_at_fault(self, *, write: bool) -> bool:
         """Tell whether a row whose reads or writes keep failing is to blame, as those of others succeed."""
         verdict = await self._say()
         return verdict is not None and bool(verdict[write])
 
     async def _say(self) -> list[int] | None:
         seen, self._seen = self._seen, [0, 0, 0, 0]
-        bounds = [WINDOW_S, LEAST_FAILURES, SHARE, FIRST_PAUSE_S, LONGEST_PAUSE_S, WELL_FOR_S, PATIENCE_S]
+        bounds = [WINDOW_S, LEAST_FAILURES, SHARE, FIRST_PAUSE_S, LONGEST_PAUSE_S, WELL_FOR_S, RETRY_DELAY_S]
         try:
             verdict: list[int] = await self._report(self._keys, [*seen, *bounds])
         except AWAY:

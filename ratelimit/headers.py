@@ -23,7 +23,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d*)?|\.\d+", re.ASCII)
 _LONGEST_TEXT = 40
 
 
-class Allowance(NamedTuple):
+class Remaining(NamedTuple):
     """Requests that are left, and the seconds until they are renewed."""
 
     left: float
@@ -45,17 +45,17 @@ def parse_duration(text: str) -> float | None:
     return sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
 
 
-def read_allowance(headers: Mapping[str, str]) -> Allowance | None:
+def read_allowance(headers: Mapping[str, str]) -> Remaining | None:
     """Read what is left and until when; None where that is missing, negative (Azure) or contradicts itself."""
     left = parse_duration(headers.get(LEFT, ""))
     renewed_in = parse_duration(headers.get(RENEWED_IN, ""))
     limit = parse_duration(headers[LIMIT]) if LIMIT in headers else math.inf
     if left is None or not renewed_in or limit is None or left > limit:
         return None
-    return Allowance(left, renewed_in)
+    return Remaining(left, renewed_in)
 
 
-class Hearing:
+class RateLimitHeaders:
     """Keeps the latest allowance that this process was told, until the limiter takes it.
 
     That nothing is left counts only once something was: Azure says 0 of limits that it does not have (contract
@@ -64,11 +64,11 @@ class Hearing:
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._latest: Allowance | None = None
+        self._latest: Remaining | None = None
         self._heard_at = 0.0
         self._counts_down = False
 
-    def hear(self, headers: Mapping[str, str]) -> None:
+    def observe(self, headers: Mapping[str, str]) -> None:
         """Take note of an answer's headers."""
         if LEFT not in headers:
             return
@@ -79,7 +79,7 @@ class Hearing:
         if self._counts_down:
             self._latest, self._heard_at = allowance, self._clock()
 
-    def take(self) -> Allowance | None:
+    def take(self) -> Remaining | None:
         """Give what was heard since the last time, as it stands now; None where there is nothing new."""
         latest, self._latest = self._latest, None
         if latest is None:

@@ -19,7 +19,7 @@ from ledger.clock import CLOCKS, Clocks
 from ledger.connect import AWAY
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
-from ratelimit.headers import Allowance, Hearing
+from ratelimit.headers import RateLimitHeaders, Remaining
 
 HORIZON_S = 0.25
 """How far ahead slots are leased: a live change of the rate or a pause is in effect after this."""
@@ -113,7 +113,7 @@ class Limits:
         shared: tuple[str, Limit],
         *,
         job_id: str | None = None,
-        told: Allowance | None = None,
+        told: Remaining | None = None,
         alive: bool = False,
     ) -> Grant:
         """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only look.
@@ -156,14 +156,14 @@ class RateLimiter:
         key: str,
         limit: Limit,
         job_id: str | None,
-        hearing: Hearing | None = None,
+        rate_headers: RateLimitHeaders | None = None,
         clocks: Clocks = CLOCKS,
     ) -> None:
         self._limits = limits
         self._clocks = clocks
         self._shared = (key, limit)
         self._job_id = job_id
-        self._hearing = hearing or Hearing()
+        self._rate_headers = rate_headers or RateLimitHeaders()
         self._reads: deque[asyncio.Future[None]] = deque()
         self._writes: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.Task[None] | None = None
@@ -226,7 +226,7 @@ class RateLimiter:
             want = len(self._writes) + len(self._reads)
             refusals, asked = self._refusals, self._clocks.read()
             try:
-                told = self._hearing.take()
+                told = self._rate_headers.take()
                 grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, told=told)
             except AWAY:
                 await asyncio.sleep(LONGEST_SLEEP_S)

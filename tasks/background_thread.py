@@ -16,7 +16,7 @@ from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from nightly.inbox import Inbox
-from nightly.run import has_work
+from nightly.run import has_pending_work
 from nightly.store import Nights
 from notify.notifier import Notifier
 from notify.webhook import open_webhook
@@ -113,7 +113,7 @@ class Errands:
             mark = await asyncio.to_thread(Inbox(nightly.inbox).mark)
         except OSError:  # a folder that is not there: a run is another worker's
             return
-        if await has_work(ledger, mark) and await Nights(ledger.redis).may_nudge(NUDGE_EVERY_S):
+        if await has_pending_work(ledger, mark) and await Nights(ledger.redis).try_schedule_tick(NUDGE_EVERY_S):
             await asyncio.to_thread(ask_to_carry_on, self._app)
 
     async def _repeat(self, step: Step) -> None:

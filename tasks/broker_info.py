@@ -7,7 +7,7 @@ from typing import Any
 from celery import bootsteps
 
 
-class Discretion(bootsteps.StartStopStep):
+class HideBrokerCredentials(bootsteps.StartStopStep):
     """Tells where the broker is; Celery's own step shows the whole URL of a socket, and so its password."""
 
     requires = ("celery.worker.consumer.connection:Connection",)

@@ -48,7 +48,7 @@ class Checkup:
     def __init__(self, settings: Settings, *, deployed: bool) -> None:
         self._settings = settings
         self._deployed = deployed
-        self._knock: asyncio.Task[ApiSeen] | None = None
+        self._ping: asyncio.Task[ApiSeen] | None = None
         self._no_key = ""
 
     async def run(self, names: Iterable[str]) -> dict[str, Look]:
@@ -156,9 +156,9 @@ class Checkup:
             return await Ledger(redis).shards.workers()
 
     async def _api_seen(self) -> ApiSeen:
-        if self._knock is None:  # one request answers both questions
-            self._knock = asyncio.create_task(self._look_at_api())
-        return await asyncio.shield(self._knock)
+        if self._ping is None:  # one request answers both questions
+            self._ping = asyncio.create_task(self._look_at_api())
+        return await asyncio.shield(self._ping)
 
     async def _look_at_api(self) -> ApiSeen:
         try:

@@ -29,7 +29,7 @@ EARLY_S = 300.0
 """Time by which a worker's clock may be behind beat's, and the run still counts for the right date."""
 TIME_LIMIT_S = 6 * 3600
 """Backstop only, as reading a large file and writing its report take their time."""
-PATIENCE_S = 1.0
+RETRY_DELAY_S = 1.0
 
 log = logging.getLogger(__name__)
 Step = Callable[[Ledger, NightRun], Awaitable[None]]
@@ -89,10 +89,10 @@ async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
 
 
 def _run(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
-    asyncio.run(_patiently(app, settings, stopping, step))
+    asyncio.run(_retry_while_unavailable(app, settings, stopping, step))
 
 
-async def _patiently(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
+async def _retry_while_unavailable(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
     """Take a step that is safe to repeat once the ledger is there, or until the worker is ending."""
     redis = new_client(settings.ledger_url)
     ledger = Ledger(redis)
@@ -105,7 +105,7 @@ async def _patiently(app: Celery, settings: Settings, stopping: Callable[[], boo
                 if stopping():
                     raise
                 log.warning("%s", describe(error))
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(RETRY_DELAY_S)
     finally:
         await redis.aclose()
 

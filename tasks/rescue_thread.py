@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
 from ratelimit.shared_rate import configured_limit
 from tasks.announce import announce
-from worker.group_writer import Outage
+from worker.group_writer import RedisOutage
 from worker.job_log import RateNews
 from worker.own_key import Aside
 from worker.rescue import RESCUE_EVERY_S, rescue_all
@@ -86,7 +86,7 @@ class RescueTimer:
         ledger = Ledger(redis)
         key, limit = configured_limit(self._settings)
         rate = RateNews(ledger, key=key, limit=limit)
-        outage, warned, patient_till = Outage(), False, 0.0
+        outage, warned, patient_till = RedisOutage(), False, 0.0
         try:
             while not self._stopped.is_set():
                 try:

@@ -12,7 +12,7 @@ from completions.transport import route_to
 from config.settings import Settings, SettingsError
 from notify.webhook import webhook_route
 from tasks.background_thread import errand_step
-from tasks.broker_info import Discretion
+from tasks.broker_info import HideBrokerCredentials
 from tasks.celery_app import make_app
 from tasks.flower import set_up_flower
 from tasks.key_watch import key_watch_step
@@ -37,7 +37,7 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     celeryd_init.connect(lambda **_: _check_routes(settings), weak=False)
     worker = add_shard_task(app, settings)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
-    app.steps["consumer"].add(Discretion)
+    app.steps["consumer"].add(HideBrokerCredentials)
     app.steps["worker"].add(rescue_step(app, settings, owner=owner, aside=worker.aside))
     app.steps["worker"].add(key_watch_step(app, settings, worker.aside))
     app.steps["worker"].add(errand_step(app, settings, serves=owner is None))

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from completions.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
 from completions.client import CompletionsApi, Reply
-from completions.errors import KeyRefused, Refusal, RowFailed, StopJob, Wait
+from completions.errors import KeyRefused, RateLimited, Refusal, RowFailed, StopJob
 from ratelimit.limiter import RateLimiter
 
 KNOWN_FOR_S = 60.0
@@ -65,7 +65,7 @@ class CheckedApi:
         self._api = api
         self._limiter = limiter
         self._known = known
-        self._counted = counted
+        self._reported = counted
         self._under_way = 0
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
@@ -154,11 +154,11 @@ class CheckedApi:
             return StopJob(UNKNOWN_URL_CODE, "no completion is known that is there", status=_NOT_FOUND)
         while True:
             await self._limiter.acquire(write=False)
-            self._counted.requests += 1
+            self._reported.requests += 1
             try:
                 await self._api.read(known, request_name=request_name)
-            except Wait as refusal:
-                self._counted.throttled += 1
+            except RateLimited as refusal:
+                self._reported.throttled += 1
                 await self._limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except Refusal as refusal:
                 return refusal

@@ -62,10 +62,10 @@ class LeaseFence:
 class WriteGate:
     """Lets one row's writes leave while its lease and its claim are surely ours."""
 
-    def __init__(self, fence: LeaseFence, *, holds_claim: Callable[[], bool], is_put_down: Callable[[], bool]) -> None:
+    def __init__(self, fence: LeaseFence, *, holds_claim: Callable[[], bool], is_idle: Callable[[], bool]) -> None:
         self._fence = fence
         self._holds_claim = holds_claim
-        self._is_put_down = is_put_down
+        self._is_put_down = is_idle
 
     def is_open(self) -> bool:
         """Return whether a write may leave at this moment."""

@@ -13,13 +13,13 @@ from ledger.cancellation import is_cancelled
 from ledger.connect import AWAY, describe
 
 T = TypeVar("T")
-PATIENCE_S = 1.0
+RETRY_DELAY_S = 1.0
 """Wait before a write is tried again while the ledger is away."""
 
 
-async def patiently(write: Callable[[], Awaitable[object]]) -> None:
+async def retry_while_unavailable(write: Callable[[], Awaitable[object]]) -> None:
     """Write until it succeeds; the owner bounds it by cancelling."""
-    outage = Outage()
+    outage = RedisOutage()
     while not is_cancelled():
         try:
             await write()
@@ -27,7 +27,7 @@ async def patiently(write: Callable[[], Awaitable[object]]) -> None:
             return
         except AWAY as error:
             outage.met(error)
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(RETRY_DELAY_S)
     raise asyncio.CancelledError
 
 
@@ -81,7 +81,7 @@ class GroupWriter(Generic[T]):
         if not group:
             return
         try:
-            await patiently(lambda: self._write(group))
+            await retry_while_unavailable(lambda: self._write(group))
         except Exception as error:
             written.set_exception(error)
             written.exception()  # nobody need be waiting
@@ -92,7 +92,7 @@ class GroupWriter(Generic[T]):
 log = logging.getLogger(__name__)
 
 
-class Outage:
+class RedisOutage:
     """What one user of Redis sees of its outages."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from ratelimit.limiter import Limit, Limits
 log = logging.getLogger(__name__)
 
 
-async def tell_begun(ledger: Ledger, spec: JobSpec) -> None:
+async def log_started(ledger: Ledger, spec: JobSpec) -> None:
     """Tell that a job runs, for the first time or again."""
     before = await ledger.news.of_job(spec.job_id, JobState.RUNNING)
     if before is not None:
@@ -22,10 +22,10 @@ async def tell_begun(ledger: Ledger, spec: JobSpec) -> None:
         log.info(event, extra=told)
 
 
-async def tell_job(ledger: Ledger, job: Job) -> None:
+async def log_job(ledger: Ledger, job: Job) -> None:
     """Tell how the job stands, where that is news."""
     if job.state is JobState.RUNNING:
-        await tell_begun(ledger, job.spec)
+        await log_started(ledger, job.spec)
     elif await ledger.news.of_job(job.spec.job_id, job.state) is None:
         return
     elif job.state.ended:

@@ -13,7 +13,7 @@ NOTE_EVERY_S = 10.0
 """How often a process records that its key is accepted."""
 ACCEPTED_WITHIN_S = 60.0
 """Age at which an accepted key of another worker says nothing any more."""
-PATIENCE_S = 5.0
+RETRY_DELAY_S = 5.0
 """Time that other workers get for their first request before a refused key pauses the job."""
 LOOK_EVERY_S = 0.25
 
@@ -94,7 +94,7 @@ class OwnKey:
 
     async def _is_accepted_elsewhere(self) -> bool:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + PATIENCE_S
+        deadline = loop.time() + RETRY_DELAY_S
         while True:
             if await self._ledger.accepted_keys.elsewhere(
                 self._endpoint, self._aside.worker, within_s=ACCEPTED_WITHIN_S

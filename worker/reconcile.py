@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger.job import Mode
-from ledger.patching import intended
+from ledger.patching import apply_patch
 from ledger.row import Metadata
 
 
@@ -18,7 +18,7 @@ def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str
     """
     if earlier is None:
         return current
-    wrote = intended(earlier, patch, mode)
+    wrote = apply_patch(earlier, patch, mode)
     changed = {key for key in earlier.keys() | wrote.keys() if earlier.get(key) != wrote.get(key)}
     first = {key: value for key, value in earlier.items() if key in changed}
     return {key: value for key, value in current.items() if key not in changed} | first

@@ -10,7 +10,7 @@ from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from worker.job_log import tell_job
+from worker.job_log import log_job
 
 RESCUE_EVERY_S = 2.0
 """How often a worker beats and looks after the jobs."""
@@ -32,7 +32,7 @@ async def rescue_all(ledger: Ledger, announce: Announce) -> None:
 
 async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
     job_id = job.spec.job_id
-    await tell_job(ledger, job)
+    await log_job(ledger, job)
     if job.state is JobState.CANCELLED and not await ledger.shards.close_all(job.spec, Outcome.CANCELLED):
         return
     if job.state.ended:

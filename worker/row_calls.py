@@ -7,12 +7,12 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from completions.client import Reply
-from completions.errors import Again, KeyRefused, NotSent, RowFailed
+from completions.errors import KeyRefused, NotSent, Retryable, RowFailed
 from ledger.clock import Clocks
 from ledger.codec import BeforeImage
 from ledger.records import Record
 from ledger.row import Metadata
-from ratelimit.breaker import Health
+from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi
 from worker.fence import WriteGate
@@ -22,7 +22,7 @@ SLOT_KEPT_S = 0.25
 """Seconds after which a slot that waited for the journal is given up: none are saved up while the ledger is away."""
 
 
-class Tally:
+class RunCounters:
     """Counts what a shard's rows cost and what they are waiting for."""
 
     def __init__(self) -> None:
@@ -40,8 +40,8 @@ class Tools(NamedTuple):
     limiter: RateLimiter
     journal: Callable[[BeforeImage], Awaitable[None]]
     pause_for: Callable[[float], Awaitable[None]]
-    health: Health
-    tally: Tally
+    health: CircuitBreaker
+    counters: RunCounters
     replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
     clocks: Clocks
 
@@ -108,25 +108,25 @@ class RowCalls:
         await self._take_slot(write=self.wrote_last)
         self._has_slot = False
         self.sent_at = tools.clocks.read()
-        tools.tally.requests += 1
-        tools.tally.in_flight += 1
+        tools.counters.requests += 1
+        tools.counters.in_flight += 1
         try:
             reply = await self._call(write)
-        except (Again, RowFailed) as refusal:
-            failing = isinstance(refusal, Again) and refusal.endpoint_fails
+        except (Retryable, RowFailed) as refusal:
+            failing = isinstance(refusal, Retryable) and refusal.endpoint_fails
             tools.health.saw(write=self.wrote_last, well=not failing)
             raise
         except NotSent:
-            tools.tally.requests -= 1
+            tools.counters.requests -= 1
             raise
         except KeyRefused as refusal:
             if self._sent_with_new_key or not await tools.api.renew_key(refusal):
                 raise
             self._sent_with_new_key = True
-            tools.tally.retries += 1
+            tools.counters.retries += 1
             raise NotSent from None  # nothing was done: the try begins again, with the new key
         finally:
-            tools.tally.in_flight -= 1
+            tools.counters.in_flight -= 1
         tools.health.saw(write=self.wrote_last, well=True)
         self._sent_with_new_key = False
         return reply

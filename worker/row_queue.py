@@ -16,7 +16,7 @@ from ledger.records import LEAST_LIFE_S, Record
 from ledger.row import Patch
 from ledger.shards import LeasedShard
 from ratelimit.limiter import HandBack
-from worker.group_writer import patiently
+from worker.group_writer import retry_while_unavailable
 
 TAKE_TOGETHER = 64
 """Rows that are claimed in one round trip; they wait no longer than the rows before them take."""
@@ -39,7 +39,7 @@ class ClaimedRow(NamedTuple):
     not_before: float = 0.0
 
 
-class ClaimedRows:
+class RowQueue:
     """Hands rows out. One whose completion another job works on goes to the end of the queue."""
 
     def __init__(
@@ -78,7 +78,7 @@ class ClaimedRows:
             return self._ready.popleft()
         async with self._turn:
             while not self._ready and (self._left or self._resting) and not is_cancelled():
-                await patiently(self._take_some)
+                await retry_while_unavailable(self._take_some)
                 if not self._ready:
                     try:
                         await self._pause_for(ASK_AGAIN_S)

@@ -7,12 +7,12 @@ import time
 from typing import NamedTuple
 
 from completions.client import Reply, refuse_bad_id
-from completions.errors import Again, NotSent, Refusal, Rest, RowFailed, Wait
+from completions.errors import NotSent, RateLimited, Refusal, Rest, Retryable, RowFailed
 from completions.missing import missing_hint
 from completions.retry_after import backoff
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
-from ledger.patching import intended
+from ledger.patching import apply_patch
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.service_profile import PairLimit
@@ -96,7 +96,7 @@ class RowRun:
         self._image = image
         self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
         self._failures = tried.failures if tried else 0
-        self._verdict = tried.verdict if tried else None
+        self._final_failure = tried.final_failure if tried else None
         self._current: Metadata | None = None
         self._read_at = self._calls.sent_at
         self._stale_after_s = STALE_AFTER_S
@@ -126,22 +126,22 @@ class RowRun:
         while True:
             try:
                 refuse_bad_id(self._patch.completion_id)  # before a slot is taken for it
-                if self._verdict is not None:
-                    return await self._look_once_more(self._verdict)
+                if self._final_failure is not None:
+                    return await self._confirm_then_fail(self._final_failure)
                 return await self._try_once()
-            except Wait as refusal:
-                self._tools.tally.throttled += 1
+            except RateLimited as refusal:
+                self._tools.counters.throttled += 1
                 await self._tools.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except NotSent:
                 continue
             except RowFailed as refusal:
                 return self._failed(refusal)
-            except Again as refusal:
+            except Retryable as refusal:
                 self._failures += 1
                 if refusal.ambiguous:
                     self._in_doubt, self._current = True, None
-                if self._failures >= self._plan.attempts and await self._is_to_blame(refusal):
-                    self._verdict = self._verdict or self._detail(refusal)
+                if self._failures >= self._plan.attempts and await self._should_give_up(refusal):
+                    self._final_failure = self._final_failure or self._detail(refusal)
                 else:
                     await self._back_off(refusal)
 
@@ -155,7 +155,7 @@ class RowRun:
         """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
         if not (self._failures or self._stale_reads):
             return None
-        return Tries(self._failures, self._in_doubt, self._verdict, self._stale_reads, self._stale_since)
+        return Tries(self._failures, self._in_doubt, self._final_failure, self._stale_reads, self._stale_since)
 
     @property
     def wrote(self) -> tuple[Metadata | None, Metadata] | None:
@@ -200,7 +200,7 @@ class RowRun:
         if sent.shown in (Shown.BEFORE, None):
             self._unconfirmed = None  # nothing seems to have been written
         what = "the API answered 200, but a read does not show the metadata that was sent"
-        raise Again("reply_differs", what, status=200, request_id=read.request_id, ambiguous=True)
+        raise Retryable("reply_differs", what, status=200, request_id=read.request_id, ambiguous=True)
 
     async def _altered(self, sent: Unconfirmed, held: Metadata, request_id: str) -> Settlement:
         """Settle a row whose completion holds neither what was sent nor what was there before."""
@@ -259,7 +259,7 @@ class RowRun:
 
     def _update(self, before: Metadata) -> Update:
         patch, mode = self._patch.metadata, self._plan.mode
-        return Update(before, intended(before, patch, mode), patch, mode, self._record)
+        return Update(before, apply_patch(before, patch, mode), patch, mode, self._record)
 
     async def _check_is_fresh(self) -> None:
         """Put the row off while the read shows the state before a recorded write; after that, take the write as done.
@@ -294,7 +294,7 @@ class RowRun:
         if (current := self._current) is None:
             return None
         before = self._before(current)
-        if current != intended(before, self._patch.metadata, self._plan.mode):
+        if current != apply_patch(before, self._patch.metadata, self._plan.mode):
             return None
         ours = self._in_doubt and (self._image is None or before != current)
         if not ours:
@@ -315,7 +315,7 @@ class RowRun:
         """Return what to send, once it can be sent and the before-image is safe."""
         patch, mode = self._patch.metadata, self._plan.mode
         if self._current is None:
-            return Update(None, intended({}, patch, mode), patch, mode, self._record)
+            return Update(None, apply_patch({}, patch, mode), patch, mode, self._record)
         before = self._before(self._current)
         update = self._update(before)
         if len(update.after) > MAX_PAIRS:
@@ -336,25 +336,25 @@ class RowRun:
         self._stale_after_s *= 2
         return True
 
-    async def _back_off(self, refusal: Again) -> None:
-        tally = self._tools.tally
-        tally.retries += 1
-        tally.backing_off += 1
+    async def _back_off(self, refusal: Retryable) -> None:
+        counters = self._tools.counters
+        counters.retries += 1
+        counters.backing_off += 1
         try:
             await self._tools.pause_for(refusal.retry_after or backoff(self._failures))
         finally:
-            tally.backing_off -= 1
+            counters.backing_off -= 1
 
-    async def _is_to_blame(self, refusal: Again) -> bool:
+    async def _should_give_up(self, refusal: Retryable) -> bool:
         """Tell whether to give the row up; while the endpoint itself fails, it waits on."""
         if not refusal.endpoint_fails:
             return True
-        return await self._tools.health.blames_row(write=self._calls.wrote_last)
+        return await self._tools.health.row_at_fault(write=self._calls.wrote_last)
 
-    async def _look_once_more(self, verdict: Detail) -> Settlement:
+    async def _confirm_then_fail(self, final_failure: Detail) -> Settlement:
         """Give the row up, but for one more look where a write may have happened all the same."""
         if self._in_doubt:
-            with contextlib.suppress(Again, RowFailed):
+            with contextlib.suppress(Retryable, RowFailed):
                 await self._read()
                 if ended := self._already_there():
                     return ended
@@ -364,7 +364,7 @@ class RowRun:
                 return await self._altered(sent, replied, sent.reply.request_id)
             if sent.shown is Shown.KEPT:
                 return self._kept(sent.update.kept(replied), sent.reply)
-        return Settlement(self._row, Outcome.FAILED, verdict)
+        return Settlement(self._row, Outcome.FAILED, final_failure)
 
     def _failed(self, refusal: Refusal) -> Settlement:
         return Settlement(self._row, Outcome.FAILED, self._detail(refusal))
@@ -373,5 +373,5 @@ class RowRun:
         message = refusal.message
         if refusal.status == 404:
             message += missing_hint(self._patch.completion_id, time.time())
-        tries = self._failures + (not isinstance(refusal, Again))
+        tries = self._failures + (not isinstance(refusal, Retryable))
         return Detail(refusal.code, refusal.status, message, refusal.request_id, tries, time.time())

@@ -24,14 +24,14 @@ from ledger.connect import AWAY, describe, new_client
 from ledger.errors import NoSuchJob, StateLost
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
-from ratelimit.breaker import Health
+from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of, note_use
 from worker.checked_api import KnownCompletions
-from worker.group_writer import PATIENCE_S, Outage
-from worker.job_log import tell_begun, tell_job
+from worker.group_writer import RETRY_DELAY_S, RedisOutage
+from worker.job_log import log_job, log_started
 from worker.own_key import Aside, OwnKey
-from worker.shard_run import Bounds, Service, Turn, service_of
+from worker.shard_run import Bounds, Service, ShardRun, service_of
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0
@@ -86,7 +86,7 @@ class Runtime:
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
         try:
-            shard = await self._patiently(lambda: self._lease(job_id, number, owner))
+            shard = await self._retry_while_unavailable(lambda: self._lease(job_id, number, owner))
             if shard is None:
                 return []
             await self._take_turn(shard)
@@ -106,7 +106,7 @@ class Runtime:
         told = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=told)
         reason = f"a worker met an error of its own ({_names(error)}); its log tells where"
-        await self._patiently(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
+        await self._retry_while_unavailable(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -116,7 +116,7 @@ class Runtime:
         if shard is None:
             await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
             return None
-        await tell_begun(self._ledger, shard.spec)
+        await log_started(self._ledger, shard.spec)
         log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})
         return shard
 
@@ -125,9 +125,9 @@ class Runtime:
         if await self._ledger.shards.survive(job_id, number, owner):
             log.info("lease had run out while the worker lived", extra={"job": job_id, "shard": number})
 
-    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+    async def _retry_while_unavailable(self, step: Callable[[], Awaitable[T]]) -> T:
         """Take a step once the ledger is there; a worker that is ending tries just once, and not for long."""
-        outage = Outage()
+        outage = RedisOutage()
         while True:
             ending = self._stopping()
             try:
@@ -139,7 +139,7 @@ class Runtime:
                 if ending:
                     raise
                 outage.met(error)
-            await asyncio.sleep(PATIENCE_S)
+            await asyncio.sleep(RETRY_DELAY_S)
 
     async def _take_turn(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
@@ -151,17 +151,21 @@ class Runtime:
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
             elif await self._has_key(job_id):
                 self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
-                await self._patiently(self._note_limit)
-                turn = self._turn(shard, await self._patiently(self._seconds), await self._patiently(self._service))
+                await self._retry_while_unavailable(self._note_limit)
+                turn = self._turn(
+                    shard,
+                    await self._retry_while_unavailable(self._seconds),
+                    await self._retry_while_unavailable(self._service),
+                )
                 await turn.run()
         finally:
-            answer = await self._patiently(lambda: self._ledger.shards.release(shard))
+            answer = await self._retry_while_unavailable(lambda: self._ledger.shards.release(shard))
             if answer is ReleaseAnswer.LOST:
-                await self._patiently(lambda: self._survive(job_id, shard.number, shard.owner))
+                await self._retry_while_unavailable(lambda: self._survive(job_id, shard.number, shard.owner))
             told = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
-            log.info("shard ended", extra=told | (turn.story if turn else {}) | {"state": answer})
+            log.info("shard ended", extra=told | (turn.summary if turn else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:
-                await self._patiently(lambda: self._retire(job_id))
+                await self._retry_while_unavailable(lambda: self._retire(job_id))
 
     async def _has_key(self, job_id: str) -> bool:
         """Return whether there is a key to send; where there is none, stand aside or pause the job."""
@@ -170,7 +174,7 @@ class Runtime:
         trouble = await self._api.credential.trouble()
         if trouble:
             refused = StopJob("key_unavailable", trouble)
-            await self._patiently(lambda: self._own_key.refused(job_id, refused))
+            await self._retry_while_unavailable(lambda: self._own_key.refused(job_id, refused))
         return not trouble
 
     async def _note_limit(self) -> None:
@@ -180,7 +184,7 @@ class Runtime:
         return service_of(await self._ledger.behaviours.of(self._settings.openai_base_url))
 
     async def _retire(self, job_id: str) -> None:
-        await tell_job(self._ledger, await self._ledger.jobs.get(job_id))
+        await log_job(self._ledger, await self._ledger.jobs.get(job_id))
         await self._ledger.jobs.retire(job_id)
 
     async def _seconds(self) -> float:
@@ -188,21 +192,21 @@ class Runtime:
         longest = self._settings.job.shard_seconds
         return longest if len(await self._ledger.shards.running()) < 2 else min(longest, SHARED_TURN_S)
 
-    def _turn(self, shard: LeasedShard, seconds: float, service: Service) -> Turn:
+    def _turn(self, shard: LeasedShard, seconds: float, service: Service) -> ShardRun:
         settings = self._settings
         limiter = RateLimiter(
             self._limits,
             key=self._limit_key,
             limit=self._limit,
             job_id=shard.spec.job_id,
-            hearing=self._api.hearing,
+            rate_headers=self._api.rate_headers,
         )
-        return Turn(
+        return ShardRun(
             shard,
             ledger=self._ledger,
             api=self._api,
             limiter=limiter,
-            health=Health(self._redis, self._limit_key),
+            health=CircuitBreaker(self._redis, self._limit_key),
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
             known=self._known,

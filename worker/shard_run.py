@@ -27,14 +27,14 @@ from ledger.row import Metadata, Outcome
 from ledger.service_profile import Behaviour, PairLimit
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
-from ratelimit.breaker import Health
+from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import HandBack, RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.fence import ClaimLost, LeaseFence, WriteGate
-from worker.group_writer import GroupWriter, patiently
+from worker.group_writer import GroupWriter, retry_while_unavailable
 from worker.own_key import OwnKey
-from worker.row_calls import Tally, Tools
-from worker.row_queue import ClaimedRow, ClaimedRows
+from worker.row_calls import RunCounters, Tools
+from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import STALE_S, Plan, RowRun
 
 WATCH_EVERY_S = 0.2
@@ -82,7 +82,7 @@ def service_of(behaviour: Behaviour | None) -> Service:
     return Service(max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)
 
 
-class Turn:
+class ShardRun:
     """One turn at one leased shard. `stopping` tells whether the worker is ending.
 
     `known` outlives the turn: completions that this process found lately. `own_key` decides what a refused key means;
@@ -96,7 +96,7 @@ class Turn:
         ledger: Ledger,
         api: CompletionsApi,
         limiter: RateLimiter,
-        health: Health,
+        health: CircuitBreaker,
         bounds: Bounds,
         stopping: Callable[[], bool],
         known: KnownCompletions | None = None,
@@ -112,8 +112,8 @@ class Turn:
         self._limiter = limiter
         self._bounds = bounds
         self._stopping = stopping
-        self._tally = Tally()
-        self._counted = Traffic()
+        self._counters = RunCounters()
+        self._reported = Traffic()
         self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
         self._clocks = clocks
@@ -122,7 +122,7 @@ class Turn:
         self._draining = asyncio.Event()
         life_s = claim_life_s(bounds.request_s)
         self._service = service or Service()
-        self._todo = ClaimedRows(
+        self._todo = RowQueue(
             shard,
             ledger.claims,
             life_s=life_s,
@@ -132,14 +132,14 @@ class Turn:
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._health = health
-        checked = CheckedApi(api, limiter, known or KnownCompletions(), self._tally)
+        checked = CheckedApi(api, limiter, known or KnownCompletions(), self._counters)
         self._tools = Tools(
             api=checked,
             limiter=limiter,
             journal=self._journal_image,
             pause_for=self._pause_for,
             health=health,
-            tally=self._tally,
+            counters=self._counters,
             replay=self._replay,
             clocks=clocks,
         )
@@ -176,7 +176,7 @@ class Turn:
             await self._todo.aclose()
 
     @property
-    def story(self) -> dict[str, int]:
+    def summary(self) -> dict[str, int]:
         """How many rows the turn settled with each outcome, and what that cost."""
         ended = {outcome.word: self._outcomes[outcome] for outcome in ENDS}
         now = self._traffic()
@@ -248,23 +248,25 @@ class Turn:
         return WriteGate(
             self._fence,
             holds_claim=lambda: self._todo.holds(claimed.claim),
-            is_put_down=lambda: self._is_put_down,
+            is_idle=lambda: self._is_put_down,
         )
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
-        self._put_down()
+        self._stop_starting_rows()
         if isinstance(error, KeyRefused) and self._own_key:
             await self._stop_for_key(error, self._own_key)
             return
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
-        await patiently(lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason))
+        await retry_while_unavailable(
+            lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason)
+        )
 
     async def _stop_for_key(self, error: KeyRefused, own_key: OwnKey) -> None:
         """Decide once for all rows of the turn whether the job or this worker alone stops."""
         if not self._key_refused:
             self._key_refused = True
-            await patiently(lambda: own_key.refused(self._shard.spec.job_id, error))
+            await retry_while_unavailable(lambda: own_key.refused(self._shard.spec.job_id, error))
 
     async def _keep_lease(self) -> None:
         """Renew the lease and learn whether the job is to go on, until cancelled."""
@@ -274,7 +276,7 @@ class Turn:
             await asyncio.sleep(KEEP_EVERY_S)
 
     async def _renew(self) -> None:
-        waits = _waits(self._tally, self._limiter, self._todo)
+        waits = _waits(self._counters, self._limiter, self._todo)
         sent = self._clocks.read()
         await self._todo.keep()
         state = await self._ledger.shards.renew(self._shard, waits)
@@ -282,7 +284,7 @@ class Turn:
             self._fence.lose()
             raise LeaseLost(self._shard.spec.job_id)
         if state is not JobState.RUNNING:
-            self._put_down()
+            self._stop_starting_rows()
         self._fence.confirm(sent)
         if self._own_key:
             await self._own_key.note_accepted(self._api.accepted_at)
@@ -296,14 +298,14 @@ class Turn:
                 self._draining.set()
                 self._limiter.close(to_writes=False)
             if loop.time() > drain_at + DRAIN_S:
-                self._put_down()
+                self._stop_starting_rows()
             await asyncio.sleep(WATCH_EVERY_S)
-        self._put_down()
+        self._stop_starting_rows()
         await asyncio.sleep(GRACE_S)
         for task in tasks:
             task.cancel()
 
-    def _put_down(self) -> None:
+    def _stop_starting_rows(self) -> None:
         self._is_put_down = True
         self._draining.set()
         self._limiter.close(to_writes=True)
@@ -334,7 +336,7 @@ class Turn:
         await self._fence.passed()
         now = self._traffic()
         await self._ledger.settlements.settle(self._shard, settlements, now)
-        self._counted = now
+        self._reported = now
         self._outcomes.update(settlement.outcome for settlement in settlements)
         if set(self._outcomes) == {Outcome.FAILED}:
             with contextlib.suppress(*AWAY):
@@ -346,12 +348,12 @@ class Turn:
         spec = self._shard.spec
         if reason := await too_many_failures(self._ledger.redis, spec):
             await self._ledger.jobs.pause(spec.job_id, code=TOO_MANY_CODE, reason=reason)
-            self._put_down()
+            self._stop_starting_rows()
 
     async def _hand_back(self) -> None:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
         now = self._traffic()
-        if self._tries or now != self._counted:
+        if self._tries or now != self._reported:
             with contextlib.suppress(TimeoutError, *AWAY):
                 async with asyncio.timeout(HAND_BACK_S):
                     await self._fence.passed()
@@ -359,17 +361,17 @@ class Turn:
 
     def _traffic(self) -> Traffic:
         """Return the traffic of the turn so far."""
-        tally = self._tally
-        return Traffic(requests=tally.requests, retries=tally.retries, throttled=tally.throttled)
+        counters = self._counters
+        return Traffic(requests=counters.requests, retries=counters.retries, throttled=counters.throttled)
 
 
-def _waits(tally: Tally, limiter: RateLimiter, todo: ClaimedRows) -> Waits:
+def _waits(counters: RunCounters, limiter: RateLimiter, todo: RowQueue) -> Waits:
     standing = limiter.standing
     blocked, blocked_by = todo.blocked
     return Waits(
-        in_flight=tally.in_flight,
+        in_flight=counters.in_flight,
         for_rate=limiter.waiting,
-        backing_off=tally.backing_off,
+        backing_off=counters.backing_off,
         paused_s=standing.paused_s,
         paused_by=standing.paused_by,
         rate_per_minute=standing.rate * 60,

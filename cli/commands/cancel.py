@@ -8,10 +8,10 @@ import click
 
 from cli.console import echo
 from cli.errors import WrongUse
-from cli.format import some
+from cli.format import count_of
 from cli.output import print_json
 from cli.session import pass_settings, with_ledger
-from cli.who import who
+from cli.who import current_user
 from config.settings import Settings
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
@@ -42,7 +42,7 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: boo
         had = await ledger.jobs.cancel(job_id)
         if had not in {JobState.RUNNING, JobState.PAUSED, JobState.HELD}:
             raise WrongUse(f"job {job_id} is {had}; there is nothing to cancel.")
-        await ledger.audit.note(job_id, who=who(), verb="cancel", why=reason)
+        await ledger.audit.note(job_id, who=current_user(), verb="cancel", why=reason)
         await _close(ledger, job_id)
         job = await ledger.jobs.get(job_id)
         echo(f"Job {job_id} is cancelled: {_ended_as(job)}.", err=True)
@@ -55,7 +55,7 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: boo
 def _ended_as(job: Job) -> str:
     """Return what became of the rows: only those of which no write can have left were surely not sent."""
     in_doubt = job.may_have_been_written
-    said = f"{some(job.counts.cancelled - in_doubt, 'row')} not sent, {job.counts.updated:,} updated before"
+    said = f"{count_of(job.counts.cancelled - in_doubt, 'row')} not sent, {job.counts.updated:,} updated before"
     if not in_doubt:
         return said
     return f"{said}, {in_doubt:,} may have been written (`relabel report {job.spec.job_id} --only cancelled`)"

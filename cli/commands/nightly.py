@@ -15,7 +15,7 @@ from cli.exit_codes import DONE, NOT_FINISHED, SOME_ROWS_FAILED
 from cli.nightly_view import NightSeen, look, night_facts, night_lines
 from cli.output import print_facts
 from cli.session import need_workers, pass_settings, with_ledger
-from cli.who import who
+from cli.who import current_user
 from config.schedule import Due, Schedule
 from config.settings import Settings
 from ledger.clock import utc_time
@@ -143,7 +143,7 @@ async def _begin(settings: Settings, ledger: Ledger, *, again: bool) -> Night:
     others = [night for night in await Nights(ledger.redis).open() if night.date != date]
     if others and nightly.overlap == "skip":
         raise WrongUse(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
-    night, new = await Nights(ledger.redis).begin(date, asked_by=who(), overlap=nightly.overlap)
+    night, new = await Nights(ledger.redis).begin(date, asked_by=current_user(), overlap=nightly.overlap)
     if not new and night.state.ended:
         if not (again or night.state is NightState.SKIPPED):
             raise WrongUse(f"the run of {date} was made already; --again takes what is new in the inbox.")

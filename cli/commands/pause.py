@@ -8,7 +8,7 @@ from cli import control
 from cli.console import echo
 from cli.errors import WrongUse
 from cli.session import pass_settings, with_ledger
-from cli.who import who
+from cli.who import current_user
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.ledger import Ledger
@@ -27,7 +27,7 @@ def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
     """
 
     async def pause(ledger: Ledger) -> None:
-        by = who()
+        by = current_user()
         told = f"{reason} ({by})" if reason else f"by {by}"
         had = await control.pause(ledger, job_id, code="paused", reason=told, why=reason)
         if had is JobState.PAUSED:

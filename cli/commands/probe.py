@@ -12,7 +12,7 @@ import msgspec
 
 from cli.confirmation import Declined
 from cli.console import echo
-from cli.errors import Complaint, Unreachable, WrongUse
+from cli.errors import CliError, Unreachable, WrongUse
 from cli.exit_codes import INTERRUPTED
 from cli.output import print_facts
 from cli.service_profile import behaviour_lines, pace_hint
@@ -20,7 +20,7 @@ from cli.session import ledger_of, need_api_key, pass_settings, server_for
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
-from probe.backup_file import SpareCopy
+from probe.backup_file import BackupFile
 from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
 
 QUESTION = (
@@ -29,7 +29,7 @@ QUESTION = (
 )
 
 
-class Interrupted(Complaint):
+class Interrupted(CliError):
     """Ctrl-C in the middle."""
 
     exit_code = INTERRUPTED
@@ -54,7 +54,7 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
       relabel probe chatcmpl-ElXmqK9e4XM3V2Q45Qp7DcwZOy2rH
     """
     need_api_key(settings)
-    copy = SpareCopy(settings.state_folder, settings.openai_base_url, completion_id)
+    copy = BackupFile(settings.state_folder, settings.openai_base_url, completion_id)
     _ask(yes=yes)
     with server_for(settings) as (reachable, _):
         try:
@@ -67,7 +67,7 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
             raise (Unreachable(said) if error.unreachable else WrongUse(said)) from error
         except BrokenOff as error:
             said = f"the probe was broken off: {str(error).rstrip('.')}. The completion holds what it held before."
-            raise (Interrupted(said) if error.interrupted else Complaint(said)) from error
+            raise (Interrupted(said) if error.interrupted else CliError(said)) from error
         except StillChanged as error:
             raise _loud(error, copy) from error
     if as_json:
@@ -85,7 +85,7 @@ def _ask(*, yes: bool) -> None:
         raise Declined("nothing was sent.")
 
 
-async def _probe(settings: Settings, completion_id: str, copy: SpareCopy) -> Behaviour:
+async def _probe(settings: Settings, completion_id: str, copy: BackupFile) -> Behaviour:
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -101,7 +101,7 @@ def _stop(stopped: asyncio.Event) -> None:
     stopped.set()
 
 
-async def _restore(settings: Settings, completion_id: str, before: Metadata, copy: SpareCopy) -> None:
+async def _restore(settings: Settings, completion_id: str, before: Metadata, copy: BackupFile) -> None:
     async with ledger_of(settings) as ledger:
         _tell("an earlier probe was killed before it could restore this completion; restoring it")
         await restore_completion(settings, ledger, completion_id, before)
@@ -114,9 +114,9 @@ def _tell(step: str) -> None:
         echo(f"{step[0].upper()}{step[1:]} ...", err=True)
 
 
-def _loud(error: StillChanged, copy: SpareCopy) -> Complaint:
+def _loud(error: StillChanged, copy: BackupFile) -> CliError:
     held = msgspec.json.encode(copy.read()).decode().encode("ascii", "backslashreplace").decode()
-    return Complaint(
+    return CliError(
         f"THE COMPLETION COULD NOT BE RESTORED: {error}.\n"
         f"It held this metadata: {held}\n"
         f"The same is in {copy.path}; run the command again to restore it."

@@ -10,7 +10,7 @@ from cli.format import duration, per_minute
 from cli.order import Rate
 from cli.output import print_facts
 from cli.session import pass_settings, with_ledger
-from cli.who import who
+from cli.who import current_user
 from cli.why import paused_because, slowed_because
 from config.settings import Settings
 from ledger.job import Job
@@ -66,7 +66,7 @@ async def _of_job(ledger: Ledger, job_id: str, value: float | None, *, reset: bo
         if job.state.ended:
             raise WrongUse(f"job {job_id} is {job.state}; its rate matters no more.")
         await ledger.jobs.set_rate(job_id, value)
-        await ledger.audit.note(job_id, who=who(), verb="rate", why=per_minute(value) if value else "reset")
+        await ledger.audit.note(job_id, who=current_user(), verb="rate", why=per_minute(value) if value else "reset")
         job = await ledger.jobs.get(job_id)
     if as_json:
         print_facts({"job_id": job_id, "rate_per_minute": job.rate_per_minute})
@@ -92,7 +92,7 @@ async def _shared(
     if changed:
         what = f"shared rate {per_minute(seen.asked_per_minute)}, burst {_burst(seen)}{', as configured' * reset}"
         for job_id in await jobs_on(settings, ledger):
-            await ledger.audit.note(job_id, who=who(), verb="rate", why=what)
+            await ledger.audit.note(job_id, who=current_user(), verb="rate", why=what)
     if as_json:
         print_facts(seen._asdict())
     else:

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cli.errors import Complaint, WrongUse
+from cli.errors import CliError, WrongUse
 from cli.exit_codes import DONE, NOT_FINISHED
 from cli.output import job_facts, print_facts
 from cli.output_file import report_file
@@ -28,7 +28,7 @@ _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _OUTCOMES = {outcome.word: outcome for outcome in Outcome}
 
 
-class RowsLost(Complaint):
+class RowsLost(CliError):
     """The job's rows are gone from Redis."""
 
     exit_code = NOT_FINISHED

@@ -10,14 +10,14 @@ import click
 from cli.console import echo
 from cli.errors import WrongUse
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
-from cli.format import some
+from cli.format import count_of
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job, Kind
 from ledger.ledger import Ledger
 from producer.check import check_made
 from producer.retry import RetryRows
-from producer.submit import Order
+from producer.submit import JobRequest
 
 SHOWN_CODES = 5
 CODE_CHARS = 64
@@ -51,8 +51,10 @@ def retry_command(settings: Settings, *, asked: FollowUp, codes: str | None, eve
             checked.close()
             raise WrongUse(f"job {spec.job_id} has no rows to retry{_left_out(rows.left_out, named)}.")
         if rows.left_out and named is None:
-            echo(f"{_counted(rows.left_out)} can never work as they are; --all takes them, too.", err=True)
-        return checked, Order("", spec.mode, spec.journal, spec.target, 1, 1.0, kind=Kind.RETRY, parent=spec.job_id)
+            echo(f"{_reported(rows.left_out)} can never work as they are; --all takes them, too.", err=True)
+        return checked, JobRequest(
+            "", spec.mode, spec.journal, spec.target, 1, 1.0, kind=Kind.RETRY, parent=spec.job_id
+        )
 
     return follow_up(settings, asked, make, remark=f", codes {codes}" if codes else "")
 
@@ -61,12 +63,12 @@ def _left_out(left_out: Counter[str], named: frozenset[str] | None) -> str:
     if not left_out:
         return ": none failed"
     if named is not None:
-        return f" with these codes; failed are: {_counted(left_out)}"
-    return f" that can work as they are; correct them, or say --all: {_counted(left_out)}"
+        return f" with these codes; failed are: {_reported(left_out)}"
+    return f" that can work as they are; correct them, or say --all: {_reported(left_out)}"
 
 
-def _counted(left_out: Counter[str]) -> str:
+def _reported(left_out: Counter[str]) -> str:
     said = [f"{printable(code, CODE_CHARS)} {number:,}" for code, number in left_out.most_common(SHOWN_CODES)]
     more = len(left_out) - len(said)
-    rest = f", {some(more, 'other code')}" if more > 0 else ""
-    return f"{some(left_out.total(), 'row')} ({', '.join(said)}{rest})"
+    rest = f", {count_of(more, 'other code')}" if more > 0 else ""
+    return f"{count_of(left_out.total(), 'row')} ({', '.join(said)}{rest})"

@@ -11,10 +11,10 @@ import click
 from pydantic import SecretStr
 from rich.console import Console
 
-from cli.confirmation import ask_first
+from cli.confirmation import confirm_submission
 from cli.console import shown, stderr_console
 from cli.former import go_on_if_interrupted, tell_former
-from cli.order import Asked, checked_file, order_of, order_options, submit_file
+from cli.order import FileOptions, checked_file, order_of, order_options, submit_file
 from cli.run_job import MakeJob, carry_out_job, resume_job
 from cli.session import need_api_key, pass_settings, server_for
 from config.settings import Settings
@@ -34,7 +34,7 @@ SANDBOX_KEY = SecretStr("sandbox")
 @click.option("--resume", metavar="JOB", help="Go on with a job that was interrupted or paused, instead of FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at the end.")
 @pass_settings
-def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str | None, as_json: bool) -> int:
+def run_command(settings: Settings, *, asked: FileOptions, sandbox: bool, resume: str | None, as_json: bool) -> int:
     """Apply FILE to the stored chat completions, all in one process tree.
 
     Brings its own Redis server unless RELABEL_REDIS__URL names one, and its own workers. Ctrl-C lets the rows in
@@ -53,14 +53,14 @@ def run_command(settings: Settings, *, asked: Asked, sandbox: bool, resume: str 
     console = stderr_console()
     with _checked(asked, settings, resume, console) as checked, server_for(settings) as (reachable, server):
         if checked and not sandbox:
-            ask_first(checked, order_of(asked, settings), reachable, console, yes=asked.yes)
+            confirm_submission(checked, order_of(asked, settings), reachable, console, yes=asked.yes)
         make_job = _submit(checked, asked, console) if checked else resume_job(resume or "", console)
         around = functools.partial(_sandboxed, resume=resume) if sandbox else None
         return carry_out_job(reachable, make_job, server=server, console=console, as_json=as_json, around=around)
 
 
 @contextmanager
-def _checked(asked: Asked, settings: Settings, resume: str | None, console: Console) -> Iterator[Checked | None]:
+def _checked(asked: FileOptions, settings: Settings, resume: str | None, console: Console) -> Iterator[Checked | None]:
     if resume:
         yield None
         return
@@ -68,7 +68,7 @@ def _checked(asked: Asked, settings: Settings, resume: str | None, console: Cons
         yield checked
 
 
-def _submit(checked: Checked, asked: Asked, console: Console) -> MakeJob:
+def _submit(checked: Checked, asked: FileOptions, console: Console) -> MakeJob:
     async def make(ledger: Ledger, settings: Settings) -> str:
         send = functools.partial(announce, make_app(settings))
         submitted = await submit_file(checked, order_of(asked, settings), ledger=ledger, announce=send)

@@ -7,10 +7,10 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.exit_codes import DONE, exit_code_of
-from cli.format import duration, local_time, outcome_counts, per_minute, percent, rows_per_second, some
+from cli.format import count_of, duration, local_time, outcome_counts, per_minute, percent, rows_per_second
 from cli.output import print_json
 from cli.session import pass_settings, with_ledger
-from cli.why import is_put_down, standing, waiting_for
+from cli.why import is_idle, standing, waiting_for
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
@@ -41,7 +41,7 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
         else:
             workers = len(await ledger.shards.children())
             _print(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute))
-        return exit_code_of(job) if is_put_down(job) else DONE
+        return exit_code_of(job) if is_idle(job) else DONE
 
     return with_ledger(settings, tell)
 
@@ -63,7 +63,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("Done", _done(job)),
         ("Rows", outcome_counts(counts, pending=True)),
         ("In doubt", _in_doubt(job)),
-        ("Folded", f"{some(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
+        ("Folded", f"{count_of(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
         ("Requests", requests),
         ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
         ("Target", printable(spec.target, NAME_CHARS)),
@@ -77,13 +77,13 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
 def _in_doubt(job: Job) -> str:
     if not job.may_have_been_written:
         return ""
-    return f"{some(job.may_have_been_written, 'cancelled row')} may have been written; the report marks them"
+    return f"{count_of(job.may_have_been_written, 'cancelled row')} may have been written; the report marks them"
 
 
 def _done(job: Job) -> str:
     counts = job.counts
-    said = f"{percent(counts)}, {counts.settled:,} of {some(counts.total, 'row')}"
-    if is_put_down(job):
+    said = f"{percent(counts)}, {counts.settled:,} of {count_of(counts.total, 'row')}"
+    if is_idle(job):
         return said
     if job.rows_per_s > 0:
         said += f", {rows_per_second(job.rows_per_s)}"

@@ -7,11 +7,11 @@ from urllib.parse import urlsplit
 
 import click
 
-from cli.confirmation import ask_first
+from cli.confirmation import confirm_submission
 from cli.console import echo, shown, stderr_console
 from cli.exit_codes import exit_code_of
 from cli.former import exit_code_after, tell_former
-from cli.order import Asked, checked_file, order_of, order_options, submit_file
+from cli.order import FileOptions, checked_file, order_of, order_options, submit_file
 from cli.output import print_json
 from cli.progress import follow
 from cli.session import need_workers, pass_settings, warn_before_sending, with_ledger
@@ -29,7 +29,7 @@ from tasks.celery_app import make_app
 @click.option("--wait", is_flag=True, help="Follow the job to its end; the exit code tells how it went.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON instead of its id.")
 @pass_settings
-def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, as_json: bool) -> int:
+def submit_command(settings: Settings, *, asked: FileOptions, hold: bool, wait: bool, as_json: bool) -> int:
     """Hand FILE to the deployed workers and print the job's id.
 
     FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; invalid rows
@@ -48,7 +48,7 @@ def submit_command(settings: Settings, *, asked: Asked, hold: bool, wait: bool, 
     console = stderr_console()
     with checked_file(asked, settings, console) as checked:
         order = order_of(asked, settings, hold=hold)
-        ask_first(checked, order, settings, console, yes=asked.yes)
+        confirm_submission(checked, order, settings, console, yes=asked.yes)
 
         async def hand_over(ledger: Ledger) -> int:
             if not urlsplit(settings.openai_base_url).path:

@@ -13,7 +13,7 @@ from config.settings import Settings
 from ledger.job import Job, JobState, Kind, Mode
 from ledger.ledger import Ledger
 from producer.check import check_made
-from producer.submit import Order
+from producer.submit import JobRequest
 from producer.undo import undo_columns, undo_rows
 
 
@@ -50,7 +50,7 @@ def undo_command(settings: Settings, *, asked: FollowUp, force: bool, keys: str 
             raise WrongUse(f"job {spec.job_id} changed nothing{limit}, so there is nothing to undo.")
         if job.state in {JobState.PAUSED, JobState.HELD}:
             echo(f"Job {spec.job_id} is {job.state} and may be resumed; `relabel cancel` ends it.", err=True)
-        return checked, Order("", Mode.MERGE, True, spec.target, 1, 1.0, kind=Kind.UNDO, parent=spec.job_id)
+        return checked, JobRequest("", Mode.MERGE, True, spec.target, 1, 1.0, kind=Kind.UNDO, parent=spec.job_id)
 
     return follow_up(settings, asked, make, remark=_remark(keys, force=force))
 

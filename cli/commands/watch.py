@@ -8,7 +8,7 @@ from rich.console import Console
 from cli.console import stderr_console
 from cli.exit_codes import exit_code_of
 from cli.output import job_facts, print_facts
-from cli.progress import OutageTeller, follow, sightings
+from cli.progress import OutageNotice, follow, job_snapshots
 from cli.session import pass_settings, with_ledger
 from cli.summary import print_summary
 from config.settings import Settings
@@ -47,9 +47,9 @@ def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
 
 
 async def _print_changes(ledger: Ledger, job_id: str, console: Console) -> Job:
-    outages = OutageTeller(console)
+    outages = OutageNotice(console)
     printed = None
-    async for seen in sightings(ledger, job_id, every_s=OBJECT_EVERY_S):
+    async for seen in job_snapshots(ledger, job_id, every_s=OBJECT_EVERY_S):
         outages.tell(seen)
         facts = job_facts(seen.job)
         if facts != printed:

@@ -21,7 +21,7 @@ from ledger.row import Outcome
 from ledger.settlements import Settlement
 from producer.check import Checked, check
 from producer.source import open_source
-from producer.submit import Order, submit
+from producer.submit import JobRequest, submit
 
 COMMAND = [sys.executable, "-m", "cli.main"]
 ROOT = Path(__file__).parents[2]
@@ -104,7 +104,7 @@ def make_job(ledger: Ledger, read: Callable[..., Checked]) -> Callable[..., Awai
     """Submit a file's content as a job with shards of two rows, and end some of its rows."""
 
     async def make(content: str | bytes, ends: Ends | None = None, *, name: str = "patches.csv") -> JobSpec:
-        order = Order(name, Mode.MERGE, True, "https://api.openai.com/v1", shard_rows=2, keep_s=3600.0, again=True)
+        order = JobRequest(name, Mode.MERGE, True, "https://api.openai.com/v1", shard_rows=2, keep_s=3600.0, again=True)
         with read(content, name) as checked:
             submitted = await submit(checked, order, ledger=ledger, announce=lambda *_: None)
         spec = (await ledger.jobs.get(submitted.job_id)).spec

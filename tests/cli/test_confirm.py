@@ -178,9 +178,9 @@ async def changed_job(ledger: Ledger, checked: Checked) -> str:
     from ledger.codec import BeforeImage, pack_images
     from ledger.job import Mode
     from ledger.keys import JobKeys
-    from producer.submit import Order, submit
+    from producer.submit import JobRequest, submit
 
-    order = Order("many", Mode.MERGE, True, "https://api.openai.com/v1", MANY, 3600.0)
+    order = JobRequest("many", Mode.MERGE, True, "https://api.openai.com/v1", MANY, 3600.0)
     with checked:
         job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
     images = [BeforeImage(row, {"team": "red"}) for row in range(MANY)]

@@ -8,7 +8,7 @@ import pytest
 
 from cli import control
 from cli.advice import next_step
-from cli.who import who
+from cli.who import current_user
 from ledger.codec import BeforeImage
 from ledger.job import JobState
 from ledger.keys import JobKeys
@@ -33,7 +33,7 @@ async def test_each_change_is_written_down_once(make_job, ledger: Ledger) -> Non
     assert await control.resume(ledger, job_id) is JobState.RUNNING
 
     lines = [(line.who, line.verb, line.why) for line in await ledger.audit.read(job_id)]
-    assert lines == [(who(), "pause", "its `relabel run` ended in mid-job"), (who(), "resume", "")]
+    assert lines == [(current_user(), "pause", "its `relabel run` ended in mid-job"), (current_user(), "resume", "")]
 
 
 async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were_not_sent(

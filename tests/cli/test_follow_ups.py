@@ -23,7 +23,7 @@ BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
 
 
-class Desk:
+class LedgerHarness:
     """The command against one API."""
 
     def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
@@ -57,14 +57,14 @@ class Desk:
 
 
 @pytest.fixture
-async def desk(relabel: Callable[..., Awaitable[Any]], tmp_path: Path) -> AsyncIterator[Desk]:
+async def desk(relabel: Callable[..., Awaitable[Any]], tmp_path: Path) -> AsyncIterator[LedgerHarness]:
     """The command, and an API that stores three completions."""
     async with Sandbox() as sandbox:
         sandbox.store.load(BEFORE)
-        yield Desk(relabel, sandbox, tmp_path)
+        yield LedgerHarness(relabel, sandbox, tmp_path)
 
 
-async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(desk: Desk) -> None:
+async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(desk: LedgerHarness) -> None:
     """`undo JOB --run` carries it out; status, jobs and both logs tell which job it takes back."""
     job_id = await desk.run()
     assert desk.sandbox.store.dump() != BEFORE
@@ -80,7 +80,7 @@ async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_i
     assert f"undo  of job {job_id}" in (await desk("log", facts["job_id"])).out
 
 
-async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: Desk) -> None:
+async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: LedgerHarness) -> None:
     """A second undo is the first one; once that was undone itself, --again takes the job back once more."""
     job_id = await desk.run()
     made = desk.sandbox.store.dump()
@@ -97,7 +97,7 @@ async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: Desk)
     assert desk.sandbox.store.dump() == BEFORE
 
 
-async def test_a_drifted_row_is_explained_and_force_restores_it(desk: Desk) -> None:
+async def test_a_drifted_row_is_explained_and_force_restores_it(desk: LedgerHarness) -> None:
     """Exit code 1 and a hint; with --force it is a job of its own, and the log says so."""
     job_id = await desk.run()
     desk.sandbox.store.load({IDS[0]: {"team": "theirs"}})
@@ -113,7 +113,7 @@ async def test_a_drifted_row_is_explained_and_force_restores_it(desk: Desk) -> N
 
 
 async def test_what_cannot_be_undone_is_refused_in_one_sentence(
-    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
 ) -> None:
     """Running, without before-images, for another API, nothing changed, no such job: exit code 2, nothing is made."""
     running = (await make_job("completion_id,team\na-1,x\n")).job_id
@@ -139,7 +139,7 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
 
 
 async def test_a_job_with_rows_in_flight_is_not_undone_yet(
-    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
+    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
 ) -> None:
     """Its workers need a moment to put it down; a write may still be under way."""
     spec = await make_job("completion_id,team\na-1,x\n")
@@ -154,7 +154,7 @@ async def test_a_job_with_rows_in_flight_is_not_undone_yet(
 
 @pytest.mark.parametrize("verb", ["undo", "retry"])
 async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
-    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
+    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
 ) -> None:
     """Its lease ran out and nobody rescued the shard; what it wrote after that would be in no undo."""
     spec = await make_job("completion_id,team\na-1,x\na-2,x\n")
@@ -174,7 +174,7 @@ async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
         await ledger.settlements.journal(stopped, [BeforeImage(1, {})], [])
 
 
-async def test_a_retry_takes_the_rows_that_may_work(desk: Desk, ledger: Ledger) -> None:
+async def test_a_retry_takes_the_rows_that_may_work(desk: LedgerHarness, ledger: Ledger) -> None:
     """A missing completion stays out and is told; the row that met an error of the moment is done."""
     missing = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
     desk.sandbox.add_faults([{"fault": "bad_body_html", "match": {"method": "POST", "id": IDS[1]}, "times": 1}])
@@ -194,7 +194,7 @@ async def test_a_retry_takes_the_rows_that_may_work(desk: Desk, ledger: Ledger) 
 
 
 async def test_a_retry_takes_the_codes_that_are_named_or_all(
-    desk: Desk, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
+    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
 ) -> None:
     """Handed to the deployed workers: the job waits with the rows that were asked for."""
     ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
@@ -214,7 +214,7 @@ async def test_a_retry_takes_the_codes_that_are_named_or_all(
     assert "no rows to retry with these codes; failed are: 4 rows (timeout 1" in ended.err
 
 
-async def test_the_diff_shows_every_changed_key_before_and_after(desk: Desk) -> None:
+async def test_the_diff_shows_every_changed_key_before_and_after(desk: LedgerHarness) -> None:
     """CSV a line a key, guarded against spreadsheets; JSONL an object a row."""
     job_id = await desk.run()
 
@@ -237,7 +237,7 @@ async def test_the_diff_shows_every_changed_key_before_and_after(desk: Desk) -> 
     }
 
 
-async def test_resume_with_run_goes_on_in_this_process_tree(desk: Desk, ledger: Ledger) -> None:
+async def test_resume_with_run_goes_on_in_this_process_tree(desk: LedgerHarness, ledger: Ledger) -> None:
     """A job that is held is carried out by the command itself."""
     (desk.folder / "rows.jsonl").write_text(ROWS)
     job_id = (await desk("submit", "rows.jsonl", "--hold")).out.strip()
@@ -248,7 +248,7 @@ async def test_resume_with_run_goes_on_in_this_process_tree(desk: Desk, ledger: 
     assert (await ledger.jobs.get(job_id)).state is JobState.FINISHED
 
 
-async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(desk: Desk) -> None:
+async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(desk: LedgerHarness) -> None:
     """Two jobs on the same completions and the undo of the second, each begun before reads show the one before it."""
     desk.sandbox.configure(read_lag_s=4)
 

@@ -17,7 +17,7 @@ from ledger.ledger import Ledger
 from ledger.overview import read_overview
 from ledger.row import Outcome
 from producer.check import check_rows
-from producer.submit import Order, submit
+from producer.submit import JobRequest, submit
 from tests.cli.conftest import settle
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_server
 from tests.harness.rows import PatchRows
@@ -43,7 +43,7 @@ async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
     async with open_ledger(url) as redis:
         ledger = Ledger(redis)
         rows = PatchRows(6)
-        order = Order("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
+        order = JobRequest("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
         with check_rows(rows, mode=rows.mode, spool_dir=tmp_path) as checked:
             job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
         spec = (await ledger.jobs.get(job_id)).spec

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from cli.format import duration
-from cli.progress import PlainLines, Sighting
+from cli.progress import JobSnapshot, PlainLines
 from config.text import printable
 from ledger.row import Outcome
 from report.as_jsonl import members_of
@@ -52,7 +52,7 @@ async def test_plain_lines_come_every_five_seconds_or_every_tenth(make_job, end_
 
     async def look_at(second: float) -> int:
         now[0] = second
-        lines.show(Sighting(await ledger.jobs.get(job.job_id), 1))
+        lines.show(JobSnapshot(await ledger.jobs.get(job.job_id), 1))
         return out.getvalue().count("\n")
 
     counts = [await look_at(0), await look_at(4.9), await look_at(5.0), await look_at(6.0)]

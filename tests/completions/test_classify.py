@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from completions.classify import QUOTA_CODES, classify, lacks_permission
-from completions.errors import Again, Refusal, RowFailed, StopJob, Wait
+from completions.errors import RateLimited, Refusal, Retryable, RowFailed, StopJob
 from config.text import MESSAGE_CHARS, REQUEST_ID_CHARS
 
 KEY = "sk-canary-0123456789abcdef"
@@ -41,19 +41,19 @@ def body(message="no", kind="invalid_request_error", param=None, code=None):
         (404, {"kind": None, "message": "Resource not found", "code": "404"}, StopJob, "unknown_url"),
         (405, {"code": "method_not_supported"}, StopJob, "method_not_supported"),
         (407, {}, StopJob, None),
-        (408, {}, Again, None),
-        (409, {}, Again, None),
-        (429, {"kind": "requests", "code": "rate_limit_exceeded"}, Wait, "rate_limit_exceeded"),
-        (429, {"kind": "tokens", "code": "slow_down"}, Wait, "slow_down"),
+        (408, {}, Retryable, None),
+        (409, {}, Retryable, None),
+        (429, {"kind": "requests", "code": "rate_limit_exceeded"}, RateLimited, "rate_limit_exceeded"),
+        (429, {"kind": "tokens", "code": "slow_down"}, RateLimited, "slow_down"),
         (429, {"kind": "insufficient_quota", "code": "insufficient_quota"}, StopJob, "insufficient_quota"),
         (429, {"kind": "insufficient_quota", "code": None}, StopJob, "insufficient_quota"),
         (429, {"code": "credit_balance_exhausted"}, StopJob, "credit_balance_exhausted"),
         (429, {"code": "organization_spend_limit_exceeded"}, StopJob, "organization_spend_limit_exceeded"),
         (429, {"code": "project_spend_limit_exceeded"}, StopJob, "project_spend_limit_exceeded"),
         (429, {"code": "organization_usage_limit_exceeded"}, StopJob, "organization_usage_limit_exceeded"),
-        (500, {"kind": "server_error"}, Again, "server_error"),
-        (502, {"kind": "cf_bad_gateway", "code": 502}, Again, "502"),
-        (503, {"kind": "service_unavailable_error", "code": "server_is_overloaded"}, Again, "server_is_overloaded"),
+        (500, {"kind": "server_error"}, Retryable, "server_error"),
+        (502, {"kind": "cf_bad_gateway", "code": 502}, Retryable, "502"),
+        (503, {"kind": "service_unavailable_error", "code": "server_is_overloaded"}, Retryable, "server_is_overloaded"),
         (307, {}, StopJob, "redirect"),
     ],
 )
@@ -112,7 +112,8 @@ def test_spent_money_is_known_by_code_or_by_type(code):
     ],
 )
 @pytest.mark.parametrize(
-    ("status", "decision"), [(400, RowFailed), (401, StopJob), (404, StopJob), (429, Wait), (500, Again), (524, Again)]
+    ("status", "decision"),
+    [(400, RowFailed), (401, StopJob), (404, StopJob), (429, RateLimited), (500, Retryable), (524, Retryable)],
 )
 def test_an_unreadable_body_leaves_the_decision_to_the_status(text, status, decision):
     """HTML, other JSON, broken text or a bomb of brackets: the status alone decides, and something is said."""
@@ -171,7 +172,7 @@ def test_a_server_that_failed_may_have_written(status, ambiguous):
     """Only a conflict is refused before anything is done."""
     refusal = classify(status, {}, b"")
 
-    assert isinstance(refusal, Again)
+    assert isinstance(refusal, Retryable)
     assert refusal.ambiguous is ambiguous
 
 
@@ -179,11 +180,11 @@ def test_a_failed_read_leaves_nothing_in_doubt():
     """A request that asks for no change cannot have made one."""
     refusal = classify(500, {}, b"", writes=False)
 
-    assert isinstance(refusal, Again)
+    assert isinstance(refusal, Retryable)
     assert not refusal.ambiguous
 
 
-@pytest.mark.parametrize(("status", "kind"), [(429, Wait), (500, Again), (503, Again)])
+@pytest.mark.parametrize(("status", "kind"), [(429, RateLimited), (500, Retryable), (503, Retryable)])
 def test_the_server_may_say_when(status, kind):
     """Retry-After is read for a 429 and for a failure."""
     refusal = classify(status, {"retry-after": "7"}, b"")

@@ -15,7 +15,7 @@ import zlib
 import pytest
 
 from completions.client import Target, open_api
-from completions.errors import Again, KeyRefused, NotSent, Refusal, RowFailed, StopJob, Wait
+from completions.errors import KeyRefused, NotSent, RateLimited, Refusal, Retryable, RowFailed, StopJob
 
 ODD_IDS = [
     "a/b",
@@ -204,20 +204,20 @@ async def test_no_log_line_shows_an_id_or_the_key(sandbox, key, completion_id, c
 @pytest.mark.parametrize(
     ("fault", "kind", "code", "write_in_doubt"),
     [
-        ("error_500", Again, "server_error", True),
-        ("error_500_after", Again, "server_error", True),
-        ("reset_before", Again, "network", True),
-        ("reset_after", Again, "network", True),
-        ("hang", Again, "timeout", True),
-        ("hang_after", Again, "timeout", True),
-        ("html_502", Again, "http_502", True),
-        ("bad_body_html", Again, "bad_response", True),
-        ("bad_body_truncated", Again, "bad_response", True),
-        ("bad_body_other_id", Again, "bad_response", True),
+        ("error_500", Retryable, "server_error", True),
+        ("error_500_after", Retryable, "server_error", True),
+        ("reset_before", Retryable, "network", True),
+        ("reset_after", Retryable, "network", True),
+        ("hang", Retryable, "timeout", True),
+        ("hang_after", Retryable, "timeout", True),
+        ("html_502", Retryable, "http_502", True),
+        ("bad_body_html", Retryable, "bad_response", True),
+        ("bad_body_truncated", Retryable, "bad_response", True),
+        ("bad_body_other_id", Retryable, "bad_response", True),
         ("redirect", StopJob, "redirect", None),
         ("unauthorized", KeyRefused, "invalid_api_key", None),
         ("quota", StopJob, "insufficient_quota", None),
-        ("rate_limited", Wait, "rate_limit_exceeded", None),
+        ("rate_limited", RateLimited, "rate_limit_exceeded", None),
     ],
 )
 @pytest.mark.parametrize("write", [True, False])
@@ -292,9 +292,9 @@ async def test_a_200_with_a_body_that_is_no_completion_is_tried_again(serve, key
     """An update may have been carried out all the same."""
     port = await serve(answers(body, headers=headers))
     async with calling(f"http://127.0.0.1:{port}", key) as api:
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await api.update("x", {}, request_name="1")
-        with pytest.raises(Again) as caught_reading:
+        with pytest.raises(Retryable) as caught_reading:
             await api.read("x", request_name="2")
 
     assert (caught.value.code, caught.value.ambiguous) == ("bad_response", True)
@@ -337,7 +337,7 @@ async def test_a_body_that_is_too_large_is_tried_again_and_takes_little_memory(s
     async with calling(f"http://127.0.0.1:{port}", key) as api:
         tracemalloc.start()
         try:
-            with pytest.raises(Again) as caught:
+            with pytest.raises(Retryable) as caught:
                 await api.update("x", {}, request_name="1")
             _, peak = tracemalloc.get_traced_memory()
         finally:
@@ -368,7 +368,9 @@ async def test_a_body_is_decompressed_in_steps_that_leave_the_event_loop_free(se
     assert turns > 40
 
 
-@pytest.mark.parametrize(("status", "kind"), [("200 OK", Again), ("429 Slow Down", Wait), ("401 No", StopJob)])
+@pytest.mark.parametrize(
+    ("status", "kind"), [("200 OK", Retryable), ("429 Slow Down", RateLimited), ("401 No", StopJob)]
+)
 async def test_a_body_without_an_end_is_cut_off(serve, key, status, kind):
     """The status still decides, and the connection is closed."""
     closed = asyncio.Event()
@@ -440,7 +442,7 @@ async def test_what_is_not_http_is_a_lost_connection(serve, key, bytes_sent):
 
     port = await serve(handle)
     async with calling(f"http://127.0.0.1:{port}", key, timeout_s=30) as api:
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await api.update("x", {}, request_name="1")
 
     assert (caught.value.code, caught.value.ambiguous) == ("network", True)
@@ -499,7 +501,7 @@ async def test_a_call_ends_at_its_deadline_whatever_the_server_does(serve, key, 
     port = await serve(handle)
     async with calling(f"http://127.0.0.1:{port}", key, timeout_s=0.4) as api:
         started = time.monotonic()
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await asyncio.wait_for(api.update("x", {}, request_name="1"), 60)
 
     assert (caught.value.code, caught.value.ambiguous) == ("timeout", True)
@@ -520,7 +522,7 @@ async def test_a_call_that_timed_out_frees_its_connection(serve, key):
     port = await serve(handle)
     async with calling(f"http://127.0.0.1:{port}", key, timeout_s=1.5) as api:
         hanging = [api.update("x", {}, request_name=str(n)) for n in range(8)]
-        assert all(isinstance(end, Again) for end in await asyncio.gather(*hanging, return_exceptions=True))
+        assert all(isinstance(end, Retryable) for end in await asyncio.gather(*hanging, return_exceptions=True))
 
         await api.read("x", request_name="last")
 
@@ -541,7 +543,7 @@ async def test_a_refused_connection_leaves_nothing_in_doubt(serve, key):
     await closed.wait_closed()
     assert free != port
     async with calling(f"http://127.0.0.1:{free}", key) as api:
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await api.update("x", {}, request_name="1")
 
     assert (caught.value.code, caught.value.ambiguous) == ("network", False)
@@ -550,7 +552,7 @@ async def test_a_refused_connection_leaves_nothing_in_doubt(serve, key):
 async def test_a_host_without_an_address_is_tried_again(key):
     """Name servers fail and come back; nothing was sent (RFC 2606 keeps `.invalid` out of the DNS)."""
     async with calling("https://api.invalid/v1", key) as api:
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await api.update("x", {}, request_name="1")
 
     assert caught.value.code in {"dns", "network"}

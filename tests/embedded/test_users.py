@@ -122,9 +122,9 @@ def test_users_who_come_while_the_server_stops_lose_nothing(state_dir: Path) -> 
         for _ in range(4)
     ]
 
-    complaints = [visitor.communicate()[1] for visitor in visitors]
+    map_errors = [visitor.communicate()[1] for visitor in visitors]
 
-    assert complaints == [b""] * 4
+    assert map_errors == [b""] * 4
     with embedded_server(state_dir) as server, redis.Redis.from_url(server.ledger_url) as client:
         assert client.get("visits") == b"40"
 

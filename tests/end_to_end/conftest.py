@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import Machine, Running
+from tests.end_to_end.machine import CliProcess, Running
 
 StartServer = Callable[..., Awaitable[IndependentServer]]
 StartCelery = Callable[[], Awaitable[Running]]
@@ -19,9 +19,9 @@ WORKER = ("-A", "tasks.app", "worker", "--without-mingle")
 
 
 @pytest.fixture
-async def relabel(state_dir: Path) -> AsyncIterator[Machine]:
+async def relabel(state_dir: Path) -> AsyncIterator[CliProcess]:
     """Run the command: `await relabel("run", file)`."""
-    machine = Machine(state_dir)
+    machine = CliProcess(state_dir)
     try:
         yield machine
         await machine.nothing_runs()
@@ -30,7 +30,7 @@ async def relabel(state_dir: Path) -> AsyncIterator[Machine]:
 
 
 @pytest.fixture
-async def serve(relabel: Machine) -> AsyncIterator[StartServer]:
+async def serve(relabel: CliProcess) -> AsyncIterator[StartServer]:
     """Start an API with the given completions, and let the command call it."""
     async with AsyncExitStack() as stack:
 
@@ -43,7 +43,7 @@ async def serve(relabel: Machine) -> AsyncIterator[StartServer]:
 
 
 @pytest.fixture
-async def start_celery(relabel: Machine) -> AsyncIterator[StartCelery]:
+async def start_celery(relabel: CliProcess) -> AsyncIterator[StartCelery]:
     """Start a worker with the machine's environment; it ends in order with the test."""
     workers = []
 

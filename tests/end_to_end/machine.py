@@ -111,7 +111,7 @@ class Running:
             raise AssertionError(f"{error}; it said: {self.err}") from None
 
 
-class Machine:
+class CliProcess:
     """A home with a state folder and a folder for files, where commands run one after another or together."""
 
     def __init__(self, folder: Path) -> None:

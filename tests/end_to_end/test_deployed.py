@@ -9,19 +9,19 @@ from redis import Redis
 
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import Machine
+from tests.end_to_end.machine import CliProcess
 from tests.harness.wait import wait_until
 
 
 @pytest.fixture
-def start_worker(relabel: Machine, redis_url: str, start_celery: StartCelery) -> StartCelery:
+def start_worker(relabel: CliProcess, redis_url: str, start_celery: StartCelery) -> StartCelery:
     """Start a worker on the Redis that the command uses, too."""
     relabel.environment |= {"RELABEL_REDIS__URL": redis_url, "RELABEL_WORKER__IN_FLIGHT": "4"}
     return start_celery
 
 
 async def test_a_submitted_file_is_carried_out_by_the_workers(
-    relabel: Machine, serve: StartServer, start_worker: StartCelery
+    relabel: CliProcess, serve: StartServer, start_worker: StartCelery
 ) -> None:
     """`submit --wait` prints the job's id and ends as the job did; a held job waits for `resume`."""
     ids = new_ids(20)
@@ -47,7 +47,7 @@ async def test_a_submitted_file_is_carried_out_by_the_workers(
 
 
 async def test_a_running_job_is_paused_resumed_and_cancelled(
-    relabel: Machine, serve: StartServer, start_worker: StartCelery
+    relabel: CliProcess, serve: StartServer, start_worker: StartCelery
 ) -> None:
     """Paused, nothing more is asked; cancelled, the counts say what was done, and the rest is in the report."""
     ids = new_ids(400)
@@ -85,7 +85,7 @@ async def test_a_running_job_is_paused_resumed_and_cancelled(
 
 
 async def test_messages_that_wait_hold_a_job_and_a_number_and_nothing_of_the_file(
-    relabel: Machine, serve: StartServer, redis_url: str
+    relabel: CliProcess, serve: StartServer, redis_url: str
 ) -> None:
     """What Flower or anybody at the broker can read names no completion and no value."""
     ids = new_ids(3)
@@ -104,7 +104,7 @@ async def test_messages_that_wait_hold_a_job_and_a_number_and_nothing_of_the_fil
 
 
 @pytest.mark.parametrize("verb", ["worker", "beat"])
-async def test_celery_refuses_cleanly_without_settings(relabel: Machine, verb: str) -> None:
+async def test_celery_refuses_cleanly_without_settings(relabel: CliProcess, verb: str) -> None:
     """Exit code 2 and one sentence that names what is missing."""
     ended = await relabel("-A", "tasks.app", verb, program="celery")
 

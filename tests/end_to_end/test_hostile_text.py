@@ -6,7 +6,7 @@ import os
 
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids
-from tests.end_to_end.machine import Machine
+from tests.end_to_end.machine import CliProcess
 from tests.end_to_end.test_secrets import dump
 from tests.harness.wait import wait_until
 from tests.hostile_text import EVERYTHING, HOSTILE, KEY, left_in
@@ -16,7 +16,7 @@ TYPED = EVERYTHING.replace("\0", "")
 BYTES = os.fsencode(HOSTILE["colour"] + HOSTILE["line"] + HOSTILE["c1"] + HOSTILE["bytes"] + "[red]") + b".csv"
 
 
-async def test_nothing_hostile_reaches_the_terminal_or_redis(relabel: Machine, serve: StartServer) -> None:
+async def test_nothing_hostile_reaches_the_terminal_or_redis(relabel: CliProcess, serve: StartServer) -> None:
     """A run with a hostile file name, job name and server, and all that is said of it afterwards."""
     ids = new_ids(30)
     server = await serve({name: {} for name in ids}, key=KEY, latency_s=0.02)

@@ -11,7 +11,7 @@ import pytest
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import Machine, Running
+from tests.end_to_end.machine import CliProcess, Running
 from tests.harness.wait import wait_until
 
 ROWS = 160
@@ -25,14 +25,14 @@ async def in_mid_job(running: Running, server: IndependentServer) -> str:
     return job_id
 
 
-async def status(relabel: Machine, job_id: str) -> dict[str, Any]:
+async def status(relabel: CliProcess, job_id: str) -> dict[str, Any]:
     """How the job stands, as JSON."""
     return (await relabel("status", job_id, "--json")).facts
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 async def test_an_interrupted_run_is_resumed_to_its_exact_end(
-    relabel: Machine, serve: StartServer, number: signal.Signals
+    relabel: CliProcess, serve: StartServer, number: signal.Signals
 ) -> None:
     """Exit code 130 and the way to go on; then every row is written once, not once more."""
     ids = new_ids(ROWS)
@@ -58,7 +58,9 @@ async def test_an_interrupted_run_is_resumed_to_its_exact_end(
     assert server.completions == {completion_id: {"team": "blue"} for completion_id in ids}
 
 
-async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(relabel: Machine, serve: StartServer) -> None:
+async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(
+    relabel: CliProcess, serve: StartServer
+) -> None:
     """The rows in flight would take longer than the test waits; nothing of them is lost."""
     ids = new_ids(20)
     server = await serve({completion_id: {} for completion_id in ids}, latency_s=300)
@@ -82,7 +84,7 @@ async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(relabel
 
 
 async def test_a_killed_run_takes_everything_with_it_and_its_job_waits_to_be_resumed(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """SIGKILL: no server, worker or child is left; another run does not touch the job; --resume finishes it."""
     ids = new_ids(ROWS + 10)
@@ -113,7 +115,7 @@ async def test_a_killed_run_takes_everything_with_it_and_its_job_waits_to_be_res
 
 
 async def test_a_worker_that_is_killed_is_started_again_and_the_job_ends_exactly(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """SIGKILL of the worker alone: its children go with it, the run goes on by itself, and every row counts once."""
     ids = new_ids(ROWS)
@@ -132,7 +134,7 @@ async def test_a_worker_that_is_killed_is_started_again_and_the_job_ends_exactly
 
 
 async def test_a_key_that_is_refused_in_mid_run_pauses_the_job_and_fails_no_row(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """Exit code 3, the server's words without the key, and the next step; with the key mended, all rows end well."""
     ids = new_ids(60)
@@ -157,7 +159,7 @@ async def test_a_key_that_is_refused_in_mid_run_pauses_the_job_and_fails_no_row(
     assert (resumed.code, resumed.facts["rows"]["updated"]) == (0, 60)
 
 
-async def test_a_job_that_has_ended_is_resumed_without_harm(relabel: Machine, serve: StartServer) -> None:
+async def test_a_job_that_has_ended_is_resumed_without_harm(relabel: CliProcess, serve: StartServer) -> None:
     """It says so, asks the API for no completion, and gives the job's own exit code."""
     ids = new_ids(2)
     server = await serve({ids[0]: {}})

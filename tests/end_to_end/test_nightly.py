@@ -18,7 +18,7 @@ from celery.beat import PersistentScheduler
 from tasks.worker_app import make_worker_app
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import Machine, Running
+from tests.end_to_end.machine import CliProcess, Running
 from tests.end_to_end.webhook_receiver import WebhookReceiver
 from tests.harness.stand import settings_for
 from tests.harness.wait import wait_until
@@ -27,7 +27,7 @@ Start = Callable[..., Awaitable[Running]]
 
 
 @pytest.fixture
-def inbox(relabel: Machine, redis_url: str) -> Path:
+def inbox(relabel: CliProcess, redis_url: str) -> Path:
     """An inbox whose run was due five minutes ago."""
     due = datetime.now(UTC) - timedelta(minutes=5)
     folder = relabel.folder / "inbox"
@@ -41,7 +41,7 @@ def inbox(relabel: Machine, redis_url: str) -> Path:
 
 
 @pytest.fixture
-async def start(relabel: Machine, inbox: Path) -> AsyncIterator[Start]:
+async def start(relabel: CliProcess, inbox: Path) -> AsyncIterator[Start]:
     """Start workers and beats; those that a test did not end itself end in order with it."""
     started: list[Running] = []
 
@@ -70,7 +70,7 @@ def names(folder: Path) -> set[str]:
     return {re.sub(r"^20\d\d-\d\d-\d\d\.", "2026.", path.name) for path in folder.iterdir()}
 
 
-async def run_ended(relabel: Machine) -> dict[str, Any]:
+async def run_ended(relabel: CliProcess) -> dict[str, Any]:
     """Wait until the last run has ended, and give it as the command does."""
 
     async def ended() -> dict[str, Any] | None:
@@ -82,7 +82,7 @@ async def run_ended(relabel: Machine) -> dict[str, Any]:
     return night
 
 
-def late_beat_file(relabel: Machine, name: str) -> str:
+def late_beat_file(relabel: CliProcess, name: str) -> str:
     """Make the file of a beat that fired a day ago, and was down when the run was due."""
     settings = settings_for("redis://127.0.0.1:1/0", "http://127.0.0.1:1/v1", nightly={"cron": "0 0 * * *"})
     beat = PersistentScheduler(app=make_worker_app(settings), schedule_filename=str(relabel.files / name))
@@ -91,7 +91,7 @@ def late_beat_file(relabel: Machine, name: str) -> str:
     return name
 
 
-async def test_a_night_in_fast_motion(relabel: Machine, serve: StartServer, start: Start, inbox: Path) -> None:
+async def test_a_night_in_fast_motion(relabel: CliProcess, serve: StartServer, start: Start, inbox: Path) -> None:
     """Two beats fire late and one run is made of it; each file is filed away with what became of it, or left alone."""
     ids = new_ids(30)
     server = await serve({completion_id: {} for completion_id in ids})

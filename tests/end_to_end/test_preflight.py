@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from tests.end_to_end.conftest import StartServer
-from tests.end_to_end.machine import Machine
+from tests.end_to_end.machine import CliProcess
 from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.wait import wait_until
 
@@ -22,7 +22,7 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-async def no_jobs(relabel: Machine) -> bool:
+async def no_jobs(relabel: CliProcess) -> bool:
     """Whether the ledger has seen no job."""
     return (await relabel("jobs", "--json")).out.strip() == "[]"
 
@@ -32,7 +32,7 @@ async def no_jobs(relabel: Machine) -> bool:
     [("http://127.0.0.1:{port}/v1", "the connection"), ("https://no-such-host.invalid/v1", "host name")],
 )
 async def test_an_api_that_cannot_be_reached_is_exit_code_4_before_anything_is_stored(
-    relabel: Machine, url: str, words: str
+    relabel: CliProcess, url: str, words: str
 ) -> None:
     """One sentence, no traceback, no job, and the key is not shown."""
     settings = {"OPENAI_API_KEY": "sk-secret-preflight", "OPENAI_BASE_URL": url.format(port=closed_port())}
@@ -49,7 +49,7 @@ async def test_an_api_that_cannot_be_reached_is_exit_code_4_before_anything_is_s
 
 
 async def test_a_key_that_is_refused_is_exit_code_4_with_the_words_of_the_server(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """The key that the server quotes is not shown, and no row is asked for."""
     server = await serve()
@@ -63,7 +63,7 @@ async def test_a_key_that_is_refused_is_exit_code_4_with_the_words_of_the_server
     assert await no_jobs(relabel)
 
 
-async def test_a_url_without_v1_is_exit_code_4_before_anything_is_stored(relabel: Machine) -> None:
+async def test_a_url_without_v1_is_exit_code_4_before_anything_is_stored(relabel: CliProcess) -> None:
     """The message names the URL that was asked, and how one usually ends; no completion was asked for."""
     async with serving(ShapedService(SHAPES["OpenAI"])) as service:
         settings = {"OPENAI_API_KEY": "sk-secret-preflight", "OPENAI_BASE_URL": service.address}
@@ -79,7 +79,7 @@ async def test_a_url_without_v1_is_exit_code_4_before_anything_is_stored(relabel
 
 @pytest.mark.parametrize("mishap", ["404", "500", "reset"])
 async def test_any_other_answer_or_one_lost_connection_stops_no_run(
-    relabel: Machine, serve: StartServer, mishap: str
+    relabel: CliProcess, serve: StartServer, mishap: str
 ) -> None:
     """A server that cannot list its completions may be able to update them."""
     server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
@@ -93,7 +93,7 @@ async def test_any_other_answer_or_one_lost_connection_stops_no_run(
 
 @pytest.mark.parametrize("status", [401, 403])
 async def test_a_key_that_may_update_but_not_list_is_good_enough(
-    relabel: Machine, serve: StartServer, status: int
+    relabel: CliProcess, serve: StartServer, status: int
 ) -> None:
     """Only the updates decide; a key of that kind must not be taken for a wrong one."""
     server = await serve({"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {}})
@@ -105,7 +105,7 @@ async def test_a_key_that_may_update_but_not_list_is_good_enough(
     assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
 
 
-async def test_an_interrupt_before_anything_is_stored_ends_at_once(relabel: Machine, serve: StartServer) -> None:
+async def test_an_interrupt_before_anything_is_stored_ends_at_once(relabel: CliProcess, serve: StartServer) -> None:
     """Exit code 130 after one Ctrl-C, while the API still has not answered; there is no job to go on with."""
     server = await serve()
     server.mishaps["GET", ""] = ["hang"]
@@ -119,7 +119,7 @@ async def test_an_interrupt_before_anything_is_stored_ends_at_once(relabel: Mach
     assert await no_jobs(relabel)
 
 
-async def test_an_api_whose_tls_cannot_be_trusted_is_exit_code_4(relabel: Machine, serve: StartServer) -> None:
+async def test_an_api_whose_tls_cannot_be_trusted_is_exit_code_4(relabel: CliProcess, serve: StartServer) -> None:
     """The sentence says that it is TLS, so that nobody looks for a wrong key."""
     server = await serve()
 

@@ -9,14 +9,14 @@ import trustme
 
 from tests.end_to_end.conftest import WORKER, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import ROOT, Machine
+from tests.end_to_end.machine import ROOT, CliProcess
 from tests.harness.forward_proxy import ForwardProxy
 
 HOST = "api.example"
 EXAMPLE = ROOT / "examples" / "relabel.csv"
 
 
-async def test_a_job_goes_through_the_proxy_to_a_host_of_a_private_ca(relabel: Machine, serve: StartServer) -> None:
+async def test_a_job_goes_through_the_proxy_to_a_host_of_a_private_ca(relabel: CliProcess, serve: StartServer) -> None:
     """The command and its worker alike; the tunnel shows neither the key nor a completion."""
     ca, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert(HOST).configure_cert(context)
@@ -39,7 +39,7 @@ async def test_a_job_goes_through_the_proxy_to_a_host_of_a_private_ca(relabel: M
     assert "canary" not in ended.said + relabel.worker_log
 
 
-async def test_nothing_for_loopback_leaves_the_machine(relabel: Machine, serve: StartServer) -> None:
+async def test_nothing_for_loopback_leaves_the_machine(relabel: CliProcess, serve: StartServer) -> None:
     """A base URL on loopback and a rehearsal are never proxied: the proxy could read the key and the rows."""
     ids = new_ids(2)
     server = await serve({completion_id: {} for completion_id in ids})
@@ -57,7 +57,7 @@ async def test_nothing_for_loopback_leaves_the_machine(relabel: Machine, serve: 
     ("name", "value"), [("ALL_PROXY", "socks5://me:canary@127.0.0.1:1080"), ("SSL_CERT_FILE", "/nowhere/ca.pem")]
 )
 async def test_an_environment_that_cannot_be_used_is_named_before_anything_is_stored(
-    relabel: Machine, name: str, value: str
+    relabel: CliProcess, name: str, value: str
 ) -> None:
     """One sentence and exit code 2, of the command and of a worker; a rehearsal needs neither proxy nor CA."""
     settings = {"OPENAI_API_KEY": "sk-x", "OPENAI_BASE_URL": "https://api.example/v1", name: value}

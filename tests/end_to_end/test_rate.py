@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import Machine
+from tests.end_to_end.machine import CliProcess
 
 PER_SECOND, BURST = 100, 20
 """What the server is to see. The limiter spaces its requests evenly; the burst is for the machine's own jitter."""
@@ -35,7 +35,7 @@ class Measured(NamedTuple):
         return self.used >= 0.98 and self.refused <= 0.002 and self.over <= BURST
 
 
-async def test_four_children_use_the_whole_limit_and_never_more(relabel: Machine, serve: StartServer) -> None:
+async def test_four_children_use_the_whole_limit_and_never_more(relabel: CliProcess, serve: StartServer) -> None:
     """One run of a few, each judged as a whole."""
     runs: list[Measured] = []
     while len(runs) < TRIES and not (runs and runs[-1].is_good):
@@ -45,7 +45,7 @@ async def test_four_children_use_the_whole_limit_and_never_more(relabel: Machine
     assert runs[-1].is_good, runs
 
 
-async def measured_run(relabel: Machine, serve: StartServer, *, seed: int) -> Measured:
+async def measured_run(relabel: CliProcess, serve: StartServer, *, seed: int) -> Measured:
     """Run a job against a server of its own."""
     ids = new_ids(ROWS, seed=seed)
     server = await serve(

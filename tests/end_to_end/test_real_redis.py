@@ -17,7 +17,7 @@ import trustme
 from embedded import find_server_binary
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import ROOT, Machine
+from tests.end_to_end.machine import ROOT, CliProcess
 from tests.harness.certificates import Certificate, new_certificate
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, free_port, tls_options, tls_server
 from tests.harness.wait import wait_until
@@ -28,7 +28,7 @@ ACL = ROOT / "deploy" / "redis" / "users.acl"
 
 
 async def test_a_job_needs_no_more_rights_than_the_documented_user_has(
-    relabel: Machine, serve: StartServer, start_celery: StartCelery, tmp_path: Path
+    relabel: CliProcess, serve: StartServer, start_celery: StartCelery, tmp_path: Path
 ) -> None:
     """TLS both ways, the password in a file of its own, and nothing in the server's log of refusals."""
     program = tls_server(tmp_path)
@@ -65,7 +65,7 @@ async def test_a_job_needs_no_more_rights_than_the_documented_user_has(
     assert PASSWORD not in ended.said + worker.err + worker.out
 
 
-async def scrape(relabel: Machine) -> str:
+async def scrape(relabel: CliProcess) -> str:
     """What `relabel metrics` tells once."""
     port = free_port()
     metrics = await relabel.start("metrics", RELABEL_METRICS__PORT=str(port))
@@ -133,7 +133,7 @@ def trio(tmp_path: Path) -> Iterator[Trio]:
 
 
 async def test_a_job_goes_on_when_the_primary_dies(
-    relabel: Machine, serve: StartServer, start_celery: StartCelery, trio: Trio
+    relabel: CliProcess, serve: StartServer, start_celery: StartCelery, trio: Trio
 ) -> None:
     """The replica takes over; ledger and broker both find it, and every row gets what it was to have."""
     ids = new_ids(300)

@@ -25,7 +25,7 @@ from tests.end_to_end.expectation import (
     varied_rows,
 )
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import ROOT, Machine
+from tests.end_to_end.machine import ROOT, CliProcess
 
 EXAMPLE = ROOT / "examples" / "relabel.csv"
 PINNED = {"job_id", "state", "reason", "name", "rows", "rate_per_minute", "eta_s", "submitted_at", "finished_at"}
@@ -41,7 +41,7 @@ MISHAPS = (
 )
 
 
-async def test_a_rehearsal_of_the_example_ends_well_and_leaves_nothing_running(relabel: Machine) -> None:
+async def test_a_rehearsal_of_the_example_ends_well_and_leaves_nothing_running(relabel: CliProcess) -> None:
     """Exit code 0, the summary for people, the pinned JSON shape for programs, and no process."""
     ended = await relabel("run", "--sandbox", str(EXAMPLE), "--json")
 
@@ -56,7 +56,7 @@ async def test_a_rehearsal_of_the_example_ends_well_and_leaves_nothing_running(r
     await relabel.nothing_runs()
 
 
-async def test_the_official_client_reads_back_what_a_run_wrote(relabel: Machine) -> None:
+async def test_the_official_client_reads_back_what_a_run_wrote(relabel: CliProcess) -> None:
     """Each completion holds the cells of its row, one by one and in a list by metadata."""
     sandbox = await relabel.start("sandbox", "--accept-any-id")
     await sandbox.says("listening on ")
@@ -89,7 +89,7 @@ async def test_the_official_client_reads_back_what_a_run_wrote(relabel: Machine)
     ],
 )
 async def test_the_server_ends_as_the_file_asks_whatever_happens_on_the_way(
-    relabel: Machine, serve: StartServer, name: str, mode: str, options: list[str], retry_after: str | None
+    relabel: CliProcess, serve: StartServer, name: str, mode: str, options: list[str], retry_after: str | None
 ) -> None:
     """Limits, latency, missing completions, errors and resets before and after the change: no row lost or wrong."""
     ids = new_ids(220, seed=len(name))
@@ -142,7 +142,7 @@ def check_counts(facts: dict[str, Any], expected: Expected) -> None:
     assert sum(rows[word] for word in PINNED_ROWS[1:-1]) == rows["total"] == len(expected.outcomes)
 
 
-async def check_report(relabel: Machine, job_id: str, expected: Expected) -> None:
+async def check_report(relabel: CliProcess, job_id: str, expected: Expected) -> None:
     """Every row is in the report once, with what happened to it."""
     ended = await relabel("report", job_id, "--format", "jsonl")
     lines = [json.loads(line) for line in ended.out.splitlines()]
@@ -155,7 +155,7 @@ async def check_report(relabel: Machine, job_id: str, expected: Expected) -> Non
 
 
 async def test_the_failed_rows_of_a_report_are_fed_back_as_they_are_and_succeed(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """Formula-like and quoted cells survive the way through the report, once what failed is mended."""
     ids = new_ids(8)
@@ -175,7 +175,7 @@ async def test_the_failed_rows_of_a_report_are_fed_back_as_they_are_and_succeed(
 
 
 async def test_a_file_that_was_submitted_before_is_applied_again_only_when_asked(
-    relabel: Machine, serve: StartServer
+    relabel: CliProcess, serve: StartServer
 ) -> None:
     """The same content names the job that there is; `--again` makes a new one, whose rows are then unchanged."""
     ids = new_ids(5)
@@ -196,7 +196,7 @@ async def test_a_file_that_was_submitted_before_is_applied_again_only_when_asked
     assert again.facts["rows"]["unchanged"] == 5
 
 
-async def test_invalid_rows_are_told_and_the_others_go_on(relabel: Machine, serve: StartServer) -> None:
+async def test_invalid_rows_are_told_and_the_others_go_on(relabel: CliProcess, serve: StartServer) -> None:
     """Exit code 1, the line and the reason on the screen and in the report, and the good rows applied."""
     ids = new_ids(3)
     server = await serve({completion_id: {} for completion_id in ids})
@@ -217,7 +217,7 @@ async def test_invalid_rows_are_told_and_the_others_go_on(relabel: Machine, serv
     [("completion_id,team\n", 0, 0), ("completion_id,team\n,blue\nchatcmpl-a,bl\0ue\n", 1, 2)],
 )
 async def test_a_file_without_a_row_to_send_ends_at_once(
-    relabel: Machine, serve: StartServer, content: str, code: int, rejected: int
+    relabel: CliProcess, serve: StartServer, content: str, code: int, rejected: int
 ) -> None:
     """The job is there for the report, finished, and no worker was needed."""
     server = await serve()
@@ -230,7 +230,7 @@ async def test_a_file_without_a_row_to_send_ends_at_once(
     assert "Traceback" not in ended.err
 
 
-async def test_rows_may_come_by_standard_input(relabel: Machine, serve: StartServer) -> None:
+async def test_rows_may_come_by_standard_input(relabel: CliProcess, serve: StartServer) -> None:
     """`-` reads what is piped in."""
     ids = new_ids(2)
     server = await serve({completion_id: {} for completion_id in ids})
@@ -241,7 +241,7 @@ async def test_rows_may_come_by_standard_input(relabel: Machine, serve: StartSer
     assert all(metadata == {"team": "blue"} for metadata in server.completions.values())
 
 
-async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: Machine, serve: StartServer) -> None:
+async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: CliProcess, serve: StartServer) -> None:
     """Neither ends the other's Redis, and each gives its own job's exit code."""
     ids = new_ids(60)
     server = await serve({completion_id: {} for completion_id in ids}, latency_s=0.05)
@@ -254,7 +254,7 @@ async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: Mach
     assert all(metadata == {"team": "blue"} for metadata in server.completions.values())
 
 
-async def test_azure_is_called_with_its_header_and_version(relabel: Machine, serve: StartServer) -> None:
+async def test_azure_is_called_with_its_header_and_version(relabel: CliProcess, serve: StartServer) -> None:
     """Every request carries `api-key` and `api-version`, and none an Authorization header."""
     ids = new_ids(2)
     server = await serve({completion_id: {} for completion_id in ids})
@@ -269,7 +269,7 @@ async def test_azure_is_called_with_its_header_and_version(relabel: Machine, ser
         assert "api-version=2025-02-01-preview" in seen.url
 
 
-async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: Machine, serve: StartServer) -> None:
+async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: CliProcess, serve: StartServer) -> None:
     """What is read waits in files without a name, and no folder stays behind."""
     ids = new_ids(50)
     server = await serve({completion_id: {} for completion_id in ids}, latency_s=0.2)
@@ -286,7 +286,7 @@ async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: Machi
     assert server.asked() <= 100
 
 
-async def test_the_log_of_its_worker_takes_the_form_that_is_asked_for(relabel: Machine, serve: StartServer) -> None:
+async def test_the_log_of_its_worker_takes_the_form_that_is_asked_for(relabel: CliProcess, serve: StartServer) -> None:
     """`--log-format json` for the command means the workers that it brings along."""
     ids = new_ids(3)
     await serve({completion_id: {} for completion_id in ids})

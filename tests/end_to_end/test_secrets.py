@@ -13,7 +13,7 @@ from redis import Redis
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import Machine
+from tests.end_to_end.machine import CliProcess
 from tests.harness.wait import wait_until
 
 KEY = "canary.Key/5d0c+word"
@@ -24,7 +24,7 @@ BROKER = b"relabel:celery:"
 SLOWLY = {"RELABEL_WORKER__IN_FLIGHT": "4", "RELABEL_JOB__SHARD_ROWS": "10", "RELABEL_WORKER__CHILDREN": "2"}
 
 
-async def test_neither_key_nor_rows_turn_up_where_they_do_not_belong(relabel: Machine, serve: StartServer) -> None:
+async def test_neither_key_nor_rows_turn_up_where_they_do_not_belong(relabel: CliProcess, serve: StartServer) -> None:
     """A run with errors that quote the key, a killed child and a lockout, down to its command lines and its Redis."""
     ids = new_ids(ROWS)
     server = await serve({name: {"before": OLD_VALUE} for name in ids}, key=KEY, latency_s=0.03)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import Ended, Machine
+from tests.end_to_end.machine import CliProcess, Ended
 
 ONE, TWO = new_ids(2)
 GOOD = simple_csv([ONE, TWO])
@@ -44,7 +44,7 @@ def refused(ended: Ended) -> str:
 
 @pytest.mark.parametrize(("name", "content", "words"), BAD_FILES, ids=[name for name, _, _ in BAD_FILES])
 async def test_a_bad_file_is_refused_with_its_name_and_the_place(
-    relabel: Machine, name: str, content: bytes, words: list[str]
+    relabel: CliProcess, name: str, content: bytes, words: list[str]
 ) -> None:
     """Exit code 2, and not even a Redis server was started."""
     ended = await relabel("run", relabel.file(name, content), **KEY)
@@ -57,12 +57,12 @@ async def test_a_bad_file_is_refused_with_its_name_and_the_place(
     assert not any(relabel.state.iterdir())
 
 
-async def test_a_file_that_is_not_there_is_refused(relabel: Machine) -> None:
+async def test_a_file_that_is_not_there_is_refused(relabel: CliProcess) -> None:
     """Exit code 2, with the name."""
     assert "missing.csv" in refused(await relabel("run", "missing.csv", **KEY))
 
 
-async def test_strict_refuses_a_file_with_an_invalid_row(relabel: Machine) -> None:
+async def test_strict_refuses_a_file_with_an_invalid_row(relabel: CliProcess) -> None:
     """The row is named, and nothing is stored or sent."""
     ended = await relabel("run", relabel.file("rows.csv", GOOD + ",green\n"), "--strict", **KEY)
 
@@ -81,7 +81,7 @@ async def test_strict_refuses_a_file_with_an_invalid_row(relabel: Machine) -> No
     ],
 )
 async def test_a_wrong_setting_is_refused_by_its_name(
-    relabel: Machine, settings: dict[str, str], words: list[str]
+    relabel: CliProcess, settings: dict[str, str], words: list[str]
 ) -> None:
     """Exit code 2 and what to do about it, before the file is looked at."""
     complaint = refused(await relabel("run", relabel.file("rows.csv", GOOD), **KEY | settings))
@@ -102,7 +102,7 @@ async def test_a_wrong_setting_is_refused_by_its_name(
         ["dance"],
     ],
 )
-async def test_a_call_that_cannot_be_meant_is_refused(relabel: Machine, arguments: list[str]) -> None:
+async def test_a_call_that_cannot_be_meant_is_refused(relabel: CliProcess, arguments: list[str]) -> None:
     """Exit code 2, no traceback."""
     relabel.file("rows.csv", GOOD)
 
@@ -111,7 +111,7 @@ async def test_a_call_that_cannot_be_meant_is_refused(relabel: Machine, argument
     assert (ended.code, ended.out, "Traceback" in ended.err) == (2, "", False)
 
 
-async def test_a_verb_that_is_mistyped_is_answered_with_the_one_that_was_meant(relabel: Machine) -> None:
+async def test_a_verb_that_is_mistyped_is_answered_with_the_one_that_was_meant(relabel: CliProcess) -> None:
     """Where one is near; a stranger gets no guess."""
     mistyped, strange = await relabel("statsu", "x"), await relabel("dance")
 
@@ -119,7 +119,7 @@ async def test_a_verb_that_is_mistyped_is_answered_with_the_one_that_was_meant(r
     assert (strange.code, "did you mean" in strange.err) == (2, False)
 
 
-async def test_a_job_that_is_not_there_is_told(relabel: Machine) -> None:
+async def test_a_job_that_is_not_there_is_told(relabel: CliProcess) -> None:
     """Exit code 2, and where to look."""
     ended = await relabel("run", "--resume", "20261123-205318-c81e", "--sandbox")
 
@@ -127,7 +127,7 @@ async def test_a_job_that_is_not_there_is_told(relabel: Machine) -> None:
 
 
 @pytest.mark.parametrize("url", ["redis://:pass-4711@127.0.0.1:9/0", "unix:///no/such/redis.sock?db=0"])
-async def test_a_redis_that_cannot_be_reached_is_exit_code_4(relabel: Machine, url: str) -> None:
+async def test_a_redis_that_cannot_be_reached_is_exit_code_4(relabel: CliProcess, url: str) -> None:
     """One sentence, and its password is not shown."""
     for arguments in (["run", "--sandbox", relabel.file("rows.csv", GOOD)], ["jobs"]):
         ended = await relabel(*arguments, RELABEL_REDIS__URL=url)
@@ -138,7 +138,7 @@ async def test_a_redis_that_cannot_be_reached_is_exit_code_4(relabel: Machine, u
         assert "pass-4711" not in ended.err
 
 
-async def test_a_state_folder_that_cannot_be_made_is_told(relabel: Machine) -> None:
+async def test_a_state_folder_that_cannot_be_made_is_told(relabel: CliProcess) -> None:
     """Exit code 4 and the folder's name."""
     in_the_way = Path(relabel.files / relabel.file("rows.csv", GOOD))
 

@@ -29,7 +29,7 @@ from typing import NamedTuple
 from ledger.job import JobState
 from tests.harness.oracle import Cost, check_exact, cost_of
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
 
@@ -69,7 +69,7 @@ class Report(NamedTuple):
 class Chaos:
     """One seed's run on one stand."""
 
-    def __init__(self, stand: Stand, seed: int, rows: int) -> None:
+    def __init__(self, stand: Cluster, seed: int, rows: int) -> None:
         self._stand = stand
         self._rows = rows
         self._draw = random.Random(seed)
@@ -181,7 +181,7 @@ class Chaos:
 
 async def run_seed(seed: int, *, folder: Path, logs: Path, rows: int = ROWS) -> Report:
     """Run one seed on a stand of its own; raises AssertionError where it does not end exact."""
-    async with Stand(folder, keep_logs=logs, seed=seed, latency_s=0.05, slow_s=1.0, fault_rates=SPOILT) as stand:
+    async with Cluster(folder, keep_logs=logs, seed=seed, latency_s=0.05, slow_s=1.0, fault_rates=SPOILT) as stand:
         return await Chaos(stand, seed, rows).run(seed)
 
 

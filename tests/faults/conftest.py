@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 
-StartStand = Callable[..., Awaitable[Stand]]
+StartStand = Callable[..., Awaitable[Cluster]]
 
 
 @pytest.fixture
@@ -19,14 +19,14 @@ async def start_stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartSta
     """Start a Redis and the API's stand-in with some options; workers come with `stand.worker()`."""
     async with AsyncExitStack() as stack:
 
-        async def start(**options: Any) -> Stand:
-            return await stack.enter_async_context(Stand(state_dir, keep_logs=tmp_path, **options))
+        async def start(**options: Any) -> Cluster:
+            return await stack.enter_async_context(Cluster(state_dir, keep_logs=tmp_path, **options))
 
         yield start
 
 
 @pytest.fixture
-async def stand(start_stand: StartStand) -> Stand:
+async def stand(start_stand: StartStand) -> Cluster:
     """A stand whose API takes 50 ms for an answer."""
     return await start_stand(latency_s=0.05)
 

@@ -15,7 +15,7 @@ from tests.faults.conftest import StartStand
 from tests.harness.link import Link
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand, StopWatch
+from tests.harness.stand import KEY, Cluster, StopWatch
 from tests.harness.wait import wait_until
 
 SLOWLY = {"per_minute": 6000}
@@ -44,7 +44,7 @@ async def test_resets_are_tried_again_a_bounded_number_of_times(start_stand: Sta
     assert len([entry for entry in stand.sandbox.log.entries if entry.id == never]) == 4
 
 
-async def test_an_answer_cut_in_the_middle_is_not_believed(stand: Stand) -> None:
+async def test_an_answer_cut_in_the_middle_is_not_believed(stand: Cluster) -> None:
     """Row 13: the connection ends within the body, of reads and of writes."""
     rows = PatchRows(60)
     port = int(stand.sandbox.address.rpartition(":")[2])
@@ -59,7 +59,7 @@ async def test_an_answer_cut_in_the_middle_is_not_believed(stand: Stand) -> None
         await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_request_that_is_never_answered_has_a_deadline(stand: Stand) -> None:
+async def test_a_request_that_is_never_answered_has_a_deadline(stand: Cluster) -> None:
     """Row 14: no byte comes; the row is tried again and then fails, the others are not held up."""
     rows = PatchRows(60)
     never, once, done = rows.ids[0], rows.ids[1], rows.ids[2]
@@ -73,7 +73,7 @@ async def test_a_request_that_is_never_answered_has_a_deadline(stand: Stand) -> 
     await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed={never: "timeout"}, overlaps=True)
 
 
-async def test_an_answer_that_drips_has_a_deadline(stand: Stand) -> None:
+async def test_an_answer_that_drips_has_a_deadline(stand: Cluster) -> None:
     """Row 14: one byte a second; the deadline is for the whole request, and the rows wait for better times."""
     rows = PatchRows(60)
     port = int(stand.sandbox.address.rpartition(":")[2])
@@ -105,7 +105,7 @@ async def test_an_answer_that_drips_has_a_deadline(stand: Stand) -> None:
     ],
     ids=["seconds", "date", "milliseconds", "huge", "negative", "garbage"],
 )
-async def test_a_429_makes_every_worker_wait(stand: Stand, told: dict[str, str], pauses_s: float) -> None:
+async def test_a_429_makes_every_worker_wait(stand: Cluster, told: dict[str, str], pauses_s: float) -> None:
     """Row 15: as long as the server asks, within reason; no row spends a try on it."""
     rows = PatchRows(200)
     await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
@@ -131,7 +131,7 @@ async def test_a_429_makes_every_worker_wait(stand: Stand, told: dict[str, str],
     assert _longest_silence(stand) > float(pause) - 0.4
 
 
-async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Stand) -> None:
+async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Cluster) -> None:
     """Row 16: refusals without a word for 4 s: ever longer common pauses, then the job goes on."""
     rows = PatchRows(120)
     await stand.two_workers(rate=SLOWLY, api=NO_SECOND_TRY)
@@ -148,7 +148,7 @@ async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Stand) -> None:
 
 
 @pytest.mark.parametrize(("number", "attempts", "lasts_s"), [(300, 5, 20), (3, 3, 8)])
-async def test_a_storm_of_500s_fails_no_row(stand: Stand, number: int, attempts: int, lasts_s: int) -> None:
+async def test_a_storm_of_500s_fails_no_row(stand: Cluster, number: int, attempts: int, lasts_s: int) -> None:
     """Row 17: every request fails for longer than all tries of a row take; then the job goes on by itself."""
     rows = PatchRows(number)
     await stand.worker(api={"attempts": attempts})
@@ -171,7 +171,7 @@ SAYS = {"wrong key": "Incorrect API key", "forbidden": "may not do", "quota": "y
 
 
 @pytest.mark.parametrize("refusal", REFUSALS)
-async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Stand, refusal: str) -> None:
+async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Cluster, refusal: str) -> None:
     """Row 18: all workers stop within 2 s, with the server's message and without a failed row; resume goes on."""
     rows = PatchRows(300)
     await stand.two_workers(rate=SLOWLY)
@@ -201,7 +201,7 @@ async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Stand, refu
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_row_that_the_api_refuses_fails_at_once(stand: Stand) -> None:
+async def test_a_row_that_the_api_refuses_fails_at_once(stand: Cluster) -> None:
     """Row 19: 404 and 400 are the row's own: one request, the server's code, the others go on."""
     rows = PatchRows(60)
     missing, refused = rows.ids[4], rows.ids[5]
@@ -219,7 +219,7 @@ async def test_a_row_that_the_api_refuses_fails_at_once(stand: Stand) -> None:
     assert len([entry for entry in stand.sandbox.log.entries if entry.id in codes]) == 1 + 2
 
 
-async def test_a_200_is_not_believed_for_its_status_alone(stand: Stand) -> None:
+async def test_a_200_is_not_believed_for_its_status_alone(stand: Cluster) -> None:
     """Row 20: HTML, half a JSON, another completion: read again; what was written all the same counts as updated."""
     rows = PatchRows(80)
     always = rows.ids[0]
@@ -237,7 +237,7 @@ async def test_a_200_is_not_believed_for_its_status_alone(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed={always: "bad_response"})
 
 
-async def test_a_redirect_is_not_followed(stand: Stand) -> None:
+async def test_a_redirect_is_not_followed(stand: Cluster) -> None:
     """Row 21: the other host gets no request and so no key; the job pauses and says why."""
     rows = PatchRows(60)
     await stand.worker()
@@ -258,12 +258,12 @@ async def test_a_redirect_is_not_followed(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def _paused(stand: Stand, job_id: str):  # type: ignore[no-untyped-def]
+async def _paused(stand: Cluster, job_id: str):  # type: ignore[no-untyped-def]
     job = await stand.job(job_id)
     return job if job is not None and job.waits.paused_s else None
 
 
-def _longest_silence(stand: Stand) -> float:
+def _longest_silence(stand: Cluster) -> float:
     """The longest time without a request from the refusal on."""
     entries = list(itertools.dropwhile(lambda entry: entry.status != 429, stand.sandbox.log.entries))
     return max(later.started_s - earlier.started_s for earlier, later in itertools.pairwise(entries))

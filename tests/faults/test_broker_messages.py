@@ -11,7 +11,7 @@ from typing import Any
 from tasks.announce import announce
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 CELERY = "relabel:celery:"
@@ -86,7 +86,7 @@ def odd(message: dict[str, Any]) -> Iterator[str]:
     yield changed(message, headers=message["headers"] | {"eta": "2999-01-01T00:00:00+00:00"})
 
 
-async def test_messages_that_are_not_ours_are_dropped_and_end_no_worker(stand: Stand) -> None:
+async def test_messages_that_are_not_ours_are_dropped_and_end_no_worker(stand: Cluster) -> None:
     """None is put back to end the next worker, none is quoted in the log, and jobs go on."""
     announce(stand.app, JOB, [0])
     message = json.loads(stand.redis.admin.rpop(QUEUE))

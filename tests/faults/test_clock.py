@@ -11,7 +11,7 @@ import pytest
 
 from tests.harness.oracle import check_exact, cost_of
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.worker_process import WorkerProcess
 
 FAKETIME = [path for folder in ("/usr/lib", "/usr/local/lib") for path in Path(folder).glob("**/libfaketime.so.1")]
@@ -20,7 +20,7 @@ FAKETIME = [path for folder in ("/usr/lib", "/usr/local/lib") for path in Path(f
 @pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed; all times that matter are Redis TIME")
 @pytest.mark.parametrize("shift", ["+600s", "-600s"])
 async def test_a_worker_with_a_wrong_clock_does_no_harm(
-    stand: Stand, shift: str, monkeypatch: pytest.MonkeyPatch
+    stand: Cluster, shift: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 12: ten minutes early or late beside a worker that is on time; messages may be stolen, rows not repeated."""
     rows = PatchRows(300)

@@ -9,7 +9,7 @@ import pytest
 from ledger.job import Mode
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 FAST = {
@@ -30,7 +30,7 @@ class NewerRows(PatchRows):
 
 
 @pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), (Mode.REPLACE, False)])
-async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Stand, *, mode: Mode, journal: bool) -> None:
+async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Cluster, *, mode: Mode, journal: bool) -> None:
     """Stopped in mid-job; another worker ends that job and a newer one of the same ids; then it goes on."""
     rows, newer = PatchRows(600, mode=mode), NewerRows(600, mode=mode)
     sleeper = await stand.worker(**FAST)
@@ -54,7 +54,7 @@ async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Stand, *, mod
         await check_exact(stand.ledger, stand.sandbox, newer, job_id, overlaps=True)
 
 
-async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(stand: Stand) -> None:
+async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(stand: Cluster) -> None:
     """The service applies it 11 s after it was sent, its job cancelled: the other job's rows wait, and lose no key."""
     rows, newer = PatchRows(40), NewerRows(40, mode=Mode.MERGE)
     stand.sandbox.add_faults([{"fault": "slow", "match": {"method": "POST"}, "seconds": 11.0, "times": 8}])
@@ -72,6 +72,6 @@ async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(sta
     assert stand.sandbox.store.dump() == {each: newer.after(each) for each in newer.ids}
 
 
-def slow_writes(stand: Stand) -> int:
+def slow_writes(stand: Cluster) -> int:
     """Return how many writes the service has begun to hold back."""
     return sum(entry.fault == "slow" for entry in stand.sandbox.log.entries)

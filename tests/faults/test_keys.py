@@ -8,7 +8,7 @@ import pytest
 
 from ledger.job import JobState
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand
+from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 
 NEW_KEY = "sk-canary-rotated-8c2e4f60"
@@ -21,7 +21,7 @@ def secrets(folder: Path, key: str) -> Path:
     return folder
 
 
-async def test_a_job_goes_on_where_the_key_is_rotated(stand: Stand, tmp_path: Path) -> None:
+async def test_a_job_goes_on_where_the_key_is_rotated(stand: Cluster, tmp_path: Path) -> None:
     """Two workers read the file again; no row fails, the job never pauses, and neither key is left anywhere."""
     folder = secrets(tmp_path / "secrets", KEY)
     rate = {"per_minute": 6_000, "name": "shared"}
@@ -44,7 +44,7 @@ async def test_a_job_goes_on_where_the_key_is_rotated(stand: Stand, tmp_path: Pa
     assert NEW_KEY not in said
 
 
-async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand: Stand, tmp_path: Path) -> None:
+async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand: Cluster, tmp_path: Path) -> None:
     """The other one does the job; health names the one that does not."""
     folder = secrets(tmp_path / "secrets", "sk-canary-wrong-5d7a9b31")
     rate = {"per_minute": 6_000, "name": "shared"}
@@ -69,7 +69,7 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand:
 
 
 @pytest.mark.parametrize("command", ["/bin/echo sk-canary-wrong-5d7a9b31", "/bin/false"])
-async def test_a_job_pauses_and_names_the_worker_where_no_key_works(stand: Stand, command: str) -> None:
+async def test_a_job_pauses_and_names_the_worker_where_no_key_works(stand: Cluster, command: str) -> None:
     """A command gives the wrong key, or none: the reason says whose it is."""
     await stand.worker(OPENAI_API_KEY=None, api={"key_command": command}, rate={"name": "shared"})
 

@@ -8,7 +8,7 @@ import time
 from ratelimit.limiter import limit_key
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand, StopWatch
+from tests.harness.stand import KEY, Cluster, StopWatch
 from tests.harness.wait import wait_until
 
 IN_EFFECT_S = 2.0
@@ -17,7 +17,7 @@ SENT_IN_2_S = 2 * 100 + 10
 """Requests that 100 a second and the burst allow in the time within which all workers must have stopped."""
 
 
-async def test_a_change_of_the_rate_is_in_effect_at_once(stand: Stand) -> None:
+async def test_a_change_of_the_rate_is_in_effect_at_once(stand: Cluster) -> None:
     """Row 37: two workers slow down from 100 requests a second to 20, together."""
     rows = PatchRows(300)
     await stand.two_workers(rate={"per_minute": 6000})
@@ -39,7 +39,7 @@ async def test_a_change_of_the_rate_is_in_effect_at_once(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_pause_and_resume_are_in_effect_at_once(stand: Stand) -> None:
+async def test_pause_and_resume_are_in_effect_at_once(stand: Cluster) -> None:
     """Row 37: two workers put the job down, and take it up again where they left it."""
     rows = PatchRows(300)
     await stand.two_workers(rate={"per_minute": 6000})

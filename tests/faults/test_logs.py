@@ -12,7 +12,7 @@ from ratelimit.limiter import Limit, limit_key
 from ratelimit.shared_rate import SharedRate
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand
+from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
 
@@ -86,34 +86,34 @@ async def test_every_line_is_json_and_tells_what_happens(start_stand: StartStand
     assert any("traceback" in line for line in lines)
 
 
-async def _pause_and_resume(stand: Stand, worker: WorkerProcess, job_id: str) -> None:
+async def _pause_and_resume(stand: Cluster, worker: WorkerProcess, job_id: str) -> None:
     await stand.ledger.jobs.pause(job_id, code="paused", reason=f"{VALUE} looks wrong")
     assert [line["reason"] for line in await tells(worker, "job paused")] == ["paused"]
     await stand.ledger.jobs.resume(job_id)
     await tells(worker, "job resumed")
 
 
-async def _slow_down(stand: Stand, worker: WorkerProcess) -> None:
+async def _slow_down(stand: Cluster, worker: WorkerProcess) -> None:
     stand.sandbox.add_faults([{"fault": "answer", "answer": REFUSAL, "times": 1}])
     (lowered,) = await tells(worker, "rate lowered")
     assert lowered["per_minute"] < lowered["asked_per_minute"] == RATE["per_minute"]
 
 
-async def _speed_up(stand: Stand, worker: WorkerProcess) -> None:
+async def _speed_up(stand: Cluster, worker: WorkerProcess) -> None:
     key = limit_key(stand.sandbox.base_url, KEY, None, None)
     await SharedRate(stand.ledger.redis, key=key, limit=Limit.per_minute(RATE["per_minute"])).set(1000.0, None)
     (normal,) = await tells(worker, "rate as asked for again")
     assert normal["per_minute"] == 60_000
 
 
-async def _fail_for_a_while(stand: Stand, worker: WorkerProcess) -> None:
+async def _fail_for_a_while(stand: Cluster, worker: WorkerProcess) -> None:
     stand.sandbox.add_faults([{"fault": "error_500"}])
     await tells(worker, "breaker opened")
     stand.sandbox.faults.clear()
     await tells(worker, "breaker closed")
 
 
-async def _lose_redis(stand: Stand, worker: WorkerProcess) -> None:
+async def _lose_redis(stand: Cluster, worker: WorkerProcess) -> None:
     stand.redis.kill()
     await tells(worker, "Redis cannot be reached")
     await asyncio.to_thread(stand.redis.start)
@@ -121,7 +121,7 @@ async def _lose_redis(stand: Stand, worker: WorkerProcess) -> None:
     assert [line["seconds"] > 0 for line in await tells(worker, "Redis is back")] == [True]
 
 
-def _refuse(stand: Stand, completion_id: str) -> None:
+def _refuse(stand: Cluster, completion_id: str) -> None:
     body = {"error": {"code": "invalid_value", "message": f"{completion_id} cannot hold {VALUE} with {KEY}"}}
     answer = {"status": 400, "body": body}
     stand.sandbox.add_faults([{"fault": "answer", "match": {"id": completion_id, "method": "POST"}, "answer": answer}])
@@ -148,7 +148,7 @@ def _check_once(lines: list[dict[str, Any]], job_id: str) -> None:
     assert (started["children"], started["settings"]["rate"]["per_minute"]) == (2, RATE["per_minute"])
 
 
-async def test_lines_for_people_tell_the_same(stand: Stand) -> None:
+async def test_lines_for_people_tell_the_same(stand: Cluster) -> None:
     """The text format: time, level, logger, event, and the fields as words."""
     rows = canary_rows(40)
     worker = await stand.worker()

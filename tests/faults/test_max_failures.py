@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from ledger.job import JobState
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 
 MISSING = 60
 
 
-async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goes_on(stand: Stand) -> None:
+async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goes_on(stand: Cluster) -> None:
     """Two workers, 60 of 400 completions missing: paused with the causes, and goes on to its end when resumed."""
     rows = PatchRows(400)
     stand.sandbox.store.load(dict(list(rows.before.items())[MISSING:]))

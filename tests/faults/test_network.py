@@ -12,11 +12,11 @@ import pytest
 
 from ledger.job import JobState
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 
-async def test_a_host_that_cannot_be_resolved_fails_no_row(stand: Stand) -> None:
+async def test_a_host_that_cannot_be_resolved_fails_no_row(stand: Cluster) -> None:
     """Row 22: rows wait for the name to be there again, and the job says that the API is failing."""
     rows = PatchRows(60)
     nowhere = "https://no-such-host.invalid/v1"  # RFC 2606 keeps `.invalid` out of the DNS
@@ -45,7 +45,7 @@ async def test_a_host_that_cannot_be_resolved_fails_no_row(stand: Stand) -> None
     ids=["untrusted", "wrong host", "expired"],
 )
 async def test_a_certificate_that_is_not_good_pauses_the_job(
-    stand: Stand, name: str, days: int, trusted: bool, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    stand: Cluster, name: str, days: int, trusted: bool, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 22: no request gets through, the job pauses and says what is to be mended."""
     certificate, key = _certificate(tmp_path, name, days=days)
@@ -53,13 +53,13 @@ async def test_a_certificate_that_is_not_good_pauses_the_job(
         monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     heard = []
 
-    async def hear(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def observe(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         heard.append(await reader.read(1))
         writer.close()
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
-    async with await asyncio.start_server(hear, "127.0.0.1", 0, ssl=context) as server:
+    async with await asyncio.start_server(observe, "127.0.0.1", 0, ssl=context) as server:
         base_url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
         await stand.worker(base_url=base_url)
         job_id = await stand.start_job(PatchRows(60), target=base_url)

@@ -12,12 +12,12 @@ from ledger.keys import JobKeys
 from tests.harness.oracle import check_exact, cost_of
 from tests.harness.producer_process import ProducerProcess
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 
 @pytest.fixture
-def producer(stand: Stand, tmp_path: Path) -> Iterator[Callable[..., ProducerProcess]]:
+def producer(stand: Cluster, tmp_path: Path) -> Iterator[Callable[..., ProducerProcess]]:
     """Start producers; those still there at the end are killed."""
     producers: list[ProducerProcess] = []
 
@@ -33,7 +33,7 @@ def producer(stand: Stand, tmp_path: Path) -> Iterator[Callable[..., ProducerPro
 
 
 async def test_a_submit_killed_in_the_middle_is_invisible_and_can_be_repeated(
-    stand: Stand, producer: Callable[..., ProducerProcess]
+    stand: Cluster, producer: Callable[..., ProducerProcess]
 ) -> None:
     """Row 24: the job stays `submitting`; the same rows again replace it, and each is done once."""
     rows = PatchRows(500)
@@ -67,7 +67,7 @@ async def test_a_submit_killed_in_the_middle_is_invisible_and_can_be_repeated(
 
 
 async def test_two_submits_of_the_same_rows_at_the_same_instant_are_one_job(
-    stand: Stand, producer: Callable[..., ProducerProcess]
+    stand: Cluster, producer: Callable[..., ProducerProcess]
 ) -> None:
     """Row 25: the second is told the first one's id, and nothing is sent twice."""
     rows = PatchRows(100)

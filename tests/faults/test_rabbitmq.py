@@ -10,7 +10,7 @@ import pytest
 from tests.harness.oracle import check_exact
 from tests.harness.rabbitmq import HERE, RabbitMq
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand, settings_for
+from tests.harness.stand import Cluster, settings_for
 from tests.harness.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HERE, reason="Debian's rabbitmq-server is not installed")]
@@ -22,7 +22,7 @@ def rabbitmq(state_dir: Path) -> Iterator[RabbitMq]:
         yield server
 
 
-async def test_a_job_goes_on_over_a_rabbitmq_that_died_and_forgot(stand: Stand, rabbitmq: RabbitMq) -> None:
+async def test_a_job_goes_on_over_a_rabbitmq_that_died_and_forgot(stand: Cluster, rabbitmq: RabbitMq) -> None:
     """Killed in the middle and back; no message goes through Redis, and the rescue sends again what was lost."""
     rows = PatchRows(600)
     stand.app = stand.new_app(settings_for(stand.redis.url, stand.sandbox.base_url, broker_url=rabbitmq.url))

@@ -14,7 +14,7 @@ from tasks.run_worker import ARGUMENTS
 from tests.harness.link import Link
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand, StopWatch
+from tests.harness.stand import Cluster, StopWatch
 from tests.harness.wait import wait_until
 
 SLOWLY = {"per_minute": 6000}
@@ -23,7 +23,7 @@ LAST_SLOTS = 25 + 10
 """Requests that slots leased before allow: a quarter of a second's worth, and the burst."""
 
 
-async def nothing_is_sent(stand: Stand, watch: StopWatch) -> None:
+async def nothing_is_sent(stand: Cluster, watch: StopWatch) -> None:
     """Wait until the slots leased before are used up, and check that there were no more."""
     await wait_until(lambda: watch.quiet_for(1.5), within=60, what="the last slots are used up")
     assert watch.asked <= LAST_SLOTS
@@ -32,7 +32,7 @@ async def nothing_is_sent(stand: Stand, watch: StopWatch) -> None:
 @pytest.mark.parametrize(
     "away_s", [2, 15, pytest.param(40, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow)]
 )
-async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s: float) -> None:
+async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Cluster, away_s: float) -> None:
     """Row 6: SIGKILL and restart with its append-only file, while the workers live on."""
     rows = PatchRows(300)
     workers = await stand.two_workers(rate=SLOWLY)
@@ -57,7 +57,7 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Stand, away_s:
 @pytest.mark.parametrize(
     ("restarts", "options"), [(3, ARGUMENTS), pytest.param(25, ("--without-gossip",), marks=pytest.mark.slow)]
 )
-async def test_workers_live_through_restarts_of_redis(stand: Stand, restarts: int, options: Sequence[str]) -> None:
+async def test_workers_live_through_restarts_of_redis(stand: Cluster, restarts: int, options: Sequence[str]) -> None:
     """Row 6: each worker has a message in hand and polls for another, whose answer fails; both are then dealt with."""
     rows = PatchRows(150 * (restarts + 1))
     workers = await stand.two_workers(rate=SLOWLY, options=options)
@@ -79,7 +79,7 @@ async def test_workers_live_through_restarts_of_redis(stand: Stand, restarts: in
     assert ["Unrecoverable" in worker.said() for worker in workers] == [False, False]
 
 
-async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
+async def test_a_job_that_redis_forgot_is_never_finished(stand: Cluster) -> None:
     """Row 7: back without its data; the workers put the job down, and the same rows can be submitted again."""
     rows = PatchRows(300)
     worker = await stand.worker(rate=SLOWLY)
@@ -106,7 +106,7 @@ async def test_a_job_that_redis_forgot_is_never_finished(stand: Stand) -> None:
     assert await stand.ledger.redis.keys(f"*{job_id}*") == []
 
 
-async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> None:
+async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Cluster) -> None:
     """Row 7: a torn job, as after an eviction, is told from one that has finished."""
     rows = PatchRows(300)
     await stand.worker(rate=SLOWLY)
@@ -122,7 +122,7 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Stand) -> No
 
 
 @pytest.mark.parametrize("fault", ["full", "read-only"])
-async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault: str) -> None:
+async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Cluster, fault: str) -> None:
     """Rows 8 and 9: `maxmemory` is hit, or a failover leaves a replica; workers wait, live on, and end exact."""
     rows = PatchRows(250)
     workers = await stand.two_workers(rate=SLOWLY)
@@ -143,7 +143,7 @@ async def test_workers_wait_for_a_redis_that_takes_no_writes(stand: Stand, fault
 
 
 @pytest.mark.parametrize(("fault", "says"), [("full", "out of memory"), ("read-only", "read-only replica")])
-async def test_a_producer_is_told_that_redis_takes_no_writes(stand: Stand, fault: str, says: str) -> None:
+async def test_a_producer_is_told_that_redis_takes_no_writes(stand: Cluster, fault: str, says: str) -> None:
     """Rows 8 and 9: submit ends with one sentence; once there is room, the same rows are submitted."""
     rows = PatchRows(300)
     stand.redis.fill() if fault == "full" else stand.redis.make_read_only()
@@ -156,7 +156,7 @@ async def test_a_producer_is_told_that_redis_takes_no_writes(stand: Stand, fault
     assert not (await stand.submit(rows)).existed
 
 
-async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Stand) -> None:
+async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Cluster) -> None:
     """Row 10: eviction on, nothing written to disk, or not at once."""
     assert await persistence_warnings(stand.ledger.redis) == []
 
@@ -172,7 +172,7 @@ async def test_a_redis_that_may_lose_jobs_is_warned_about(stand: Stand) -> None:
     assert "set appendonly yes" in forgetting
 
 
-async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Stand) -> None:
+async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Cluster) -> None:
     """Row 11: connections to Redis that pass nothing more and do not end; the worker is at work again within 60 s."""
     rows = PatchRows(250)
     async with Link(stand.redis.socket) as link:
@@ -187,7 +187,7 @@ async def test_a_worker_gets_over_a_link_that_fell_silent(stand: Stand) -> None:
         assert worker.exit_code() is None
 
 
-async def test_a_worker_can_be_ended_while_redis_is_away(stand: Stand) -> None:
+async def test_a_worker_can_be_ended_while_redis_is_away(stand: Cluster) -> None:
     """Rows 4 and 6: SIGTERM while nothing can be handed back; the leases run out instead."""
     rows = PatchRows(300)
     worker = await stand.worker(rate=SLOWLY)
@@ -207,7 +207,7 @@ async def test_a_worker_can_be_ended_while_redis_is_away(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_no_request_is_sent_without_the_limiter(stand: Stand) -> None:
+async def test_no_request_is_sent_without_the_limiter(stand: Cluster) -> None:
     """Row 38: Redis takes commands and answers none; the limiter gives no slots until it does."""
     rows = PatchRows(250)
     worker = await stand.worker(rate=SLOWLY)

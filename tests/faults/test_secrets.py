@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand
+from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 
 CANARY = "canary value 7f3a"
 
 
-async def test_nothing_that_is_left_behind_holds_the_key_or_the_values(stand: Stand) -> None:
+async def test_nothing_that_is_left_behind_holds_the_key_or_the_values(stand: Cluster) -> None:
     """Row 34: logs, messages and every Redis key, after a job with failures of many kinds."""
     rows = PatchRows(60)
     for patch in rows.patches.values():

@@ -8,7 +8,7 @@ import time
 
 from sandbox.log import Entry
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand
+from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 
 SETTLED_AFTER_S, WATCHED_S, WATCHED_AGAIN = 10.0, 10.0, 6
@@ -18,21 +18,21 @@ IN_EFFECT_S = 1.5
 FAST = {"per_minute": 30_000}
 
 
-async def watched(stand: Stand, seconds: float) -> list[Entry]:
+async def watched(stand: Cluster, seconds: float) -> list[Entry]:
     """What the server is asked from now on, for so long."""
     asked = stand.asked
     await asyncio.sleep(seconds)  # the measurement itself
     return stand.requests_since(asked)
 
 
-async def watched_rate(stand: Stand) -> float:
+async def watched_rate(stand: Cluster) -> float:
     """Requests a second that the server is asked from now on, for two seconds."""
     began = time.monotonic()
     seen = await watched(stand, 2.0)
     return len(seen) / (time.monotonic() - began)
 
 
-async def settles(stand: Stand, *, least_used: float, most_refused: float) -> None:
+async def settles(stand: Cluster, *, least_used: float, most_refused: float) -> None:
     """Watch the server until these shares of its limit are used, and of the requests refused, all through a window.
 
     A machine that does other work for a while spoils the window that it does it in.
@@ -50,7 +50,7 @@ async def settles(stand: Stand, *, least_used: float, most_refused: float) -> No
     raise AssertionError(f"shares used and refused: {found}")
 
 
-async def relabel(stand: Stand, *arguments: str) -> None:
+async def relabel(stand: Cluster, *arguments: str) -> None:
     """Run the command with the workers' settings."""
     environment = {
         "RELABEL_REDIS__URL": stand.redis.url,
@@ -63,7 +63,7 @@ async def relabel(stand: Stand, *arguments: str) -> None:
     assert await process.wait() == 0
 
 
-async def slowed(stand: Stand, job_id: str) -> bool:
+async def slowed(stand: Cluster, job_id: str) -> bool:
     """Whether the job says that 429s hold it well below what was asked for."""
     job = await stand.job(job_id)
     assert job is not None
@@ -72,7 +72,7 @@ async def slowed(stand: Stand, job_id: str) -> bool:
     return held_back and waits.asked_per_minute == FAST["per_minute"]
 
 
-async def test_two_workers_find_a_limit_that_nobody_told_them(stand: Stand) -> None:
+async def test_two_workers_find_a_limit_that_nobody_told_them(stand: Cluster) -> None:
     """50/s behind 500/s: nearly all of it is used, next to nothing is refused, and the job says what holds it back."""
     stand.sandbox.configure(rate_per_second=ALLOWED)
     await stand.two_workers(rate=FAST)
@@ -86,7 +86,7 @@ async def test_two_workers_find_a_limit_that_nobody_told_them(stand: Stand) -> N
     await wait_until(lambda: slowed(stand, job_id), within=20, what="the job says what holds it back")
 
 
-async def test_where_the_api_tells_what_is_left_hardly_anything_is_refused(stand: Stand) -> None:
+async def test_where_the_api_tells_what_is_left_hardly_anything_is_refused(stand: Cluster) -> None:
     """The same limit, with the headers that say how much of it is left."""
     stand.sandbox.configure(rate_per_second=ALLOWED, rate_headers=True)
     await stand.two_workers(rate=FAST)
@@ -96,7 +96,7 @@ async def test_where_the_api_tells_what_is_left_hardly_anything_is_refused(stand
     await settles(stand, least_used=0.6, most_refused=0.03)
 
 
-async def test_a_rate_set_at_the_command_line_is_in_effect_at_once_on_all_workers(stand: Stand) -> None:
+async def test_a_rate_set_at_the_command_line_is_in_effect_at_once_on_all_workers(stand: Cluster) -> None:
     """The shared one, then the job's own below it, then both taken back."""
     await stand.two_workers(rate={"per_minute": 6000})
     job_id = await stand.start_job(PatchRows(6000), shard_rows=100)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.row import Patch
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 
 
 class OtherKeys(PatchRows):
@@ -16,7 +16,7 @@ class OtherKeys(PatchRows):
             yield Patch(line, completion_id, {"other": f"other {line}"})
 
 
-async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(stand: Stand) -> None:
+async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(stand: Cluster) -> None:
     """Two workers, both jobs at once, SIGKILL of all children of one: no overlap, every key of both is there."""
     rows, others = PatchRows(400), OtherKeys(400)
     # what a killed child had in flight may be applied until its time is over: the other job waits for that
@@ -37,7 +37,7 @@ async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(st
     assert stand.sandbox.log.stats.overlaps == 0
 
 
-async def test_a_small_job_need_not_wait_for_a_large_one(stand: Stand) -> None:
+async def test_a_small_job_need_not_wait_for_a_large_one(stand: Cluster) -> None:
     """With one child only: 100 rows that come while 20,000 are under way begin within 30 s, and soon end."""
     large, small = PatchRows(20_000), PatchRows(100, seed=1)
     await stand.worker(rate={"per_minute": 6000}, worker={"children": 1})

@@ -6,26 +6,26 @@ import pytest
 
 from ledger.job import Job, JobState, Kind, Mode
 from producer.check import check_made
-from producer.submit import Order, submit
+from producer.submit import JobRequest, submit
 from producer.undo import undo_columns, undo_rows
 from tasks.announce import announce
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
 
 
-async def kill_children_as_rows_settle(stand: Stand, worker: WorkerProcess, job_id: str, at: list[int]) -> None:
+async def kill_children_as_rows_settle(stand: Cluster, worker: WorkerProcess, job_id: str, at: list[int]) -> None:
     """SIGKILL the children that are at the job each time that so many rows are settled."""
     for rows in at:
         await stand.settled(job_id, rows)
         await wait_until(lambda: stand.kill_at_work(worker, job_id), within=60, what="a child at work is killed")
 
 
-async def submit_undo(stand: Stand, job: Job) -> str:
+async def submit_undo(stand: Cluster, job: Job) -> str:
     """Submit the undo of a job as the command line does."""
     spec = job.spec
-    order = Order("undo", Mode.MERGE, True, spec.target, 50, 3600.0, kind=Kind.UNDO, parent=spec.job_id)
+    order = JobRequest("undo", Mode.MERGE, True, spec.target, 50, 3600.0, kind=Kind.UNDO, parent=spec.job_id)
     rows = undo_rows(stand.ledger, spec)
     folder = stand.redis.socket.parent
     with await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=folder) as checked:
@@ -34,7 +34,7 @@ async def submit_undo(stand: Stand, job: Job) -> str:
 
 
 @pytest.mark.parametrize("mode", [Mode.MERGE, Mode.REPLACE])
-async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(stand: Stand, mode: Mode) -> None:
+async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(stand: Cluster, mode: Mode) -> None:
     """SIGKILL of the children three times in the job, which is then cancelled half way, and three in the undo."""
     rows = PatchRows(400, mode=mode)
     # what a killed child had in flight may be applied until its time is over: the undo waits for that
@@ -55,7 +55,7 @@ async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(st
     assert stand.sandbox.log.stats.overlaps == 0
 
 
-async def ended(stand: Stand, job_id: str) -> bool:
+async def ended(stand: Cluster, job_id: str) -> bool:
     """Whether every row of a cancelled job has its outcome, and no worker is at it."""
     job = await stand.ledger.jobs.get(job_id)
     return job.state is JobState.CANCELLED and job.counts.pending == 0 and not await stand.owners(job_id)

@@ -10,7 +10,7 @@ from ledger.keys import JobKeys
 from tasks.announce import announce
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 QUEUE = "relabel:celery:relabel"
@@ -20,7 +20,7 @@ NOISE_S = 15.0
 """Added to what is promised: what a machine needs that has other work to do."""
 
 
-async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Stand) -> None:
+async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Cluster) -> None:
     """Row 1: SIGKILL of both children in mid-shard."""
     rows = PatchRows(400)
     worker = await stand.worker(rate=SLOWLY)
@@ -39,7 +39,7 @@ async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Stand) -
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Stand) -> None:
+async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Cluster) -> None:
     """Row 2: SIGKILL of the whole worker; what it had reserved in the broker does not matter."""
     rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
@@ -54,7 +54,7 @@ async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Stan
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_children_without_their_worker_do_no_harm(stand: Stand) -> None:
+async def test_children_without_their_worker_do_no_harm(stand: Cluster) -> None:
     """Row 2: SIGKILL of the main process alone; its children end their turns beside the next worker."""
     rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
@@ -68,7 +68,7 @@ async def test_children_without_their_worker_do_no_harm(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_message_lost_on_its_way_is_sent_again(stand: Stand) -> None:
+async def test_a_message_lost_on_its_way_is_sent_again(stand: Cluster) -> None:
     """Row 3: SIGKILL between the broker's BRPOP and its note in `unacked`, the window that kombu has."""
     rows = PatchRows(20)
     worker = await stand.worker(worker={"children": 1})
@@ -100,7 +100,7 @@ async def test_a_message_lost_on_its_way_is_sent_again(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(stand: Stand) -> None:
+async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(stand: Cluster) -> None:
     """Row 4: SIGTERM in mid-shard: rows in flight end, the rest is handed back at once, exit code 0."""
     rows = PatchRows(400)
     worker = await stand.worker(rate=SLOWLY)
@@ -124,7 +124,7 @@ async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(sta
     assert stand.asked > asked
 
 
-async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(stand: Stand) -> None:
+async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(stand: Cluster) -> None:
     """Row 4: SIGTERM while no request is answered, which takes each of them 60 s: still within 10 s."""
     rows = PatchRows(40)
     worker = await stand.worker()
@@ -142,7 +142,7 @@ async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(stand
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Stand) -> None:
+async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Cluster) -> None:
     """Row 4: SIGTERM, and SIGKILL right behind it."""
     rows = PatchRows(200)
     worker = await stand.worker(rate=SLOWLY)
@@ -158,7 +158,7 @@ async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Stand) -> None
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
-async def test_a_shard_that_kills_its_worker_is_parked(stand: Stand) -> None:
+async def test_a_shard_that_kills_its_worker_is_parked(stand: Cluster) -> None:
     """Row 5: the first shard's child dies each time; its rows end as `worker_crash`, the others are done."""
     rows = PatchRows(60)
     stand.sandbox.configure(latency_s=0.5)
@@ -181,7 +181,7 @@ async def test_a_shard_that_kills_its_worker_is_parked(stand: Stand) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id, failed=dict.fromkeys(poisoned, "worker_crash"))
 
 
-async def test_a_worker_that_slept_through_its_leases_finds_them_gone(stand: Stand) -> None:
+async def test_a_worker_that_slept_through_its_leases_finds_them_gone(stand: Cluster) -> None:
     """Row 12's cause in another dress: a worker frozen for longer than its leases wakes up beside the one at them."""
     rows = PatchRows(200)
     sleeper = await stand.worker(rate=SLOWLY)
@@ -202,6 +202,6 @@ async def test_a_worker_that_slept_through_its_leases_finds_them_gone(stand: Sta
     await check_exact(stand.ledger, stand.sandbox, rows, job_id, overlaps=True)
 
 
-async def _waits_for_messages(stand: Stand) -> bool:
+async def _waits_for_messages(stand: Cluster) -> bool:
     clients = await stand.ledger.redis.client_list()
     return any("b" in client["flags"] and client["cmd"] == "brpop" for client in clients)

@@ -14,7 +14,7 @@ from ledger.row import Metadata
 from tests.flower.flower_process import FlowerProcess
 from tests.harness.link import Link
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Stand
+from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 
 USER, PASSWORD = "ops", "canary.flower.word"
@@ -26,7 +26,7 @@ SHARDS, SHARD_ROWS = 8, 30
 class Scene(NamedTuple):
     """The parts, and the job that is under way."""
 
-    stand: Stand
+    stand: Cluster
     url: str
     worker: str
     job_id: str
@@ -52,7 +52,7 @@ class Scene(NamedTuple):
 @asynccontextmanager
 async def open_scene(folder: Path, keep_logs: Path) -> AsyncIterator[Scene]:
     """Start everything, with a password on the way to the broker, and begin a job that takes some seconds."""
-    async with Stand(folder, keep_logs=keep_logs, latency_s=0.1) as stand, Link(stand.redis.socket) as link:
+    async with Cluster(folder, keep_logs=keep_logs, latency_s=0.1) as stand, Link(stand.redis.socket) as link:
         stand.redis.admin.execute_command("ACL", "SETUSER", USER, "on", f">{BROKER_PASSWORD}", "~*", "&*", "+@all")
         login = f"{USER}:{BROKER_PASSWORD}@"
         worker = stand.start_worker(

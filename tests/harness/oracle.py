@@ -66,9 +66,9 @@ def cost_of(sandbox: Sandbox, rows: PatchRows) -> Cost:
 
 def _check_counts(job: Job, reported: Mapping[str, ReportedRow]) -> None:
     counts = job.counts
-    tally = Counter(row.outcome.word for row in reported.values())
+    counters = Counter(row.outcome.word for row in reported.values())
     told = {word: getattr(counts, word) for word in ("updated", "unchanged", "failed", "drifted", "cancelled")}
-    assert told == {word: tally[word] for word in told}
+    assert told == {word: counters[word] for word in told}
     assert counts.pending == 0
     assert sum(told.values()) + counts.rejected == counts.total == len(reported) + counts.rejected
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from producer.check import check_rows
-from producer.submit import Order, Submitted, submit
+from producer.submit import JobRequest, Submitted, submit
 from tasks.announce import announce
 from tasks.celery_app import make_app
 from tests.harness.end_with_parent import end_with_parent
@@ -60,7 +60,7 @@ class ProducerProcess:
 
 
 async def _submit(redis_url: str, target: str, rows: PatchRows, shard_rows: int, folder: Path) -> Submitted:
-    order = Order("test", rows.mode, True, target, shard_rows, 3600.0)
+    order = JobRequest("test", rows.mode, True, target, shard_rows, 3600.0)
     with check_rows(rows, mode=rows.mode, spool_dir=folder) as checked:
         print("ready", flush=True)  # noqa: T201
         sys.stdin.readline()

@@ -22,7 +22,7 @@ from ledger.job import Job, JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from producer.check import check_rows
-from producer.submit import Order, Submitted, submit
+from producer.submit import JobRequest, Submitted, submit
 from sandbox import Sandbox, SandboxOptions
 from sandbox.log import Entry
 from tasks.announce import announce
@@ -53,7 +53,7 @@ def settings_for(redis_url: str, base_url: str, **groups: Any) -> Settings:
     return Settings(_env_file=None, **given)
 
 
-class Stand:
+class Cluster:
     """What a fault test breaks. Everything that it started ends with it."""
 
     def __init__(self, folder: Path, *, keep_logs: Path, **options: Any) -> None:
@@ -117,7 +117,7 @@ class Stand:
         """Submit rows as the command line does, once the API has the completions."""
         if load:
             self.sandbox.store.load(rows.before)
-        wanted = Order("test", rows.mode, True, target or self.sandbox.base_url, shard_rows, 3600.0)
+        wanted = JobRequest("test", rows.mode, True, target or self.sandbox.base_url, shard_rows, 3600.0)
         with check_rows(rows, mode=rows.mode, spool_dir=self._folder) as checked:
             send = functools.partial(announce, self.app)
             return await submit(checked, wanted._replace(**order), ledger=self.ledger, announce=send)
@@ -211,7 +211,7 @@ class Stand:
 class StopWatch:
     """Tells how long the API has not been asked anything, and how much it was asked since the watch was started."""
 
-    def __init__(self, stand: Stand) -> None:
+    def __init__(self, stand: Cluster) -> None:
         self._stand = stand
         self._began = self._asked = stand.asked
         self._since = time.monotonic()

@@ -23,19 +23,19 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata, Patch
 from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
-from ratelimit.breaker import Health
+from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limit, Limits, RateLimiter
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.own_key import OwnKey
-from worker.shard_run import Bounds, Service, Turn
+from worker.shard_run import Bounds, Service, ShardRun
 
 KEY = "sk-canary-key-0123456789"
 COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
 LIMIT_KEY = "relabel:limit:test"
 
 
-class Rig:
+class WorkerHarness:
     """One ledger, one sandbox, and what a worker does between them, a turn at a time."""
 
     def __init__(self, redis: Redis, sandbox: Sandbox) -> None:
@@ -103,12 +103,12 @@ class Rig:
         target = Target(self.sandbox.base_url, KEY, **self.api)
         limiter = RateLimiter(Limits(self.redis), key=LIMIT_KEY, limit=self.limit, job_id=job_id)
         async with open_api(target, in_flight=in_flight, read_key=self.read_key) as api:
-            await Turn(
+            await ShardRun(
                 shard,
                 ledger=self.ledger,
                 api=api,
                 limiter=limiter,
-                health=Health(self.redis, LIMIT_KEY),
+                health=CircuitBreaker(self.redis, LIMIT_KEY),
                 own_key=self.own_key,
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
@@ -188,9 +188,9 @@ async def sandbox(start: Callable[..., Awaitable[Sandbox]]) -> Sandbox:
 
 
 @pytest.fixture
-def rig(redis: Redis, sandbox: Sandbox) -> Rig:
+def rig(redis: Redis, sandbox: Sandbox) -> WorkerHarness:
     """A ledger, a sandbox, and turns between them."""
-    return Rig(redis, sandbox)
+    return WorkerHarness(redis, sandbox)
 
 
 @pytest.fixture

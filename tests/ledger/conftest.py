@@ -18,7 +18,7 @@ from ledger.row import Outcome, Patch
 from ledger.shards import LeaseAnswer, LeasedShard
 
 
-class Desk:
+class LedgerHarness:
     """One ledger, and the steps that producers and workers take at it."""
 
     def __init__(self, redis: Redis) -> None:
@@ -104,12 +104,12 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def desk(redis: Redis) -> Desk:
+def desk(redis: Redis) -> LedgerHarness:
     """A ledger and the steps taken at it."""
-    return Desk(redis)
+    return LedgerHarness(redis)
 
 
 @pytest.fixture
-def desk_of() -> type[Desk]:
+def desk_of() -> type[LedgerHarness]:
     """Make a desk in an event loop of one's own."""
-    return Desk
+    return LedgerHarness

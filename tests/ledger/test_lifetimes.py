@@ -16,14 +16,14 @@ from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER
-from tests.ledger.conftest import Desk
+from tests.ledger.conftest import LedgerHarness
 from worker.rescue import rescue_all
 
 KEEP_S = 60.0
-Fate = Callable[[Desk], Awaitable[JobSpec]]
+Fate = Callable[[LedgerHarness], Awaitable[JobSpec]]
 
 
-async def begin(desk: Desk, **changes: object) -> JobSpec:
+async def begin(desk: LedgerHarness, **changes: object) -> JobSpec:
     """A job of which a worker wrote one row, and may have written the next two, when its shard was handed back."""
     spec = await desk.submit(keep_s=KEEP_S, rows=4, shard_rows=4, **changes)
     await desk.ledger.fingerprints.take(spec.fingerprint, spec.job_id, KEEP_S)
@@ -37,7 +37,7 @@ async def begin(desk: Desk, **changes: object) -> JobSpec:
     return spec
 
 
-async def end_rows(desk: Desk, spec: JobSpec) -> None:
+async def end_rows(desk: LedgerHarness, spec: JobSpec) -> None:
     """Let a worker end the open rows, and the job."""
     shard = await desk.lease(spec, 0)
     await desk.ledger.settlements.settle(shard, [Settlement(row, Outcome.UPDATED) for row in shard.todo], Traffic())
@@ -45,14 +45,14 @@ async def end_rows(desk: Desk, spec: JobSpec) -> None:
     await desk.ledger.jobs.retire(spec.job_id)
 
 
-async def finished(desk: Desk) -> JobSpec:
+async def finished(desk: LedgerHarness) -> JobSpec:
     """All rows ended well."""
     spec = await begin(desk)
     await end_rows(desk, spec)
     return spec
 
 
-async def cancelled(desk: Desk) -> JobSpec:
+async def cancelled(desk: LedgerHarness) -> JobSpec:
     """In mid-job."""
     spec = await begin(desk)
     await desk.ledger.jobs.cancel(spec.job_id)
@@ -60,7 +60,7 @@ async def cancelled(desk: Desk) -> JobSpec:
     return spec
 
 
-async def paused_then_cancelled(desk: Desk) -> JobSpec:
+async def paused_then_cancelled(desk: LedgerHarness) -> JobSpec:
     """By `relabel cancel`, where no worker is left."""
     spec = await begin(desk)
     await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
@@ -70,7 +70,7 @@ async def paused_then_cancelled(desk: Desk) -> JobSpec:
     return spec
 
 
-async def parked(desk: Desk) -> JobSpec:
+async def parked(desk: LedgerHarness) -> JobSpec:
     """Its workers died time and again."""
     spec = await begin(desk)
     for _ in range(PARK_AFTER):
@@ -84,7 +84,7 @@ async def parked(desk: Desk) -> JobSpec:
     return spec
 
 
-async def all_rejected(desk: Desk) -> JobSpec:
+async def all_rejected(desk: LedgerHarness) -> JobSpec:
     """No row is valid, so that the job has ended before its log begins."""
     spec = desk.spec(rows=0, rejected=1, keep_s=KEEP_S)
     await desk.store(spec)
@@ -94,7 +94,7 @@ async def all_rejected(desk: Desk) -> JobSpec:
     return spec
 
 
-async def undone(desk: Desk) -> JobSpec:
+async def undone(desk: LedgerHarness) -> JobSpec:
     """Its log goes on after its end."""
     spec = await finished(desk)
     await desk.redis.delete(JobKeys(spec.job_id).audit)  # as of release one, whose log may be gone before
@@ -102,7 +102,7 @@ async def undone(desk: Desk) -> JobSpec:
     return spec
 
 
-async def finished_before_a_worker_came_back(desk: Desk) -> JobSpec:
+async def finished_before_a_worker_came_back(desk: LedgerHarness) -> JobSpec:
     """A worker that was frozen has its say when the job has long ended."""
     spec = await begin(desk)
     late = await desk.lease(spec, 0, owner="late")
@@ -133,7 +133,9 @@ async def lives(redis: Redis, pattern: str = "*") -> dict[str, float]:
 
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
-async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(desk: Desk, redis: Redis, fate: Fate) -> None:
+async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(
+    desk: LedgerHarness, redis: Redis, fate: Fate
+) -> None:
     """Before-images and rows are a customer's: no key of an ended job lives longer than KEEP_DAYS, or for ever."""
     spec = await fate(desk)
 
@@ -144,7 +146,7 @@ async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(desk: Desk, re
     assert await desk.state(spec) in {JobState.FINISHED, JobState.CANCELLED}
 
 
-async def test_a_job_that_is_under_way_has_an_end_too(desk: Desk, redis: Redis) -> None:
+async def test_a_job_that_is_under_way_has_an_end_too(desk: LedgerHarness, redis: Redis) -> None:
     """Once the workers' rescue has seen it; it lives longer than KEEP_DAYS, as it has not ended."""
     spec = await begin(desk)
     await desk.shards.beat("worker", 2)
@@ -157,7 +159,7 @@ async def test_a_job_that_is_under_way_has_an_end_too(desk: Desk, redis: Redis) 
     assert found[fingerprint_key(spec.fingerprint)] > KEEP_S, "the same content is found as long as the job is there"
 
 
-async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: Desk, redis: Redis) -> None:
+async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: LedgerHarness, redis: Redis) -> None:
     """Its rows and its rejected rows: nobody will ever finish it."""
     spec = desk.spec(rows=4, rejected=1, keep_s=30 * 86_400.0)
     await desk.store(spec)
@@ -169,7 +171,9 @@ async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: Desk, redis: 
     assert all(0 < life <= STORING_KEEP_S for life in left.values())
 
 
-async def test_the_list_of_jobs_forgets_what_has_expired_also_where_nobody_looks(desk: Desk, redis: Redis) -> None:
+async def test_the_list_of_jobs_forgets_what_has_expired_also_where_nobody_looks(
+    desk: LedgerHarness, redis: Redis
+) -> None:
     """Each new job looks at some of it."""
     await redis.zadd(JOBS, {f"gone-{number}": number for number in range(TRIMMED - 1)})
 
@@ -178,7 +182,7 @@ async def test_the_list_of_jobs_forgets_what_has_expired_also_where_nobody_looks
     assert await redis.zrange(JOBS, 0, -1) == [spec.job_id.encode()]
 
 
-async def test_what_is_left_of_a_job_that_is_gone_expires(desk: Desk, redis: Redis) -> None:
+async def test_what_is_left_of_a_job_that_is_gone_expires(desk: LedgerHarness, redis: Redis) -> None:
     """Also a key that had no end when the job's own record was lost."""
     spec = await desk.submit()
     await redis.delete(JobKeys(spec.job_id).job)
@@ -191,7 +195,7 @@ async def test_what_is_left_of_a_job_that_is_gone_expires(desk: Desk, redis: Red
         await desk.ledger.jobs.get(spec.job_id)
 
 
-async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: Desk, redis: Redis) -> None:
+async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: LedgerHarness, redis: Redis) -> None:
     """A before-image, or a try whose answer was lost; their before-images survive for `undo`."""
     spec = await cancelled(desk)
 
@@ -204,7 +208,7 @@ async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: De
 
 @pytest.mark.parametrize(("died", "in_doubt"), [(True, 4), (False, 0)])
 async def test_without_before_images_each_row_of_a_dead_workers_shard_may_have_been_written(
-    desk: Desk, died: bool, in_doubt: int
+    desk: LedgerHarness, died: bool, in_doubt: int
 ) -> None:
     """Nothing tells which of them it was at; of a shard that no worker had, none was."""
     spec = await desk.submit(rows=8, shard_rows=4, journal=False)
@@ -219,7 +223,7 @@ async def test_without_before_images_each_row_of_a_dead_workers_shard_may_have_b
     assert (job.counts.cancelled, job.may_have_been_written) == (8, in_doubt)
 
 
-async def test_rows_of_a_parked_shard_keep_their_reason(desk: Desk, redis: Redis) -> None:
+async def test_rows_of_a_parked_shard_keep_their_reason(desk: LedgerHarness, redis: Redis) -> None:
     """They failed; whether they were written is what `undo` and `retry` find out."""
     spec = await parked(desk)
 

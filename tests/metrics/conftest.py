@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.stand import Stand
+from tests.harness.stand import Cluster
 
 
 @pytest.fixture
-async def stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[Stand]:
+async def stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[Cluster]:
     """A stand whose API takes 50 ms and refuses some requests."""
-    async with Stand(state_dir, keep_logs=tmp_path, latency_s=0.05) as stand:
+    async with Cluster(state_dir, keep_logs=tmp_path, latency_s=0.05) as stand:
         stand.sandbox.add_faults(rules=[{"fault": "rate_limited", "times": 2, "after": 20, "seconds": 0.2}])
         yield stand

@@ -14,14 +14,14 @@ from metrics.endpoint import endpoint
 from nightly.state import FileState, NightFile, NightState
 from nightly.store import Nights
 from notify.outbox import Notice, Outbox
-from tests.harness.stand import Stand, settings_for
+from tests.harness.stand import Cluster, settings_for
 from tests.metrics.scrape import Scrape, scrape
 
 DAILY = Schedule("30 2 * * *", "Europe/Berlin")
 WEEK_S = 7 * 86_400
 
 
-async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Stand) -> None:
+async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Cluster) -> None:
     """Its state, times and files; before there was one, nothing is claimed of it."""
     nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
@@ -50,7 +50,7 @@ async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: St
     assert "a.csv" not in after.text
 
 
-async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(stand: Stand) -> None:
+async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(stand: Cluster) -> None:
     """By the schedule that beat noted when it was started; and when the next one is due."""
     nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
     now = await stand.ledger.jobs.now()
@@ -69,7 +69,7 @@ async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(sta
     assert datetime.fromtimestamp(due, tz=UTC).minute == 30
 
 
-async def test_notifications_that_wait_are_counted(stand: Stand) -> None:
+async def test_notifications_that_wait_are_counted(stand: Cluster) -> None:
     """However often one is posted."""
     settings = settings_for(stand.redis.url, stand.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:

@@ -18,7 +18,7 @@ from ledger.keys import JobKeys
 from metrics.endpoint import endpoint
 from nightly.store import Nights
 from tests.harness.rows import PatchRows
-from tests.harness.stand import END_S, KEY, Stand, settings_for
+from tests.harness.stand import END_S, KEY, Cluster, settings_for
 from tests.harness.wait import wait_until
 from tests.metrics.prometheus import prometheus
 from tests.metrics.scrape import Scrape, scrape
@@ -28,7 +28,7 @@ ROWS = 400
 CANARY = "canary-name"
 
 
-async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: Stand) -> None:
+async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: Cluster) -> None:
     """Counters only rise, are exact in the end, and stay when the job has expired; names in deploy/ are all there."""
     settings = settings_for(stand.redis.url, stand.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
@@ -67,7 +67,7 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: 
 @pytest.mark.skipif(
     not shutil.which("prometheus"), reason="prometheus is not installed (Debian's package of that name)"
 )
-async def test_the_dashboard_shows_a_real_job(stand: Stand, tmp_path: Path) -> None:
+async def test_the_dashboard_shows_a_real_job(stand: Cluster, tmp_path: Path) -> None:
     """Each query of each panel, asked of a real Prometheus that scrapes a real endpoint, gives something to draw."""
     settings = settings_for(stand.redis.url, stand.sandbox.base_url)
     await stand.worker(rate={"per_minute": 3000})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nightly.inbox import DONE, MARK, MOST_FILES, REJECTED, Dropped, Inbox
+from nightly.inbox import DONE, MARK, MOST_FILES, REJECTED, Inbox, InboxFile
 from report.folder import open_folder
 from report.whole_file import Access, whole_file_in
 
@@ -211,7 +211,7 @@ def test_a_name_or_a_place_that_is_a_path_is_refused(folder, secret, name):
     """They come from Redis, which others may write to."""
     inbox = Inbox(folder)
     with pytest.raises(OSError, match="not the name of a file"):
-        inbox.is_unchanged(Dropped(name, 6, 0))
+        inbox.is_unchanged(InboxFile(name, 6, 0))
     with pytest.raises(OSError, match="not the name of a file"):
         inbox.file_away(taken(folder, "b.csv"), f"done/{name}")
     with pytest.raises(OSError, match="no place"):
@@ -253,7 +253,7 @@ def names(folder: Path) -> list[str]:
     return [path.name for path in folder.iterdir()]
 
 
-def taken(folder: Path, name: str) -> Dropped:
+def taken(folder: Path, name: str) -> InboxFile:
     """A file as it was looked at."""
     found = (folder / name).stat()
-    return Dropped(name, found.st_size, found.st_mtime_ns, inode=found.st_ino)
+    return InboxFile(name, found.st_size, found.st_mtime_ns, inode=found.st_ino)

@@ -14,7 +14,7 @@ from config.settings import Settings
 from ledger.keys import NIGHTLY_LOCK, JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
-from nightly.run import NightRun, has_work
+from nightly.run import NightRun, has_pending_work
 from nightly.state import FileState, Night, NightState
 from nightly.store import Nights
 from tests.nightly.conftest import StartRun
@@ -58,7 +58,7 @@ async def test_files_are_submitted_in_name_order_and_wait_in_the_inbox_for_their
     night = await night_of(ledger, "2026-11-25")
     assert (night.state, night.files, night.jobs, night.ended_at) == (NightState.RUNNING, 2, 2, None)
     assert names(inbox) == {".relabel-inbox", "a.csv", "b.csv"}
-    assert not await has_work(ledger, night.facts.inbox), "until a job ends"
+    assert not await has_pending_work(ledger, night.facts.inbox), "until a job ends"
 
 
 async def test_a_night_is_skipped_while_the_one_before_has_not_ended(
@@ -95,7 +95,7 @@ async def test_a_queued_night_goes_on_when_the_one_before_has_ended(
     assert (waiting.state, (await night_of(ledger, "2026-11-25")).files) == (NightState.WAITING, 0)
     (job,) = await ledger.jobs.latest(10)
     await cancel(job.spec.job_id)
-    assert await has_work(ledger, (await night_of(ledger, "2026-11-24")).facts.inbox)
+    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-24")).facts.inbox)
     await start_run().carry_on()
 
     assert (await night_of(ledger, "2026-11-24")).state is NightState.FINISHED
@@ -129,7 +129,7 @@ async def test_a_job_that_paused_as_its_first_rows_failed_alike_holds_up_no_nigh
     job_id = job.spec.job_id
     await ledger.jobs.pause(job_id, code="same_failure", reason="the first 100 rows all failed with not_found")
 
-    assert await has_work(ledger, (await night_of(ledger, "2026-11-25")).facts.inbox)
+    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-25")).facts.inbox)
     await start_run().carry_on()
 
     night = await night_of(ledger, "2026-11-25")
@@ -277,7 +277,7 @@ async def test_a_file_that_cannot_be_filed_away_says_so_and_is_no_hindrance_to_o
     assert night.entries[1].reason.startswith("it cannot be filed away (")
     assert "put a folder in its place" in night.entries[1].reason
     assert "The nightly run cannot use" in caplog.text
-    assert not await Nights(ledger.redis).may_nudge(1), "not at once"
+    assert not await Nights(ledger.redis).try_schedule_tick(1), "not at once"
     (inbox / "rejected").unlink()
     await cancel(night.entries[0].job_id or "")
     await start_run().carry_on()
@@ -308,7 +308,7 @@ async def test_one_worker_at_a_time_carries_runs_on(ledger: Ledger, start_run: S
         assert held
         await start_run().carry_on()
         assert await ledger.jobs.latest(10) == []
-        assert not await has_work(ledger, "")
+        assert not await has_pending_work(ledger, "")
         assert 0 < await ledger.redis.pttl(NIGHTLY_LOCK) <= 8000
 
     await asyncio.gather(*(start_run().carry_on() for _ in range(3)))
@@ -353,10 +353,10 @@ async def test_a_file_whose_content_an_earlier_job_has_waits_for_it_and_is_filed
     assert all(said in file.reason for said in (former, "paused", f"relabel resume {former}"))
     assert (inbox / "b.csv").exists()
     assert len(await ledger.jobs.latest(10)) == 1
-    assert not await has_work(ledger, night.facts.inbox)
+    assert not await has_pending_work(ledger, night.facts.inbox)
 
     await cancel(former)
-    assert await has_work(ledger, night.facts.inbox)
+    assert await has_pending_work(ledger, night.facts.inbox)
     await start_run().carry_on()
 
     assert {"b.csv", "b.csv.report.csv"} <= names(inbox / "rejected")

@@ -61,7 +61,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     ledger = Ledger(new_client(redis_url))
-    await Endings(ledger.redis, ledger.jobs).untold()  # somebody was to be told before the jobs ended
+    await Endings(ledger.redis, ledger.jobs).pending_events()  # somebody was to be told before the jobs ended
     yield ledger
     await ledger.redis.aclose()
 

@@ -33,7 +33,7 @@ ids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), 
 )
 keys = text.map(str.strip).filter(lambda key: key and not key.startswith(("metadata", "relabel.")))
 maps = st.dictionaries(text.filter(bool), st.none() | text, min_size=1, max_size=8)
-some = settings(max_examples=200, deadline=None)
+count_of = settings(max_examples=200, deadline=None)
 
 
 def rows_of(content: bytes, layout: str) -> list[object]:
@@ -47,7 +47,7 @@ def written(rows: list[list[str]], **options: object) -> bytes:
     return file.getvalue().encode()
 
 
-@some
+@count_of
 @given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5), st.booleans(), st.sampled_from(["\n", "\r\n"]))
 def test_jsonl_reads_back_what_was_written(rows, ascii_only, line_end):
     """Whatever the text, escaped or not."""
@@ -58,7 +58,7 @@ def test_jsonl_reads_back_what_was_written(rows, ascii_only, line_end):
     assert rows_of("".join(lines).encode(), "jsonl") == [Patch(at, *row) for at, row in enumerate(rows, start=1)]
 
 
-@some
+@count_of
 @given(st.lists(ids, min_size=1, max_size=5), st.lists(keys, min_size=1, max_size=5, unique=True), st.data())
 def test_csv_reads_back_what_was_written(names, keys, data):
     """Line ends, quotes and commas in cells included; the line numbers count the line ends within cells."""
@@ -75,7 +75,7 @@ def test_csv_reads_back_what_was_written(names, keys, data):
     ]
 
 
-@some
+@count_of
 @given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5))
 def test_a_metadata_column_reads_back_what_was_written(rows):
     """Removals included."""
@@ -84,7 +84,7 @@ def test_a_metadata_column_reads_back_what_was_written(rows):
     assert rows_of(content, "csv") == [Patch(at, *row) for at, row in enumerate(rows, start=2)]
 
 
-@some
+@count_of
 @given(
     ids,
     st.dictionaries(
@@ -105,7 +105,7 @@ def test_a_patch_laid_out_in_a_report_reads_back_the_same(name, metadata):
     assert rows_of(content, "csv") == [Patch(first_line, name, metadata)]
 
 
-@some
+@count_of
 @given(ids, maps, st.sampled_from(["id", "completion_id"]))
 def test_a_patch_laid_out_as_jsonl_reads_back_the_same(name, metadata, field):
     """Exactly, since JSONL needs no guard."""

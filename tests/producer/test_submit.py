@@ -14,7 +14,7 @@ from ledger.keys import JOBS
 from ledger.ledger import Ledger
 from ledger.row_reader import read_rows
 from producer.check import check_rows
-from producer.submit import Order, Submitted, submit
+from producer.submit import JobRequest, Submitted, submit
 from tests.harness.rows import PatchRows
 
 TARGET = "http://127.0.0.1:1/v1"
@@ -29,7 +29,7 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
 
 async def submit_rows(ledger: Ledger, rows: PatchRows, folder: Path, ids: list[str], **order: Any) -> Submitted:
     """Submit rows; the job's id is the first of these that is free."""
-    wanted = Order("test", rows.mode, True, TARGET, 2, 3600.0)._replace(**order)
+    wanted = JobRequest("test", rows.mode, True, TARGET, 2, 3600.0)._replace(**order)
     with check_rows(rows, mode=rows.mode, spool_dir=folder) as checked:
         return await submit(checked, wanted, ledger=ledger, announce=lambda *_: None, new_id=iter(ids).__next__)
 

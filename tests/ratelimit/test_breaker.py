@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from redis.asyncio import Redis
 
-from ratelimit.breaker import Health, health_key
+from ratelimit.breaker import CircuitBreaker, health_key
 from ratelimit.limiter import Limit, Limits
 
 LIMIT = "relabel:limit:test"
@@ -16,7 +16,7 @@ LIMIT = "relabel:limit:test"
 @pytest.fixture
 def health(redis):
     """What one turn saw."""
-    return Health(redis, LIMIT)
+    return CircuitBreaker(redis, LIMIT)
 
 
 async def paused(redis):
@@ -37,7 +37,7 @@ async def test_a_row_is_to_blame_where_others_succeed(redis, health):
     """One success lately is enough."""
     saw(health, well=1, failed=5)
 
-    assert await health.blames_row(write=True)
+    assert await health.row_at_fault(write=True)
     assert await paused(redis) == (0.0, "")
 
 
@@ -45,7 +45,7 @@ async def test_the_endpoint_is_to_blame_where_nothing_succeeds(health):
     """Nobody knows yet whether it is the row, so it waits on."""
     saw(health, failed=5)
 
-    assert not await health.blames_row(write=True)
+    assert not await health.row_at_fault(write=True)
 
 
 async def test_reads_that_succeed_do_not_speak_for_writes(health):
@@ -53,26 +53,26 @@ async def test_reads_that_succeed_do_not_speak_for_writes(health):
     saw(health, write=False, well=20)
     saw(health, write=True, failed=5)
 
-    assert not await health.blames_row(write=True)
+    assert not await health.row_at_fault(write=True)
     saw(health, write=False, failed=1)
-    assert await health.blames_row(write=False)
+    assert await health.row_at_fault(write=False)
 
 
 async def test_what_another_turn_saw_counts(redis, health):
     """The verdict is that of all turns on the endpoint."""
-    other = Health(redis, LIMIT)
+    other = CircuitBreaker(redis, LIMIT)
     saw(other, well=1)
-    await other.blames_row(write=True)
+    await other.row_at_fault(write=True)
     saw(health, failed=3)
 
-    assert await health.blames_row(write=True)
+    assert await health.row_at_fault(write=True)
 
 
 async def test_a_storm_pauses_everybody(redis, health):
     """Ten failures and half of all are a storm: the shared limit is paused, and says why."""
     saw(health, well=9, failed=10)
 
-    assert not await health.blames_row(write=True)
+    assert not await health.row_at_fault(write=True)
 
     seconds, code = await paused(redis)
     assert 1 < seconds <= 2
@@ -83,36 +83,36 @@ async def test_ten_failures_among_many_successes_are_no_storm(redis, health):
     """A share below a half is the rows' own trouble."""
     saw(health, well=11, failed=10)
 
-    assert await health.blames_row(write=True)
+    assert await health.row_at_fault(write=True)
     assert await paused(redis) == (0.0, "")
 
 
 async def test_each_probe_that_fails_doubles_the_pause_and_one_that_succeeds_ends_the_storm(redis, health):
     """2, 4, 8 seconds; then everything is as before."""
     saw(health, failed=10)
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
     pauses = []
     for _ in range(3):
         pauses.append(round((await paused(redis))[0]))
         await redis.hset(LIMIT, "pause_until", 0)
         saw(health, failed=1)
-        await health.blames_row(write=True)
+        await health.row_at_fault(write=True)
     assert pauses == [2, 4, 8]
 
     await redis.hset(LIMIT, "pause_until", 0)
     saw(health, well=1)
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
 
     assert await redis.hget(LIMIT, "probing") is None
     saw(health, failed=1)
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
     assert (await paused(redis))[0] == 0
 
 
 async def test_while_it_probes_only_one_request_a_second_goes(redis, health):
     """A storm is not met with the full rate."""
     saw(health, failed=10)
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
     await redis.hset(LIMIT, "pause_until", 0)
 
     limits = Limits(redis)
@@ -126,21 +126,21 @@ async def test_while_it_probes_only_one_request_a_second_goes(redis, health):
 async def test_failures_are_pinned_on_rows_after_a_storm_of_a_quarter_of_an_hour(redis, health):
     """Patience has an end: nothing waits for ever."""
     saw(health, failed=3)
-    assert not await health.blames_row(write=True)
+    assert not await health.row_at_fault(write=True)
 
     since = float(await redis.hget(health_key(LIMIT), "write_since"))
     await redis.hset(health_key(LIMIT), "write_since", since - 901)
     saw(health, failed=1)
 
-    assert await health.blames_row(write=True)
+    assert await health.row_at_fault(write=True)
 
 
 async def test_without_redis_nobody_is_blamed_and_nothing_is_forgotten(redis, health):
     """What was seen is said when Redis is back."""
     away = Redis(host="127.0.0.1", port=1, retry=None, socket_connect_timeout=1)
-    other = Health(away, LIMIT)
+    other = CircuitBreaker(away, LIMIT)
     saw(other, failed=1)
-    assert not await other.blames_row(write=True)
+    assert not await other.row_at_fault(write=True)
     await away.aclose()
 
     assert other._seen == [0, 0, 0, 1]
@@ -149,14 +149,14 @@ async def test_without_redis_nobody_is_blamed_and_nothing_is_forgotten(redis, he
 async def test_every_key_expires(redis, health):
     """Nothing of an endpoint stays for ever."""
     saw(health, failed=10)
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
 
     assert [await redis.ttl(key) > 0 for key in (LIMIT, health_key(LIMIT))] == [True, True]
 
 
 async def test_a_turn_that_ends_just_then_ends_its_reports(redis):
     """Cancelled at any moment of a report, the reporting task ends (python/cpython#86296)."""
-    reporters = [Health(redis, LIMIT) for _ in range(150)]
+    reporters = [CircuitBreaker(redis, LIMIT) for _ in range(150)]
     for reporter in reporters:
         saw(reporter, well=1)
     tasks = [asyncio.create_task(reporter.run()) for reporter in reporters]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit.headers import LEFT, LIMIT, LONGEST_TOLD_S, RENEWED_IN, Allowance, Hearing, parse_duration
+from ratelimit.headers import LEFT, LIMIT, LONGEST_TOLD_S, RENEWED_IN, RateLimitHeaders, Remaining, parse_duration
 from ratelimit.headers import read_allowance as read
 
 _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
@@ -58,9 +58,9 @@ def test_no_text_breaks_the_parser(text):
 @pytest.mark.parametrize(
     ("sent", "allowance"),
     [
-        (headers(), Allowance(5, 2)),
-        (headers("0", "6m0s", "60"), Allowance(0, 360)),
-        (headers("59", "12ms", "60"), Allowance(59, 0.012)),
+        (headers(), Remaining(5, 2)),
+        (headers("0", "6m0s", "60"), Remaining(0, 360)),
+        (headers("59", "12ms", "60"), Remaining(59, 0.012)),
         (headers("-1"), None),
         (headers("5", "-1"), None),
         (headers("5", "0"), None),
@@ -78,39 +78,39 @@ def test_an_allowance_is_read_where_it_makes_sense(sent, allowance):
 def test_what_was_heard_is_given_once_and_grows_old():
     """The time until renewal runs, and a word about a day is taken for a minute at most."""
     now = [100.0]
-    hearing = Hearing(lambda: now[0])
-    assert hearing.take() is None
+    rate_headers = RateLimitHeaders(lambda: now[0])
+    assert rate_headers.take() is None
 
-    hearing.hear(headers("9", "10s"))
-    hearing.hear(headers("8", "10s"))
+    rate_headers.observe(headers("9", "10s"))
+    rate_headers.observe(headers("8", "10s"))
     now[0] += 4
-    assert hearing.take() == Allowance(8, 6)
-    assert hearing.take() is None
+    assert rate_headers.take() == Remaining(8, 6)
+    assert rate_headers.take() is None
 
-    hearing.hear(headers("8", "10s"))
+    rate_headers.observe(headers("8", "10s"))
     now[0] += 11
-    assert hearing.take() is None
-    hearing.hear(headers("8", "8h0m0s"))
-    assert hearing.take() == Allowance(8, LONGEST_TOLD_S)
+    assert rate_headers.take() is None
+    rate_headers.observe(headers("8", "8h0m0s"))
+    assert rate_headers.take() == Remaining(8, LONGEST_TOLD_S)
 
 
 def test_that_nothing_is_left_counts_only_where_something_was():
     """Azure says 0 with every answer; a real counter counts down."""
-    hearing = Hearing()
-    hearing.hear(headers("0", "10"))
-    assert hearing.take() is None
+    rate_headers = RateLimitHeaders()
+    rate_headers.observe(headers("0", "10"))
+    assert rate_headers.take() is None
 
-    hearing.hear(headers("1", "10"))
-    hearing.hear(headers("0", "10"))
-    taken = hearing.take()
+    rate_headers.observe(headers("1", "10"))
+    rate_headers.observe(headers("0", "10"))
+    taken = rate_headers.take()
     assert taken is not None
     assert taken.left == 0
 
 
 def test_an_answer_without_such_headers_leaves_what_was_heard():
     """The normal case: one look at a name that is not there."""
-    hearing = Hearing()
-    hearing.hear(headers("9", "10s"))
-    hearing.hear(httpx.Headers({"content-type": "application/json"}))
+    rate_headers = RateLimitHeaders()
+    rate_headers.observe(headers("9", "10s"))
+    rate_headers.observe(httpx.Headers({"content-type": "application/json"}))
 
-    assert hearing.take() is not None
+    assert rate_headers.take() is not None

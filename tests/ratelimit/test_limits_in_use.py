@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ratelimit.breaker import FIRST_PAUSE_S, LEAST_FAILURES, Health
-from ratelimit.headers import Allowance
+from ratelimit.breaker import FIRST_PAUSE_S, LEAST_FAILURES, CircuitBreaker
+from ratelimit.headers import Remaining
 from ratelimit.limiter import LONGEST_PAUSE_S, Limit, Limits, limit_key
 from ratelimit.shared_rate import limits_in_use, note_use
 
@@ -54,7 +54,7 @@ async def test_paused_seconds_add_up_by_reason(redis):
     await limits.pause(SHARED[0], 4.0)
     await limits.pause(SHARED[0], 4.0)
     await limits.pause(SHARED[0], 10.0)
-    await limits.acquire(1, SHARED, told=Allowance(0, 600.0))
+    await limits.acquire(1, SHARED, told=Remaining(0, 600.0))
     (seen,) = await limits_in_use(redis)
 
     assert 10.0 <= seen.paused_s["rate_limited"] < 20.0
@@ -65,11 +65,11 @@ async def test_paused_seconds_add_up_by_reason(redis):
 async def test_a_storm_counts_as_paused_by_the_endpoint(redis):
     """Only where it begins a pause."""
     await note(redis)
-    health = Health(redis, SHARED[0])
+    health = CircuitBreaker(redis, SHARED[0])
     for _ in range(LEAST_FAILURES):
         health.saw(write=True, well=False)
 
-    await health.blames_row(write=True)
+    await health.row_at_fault(write=True)
     (seen,) = await limits_in_use(redis)
 
     assert seen.paused_s["failing"] == FIRST_PAUSE_S

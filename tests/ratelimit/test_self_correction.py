@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ledger.keys import JobKeys
-from ratelimit.headers import Allowance
+from ratelimit.headers import Remaining
 from ratelimit.limiter import Limit, Limits, rates_key
 from ratelimit.shared_rate import LIVE_KEEP_S, SharedRate
 
@@ -173,21 +173,21 @@ async def test_while_it_is_slowed_down_requests_go_evenly(endpoint):
 
 async def test_what_is_left_is_spread_until_it_is_renewed(endpoint):
     """100 requests for 4 s are 25 a second, and the reason is told."""
-    await endpoint.send(told=Allowance(100, 4.0))
+    await endpoint.send(told=Remaining(100, 4.0))
 
     seen = await endpoint.seen()
     assert (seen.rate, seen.slowed_by) == (25, "headers")
-    await endpoint.send(told=Allowance(100, 0.01))
+    await endpoint.send(told=Remaining(100, 0.01))
     assert (await endpoint.seen()).rate == 500
 
 
 async def test_where_nothing_is_left_everybody_waits_for_more(endpoint):
     """But no longer than half a minute; then one request finds out."""
-    await endpoint.send(told=Allowance(0, 7.0))
+    await endpoint.send(told=Remaining(0, 7.0))
     seen = await endpoint.seen()
     assert (round(seen.paused_s), seen.paused_by) == (7, "used_up")
 
-    await endpoint.send(told=Allowance(0, 60.0))
+    await endpoint.send(told=Remaining(0, 60.0))
     assert round((await endpoint.seen()).paused_s) == 30
 
 

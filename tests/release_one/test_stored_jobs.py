@@ -16,7 +16,7 @@ import pytest
 from config.environment import child_environment
 from ledger.job import JobState, Mode
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Stand, settings_for
+from tests.harness.stand import Cluster, settings_for
 from tests.release_one.stored_ledger import stored_ledger
 
 STORED = stored_ledger()
@@ -32,16 +32,16 @@ ROWS = {
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Stand]:
+async def stand(tmp_path: Path) -> AsyncIterator[Cluster]:
     """A private Redis with release one's ledger in it, and an API that holds what it held then."""
     (tmp_path / "logs").mkdir()
-    async with Stand(tmp_path, keep_logs=tmp_path / "logs") as stand:
+    async with Cluster(tmp_path, keep_logs=tmp_path / "logs") as stand:
         await STORED.restore(stand.ledger.redis, target=stand.sandbox.base_url)
         stand.sandbox.store.load(STORED.completions)
         yield stand
 
 
-async def relabel(stand: Stand, *arguments: str) -> tuple[int, str]:
+async def relabel(stand: Cluster, *arguments: str) -> tuple[int, str]:
     """Run a verb as a command; return its exit code and standard output."""
     environment = child_environment(settings_for(stand.redis.url, stand.sandbox.base_url))
     command = [sys.executable, "-m", "cli.main", *arguments]
@@ -51,13 +51,13 @@ async def relabel(stand: Stand, *arguments: str) -> tuple[int, str]:
     return ran.returncode, ran.stdout
 
 
-async def report(stand: Stand, job_id: str) -> list[dict[str, Any]]:
+async def report(stand: Cluster, job_id: str) -> list[dict[str, Any]]:
     """Return the lines of the job's report as JSONL."""
     _, written = await relabel(stand, "report", job_id, "--format", "jsonl")
     return [json.loads(line) for line in written.splitlines()]
 
 
-async def test_each_job_is_read_as_release_one_read_it(stand: Stand):
+async def test_each_job_is_read_as_release_one_read_it(stand: Cluster):
     for fate, facts in STORED.facts.items():
         job = await stand.ledger.jobs.get(STORED.jobs[fate])
         counts = {name: getattr(job.counts, name) for name in facts["rows"]}
@@ -66,7 +66,7 @@ async def test_each_job_is_read_as_release_one_read_it(stand: Stand):
         assert (job.spec.kind, job.spec.parent, job.spec.mode) == (facts["kind"], facts["parent"], facts["mode"])
 
 
-async def test_each_row_is_in_the_report(stand: Stand):
+async def test_each_row_is_in_the_report(stand: Cluster):
     for fate in ("finished", "cancelled", "undo"):
         outcomes = Counter(line["relabel"]["outcome"] for line in await report(stand, STORED.jobs[fate]))
         expected = {word: number for word, number in STORED.facts[fate]["rows"].items() if word != "folded" and number}
@@ -75,7 +75,7 @@ async def test_each_row_is_in_the_report(stand: Stand):
         assert outcomes == expected
 
 
-async def test_a_finished_job_is_undone(stand: Stand):
+async def test_a_finished_job_is_undone(stand: Cluster):
     await stand.worker()
 
     code, job_id = await relabel(stand, "undo", STORED.jobs["finished"], "--again")
@@ -87,7 +87,7 @@ async def test_a_finished_job_is_undone(stand: Stand):
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
-async def test_a_cancelled_job_is_undone_by_its_before_images(stand: Stand):
+async def test_a_cancelled_job_is_undone_by_its_before_images(stand: Cluster):
     await stand.worker()
     rows = PatchRows(60, seed=5)
 
@@ -98,7 +98,7 @@ async def test_a_cancelled_job_is_undone_by_its_before_images(stand: Stand):
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
-async def test_failed_rows_are_tried_again(stand: Stand):
+async def test_failed_rows_are_tried_again(stand: Cluster):
     await stand.worker()
     unknown = "chatcmpl-" + "0" * 29
     stand.sandbox.store.load({unknown: {"team": "none"}})
@@ -110,7 +110,7 @@ async def test_failed_rows_are_tried_again(stand: Stand):
 
 
 @pytest.mark.parametrize("fate", ["paused", "held", "running"])
-async def test_a_job_that_had_not_ended_goes_on_to_its_end(stand: Stand, fate: str):
+async def test_a_job_that_had_not_ended_goes_on_to_its_end(stand: Cluster, fate: str):
     rows, job_id = ROWS[fate], STORED.jobs[fate]
     await stand.worker()
     if fate != "running":
@@ -124,13 +124,13 @@ async def test_a_job_that_had_not_ended_goes_on_to_its_end(stand: Stand, fate: s
     assert job.state is JobState.FINISHED
 
 
-async def test_a_job_without_before_images_cannot_be_undone(stand: Stand):
+async def test_a_job_without_before_images_cannot_be_undone(stand: Cluster):
     code, _ = await relabel(stand, "undo", STORED.jobs["no_undo"])
 
     assert code == 2
 
 
-async def test_the_night_is_shown_with_its_files(stand: Stand):
+async def test_the_night_is_shown_with_its_files(stand: Cluster):
     _, shown = await relabel(stand, "nightly", "status", "--json")
 
     night = json.loads(shown)["last"]

@@ -12,7 +12,7 @@ from ratelimit.limiter import HandBack
 from worker.fence import FENCE_S, ClaimLost, LeaseFence, WriteGate
 
 
-class Machine:
+class CliProcess:
     """Two clocks that are set by hand."""
 
     def __init__(self):
@@ -33,7 +33,7 @@ class Machine:
 @pytest.fixture
 def machine():
     """A machine whose lease was renewed just now."""
-    machine = Machine()
+    machine = CliProcess()
     machine.renew()
     return machine
 
@@ -82,7 +82,7 @@ def test_a_renewal_counts_from_when_it_was_sent(machine):
 
 def test_nothing_passes_before_the_first_renewal():
     """A shard that was leased some time ago, too."""
-    assert not Machine().fence.holds
+    assert not CliProcess().fence.holds
 
 
 async def test_whoever_comes_late_waits_for_a_renewal(machine):
@@ -116,7 +116,7 @@ async def test_whoever_waits_learns_that_the_lease_is_lost(machine):
 
 async def test_a_write_leaves_only_with_its_claim(machine):
     """The lease alone is not enough."""
-    gate = WriteGate(machine.fence, holds_claim=lambda: False, is_put_down=lambda: False)
+    gate = WriteGate(machine.fence, holds_claim=lambda: False, is_idle=lambda: False)
 
     assert not gate.is_open()
     with pytest.raises(ClaimLost):
@@ -126,7 +126,7 @@ async def test_a_write_leaves_only_with_its_claim(machine):
 async def test_a_write_that_waited_is_handed_back_where_the_job_was_put_down_meanwhile(machine):
     """Paused, and perhaps undone, while its worker slept."""
     machine.passes(60.0, 60.0)
-    gate = WriteGate(machine.fence, holds_claim=lambda: True, is_put_down=lambda: True)
+    gate = WriteGate(machine.fence, holds_claim=lambda: True, is_idle=lambda: True)
     waiting = asyncio.create_task(gate.passed())
     await asyncio.sleep(0)
 

@@ -12,7 +12,7 @@ from completions.errors import KeyRefused, StopJob
 from config.api_key import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
-from tests.harness.worker_harness import KEY, Rig
+from tests.harness.worker_harness import KEY, WorkerHarness
 from worker.own_key import Aside, OwnKey
 
 NEW_KEY = "sk-canary-second-9876543210"
@@ -36,14 +36,14 @@ class Keeper:
 
 
 @pytest.fixture
-async def rotated(rig: Rig) -> Rig:
+async def rotated(rig: WorkerHarness) -> WorkerHarness:
     """A ledger and a sandbox that takes the new key alone, while workers hold the old one."""
     rig.sandbox.store.load({completion_id: {} for completion_id in IDS})
     rig.sandbox.configure(api_key=NEW_KEY)
     return rig
 
 
-async def job_of(rig: Rig) -> str:
+async def job_of(rig: WorkerHarness) -> str:
     return await rig.submit(*((completion_id, {"k": "v"}) for completion_id in IDS))
 
 

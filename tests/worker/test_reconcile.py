@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.job import Mode
-from ledger.patching import intended
+from ledger.patching import apply_patch
 from worker.reconcile import before_image
 
 KEY_NAMES = ["a", "b", "c", "d"]
@@ -21,7 +21,7 @@ EDITS = st.dictionaries(KEYS, st.none() | st.sampled_from(["7", "8"]))
 
 def edited(metadata, edit):
     """The map after somebody else's edit."""
-    return intended(metadata, edit, Mode.MERGE)
+    return apply_patch(metadata, edit, Mode.MERGE)
 
 
 def served(stored, sent, *, merges):
@@ -33,7 +33,7 @@ def served(stored, sent, *, merges):
 @given(before=MAPS, patch=PATCHES)
 def test_a_merge_changes_the_named_keys_only(before, patch):
     """Keys of the patch get its value or go; all others stay as they were."""
-    after = intended(before, patch, Mode.MERGE)
+    after = apply_patch(before, patch, Mode.MERGE)
 
     assert {key: after.get(key) for key in patch} == patch
     assert {key: value for key, value in after.items() if key not in patch} == {
@@ -45,7 +45,7 @@ def test_a_merge_changes_the_named_keys_only(before, patch):
 @given(before=MAPS, patch=PATCHES)
 def test_a_replace_leaves_only_the_patch(before, patch):
     """What was there has no say."""
-    assert intended(before, patch, Mode.REPLACE) == {key: value for key, value in patch.items() if value is not None}
+    assert apply_patch(before, patch, Mode.REPLACE) == {key: value for key, value in patch.items() if value is not None}
 
 
 @settings(max_examples=200, deadline=None)
@@ -53,9 +53,9 @@ def test_a_replace_leaves_only_the_patch(before, patch):
 def test_a_patch_applied_twice_is_applied_once(before, patch, mode):
     """Sending the same again changes nothing, so a redelivered row is harmless; its arguments are left alone."""
     untouched = dict(before)
-    once = intended(before, patch, mode)
+    once = apply_patch(before, patch, mode)
 
-    assert intended(once, patch, mode) == once
+    assert apply_patch(once, patch, mode) == once
     assert before == untouched
 
 
@@ -70,7 +70,7 @@ def test_the_first_image_is_what_was_read(before, patch, mode):
 @given(before=MAPS, patch=PATCHES, mode=MODES, merges=st.booleans(), wrote=st.booleans(), tries=st.integers(1, 3))
 def test_after_a_crash_the_image_is_what_was_there_before_our_write(before, patch, mode, merges, wrote, tries):
     """Whether the write happened or not, and however often it is tried again, the image stays the same."""
-    stored = served(before, intended(before, patch, mode), merges=merges) if wrote else before
+    stored = served(before, apply_patch(before, patch, mode), merges=merges) if wrote else before
     image = before
 
     for _ in range(tries):
@@ -85,12 +85,12 @@ def test_a_key_that_a_write_in_doubt_changed_keeps_its_first_image(before, patch
     """Whatever it holds now: the service may have made that of what was sent. Of others, the value of now counts."""
     stored = edited(before, early)
     if wrote:
-        stored = served(stored, intended(before, patch, mode), merges=merges)
+        stored = served(stored, apply_patch(before, patch, mode), merges=merges)
     stored = edited(stored, late)
 
     image = before_image(before, stored, patch, mode)
 
-    sent = intended(before, patch, mode)
+    sent = apply_patch(before, patch, mode)
     for key in before.keys() | stored.keys() | sent.keys():
         first = before.get(key) != sent.get(key)
         assert image.get(key) == (before.get(key) if first else stored.get(key))
@@ -100,14 +100,14 @@ def test_a_key_that_a_write_in_doubt_changed_keeps_its_first_image(before, patch
 @given(before=MAPS, patch=PATCHES, mode=MODES, edit=EDITS, wrote=st.booleans())
 def test_restoring_the_image_key_by_key_takes_back_our_change_alone(before, patch, mode, edit, wrote):
     """After the second try, each key we changed gets its first value back, and the others' keys stay theirs."""
-    stored = edited(intended(before, patch, mode) if wrote else before, edit)
+    stored = edited(apply_patch(before, patch, mode) if wrote else before, edit)
     image = before_image(before, stored, patch, mode)
-    final = intended(image, patch, mode)
+    final = apply_patch(image, patch, mode)
 
     touched = {key for key in image.keys() | final.keys() if image.get(key) != final.get(key)}
     restored = edited(final, {key: image.get(key) for key in touched})
 
     assert restored == image
-    ours = {key for key in KEY_NAMES if before.get(key) != intended(before, patch, mode).get(key)}
+    ours = {key for key in KEY_NAMES if before.get(key) != apply_patch(before, patch, mode).get(key)}
     expected = edited(before, {key: value for key, value in edit.items() if key not in ours})
     assert restored == expected

@@ -13,7 +13,7 @@ import trustme
 from aiohttp import web
 
 from completions.client import CompletionsApi, Target, open_api
-from completions.errors import Again, StopJob
+from completions.errors import Retryable, StopJob
 from config.groups import NotifySettings
 from config.proxy import proxy_for
 from notify.webhook import open_webhook
@@ -96,8 +96,8 @@ async def test_http_goes_to_the_proxy_with_its_whole_url(key, monkeypatch):
     async with an_api() as (port, _), ForwardProxy(port) as proxy:
         monkeypatch.setenv("http_proxy", proxy.url)
         async with calling(f"http://{HOST}/v1", key) as api:
-            await api.knock(request_name="1")
-            with pytest.raises(Again):  # another id than was asked for: the answer decodes the path
+            await api.ping(request_name="1")
+            with pytest.raises(Retryable):  # another id than was asked for: the answer decodes the path
                 await api.read("a/b", request_name="2")
 
     assert proxy.heads[0].startswith(f"GET http://{HOST}/v1/chat/completions?limit=1 HTTP/1.1")
@@ -150,7 +150,7 @@ async def test_a_proxy_that_is_not_there_is_tried_again_and_not_quoted(key, monk
     """A network failure before anything was sent."""
     monkeypatch.setenv("https_proxy", "http://me:canary@127.0.0.1:1")
     async with calling(f"https://{HOST}/v1", key) as api:
-        with pytest.raises(Again) as caught:
+        with pytest.raises(Retryable) as caught:
             await api.update("x", {}, request_name="1")
 
     assert not caught.value.ambiguous

@@ -8,7 +8,7 @@ from ledger.job import JobState, Kind, Mode
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from producer.check import check_made
-from producer.submit import Order, submit
+from producer.submit import JobRequest, submit
 from producer.undo import undo_columns, undo_rows
 from worker.shard_run import Service
 
@@ -19,7 +19,7 @@ THIRD = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
 async def submit_undo(rig, job_id, folder, **limits):
     """Submit the undo of a job as the command line does."""
     spec = (await rig.ledger.jobs.get(job_id)).spec
-    order = Order("undo", Mode.MERGE, True, spec.target, 500, 600.0, kind=Kind.UNDO, parent=job_id, again=True)
+    order = JobRequest("undo", Mode.MERGE, True, spec.target, 500, 600.0, kind=Kind.UNDO, parent=job_id, again=True)
     rows = undo_rows(rig.ledger, spec, **limits)
     with await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=folder) as checked:
         return (await submit(checked, order, ledger=rig.ledger, announce=lambda *_: None)).job_id

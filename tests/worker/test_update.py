@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.job import Mode
-from ledger.patching import intended
+from ledger.patching import apply_patch
 from worker.update import Shown, Update
 
 MAPS = st.dictionaries(st.sampled_from("abcd"), st.sampled_from("123"))
@@ -17,7 +17,7 @@ MODES = st.sampled_from(list(Mode))
 
 def made(before, patch, mode=Mode.MERGE):
     """The update that a patch becomes."""
-    return Update(before, intended(before, patch, mode), patch, mode)
+    return Update(before, apply_patch(before, patch, mode), patch, mode)
 
 
 @settings(max_examples=200, deadline=None)
