@@ -20,6 +20,7 @@ from nightly.state import NightState
 from nightly.store import Nights
 from tasks.announce import announce
 from tasks.nightly_schedule import LATEST_S, NightSchedule
+from worker.redis_outage import retry_while_unavailable
 
 NIGHTLY = "relabel.nightly"
 CARRY_ON = "relabel.nightly_carry_on"
@@ -29,7 +30,6 @@ EARLY_S = 300.0
 """Time by which a worker's clock may be behind beat's, and the run still counts for the right date."""
 TIME_LIMIT_S = 6 * 3600
 """Backstop only, as reading a large file and writing its report take their time."""
-RETRY_DELAY_S = 1.0
 
 log = logging.getLogger(__name__)
 Step = Callable[[Ledger, NightRun], Awaitable[None]]
@@ -89,23 +89,16 @@ async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
 
 
 def _run(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
-    asyncio.run(_retry_while_unavailable(app, settings, stopping, step))
+    asyncio.run(_take_step(app, settings, stopping, step))
 
 
-async def _retry_while_unavailable(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
-    """Take a step that is safe to repeat once the ledger is there, or until the worker is ending."""
+async def _take_step(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
+    """Take a step that may be repeated, once the ledger answers or until the worker is stopping."""
     redis = new_client(settings.ledger_url)
     ledger = Ledger(redis)
     run = NightRun(settings, ledger, lambda job_id, shards: announce(app, job_id, shards), stopping=stopping)
     try:
-        while True:
-            try:
-                return await step(ledger, run)
-            except AWAY as error:
-                if stopping():
-                    raise
-                log.warning("%s", describe(error))
-            await asyncio.sleep(RETRY_DELAY_S)
+        await retry_while_unavailable(lambda: step(ledger, run), stopping=stopping)
     finally:
         await redis.aclose()
 

@@ -18,9 +18,9 @@ from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
 from ratelimit.shared_rate import configured_limit
 from tasks.announce import announce
-from worker.group_writer import RedisOutage
 from worker.job_log import RateNews
 from worker.own_key import Aside
+from worker.redis_outage import RedisOutage
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 
 log = logging.getLogger(__name__)
@@ -94,12 +94,12 @@ class RescueTimer:
                         await _warn(ledger)
                         warned = True
                     await ledger.shards.beat(self._worker, self._children, key_refused=self._aside.is_set)
-                    outage.over()
+                    outage.end()
                     await rate.tell()
                     if time.monotonic() > patient_till:
                         await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
                 except AWAY as error:
-                    outage.met(error)
+                    outage.begin(error)
                     # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued
                     patient_till = time.monotonic() + LEASE_S
                 except Exception:  # without this thread the worker would live on and rescue nothing

@@ -4,31 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
-import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
 from ledger.cancellation import is_cancelled
-from ledger.connect import AWAY, describe
+from worker.redis_outage import retry_while_unavailable
 
 T = TypeVar("T")
-RETRY_DELAY_S = 1.0
-"""Wait before a write is tried again while the ledger is away."""
-
-
-async def retry_while_unavailable(write: Callable[[], Awaitable[object]]) -> None:
-    """Write until it succeeds; the owner bounds it by cancelling."""
-    outage = RedisOutage()
-    while not is_cancelled():
-        try:
-            await write()
-            outage.over()
-            return
-        except AWAY as error:
-            outage.met(error)
-            await asyncio.sleep(RETRY_DELAY_S)
-    raise asyncio.CancelledError
 
 
 class GroupWriter(Generic[T]):
@@ -87,25 +69,3 @@ class GroupWriter(Generic[T]):
             written.exception()  # nobody need be waiting
             raise
         written.set_result(None)
-
-
-log = logging.getLogger(__name__)
-
-
-class RedisOutage:
-    """What one user of Redis sees of its outages."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    def met(self, error: Exception) -> None:
-        """Note that Redis is away."""
-        if self._since is None:
-            log.warning("%s Nothing is sent meanwhile.", describe(error))
-            self._since = time.monotonic()
-
-    def over(self) -> None:
-        """Note that Redis answers."""
-        if self._since is not None:
-            log.info("Redis is back", extra={"seconds": round(time.monotonic() - self._since, 1)})
-            self._since = None

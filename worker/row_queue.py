@@ -16,7 +16,7 @@ from ledger.records import LEAST_LIFE_S, Record
 from ledger.row import Patch
 from ledger.shards import LeasedShard
 from ratelimit.limiter import HandBack
-from worker.group_writer import retry_while_unavailable
+from worker.redis_outage import retry_while_unavailable
 
 TAKE_TOGETHER = 64
 """Rows that are claimed in one round trip; they wait no longer than the rows before them take."""

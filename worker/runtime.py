@@ -28,9 +28,9 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of, note_use
 from worker.checked_api import KnownCompletions
-from worker.group_writer import RETRY_DELAY_S, RedisOutage
 from worker.job_log import log_job, log_started
 from worker.own_key import Aside, OwnKey
+from worker.redis_outage import retry_while_unavailable
 from worker.shard_run import Bounds, Service, ShardRun, service_of
 
 T = TypeVar("T")
@@ -86,7 +86,7 @@ class Runtime:
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
         try:
-            shard = await self._retry_while_unavailable(lambda: self._lease(job_id, number, owner))
+            shard = await self._retry(lambda: self._lease(job_id, number, owner))
             if shard is None:
                 return []
             await self._take_turn(shard)
@@ -106,7 +106,7 @@ class Runtime:
         told = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=told)
         reason = f"a worker met an error of its own ({_names(error)}); its log tells where"
-        await self._retry_while_unavailable(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
+        await self._retry(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -125,21 +125,9 @@ class Runtime:
         if await self._ledger.shards.survive(job_id, number, owner):
             log.info("lease had run out while the worker lived", extra={"job": job_id, "shard": number})
 
-    async def _retry_while_unavailable(self, step: Callable[[], Awaitable[T]]) -> T:
-        """Take a step once the ledger is there; a worker that is ending tries just once, and not for long."""
-        outage = RedisOutage()
-        while True:
-            ending = self._stopping()
-            try:
-                async with asyncio.timeout(LAST_STEP_S if ending else None):
-                    given = await step()
-                outage.over()
-                return given
-            except AWAY as error:
-                if ending:
-                    raise
-                outage.met(error)
-            await asyncio.sleep(RETRY_DELAY_S)
+    async def _retry(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Return the result of a step once Redis answers; a worker that is stopping tries once more, not for long."""
+        return await retry_while_unavailable(step, stopping=self._stopping, last_try_s=LAST_STEP_S)
 
     async def _take_turn(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
@@ -151,21 +139,21 @@ class Runtime:
                 await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
             elif await self._has_key(job_id):
                 self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
-                await self._retry_while_unavailable(self._note_limit)
+                await self._retry(self._note_limit)
                 turn = self._turn(
                     shard,
-                    await self._retry_while_unavailable(self._seconds),
-                    await self._retry_while_unavailable(self._service),
+                    await self._retry(self._seconds),
+                    await self._retry(self._service),
                 )
                 await turn.run()
         finally:
-            answer = await self._retry_while_unavailable(lambda: self._ledger.shards.release(shard))
+            answer = await self._retry(lambda: self._ledger.shards.release(shard))
             if answer is ReleaseAnswer.LOST:
-                await self._retry_while_unavailable(lambda: self._survive(job_id, shard.number, shard.owner))
+                await self._retry(lambda: self._survive(job_id, shard.number, shard.owner))
             told = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
             log.info("shard ended", extra=told | (turn.summary if turn else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:
-                await self._retry_while_unavailable(lambda: self._retire(job_id))
+                await self._retry(lambda: self._retire(job_id))
 
     async def _has_key(self, job_id: str) -> bool:
         """Return whether there is a key to send; where there is none, stand aside or pause the job."""
@@ -174,7 +162,7 @@ class Runtime:
         trouble = await self._api.credential.trouble()
         if trouble:
             refused = StopJob("key_unavailable", trouble)
-            await self._retry_while_unavailable(lambda: self._own_key.refused(job_id, refused))
+            await self._retry(lambda: self._own_key.refused(job_id, refused))
         return not trouble
 
     async def _note_limit(self) -> None:

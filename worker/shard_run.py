@@ -31,8 +31,9 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import HandBack, RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.fence import ClaimLost, LeaseFence, WriteGate
-from worker.group_writer import GroupWriter, retry_while_unavailable
+from worker.group_writer import GroupWriter
 from worker.own_key import OwnKey
+from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RunCounters, Tools
 from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import STALE_S, Plan, RowRun
