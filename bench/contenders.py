@@ -16,7 +16,7 @@ import redis
 
 from bench.command import run, wait_until
 from bench.cpu import Cpu, cpu_of_worker, peak_mb
-from embedded import EmbeddedServer
+from embedded.server import EmbeddedServer
 from ledger.keys import JobKeys
 
 CHILDREN = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench.api_server import Server, api_server
-from embedded import EmbeddedServer, embedded_server
+from embedded.server import EmbeddedServer, embedded_server
 
 
 class Stage(NamedTuple):

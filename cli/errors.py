@@ -9,11 +9,10 @@ from typing import IO, Any
 import click
 
 from cli.exit_codes import UNREACHABLE, WRONG_USE
-from config.settings import SettingsError
+from config.errors import SettingsError
 from config.text import printable, printable_lines
-from embedded import NotPrivate, ServerNotStarted
-from ledger.connect import LedgerUnreachable
-from ledger.errors import NoSuchJob
+from embedded.errors import NotPrivate, ServerNotStarted
+from ledger.errors import LedgerUnreachable, NoSuchJob
 from producer.errors import UnreadableFile
 
 

@@ -23,7 +23,7 @@ from cli.run_job import MakeJob, carry_out_job, pause_orphans
 from cli.session import ledger_of, need_api_key, need_workers, pass_settings, server_for
 from cli.who import current_user
 from config.settings import Settings
-from embedded import EmbeddedServer
+from embedded.server import EmbeddedServer
 from ledger.errors import StateLost
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger

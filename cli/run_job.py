@@ -20,7 +20,7 @@ from cli.summary import print_summary
 from cli.worker_process import WorkerProcess, worker_process
 from completions.preflight import trouble_with_api
 from config.settings import Settings
-from embedded import EmbeddedServer
+from embedded.server import EmbeddedServer
 from ledger.cancellation import end_tasks
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger

@@ -10,8 +10,9 @@ from datetime import UTC, datetime
 from cli.format import per_minute
 from cli.session import server_for
 from config.settings import Settings
-from embedded import ServerNotStarted
-from ledger.connect import LedgerUnreachable, open_ledger
+from embedded.errors import ServerNotStarted
+from ledger.connect import open_ledger
+from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 

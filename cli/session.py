@@ -14,10 +14,11 @@ from pydantic import SecretStr
 from cli.console import echo
 from config.api_key import has_key
 from config.environment import load_settings, warn_of_base_url
+from config.errors import SettingsError
 from config.groups import RedisSettings
 from config.logs import set_up_logging
-from config.settings import Settings, SettingsError
-from embedded import EmbeddedServer, embedded_server
+from config.settings import Settings
+from embedded.server import EmbeddedServer, embedded_server
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from cli.errors import CliError, WrongUse
 from config.environment import child_environment
 from config.settings import Settings
-from embedded import make_private, open_private
+from embedded.private import make_private, open_private
 
 STOP_S = 12.0
 """How long a worker gets to finish the rows in flight; it promises 10 s."""

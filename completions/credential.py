@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 
 from completions.errors import KeyRefused
-from config.api_key import KeyUnavailable
+from config.errors import KeyUnavailable
 from config.text import register_secret
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,8 @@ from pydantic import SecretStr
 from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 
 from config import checks
-from config.settings import Settings, SettingsError
+from config.errors import KeyUnavailable
+from config.settings import Settings
 from config.text import register_secret
 
 COMMAND_S = 10.0
@@ -24,10 +25,6 @@ MOST_BYTES = 16 * 1024
 """Most that is read of the command's output, or of the file. Microsoft Entra's tokens have some 2 KiB."""
 COMMAND = "RELABEL_API__KEY_COMMAND"
 _FILE_NAME = "openai_api_key"
-
-
-class KeyUnavailable(SettingsError):
-    """The key cannot be read now; the message says why, and holds nothing of it."""
 
 
 def has_key(settings: Settings) -> bool:

@@ -14,8 +14,9 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from config.api_key import COMMAND, key_file
+from config.errors import SettingsError
 from config.server_url import plain
-from config.settings import PREFIX, Settings, SettingsError
+from config.settings import PREFIX, Settings
 from config.text import register_secret
 
 ENV_FILE_BYTES = 1 << 20

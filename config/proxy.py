@@ -14,7 +14,7 @@ from typing import NamedTuple
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from config.checks import has_sound_port, is_loopback
-from config.settings import SettingsError
+from config.errors import SettingsError
 
 _PORTS = {"http": 80, "https": 443}
 _USABLE = frozenset({"http", "https"})

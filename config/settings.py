@@ -16,6 +16,7 @@ from pydantic_settings import (
 )
 
 from config.checks import api_key, base_url, header_value
+from config.errors import SettingsError
 from config.groups import (
     ApiSettings,
     FlowerSettings,
@@ -32,10 +33,6 @@ from config.logs import LogFormat
 from config.server_url import broker_url as sound_broker_url
 
 PREFIX = "RELABEL_"
-
-
-class SettingsError(Exception):
-    """A setting is missing or wrong; the message names it and says what it takes."""
 
 
 class Settings(BaseSettings):

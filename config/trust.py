@@ -9,7 +9,7 @@ from pathlib import Path
 
 import certifi
 
-from config.settings import SettingsError
+from config.errors import SettingsError
 
 _HASHED = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 """File names under which OpenSSL finds a CA in a folder. Source: openssl-rehash(1)."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
+import subprocess
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from embedded.errors import system_errors_explained
+from embedded.errors import ServerNotStarted
 from embedded.private import make_private
 
 _STAMP = re.compile(r"^\d+:[A-Z] .*? [.\-*#] ")
@@ -71,3 +73,15 @@ class ServerFolder:
                 if line.strip():
                     return _STAMP.sub("", line.strip())
         return "its log is empty"
+
+
+@contextlib.contextmanager
+def system_errors_explained(path: Path) -> Iterator[None]:
+    """Raise what the system refused about *path* as `ServerNotStarted`."""
+    todo = "choose a state folder that you may write to, or set RELABEL_REDIS__URL to a server of your own"
+    try:
+        yield
+    except OSError as error:
+        raise ServerNotStarted(f"{error.filename or path}: {error.strerror}", todo=todo) from error
+    except subprocess.TimeoutExpired as error:
+        raise ServerNotStarted(f"{path}: no server answered within {error.timeout:.0f} s", todo=todo) from error

@@ -8,15 +8,10 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
+from embedded.errors import NotPrivate
+
 _OTHERS_READ = stat.S_IRGRP | stat.S_IXGRP | stat.S_IROTH | stat.S_IXOTH
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
-
-
-class NotPrivate(Exception):
-    """The state folder, or a file in it, may be read or replaced by others; the message is one sentence."""
-
-    def __init__(self, path: Path, reason: str, *, todo: str = "choose another with RELABEL_STATE_DIR") -> None:
-        super().__init__(f"{path} {reason}; {todo}.")
 
 
 def make_private(folder: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from embedded import guardian, locks
-from embedded.errors import ServerNotStarted, system_errors_explained
-from embedded.folder import ServerFolder
+from embedded.errors import ServerNotStarted
+from embedded.folder import ServerFolder, system_errors_explained
 from embedded.socket_path import place_socket
 from embedded.start import LOADING_SECONDS, START_SECONDS, find_or_start
 

@@ -24,6 +24,7 @@ from redis.exceptions import (
 from redis.sentinel import MasterNotFoundError
 
 from config.text import sanitize
+from ledger.errors import LedgerUnreachable
 from ledger.sentinel import is_sentinel, sentinel_client
 
 SOCKET_TIMEOUT_S = 5.0
@@ -39,10 +40,6 @@ AWAY = (ConnectionError, TimeoutError, ResponseError, OSError)
 
 A refusal counts whatever its name: a full disk (MISCONF) or a missing replica (NOREPLICAS) has no class of its own.
 """
-
-
-class LedgerUnreachable(Exception):
-    """The ledger's server cannot be reached or cannot be written to."""
 
 
 def describe(error: Exception) -> str:

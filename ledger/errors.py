@@ -1,6 +1,10 @@
-"""Errors that several modules of the ledger raise."""
+"""Errors of the ledger; they load no library, so that an entry point can name them before it needs one."""
 
 from __future__ import annotations
+
+
+class LedgerUnreachable(Exception):
+    """The ledger's server cannot be reached or cannot be written to."""
 
 
 class StateLost(Exception):
@@ -11,5 +15,9 @@ class NoSuchJob(Exception):
     """There is no job of that id."""
 
 
+class JobIdTaken(Exception):
+    """There is a job of that id already; retry with a new id."""
+
+
 class LeaseLost(Exception):
-    """The worker's lease ran out and another may have the shard: what it has to say counts no more."""
+    """The worker's lease ran out and another may have the shard: its results no longer count."""

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
-from ledger.errors import NoSuchJob
+from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
@@ -29,10 +29,6 @@ STORING_KEEP_S = 86_400.0
 TRIMMED = 10
 """Members of the list of jobs that each new job looks at; those that are gone stay below about a tenth of the list."""
 _NO_END = -1  # what PTTL says of a key that does not expire
-
-
-class JobIdTaken(Exception):
-    """There is a job of that id already; another id is to be made."""
 
 
 class Jobs:

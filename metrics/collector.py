@@ -11,7 +11,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from config.settings import Settings
-from ledger.connect import LedgerUnreachable, open_ledger
+from ledger.connect import open_ledger
+from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from metrics.infrastructure import server_families, worker_families
 from metrics.limits import limit_families

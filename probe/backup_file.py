@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from embedded import make_private
+from embedded.private import make_private
 from ledger.claims import claim_of
 from ledger.row import Metadata
 

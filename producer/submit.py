@@ -9,8 +9,8 @@ from itertools import islice
 from typing import NamedTuple, TypeVar
 
 from config.settings import Settings
+from ledger.errors import JobIdTaken
 from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
-from ledger.job_store import JobIdTaken
 from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.source import InputLimits

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 from config.environment import load_settings
-from config.settings import SettingsError
+from config.errors import SettingsError
 from config.text import printable
 from tasks.worker_app import make_worker_app
 

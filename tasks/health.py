@@ -9,9 +9,11 @@ from collections.abc import Awaitable, Callable, Iterable
 from typing import NamedTuple
 
 from completions.preflight import ApiSeen, look_at_api
-from config.api_key import KeyUnavailable, has_key, read_api_key
-from config.settings import Settings, SettingsError
-from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
+from config.api_key import has_key, read_api_key
+from config.errors import KeyUnavailable, SettingsError
+from config.settings import Settings
+from ledger.connect import open_ledger, persistence_warnings
+from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
 from ledger.shards import LivingWorker

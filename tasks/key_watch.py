@@ -11,7 +11,8 @@ from typing import Any
 from celery import Celery, bootsteps
 
 from completions.preflight import look_at_api
-from config.settings import Settings, SettingsError
+from config.errors import SettingsError
+from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from tasks.celery_app import QUEUE

@@ -6,7 +6,7 @@ import os
 import sys
 
 from config.environment import load_settings
-from config.settings import SettingsError
+from config.errors import SettingsError
 from config.text import printable
 from tasks.worker_app import make_worker_app
 

@@ -9,7 +9,8 @@ from celery.signals import celeryd_init
 
 from completions.client import target_of
 from completions.transport import route_to
-from config.settings import Settings, SettingsError
+from config.errors import SettingsError
+from config.settings import Settings
 from notify.webhook import webhook_route
 from tasks.background_thread import errand_step
 from tasks.broker_info import HideBrokerCredentials

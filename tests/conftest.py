@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from embedded import EmbeddedServer, embedded_server
+from embedded.server import EmbeddedServer, embedded_server
 
 pytest_plugins = ["tests.harness.worker_harness"]
 """Fixtures for tests of the worker, the API client and the shared rate."""

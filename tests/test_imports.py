@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,6 +198,16 @@ def loaded(tree: ast.Module) -> Iterator[str]:
                 module = f"{node.module}.{alias.name}".replace(".", "/")
                 is_module = {f"{module}.py", f"{module}/__init__.py"} & set(MODULES)
                 yield f"{node.module}.{alias.name}" if is_module else node.module
+
+
+def test_an_error_is_named_without_loading_a_library():
+    """An entry point maps errors that it may never meet: it pays for the library behind them when it uses it."""
+    named = "config.errors, embedded.errors, ledger.errors"
+    shown = "print(*{name.partition('.')[0] for name in sys.modules})"
+
+    loaded = subprocess.check_output([sys.executable, "-c", f"import sys, {named}; {shown}"], cwd=ROOT, text=True)
+
+    assert {"subprocess", "asyncio", *KNOWN_BY} & set(loaded.split()) == set()
 
 
 def test_every_lua_script_tells_its_keys_arguments_and_answer():

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded import find_server_binary
+from embedded.binary import find_server_binary
 from ledger.codec import BeforeImage
 from ledger.connect import open_ledger
 from ledger.job import JobState

@@ -11,9 +11,9 @@ import time
 import psutil
 import pytest
 
-from config.api_key import KeyUnavailable, has_key, read_api_key
+from config.api_key import has_key, read_api_key
 from config.environment import child_environment, load_settings
-from config.settings import SettingsError
+from config.errors import KeyUnavailable, SettingsError
 
 KEY = "sk-canary-first-0123456789"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.environment import child_environment, load_settings
-from config.settings import SettingsError
+from config.errors import SettingsError
 
 NIGHTLY, NOTIFY = "RELABEL_NIGHTLY__", "RELABEL_NOTIFY__"
 

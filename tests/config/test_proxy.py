@@ -6,8 +6,8 @@ import os
 
 import pytest
 
+from config.errors import SettingsError
 from config.proxy import Proxy, proxy_for
-from config.settings import SettingsError
 
 API = "https://api.example.com/v1"
 

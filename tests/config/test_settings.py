@@ -12,7 +12,8 @@ import pytest
 from pydantic import ValidationError
 
 from config.environment import child_environment, environment_names, load_settings, warn_of_base_url
-from config.settings import Settings, SettingsError
+from config.errors import SettingsError
+from config.settings import Settings
 
 SECRET = "sk-secret-0d77"
 

@@ -8,7 +8,7 @@ import certifi
 import pytest
 import trustme
 
-from config.settings import SettingsError
+from config.errors import SettingsError
 from config.trust import stand_in_for, trusted_cas
 
 

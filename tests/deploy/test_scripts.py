@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import redis
 
-from embedded import find_server_binary
+from embedded.binary import find_server_binary
 from ledger.connect import new_client, persistence_warnings
 from tests.harness.certificates import HOST
 from tests.harness.end_with_parent import end_with_parent

@@ -14,12 +14,12 @@ import psutil
 import pytest
 import redis
 
-from embedded import EmbeddedServer
+from embedded.server import EmbeddedServer
 
 USER = """
 import json, sys
 from pathlib import Path
-from embedded import embedded_server
+from embedded.server import embedded_server
 
 with embedded_server(Path(sys.argv[1])) as server:
     print(json.dumps({"adopted": server.adopted, "url": server.ledger_url}), flush=True)

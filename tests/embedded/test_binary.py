@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded import ServerNotStarted, embedded_server, find_server_binary
-from embedded.binary import Version, written_by
+from embedded.binary import Version, find_server_binary, written_by
+from embedded.errors import ServerNotStarted
+from embedded.server import embedded_server
 
 
 def server_program(folder: Path, name: str, version: str) -> Path:

@@ -10,9 +10,10 @@ import psutil
 import pytest
 import redis
 
-from embedded import EmbeddedServer, ServerNotStarted, embedded_server
+from embedded.errors import ServerNotStarted
 from embedded.locks import is_held_exclusively
 from embedded.probe import Answer, ping
+from embedded.server import EmbeddedServer, embedded_server
 
 FindServer = Callable[[EmbeddedServer | str], psutil.Process]
 IsGone = Callable[[psutil.Process], bool]

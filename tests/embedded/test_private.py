@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from embedded import NotPrivate, embedded_server, make_private, open_private
+from embedded.errors import NotPrivate
+from embedded.private import make_private, open_private
+from embedded.server import embedded_server
 
 
 @pytest.fixture(autouse=True)

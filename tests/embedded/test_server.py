@@ -11,7 +11,7 @@ import kombu
 import psutil
 import redis
 
-from embedded import EmbeddedServer, embedded_server
+from embedded.server import EmbeddedServer, embedded_server
 
 
 def write(server: EmbeddedServer, value: str) -> None:

@@ -13,13 +13,13 @@ from typing import Any
 import psutil
 import redis
 
-from embedded import EmbeddedServer, embedded_server
+from embedded.server import EmbeddedServer, embedded_server
 
 COME_AND_GO = """
 import sys
 from pathlib import Path
 import redis
-from embedded import embedded_server
+from embedded.server import embedded_server
 
 for _ in range(int(sys.argv[2])):
     with embedded_server(Path(sys.argv[1])) as server, redis.Redis.from_url(server.ledger_url) as client:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import pytest
 import trustme
 
-from embedded import find_server_binary
+from embedded.binary import find_server_binary
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.machine import ROOT, CliProcess

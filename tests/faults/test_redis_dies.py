@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ledger.connect import LedgerUnreachable, open_ledger, persistence_warnings
+from ledger.connect import open_ledger, persistence_warnings
+from ledger.errors import LedgerUnreachable
 from ledger.job import JobState
 from tasks.run_worker import ARGUMENTS
 from tests.harness.link import Link

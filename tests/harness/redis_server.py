@@ -11,7 +11,7 @@ from typing import Self
 
 import redis
 
-from embedded import find_server_binary
+from embedded.binary import find_server_binary
 from embedded.command import server_command
 from tests.harness.end_with_parent import end_with_parent
 

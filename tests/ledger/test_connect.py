@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from redis.asyncio import Redis
 
-from ledger.connect import AWAY, LedgerUnreachable, describe, new_client, open_ledger, persistence_warnings
+from ledger.connect import AWAY, describe, new_client, open_ledger, persistence_warnings
+from ledger.errors import LedgerUnreachable
 
 
 async def error_of(client: Redis) -> Exception:

@@ -11,7 +11,8 @@ import pytest
 import trustme
 
 from config.groups import RedisSettings
-from ledger.connect import LedgerUnreachable, open_ledger
+from ledger.connect import open_ledger
+from ledger.errors import LedgerUnreachable
 from tests.harness.certificates import Certificate, new_certificate
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_options, tls_server
 from tests.harness.wait import wait_until

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.connect import open_ledger
-from ledger.job_store import JobIdTaken
+from ledger.errors import JobIdTaken
 from ledger.keys import JOBS
 from ledger.ledger import Ledger
 from ledger.row_reader import read_rows

@@ -9,7 +9,7 @@ import pytest
 
 from completions.client import Target, open_api
 from completions.errors import KeyRefused, StopJob
-from config.api_key import KeyUnavailable
+from config.errors import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
 from tests.harness.worker_harness import KEY, WorkerHarness
