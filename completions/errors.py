@@ -1,13 +1,13 @@
 """What can go wrong with one request; the class is the decision.
 
     Refusal
-    ├── Again     try again after a while, a bounded number of times
-    ├── Wait      every worker waits; no try is spent
-    ├── RowFailed the row ends as failed
-    └── StopJob   the job pauses; no row fails
-        └── KeyRefused  unless the key, read again, is another
+    ├── Retryable    the row is tried again after a backoff, a bounded number of times
+    ├── RateLimited  every worker waits; no try is spent
+    ├── RowFailed    the row ends as failed
+    └── StopJob      the job pauses; no row fails
+        └── KeyRefused  unless the key, read again, has changed
 
-HandBack, ClaimLost and NotSent stand apart: nothing is wrong, the row waits or begins again.
+NotSent, HandBack (ratelimit), ClaimLost and StaleRead (worker) are no refusals: the row waits or begins again.
 """
 
 from __future__ import annotations
@@ -77,14 +77,6 @@ class StopJob(Refusal):
     ) -> None:
         super().__init__(code, message, status=status, request_id=request_id)
         self.unclear = unclear
-
-
-class Rest(Exception):
-    """The row waits for so many seconds, without a lane, a slot or a claim: its read is older than a known write."""
-
-    def __init__(self, seconds: float) -> None:
-        super().__init__()
-        self.seconds = seconds
 
 
 class KeyRefused(StopJob):

@@ -62,10 +62,10 @@ class LeaseFence:
 class WriteGate:
     """Lets one row's writes leave while its lease and its claim are surely ours."""
 
-    def __init__(self, fence: LeaseFence, *, holds_claim: Callable[[], bool], is_idle: Callable[[], bool]) -> None:
+    def __init__(self, fence: LeaseFence, *, holds_claim: Callable[[], bool], is_stopped: Callable[[], bool]) -> None:
         self._fence = fence
         self._holds_claim = holds_claim
-        self._is_put_down = is_idle
+        self._is_stopped = is_stopped
 
     def is_open(self) -> bool:
         """Return whether a write may leave at this moment."""
@@ -75,14 +75,14 @@ class WriteGate:
         """Wait until a write may leave.
 
         Raises:
-            HandBack: the job was put down meanwhile.
+            HandBack: the run was stopped meanwhile.
             ClaimLost: another job may have changed the completion.
             LeaseLost: the shard is another's by now.
 
         """
         if not self._fence.holds:
             await self._fence.passed()
-            if self._is_put_down():
+            if self._is_stopped():
                 raise HandBack
         if not self._holds_claim():
             raise ClaimLost

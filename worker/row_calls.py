@@ -16,21 +16,11 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi
 from worker.fence import WriteGate
+from worker.run_counters import RunCounters
 from worker.update import Body
 
 SLOT_KEPT_S = 0.25
 """Seconds after which a slot that waited for the journal is given up: none are saved up while the ledger is away."""
-
-
-class RunCounters:
-    """Counts what a shard's rows cost and what they are waiting for."""
-
-    def __init__(self) -> None:
-        self.requests = 0
-        self.retries = 0
-        self.throttled = 0
-        self.in_flight = 0
-        self.backing_off = 0
 
 
 class Tools(NamedTuple):

@@ -3,68 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import time
 from typing import NamedTuple
 
-from completions.client import Reply, refuse_bad_id
-from completions.errors import NotSent, RateLimited, Refusal, Rest, Retryable, RowFailed
-from completions.missing import missing_hint
+from completions.client import refuse_bad_id
+from completions.errors import NotSent, RateLimited, Refusal, Retryable, RowFailed
 from completions.retry_after import backoff
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
 from ledger.patching import apply_patch
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
-from ledger.service_profile import PairLimit
 from ledger.settlements import Settlement
+from worker import row_failures
 from worker.fence import WriteGate
 from worker.reconcile import before_image, foreign_keys
 from worker.row_calls import RowCalls, Tools
-from worker.update import Shown, Update
-
-DRIFTED_CODE = "changed_since"
-"""The code of a row that was left alone because it does not hold what was expected."""
-NOT_SHOWN_CODE = "metadata_not_shown"
-"""The code of a row whose metadata no answer shows, so that nobody knows what to send or what was stored."""
-STALE_READ_CODE = "stale_read"
-"""The code of a row whose reads lagged behind a recorded write for as long as was waited."""
-STALE_S = 20.0
-"""Least time for which a read is believed to lag behind a recorded write; longer where a probe saw more."""
-MOST_STALE_READS = 12
-"""Reads after which a row waits no longer, whatever the clocks of the workers show."""
-STALE_AFTER_S = 10.0
-"""Age at which a read is made again before a write, as others may have edited meanwhile. It counts from when the read
-was sent. Each time that it was too old by the time a slot came, it may be twice as old: a slow rate must not end in
-reads alone."""
+from worker.service import Service
+from worker.stale_reads import LastRead, StaleRead, StaleReads
+from worker.update import Shown, Unconfirmed, Update
 
 
-class Plan(NamedTuple):
-    """What is asked of every row of the shard. `name` is the start of each request's own id.
-
-    For `stale_s` seconds a read is believed to lag behind a recorded write. `reads_confirm` says that the service's
-    replies only echo the request, so that they do not prove a removal. Where null in place of a value is what removes a
-    key, `nulls` says which pairs the service counts.
-    """
+class RowOptions(NamedTuple):
+    """What holds for every row of a shard. `attempts` bounds a row's tries; `name` starts each request's own id."""
 
     mode: Mode
     journal: bool
     attempts: int
     name: str
-    stale_s: float
-    reads_confirm: bool = False
-    nulls: PairLimit | None = None
-
-
-class Unconfirmed(NamedTuple):
-    """An update whose reply did not show what was sent; a read is to tell what became of it."""
-
-    update: Update
-    reply: Reply
-
-    @property
-    def shown(self) -> Shown | None:
-        """What the reply showed; None where it showed no metadata."""
-        return None if self.reply.metadata is None else self.update.shown(self.reply.metadata)
+    service: Service
 
 
 class RowRun:
@@ -78,7 +44,7 @@ class RowRun:
     def __init__(
         self,
         tools: Tools,
-        plan: Plan,
+        options: RowOptions,
         row: int,
         patch: Patch,
         *,
@@ -88,21 +54,19 @@ class RowRun:
         record: Record | None = None,
     ) -> None:
         self._tools = tools
-        name = f"{plan.name}-{row}"
-        self._calls = RowCalls(tools, gate, patch.completion_id, name=name, is_outdated=self._is_outdated)
-        self._plan = plan
+        name = f"{options.name}-{row}"
+        self._last = LastRead(tools.clocks)
+        self._calls = RowCalls(tools, gate, patch.completion_id, name=name, is_outdated=self._last.is_outdated)
+        self._options = options
         self._row = row
         self._patch = patch
         self._image = image
         self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
         self._failures = tried.failures if tried else 0
         self._final_failure = tried.final_failure if tried else None
-        self._current: Metadata | None = None
-        self._read_at = self._calls.sent_at
-        self._stale_after_s = STALE_AFTER_S
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
-        self._stale_reads, self._stale_since = (tried.stale_reads, tried.stale_since) if tried else (0, 0.0)
+        self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s)
         self._is_assumed = False
         self._wrote: tuple[Metadata | None, Metadata] | None = None
 
@@ -112,14 +76,14 @@ class RowRun:
         Raises:
             StopJob: nothing can succeed until somebody mends something.
             HandBack: the turn ended before the row did.
-            Rest: the row is to begin again later.
+            StaleRead: the row is to begin again later.
             LeaseLost: the shard is another's by now.
 
         """
         ended = await self._carry_out()
         if self._is_assumed and ended.detail is None:
             what = "reads kept showing the state before a former write; that write was taken as done"
-            return ended._replace(detail=self._detail(RowFailed(STALE_READ_CODE, what, status=200)))
+            return ended._replace(detail=self._detail(row_failures.stale_read(what)))
         return ended
 
     async def _carry_out(self) -> Settlement:
@@ -139,8 +103,8 @@ class RowRun:
             except Retryable as refusal:
                 self._failures += 1
                 if refusal.ambiguous:
-                    self._in_doubt, self._current = True, None
-                if self._failures >= self._plan.attempts and await self._should_give_up(refusal):
+                    self._in_doubt, self._last.metadata = True, None
+                if self._failures >= self._options.attempts and await self._should_give_up(refusal):
                     self._final_failure = self._final_failure or self._detail(refusal)
                 else:
                     await self._back_off(refusal)
@@ -153,9 +117,10 @@ class RowRun:
     @property
     def tries(self) -> Tries | None:
         """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
-        if not (self._failures or self._stale_reads):
+        stale = self._stale_reads
+        if not (self._failures or stale.count):
             return None
-        return Tries(self._failures, self._in_doubt, self._final_failure, self._stale_reads, self._stale_since)
+        return Tries(self._failures, self._in_doubt, self._final_failure, stale.count, stale.since)
 
     @property
     def wrote(self) -> tuple[Metadata | None, Metadata] | None:
@@ -170,8 +135,8 @@ class RowRun:
                 if ended := await self._altered_earlier() or self._already_there() or self._drifted():
                     return ended
             update = await self._prepare()
-            reply = await self._calls.update(update.body(self._plan.nulls))
-            if self._plan.reads_confirm and update.removes:
+            reply = await self._calls.update(update.body(self._options.service.nulls))
+            if self._options.service.reads_confirm and update.removes:
                 reply = reply._replace(metadata=None)
             sent = Unconfirmed(update, reply)
             if sent.shown is Shown.AS_SENT and reply.metadata is not None:
@@ -186,21 +151,19 @@ class RowRun:
         if read.metadata is None:
             read = sent.reply
         if read.metadata is None:
-            what = "the API answered 200 to the update, but neither its answer nor a read shows metadata"
-            raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
+            raise row_failures.update_shows_nothing(read.request_id)
         shown = sent.update.shown(read.metadata)
         if shown is not Shown.BEFORE:
             self._wrote = (sent.update.before, read.metadata)
         if shown is Shown.AS_SENT:
             return self._confirmed("the reply did not show what was sent; a read found the metadata in place")
         if shown is Shown.KEPT:
-            return self._kept(sent.update.kept(read.metadata), read)
+            return self._kept(sent.update.kept(read.metadata), read.request_id)
         if shown is Shown.OTHER:
             return await self._altered(sent, read.metadata, read.request_id)
         if sent.shown in (Shown.BEFORE, None):
             self._unconfirmed = None  # nothing seems to have been written
-        what = "the API answered 200, but a read does not show the metadata that was sent"
-        raise Retryable("reply_differs", what, status=200, request_id=read.request_id, ambiguous=True)
+        raise row_failures.update_not_kept(read.request_id)
 
     async def _altered(self, sent: Unconfirmed, held: Metadata, request_id: str) -> Settlement:
         """Settle a row whose completion holds neither what was sent nor what was there before."""
@@ -213,44 +176,41 @@ class RowRun:
         if altered := {key: value for key, value in altered.items() if key in at_once}:
             return await self._end_altered(update, altered, request_id)
         if kept := update.kept(replied):
-            return self._kept(kept, sent.reply)
+            return self._kept(kept, sent.reply.request_id)
         return Settlement(self._row, Outcome.UPDATED)
 
     async def _end_altered(self, update: Update, altered: dict[str, str | None], request_id: str) -> Settlement:
         """Keep what the service holds beside the first image, so that an undo takes it for this job's own."""
-        if self._plan.journal and self._image is not None:
+        if self._options.journal and self._image is not None:
             self._image = BeforeImage(self._row, self._image.metadata, altered)
             await self._tools.journal(self._image)
-        what = f"the service stored something else than was sent: {update.described(altered)}"
-        return self._failed(RowFailed("value_altered", what, status=200, request_id=request_id))
+        return self._failed(row_failures.value_altered(update.described(altered), request_id))
 
-    def _kept(self, keys: list[str], reply: Reply) -> Settlement:
-        what = f"the service kept {', '.join(keys)}"
-        return self._failed(RowFailed("key_not_removed", what, status=200, request_id=reply.request_id))
+    def _kept(self, keys: list[str], request_id: str) -> Settlement:
+        return self._failed(row_failures.keys_not_removed(keys, request_id))
 
     def _confirmed(self, what: str) -> Settlement:
-        return Settlement(self._row, Outcome.UPDATED, self._detail(RowFailed("confirmed_by_read", what)))
+        return Settlement(self._row, Outcome.UPDATED, self._detail(row_failures.confirmed_by_read(what)))
 
     def _must_read(self) -> bool:
-        if self._current is not None:
-            return self._is_stale()
-        return self._plan.mode is Mode.MERGE or self._plan.journal or self._in_doubt
+        if self._last.metadata is not None:
+            return self._last.is_old
+        return self._options.mode is Mode.MERGE or self._options.journal or self._in_doubt
 
     async def _read(self) -> None:
         """Read what the completion holds, which stays unknown where that is not shown and not needed."""
         read = await self._calls.read()
-        if read.metadata is None and (self._plan.mode is Mode.MERGE or self._plan.journal):
-            what = "the API answered 200, but shows no metadata, so nothing was sent"
-            raise RowFailed(NOT_SHOWN_CODE, what, status=200, request_id=read.request_id)
-        self._current, self._read_at = read.metadata, self._calls.sent_at
+        if read.metadata is None and (self._options.mode is Mode.MERGE or self._options.journal):
+            raise row_failures.read_shows_nothing(read.request_id)
+        self._last.record(read.metadata, sent_at=self._calls.sent_at)
 
     def _before(self, current: Metadata) -> Metadata:
         earlier = self._image.metadata if self._image is not None and self._in_doubt else None
-        return before_image(earlier, current, self._patch.metadata, self._plan.mode)
+        return before_image(earlier, current, self._patch.metadata, self._options.mode)
 
     async def _altered_earlier(self) -> Settlement | None:
         """Settle a row whose earlier turn ended after it found that the service had stored something else."""
-        image, current = self._image, self._current
+        image, current = self._image, self._last.metadata
         if current is None or image is None or not image.altered:
             return None
         if any(current.get(key) != value for key, value in image.altered.items()):
@@ -258,43 +218,38 @@ class RowRun:
         return await self._end_altered(self._update(image.metadata), image.altered, "")
 
     def _update(self, before: Metadata) -> Update:
-        patch, mode = self._patch.metadata, self._plan.mode
+        patch, mode = self._patch.metadata, self._options.mode
         return Update(before, apply_patch(before, patch, mode), patch, mode, self._record)
 
     async def _check_is_fresh(self) -> None:
         """Put the row off while the read shows the state before a recorded write; after that, take the write as done.
 
         Raises:
-            Rest: the row is to begin again later; one whose own write is in doubt keeps its claim and waits here.
+            StaleRead: the row is to begin again later; one whose own write is in doubt keeps its claim and waits here.
             NotSent: it has waited here.
             RowFailed: nobody knows any more what that write was.
 
         """
-        if self._record is None or self._current is None or self._record.step_shown(self._current) is None:
+        if self._record is None or self._last.metadata is None or not self._stale_reads.is_stale(self._last.metadata):
             return
-        now = time.time()
-        self._stale_since = self._stale_since or now
-        left_s = self._plan.stale_s - max(0.0, now - self._stale_since)
-        if left_s > 0 and self._stale_reads < MOST_STALE_READS:
-            wait_s = min(2.0**self._stale_reads, left_s)
-            self._stale_reads += 1
+        if wait_s := self._stale_reads.next_wait_s():
             if not self._in_doubt:
-                raise Rest(wait_s)
-            self._current = None
+                raise StaleRead(wait_s)
+            self._last.metadata = None
             await self._tools.pause_for(wait_s)
             raise NotSent
-        self._current = await self._tools.replay(self._record, self._current)
-        if self._current is None:
+        self._last.metadata = await self._tools.replay(self._record, self._last.metadata)
+        if self._last.metadata is None:
             what = "reads keep showing the state before a write of a job that is gone, so nothing was sent"
-            raise RowFailed(STALE_READ_CODE, what, status=200)
+            raise row_failures.stale_read(what)
         self._is_assumed = True
 
     def _already_there(self) -> Settlement | None:
         """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
-        if (current := self._current) is None:
+        if (current := self._last.metadata) is None:
             return None
         before = self._before(current)
-        if current != apply_patch(before, self._patch.metadata, self._plan.mode):
+        if current != apply_patch(before, self._patch.metadata, self._options.mode):
             return None
         ours = self._in_doubt and (self._image is None or before != current)
         if not ours:
@@ -305,36 +260,25 @@ class RowRun:
     def _drifted(self) -> Settlement | None:
         """Leave a row alone that somebody else changed since the job that is to be taken back."""
         patch = self._patch
-        keys = foreign_keys(self._current or {}, patch.metadata, patch.expect or {})
+        keys = foreign_keys(self._last.metadata or {}, patch.metadata, patch.expect or {})
         if not keys:
             return None
-        what = f"somebody else changed {', '.join(keys)} since, so the row was left alone"
-        return Settlement(self._row, Outcome.DRIFTED, self._detail(RowFailed(DRIFTED_CODE, what)))
+        return Settlement(self._row, Outcome.DRIFTED, self._detail(row_failures.drifted(keys)))
 
     async def _prepare(self) -> Update:
         """Return what to send, once it can be sent and the before-image is safe."""
-        patch, mode = self._patch.metadata, self._plan.mode
-        if self._current is None:
+        patch, mode = self._patch.metadata, self._options.mode
+        if self._last.metadata is None:
             return Update(None, apply_patch({}, patch, mode), patch, mode, self._record)
-        before = self._before(self._current)
+        before = self._before(self._last.metadata)
         update = self._update(before)
         if len(update.after) > MAX_PAIRS:
-            what = f"the result would have {len(update.after)} pairs; the API allows {MAX_PAIRS}"
-            raise RowFailed("too_many_pairs", what)
+            raise row_failures.too_many_pairs(len(update.after))
         image = BeforeImage(self._row, before)
-        if self._plan.journal and image != self._image:
+        if self._options.journal and image != self._image:
             await self._calls.journal(image)
         self._image = image
         return update
-
-    def _is_stale(self) -> bool:
-        return self._tools.clocks.age_s(self._read_at) > self._stale_after_s
-
-    def _is_outdated(self) -> bool:
-        if self._current is None or not self._is_stale():
-            return False
-        self._stale_after_s *= 2
-        return True
 
     async def _back_off(self, refusal: Retryable) -> None:
         counters = self._tools.counters
@@ -363,15 +307,11 @@ class RowRun:
             if sent.shown is Shown.OTHER:
                 return await self._altered(sent, replied, sent.reply.request_id)
             if sent.shown is Shown.KEPT:
-                return self._kept(sent.update.kept(replied), sent.reply)
+                return self._kept(sent.update.kept(replied), sent.reply.request_id)
         return Settlement(self._row, Outcome.FAILED, final_failure)
 
     def _failed(self, refusal: Refusal) -> Settlement:
         return Settlement(self._row, Outcome.FAILED, self._detail(refusal))
 
     def _detail(self, refusal: Refusal) -> Detail:
-        message = refusal.message
-        if refusal.status == 404:
-            message += missing_hint(self._patch.completion_id, time.time())
-        tries = self._failures + (not isinstance(refusal, Retryable))
-        return Detail(refusal.code, refusal.status, message, refusal.request_id, tries, time.time())
+        return row_failures.detail_of(refusal, completion_id=self._patch.completion_id, failures=self._failures)

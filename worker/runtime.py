@@ -31,7 +31,8 @@ from worker.checked_api import KnownCompletions
 from worker.job_log import log_job, log_started
 from worker.own_key import Aside, OwnKey
 from worker.redis_outage import retry_while_unavailable
-from worker.shard_run import Bounds, Service, ShardRun, service_of
+from worker.service import Service, service_of
+from worker.shard_run import Bounds, ShardRun
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import msgspec
 
 from completions.client import CompletionsApi
-from completions.errors import KeyRefused, Rest, StopJob
+from completions.errors import KeyRefused, StopJob
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.claims import claim_life_s, claim_of
 from ledger.clock import CLOCKS, Clocks
@@ -22,32 +22,29 @@ from ledger.errors import LeaseLost, NoSuchJob, StateLost
 from ledger.failures import TOO_MANY_CODE, too_many_failures
 from ledger.job import JobState, Traffic, Waits
 from ledger.ledger import Ledger
-from ledger.records import LEAST_LIFE_S, Record, next_record, record_life_s
+from ledger.records import Record, next_record
 from ledger.row import Metadata, Outcome
-from ledger.service_profile import Behaviour, PairLimit
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import HandBack, RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
+from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter
 from worker.own_key import OwnKey
 from worker.redis_outage import retry_while_unavailable
-from worker.row_calls import RunCounters, Tools
+from worker.row_calls import Tools
 from worker.row_queue import ClaimedRow, RowQueue
-from worker.row_run import STALE_S, Plan, RowRun
+from worker.row_run import RowOptions, RowRun
+from worker.run_counters import RunCounters
+from worker.service import Service
+from worker.stale_reads import StaleRead
 
-WATCH_EVERY_S = 0.2
-"""How often the clock and the worker's stop flag are looked at."""
 HAND_BACK_S = 2.0
 """Bound of the wait for the renewal that a hand-back needs; a worker that ends while Redis is away goes without."""
 KEEP_EVERY_S = 1.0
 """How often the lease is renewed and the job's state is read: pause and cancel are in effect after this."""
-DRAIN_S = 10.0
-"""Time that rows under way get once the shard's time is up, before they are handed back."""
-GRACE_S = 6.0
-"""Time that requests in flight and last writes get once the turn must end; a worker stops within 10 s."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 100
 ENDS = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
@@ -63,24 +60,6 @@ class Bounds(NamedTuple):
     seconds: float
     attempts: int
     request_s: float
-
-
-class Service(NamedTuple):
-    """What is known of the service: a record's life, and the rest as for `worker.row_run.Plan`."""
-
-    stale_s: float = STALE_S
-    record_life_s: float = LEAST_LIFE_S
-    reads_confirm: bool = False
-    nulls: PairLimit | None = None
-
-
-def service_of(behaviour: Behaviour | None) -> Service:
-    """Return what a probe's findings mean for rows; None where nobody probed the service."""
-    if behaviour is None:
-        return Service()
-    lag_s = behaviour.visible_after_s
-    nulls = behaviour.pair_limit or PairLimit.UNKNOWN if behaviour.null_is_needed else None
-    return Service(max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)
 
 
 class ShardRun:
@@ -112,15 +91,13 @@ class ShardRun:
         self._key_refused = False
         self._limiter = limiter
         self._bounds = bounds
-        self._stopping = stopping
         self._counters = RunCounters()
         self._reported = Traffic()
         self._outcomes: Counter[Outcome] = Counter()
         self._tries: dict[int, Tries] = {}
         self._clocks = clocks
         self._fence = LeaseFence(clocks)
-        self._is_put_down = False
-        self._draining = asyncio.Event()
+        self._drain = Drain(limiter, seconds=bounds.seconds, stopping=stopping)
         life_s = claim_life_s(bounds.request_s)
         self._service = service or Service()
         self._todo = RowQueue(
@@ -128,7 +105,7 @@ class ShardRun:
             ledger.claims,
             life_s=life_s,
             record_life_s=self._service.record_life_s,
-            pause_for=self._pause_for,
+            pause_for=self._drain.pause_for,
         )
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
@@ -138,7 +115,7 @@ class ShardRun:
             api=checked,
             limiter=limiter,
             journal=self._journal_image,
-            pause_for=self._pause_for,
+            pause_for=self._drain.pause_for,
             health=health,
             counters=self._counters,
             replay=self._replay,
@@ -159,7 +136,7 @@ class ShardRun:
                 keepers = [
                     group.create_task(self._keep_lease()),
                     group.create_task(self._health.run()),
-                    group.create_task(self._watch_clock([*lanes, *writers])),
+                    group.create_task(self._drain.watch_clock([*lanes, *writers])),
                 ]
                 await asyncio.wait(lanes)
                 self._journal.finish()
@@ -180,7 +157,7 @@ class ShardRun:
     def summary(self) -> dict[str, int]:
         """How many rows the turn settled with each outcome, and what that cost."""
         ended = {outcome.word: self._outcomes[outcome] for outcome in ENDS}
-        now = self._traffic()
+        now = self._counters.traffic()
         return ended | {"requests": now.requests, "retries": now.retries, "throttled": now.throttled}
 
     def _width(self) -> int:
@@ -189,23 +166,14 @@ class ShardRun:
     async def _lane(self) -> None:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
-        service = self._service
-        plan = Plan(
-            spec.mode,
-            spec.journal,
-            self._bounds.attempts,
-            name,
-            service.stale_s,
-            service.reads_confirm,
-            service.nulls,
-        )
+        options = RowOptions(spec.mode, spec.journal, self._bounds.attempts, name, self._service)
         await self._fence.passed()  # a slot that waits for the first renewal would be lost
-        while not self._draining.is_set() and (claimed := await self._todo.next()):
+        while not self._drain.is_draining and (claimed := await self._todo.next()):
             row, patch = claimed.row, claimed.patch
             image, tried, record = self._shard.images.get(row), self._tries_of(claimed), claimed.record
             may_still_run = claimed.taken_over and (image is not None or not spec.journal)
             gate = self._gate(claimed)
-            run = RowRun(self._tools, plan, row, patch, gate=gate, image=image, tried=tried, record=record)
+            run = RowRun(self._tools, options, row, patch, gate=gate, image=image, tried=tried, record=record)
             try:
                 ended = await run.settle()
             except ClaimLost:
@@ -213,10 +181,10 @@ class ShardRun:
                     self._tries[row] = run.tries
                 self._todo.put_back(claimed)
                 continue
-            except Rest as rest:
+            except StaleRead as stale:
                 if run.tries:
                     self._tries[row] = run.tries
-                self._todo.rest(claimed, rest.seconds, may_still_run=may_still_run or run.in_doubt)
+                self._todo.rest(claimed, stale.wait_s, may_still_run=may_still_run or run.in_doubt)
                 continue
             except HandBack:
                 if run.tries:
@@ -249,12 +217,12 @@ class ShardRun:
         return WriteGate(
             self._fence,
             holds_claim=lambda: self._todo.holds(claimed.claim),
-            is_idle=lambda: self._is_put_down,
+            is_stopped=lambda: self._drain.is_stopped,
         )
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers put it down within a second or two."""
-        self._stop_starting_rows()
+        self._drain.stop_starting_rows()
         if isinstance(error, KeyRefused) and self._own_key:
             await self._stop_for_key(error, self._own_key)
             return
@@ -285,36 +253,10 @@ class ShardRun:
             self._fence.lose()
             raise LeaseLost(self._shard.spec.job_id)
         if state is not JobState.RUNNING:
-            self._stop_starting_rows()
+            self._drain.stop_starting_rows()
         self._fence.confirm(sent)
         if self._own_key:
             await self._own_key.note_accepted(self._api.accepted_at)
-
-    async def _watch_clock(self, tasks: list[asyncio.Task[None]]) -> None:
-        """End the turn when its time is up or the worker is ending."""
-        loop = asyncio.get_running_loop()
-        drain_at = loop.time() + self._bounds.seconds
-        while not self._stopping():
-            if loop.time() > drain_at:
-                self._draining.set()
-                self._limiter.close(to_writes=False)
-            if loop.time() > drain_at + DRAIN_S:
-                self._stop_starting_rows()
-            await asyncio.sleep(WATCH_EVERY_S)
-        self._stop_starting_rows()
-        await asyncio.sleep(GRACE_S)
-        for task in tasks:
-            task.cancel()
-
-    def _stop_starting_rows(self) -> None:
-        self._is_put_down = True
-        self._draining.set()
-        self._limiter.close(to_writes=True)
-
-    async def _pause_for(self, seconds: float) -> None:
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._draining.wait(), seconds)
-            raise HandBack
 
     async def _journal_image(self, image: BeforeImage) -> None:
         await asyncio.shield(self._journal.add(image))
@@ -335,7 +277,7 @@ class ShardRun:
 
     async def _settle(self, settlements: list[Settlement]) -> None:
         await self._fence.passed()
-        now = self._traffic()
+        now = self._counters.traffic()
         await self._ledger.settlements.settle(self._shard, settlements, now)
         self._reported = now
         self._outcomes.update(settlement.outcome for settlement in settlements)
@@ -349,21 +291,16 @@ class ShardRun:
         spec = self._shard.spec
         if reason := await too_many_failures(self._ledger.redis, spec):
             await self._ledger.jobs.pause(spec.job_id, code=TOO_MANY_CODE, reason=reason)
-            self._stop_starting_rows()
+            self._drain.stop_starting_rows()
 
     async def _hand_back(self) -> None:
         """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
-        now = self._traffic()
+        now = self._counters.traffic()
         if self._tries or now != self._reported:
             with contextlib.suppress(TimeoutError, *AWAY):
                 async with asyncio.timeout(HAND_BACK_S):
                     await self._fence.passed()
                 await self._ledger.settlements.hand_back(self._shard, self._tries, now)
-
-    def _traffic(self) -> Traffic:
-        """Return the traffic of the turn so far."""
-        counters = self._counters
-        return Traffic(requests=counters.requests, retries=counters.retries, throttled=counters.throttled)
 
 
 def _waits(counters: RunCounters, limiter: RateLimiter, todo: RowQueue) -> Waits:

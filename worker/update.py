@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from completions.client import Reply
 from ledger.job import Mode
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata
@@ -90,3 +91,15 @@ class Update(NamedTuple):
         sent = self.after.get(key)
         asked = "was to go" if sent is None else f"sent {len(sent)} characters"
         return f"{asked}, {'is gone' if held is None else f'holds {len(held)}'}"
+
+
+class Unconfirmed(NamedTuple):
+    """An update whose reply did not show what was sent; a read decides what became of it."""
+
+    update: Update
+    reply: Reply
+
+    @property
+    def shown(self) -> Shown | None:
+        """What the reply showed; None where it showed no metadata."""
+        return None if self.reply.metadata is None else self.update.shown(self.reply.metadata)

@@ -28,7 +28,8 @@ from ratelimit.limiter import Limit, Limits, RateLimiter
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.own_key import OwnKey
-from worker.shard_run import Bounds, Service, ShardRun
+from worker.service import Service
+from worker.shard_run import Bounds, ShardRun
 
 KEY = "sk-canary-key-0123456789"
 COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"

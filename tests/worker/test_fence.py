@@ -116,7 +116,7 @@ async def test_whoever_waits_learns_that_the_lease_is_lost(machine):
 
 async def test_a_write_leaves_only_with_its_claim(machine):
     """The lease alone is not enough."""
-    gate = WriteGate(machine.fence, holds_claim=lambda: False, is_idle=lambda: False)
+    gate = WriteGate(machine.fence, holds_claim=lambda: False, is_stopped=lambda: False)
 
     assert not gate.is_open()
     with pytest.raises(ClaimLost):
@@ -126,7 +126,7 @@ async def test_a_write_leaves_only_with_its_claim(machine):
 async def test_a_write_that_waited_is_handed_back_where_the_job_was_put_down_meanwhile(machine):
     """Paused, and perhaps undone, while its worker slept."""
     machine.passes(60.0, 60.0)
-    gate = WriteGate(machine.fence, holds_claim=lambda: True, is_idle=lambda: True)
+    gate = WriteGate(machine.fence, holds_claim=lambda: True, is_stopped=lambda: True)
     waiting = asyncio.create_task(gate.passed())
     await asyncio.sleep(0)
 

@@ -13,7 +13,7 @@ from probe.examine import Probe
 from probe.restore import restore
 from ratelimit.limiter import Limit, Limits, RateLimiter
 from tests.harness.odd_service import OddService, serving
-from worker.shard_run import service_of
+from worker.service import service_of
 
 ID = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
 BEFORE = {"team": "blue", "quality": "good"}

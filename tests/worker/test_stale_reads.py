@@ -10,7 +10,7 @@ from ledger.claims import claim_of
 from ledger.keys import JobKeys, claim_key
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from worker.shard_run import Service
+from worker.service import Service
 
 OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
 FOR_EVER = 3600.0

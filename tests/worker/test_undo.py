@@ -10,7 +10,7 @@ from ledger.row import Outcome
 from producer.check import check_made
 from producer.submit import JobRequest, submit
 from producer.undo import undo_columns, undo_rows
-from worker.shard_run import Service
+from worker.service import Service
 
 OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
 THIRD = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"

@@ -1,0 +1,20 @@
+"""Counts what a shard's rows cost and what they are waiting for."""
+
+from __future__ import annotations
+
+from ledger.job import Traffic
+
+
+class RunCounters:
+    """The counts of one shard's run: requests, retries and 429s so far; requests in flight and rows backing off now."""
+
+    def __init__(self) -> None:
+        self.requests = 0
+        self.retries = 0
+        self.throttled = 0
+        self.in_flight = 0
+        self.backing_off = 0
+
+    def traffic(self) -> Traffic:
+        """Return the traffic of the run so far."""
+        return Traffic(requests=self.requests, retries=self.retries, throttled=self.throttled)
