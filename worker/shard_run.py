@@ -194,8 +194,22 @@ class ShardRun:
                 await self._stop_job(error)
                 may_still_run |= run.in_doubt
             else:
-                self._settled.add(ended)
+                self._free_once_stored(ended, claimed, run, may_still_run=may_still_run)
+                continue
             self._todo.done(claimed, may_still_run=may_still_run, record=self._record_of(run, claimed))
+
+    def _free_once_stored(self, ended: Settlement, claimed: ClaimedRow, run: RowRun, *, may_still_run: bool) -> None:
+        """Settle a row, and let others have its completion once the outcome is stored.
+
+        Were it free before, a crash in between would have the row sent again, over what others have written meanwhile.
+        """
+        record = self._record_of(run, claimed)
+
+        def free(stored: asyncio.Future[None]) -> None:
+            if not stored.cancelled() and stored.exception() is None:
+                self._todo.done(claimed, may_still_run=may_still_run, record=record)
+
+        self._settled.add(ended).add_done_callback(free)
 
     def _record_of(self, run: RowRun, claimed: ClaimedRow) -> Record | None:
         if run.wrote is None:

@@ -300,3 +300,25 @@ async def test_a_claim_that_is_taken_over_keeps_the_record(rig, completion_id):
     for _ in range(2):
         taken = (await claims.swap(Claimant("next", 60, job_id), take=["c"])).taken
         assert taken == [Taken(is_ours=True, taken_over=True, record=RECORD)]
+
+
+async def test_a_completion_is_free_only_once_the_outcome_of_its_row_is_stored(rig, completion_id):
+    """A worker that dies in between would have the row sent again, over what the next job wrote meanwhile."""
+    ids = [f"{completion_id[:-4]}{n}" for n in range(1000, 1200)]
+    rig.sandbox.store.load({each: {} for each in ids})
+    rig.sandbox.configure(latency_s=0.01)
+    job_id = await rig.submit(*[(each, {"k": "v"}) for each in ids])
+    claims = [claim_key(claim_of(rig.sandbox.base_url, each)) for each in ids]
+    turn = asyncio.create_task(rig.turn(job_id, in_flight=8))
+
+    free = unsettled = 0
+    while not turn.done():
+        async with rig.redis.pipeline(transaction=True) as pipe:
+            held, outcomes = await pipe.mget(claims).get(JobKeys(job_id).outcomes).execute()
+        for row, claim in enumerate(held):
+            if claim is not None and claim.startswith(b"= "):
+                free += 1
+                unsettled += outcomes[row] == 0
+
+    assert await turn is ReleaseAnswer.FINISHED
+    assert (free > 0, unsettled) == (True, 0)
