@@ -27,11 +27,11 @@ def what_is_missing(body: bytes, *, text: str, code: str, param: str, completion
     """Return what a 404 with this body means for the request about this completion.
 
     `text`, `code` and `param` are those of the error, '' where it has none. An id that is only repeated as a part of
-    the URL proves nothing: a server without the route does that, too.
+    the URL proves nothing, nor does the code `not_found` alone: a server without the route says that, too.
     """
     if body.lstrip()[:1] == b"<" or _NO_ROUTE.search(f"{code} {text}".lower()):
         return Missing.ROUTE
-    if code == "not_found" or param == "completion_id" or _names(text, completion_id):
+    if param == "completion_id" or _names(text, completion_id):
         return Missing.COMPLETION
     return Missing.UNCLEAR
 

@@ -75,8 +75,8 @@ async def _why_wrong_url(api: CompletionsApi, list_refusal: Refusal, base_url: s
     try:
         await api.read(NO_SUCH_ID, request_name=f"preflight-{secrets.token_hex(6)}")
     except Refusal as refusal:
-        # an unknown URL would be answered as that of the list was
-        unlike = _is_unclear(refusal) and not _is_unclear(list_refusal)
+        # an unknown URL would be answered as that of the list was, but for the URL
+        unlike = _is_unclear(refusal) and _said(refusal) != _said(list_refusal)
         if _knows_no_url(refusal) and not unlike:
             said = f"{refusal.status}: {refusal.message.rstrip('.')}"
             hint = base_url_hint(base_url)
@@ -86,3 +86,8 @@ async def _why_wrong_url(api: CompletionsApi, list_refusal: Refusal, base_url: s
 
 def _is_unclear(refusal: Refusal) -> bool:
     return isinstance(refusal, StopJob) and refusal.unclear
+
+
+def _said(refusal: Refusal) -> tuple[bool, list[str]]:
+    """Return what a 404 says apart from URLs and paths."""
+    return _is_unclear(refusal), [word for word in refusal.message.split() if "/" not in word]

@@ -33,7 +33,7 @@ def body(message="no", kind="invalid_request_error", param=None, code=None):
         (401, {"kind": None, "code": "401"}, StopJob, "401"),
         (403, {"kind": "request_forbidden", "code": "unsupported_country_region_territory"}, StopJob, None),
         (404, {"param": "completion_id", "code": "not_found"}, RowFailed, "not_found"),
-        (404, {"param": None, "code": "not_found"}, RowFailed, "not_found"),
+        (404, {"param": None, "code": "not_found"}, StopJob, "unknown_url"),
         (404, {"param": "completion_id", "code": None}, RowFailed, "not_found"),
         (404, {"message": "Invalid URL (POST /v1/x)"}, StopJob, "unknown_url"),
         (404, {"message": "Invalid URL (POST /v1/x)", "code": "not_found"}, StopJob, "unknown_url"),

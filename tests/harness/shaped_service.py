@@ -58,6 +58,10 @@ SHAPES = {
         lambda *_: {"error": {"message": "unknown object", "code": 404}},
         lambda *_: {"message": "no Route matched with those values"},
     ),
+    "a gateway that has one code for all": Shape(
+        lambda *_: {"error": {"message": "Resource not found", "code": "not_found"}},
+        lambda *_: {"error": {"message": "Resource not found", "code": "not_found"}},
+    ),
     "nginx": Shape(lambda _method, _path, id_: {"error": {"message": f"no such completion: {id_}"}}, _nginx),
     "Azure": Shape(
         lambda *_: {"error": {"code": "404", "message": "Resource not found"}},

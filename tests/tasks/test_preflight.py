@@ -7,10 +7,10 @@ from aiohttp import web
 
 from completions.preflight import look_at_api
 from tasks.health import Checkup, Verdict
-from tests.harness.shaped_service import SHAPES, ShapedService, serving
+from tests.harness.shaped_service import SHAPES, Shape, ShapedService, serving
 from tests.harness.stand import settings_for
 
-UNCLEAR = {"FastAPI", "Express with an error handler", "Azure"}
+UNCLEAR = {"FastAPI", "Express with an error handler", "Azure", "a gateway that has one code for all"}
 """Shapes that say the same of a missing completion as of an unknown URL."""
 
 
@@ -30,6 +30,16 @@ async def test_a_service_without_a_list_is_good_enough(shape):
     """It says of an id that nobody has something else than of its missing list, or names it."""
     async with serving(ShapedService(shape, lists=False)) as service:
         assert not any(await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url)))
+
+
+async def test_a_service_without_a_list_whose_words_for_a_missing_completion_name_nothing_is_good_enough():
+    """Its list has no route, which it says in other words."""
+    shape = Shape(lambda *_: {"detail": "Completion not found"}, lambda *_: {"detail": "Not Found"})
+    async with serving(ShapedService(shape, lists=False)) as service:
+        right = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url))
+        wrong = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.address))
+
+    assert (right.wrong_url, bool(wrong.wrong_url)) == ("", True)
 
 
 async def test_a_redirect_is_a_wrong_url():
