@@ -7,28 +7,23 @@ import click
 import pytest
 
 from cli.main import VERBS, cli
-from config.environment import environment_names
+from docs.generate import SETTINGS, settings_page
 
 ROOT = Path(__file__).parent.parent
-MADE = "secrets/"
+MADE = ("secrets/", "docs/_site/")
 """What a script makes where it is run."""
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def settings_table() -> str:
-    lines = ["| variable | default | what it is |", "|---|---|---|"]
-    for name, (model, field) in environment_names().items():
-        info = model.model_fields[field]
-        default = "" if info.default is None else f"`{info.default}`"
-        lines.append(f"| `{name}` | {default} | {info.description} |")
-    return "\n".join(lines)
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix()
+    for path in (*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md"))
+    if "_site" not in path.parts
+)
+REGENERATE = "run `.venv/bin/python -m docs.generate`"
 
 
 def test_the_settings_table_is_that_of_the_model():
-    """Every setting is in the README with its default and description; paste the left side where this fails."""
-    shown = README.partition("tests/test_docs.py -->\n")[2].partition("\n<!-- /settings")[0]
-
-    assert settings_table() == shown
+    """Every setting is in docs/settings.md with its default and description."""
+    assert SETTINGS.read_text(encoding="utf-8") == settings_page(), REGENERATE
 
 
 @pytest.mark.parametrize("verb", VERBS)
@@ -48,14 +43,42 @@ def test_no_verb_is_in_the_readme_that_does_not_exist():
     assert set(VERBS) == named
 
 
-def test_every_file_the_documents_name_is_there():
-    """A path in backticks, and the target of a link, leads somewhere."""
-    for name in ("README.md", "ARCHITECTURE.md", "SECURITY.md", "docs/operations.md"):
-        text = (ROOT / name).read_text(encoding="utf-8")
-        for target in re.findall(r"\]\((?!https?:)([^)#]+)", text):
-            assert ((ROOT / name).parent / target).exists(), f"{name}: {target}"
-        for path in re.findall(r"`([a-z_]+/[\w./]*)`", text):
-            assert path.startswith(MADE) or (ROOT / path).exists(), f"{name}: {path}"
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_file_a_document_names_is_there(name):
+    """A path in backticks, and the target of a link, leads somewhere; so does the heading that a link names."""
+    text = prose(name)
+    for target, heading in re.findall(r"\]\((?!https?:)([^)#\s]*)(?:#([^)\s]+))?\)", text):
+        path = (ROOT / name).parent / target if target else ROOT / name
+        assert path.exists(), target
+        if heading:
+            assert heading in anchors(path.read_text(encoding="utf-8")), f"{target}#{heading}"
+    if name == "CHANGELOG.md":  # speaks of what was
+        return
+    for path in re.findall(r"`([a-z_]+/[\w./-]*)`", text):
+        assert path.startswith(MADE) or (ROOT / path).exists() or ((ROOT / name).parent / path).exists(), path
+
+
+def prose(name: str) -> str:
+    """A document without its blocks of code."""
+    return re.sub(r"^```.*?^```$", "", (ROOT / name).read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+
+
+def anchors(text: str) -> set[str]:
+    """The anchors of a document's headings, as the repository's host and the site make them."""
+    headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_guide_is_reachable():
+    """Each page of docs/ is linked from the README or from another page of docs/."""
+    linked = {
+        ((ROOT / name).parent / target).resolve()
+        for name in DOCUMENTS
+        for target in re.findall(r"\]\((?!https?:)([^)#\s]+)", prose(name))
+    }
+
+    guides = {path for path in (ROOT / "docs").rglob("*.md") if "_site" not in path.parts and path.name != "index.md"}
+    assert {path for path in guides if path.resolve() not in linked} == set()
 
 
 PROMISED = sorted(

@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parent.parent
 HELP_CHARS = 60
 """Characters of a verb's line in `relabel --help`."""
 
-OPENINGS = frozenset({"Give", "Gives", "Tell", "Tells", "Say", "Says", "Look", "Looks", "Leave", "Leaves", "Name", "Names"})
+OPENINGS = {"Give", "Gives", "Tell", "Tells", "Say", "Says", "Look", "Looks", "Leave", "Leaves", "Name", "Names"}
 """First words of docstrings that name no standard operation: return, check, raise, log, list are meant."""
 
 BANNED = {

@@ -1,4 +1,4 @@
-"""A receiver of notifications, written from the README alone: it checks signatures, and fails on request."""
+"""A receiver of notifications, written from docs/notifications.md alone: it checks signatures, and fails on request."""
 
 from __future__ import annotations
 
