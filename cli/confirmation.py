@@ -10,8 +10,6 @@ import click
 from rich.console import Console
 
 from cli.console import echo, shown
-from cli.errors import CliError
-from cli.exit_codes import INTERRUPTED
 from cli.format import at_lines, count_of, duration, per_minute
 from cli.service_profile import least_seconds, pace_hint
 from cli.session import with_ledger
@@ -23,15 +21,10 @@ from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import JobRequest, find_existing
 from ratelimit.shared_rate import look_at_rate
+from relabel.errors import Declined
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""
-
-
-class Declined(CliError):
-    """The answer was no."""
-
-    exit_code = INTERRUPTED
 
 
 def confirm(

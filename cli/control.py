@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from cli.who import current_user
 from ledger.job import JobState
 from ledger.ledger import Ledger
+from relabel.session import current_user
 
 INTERRUPTED_CODE = "interrupted"
 """Why a job is paused whose `relabel run` ended before it."""

@@ -14,14 +14,13 @@ from rich.console import Console
 
 from cli.confirmation import confirm_submission
 from cli.console import echo, shown, stderr_console
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.format import count_of
 from cli.former import exit_code_after, go_on_if_interrupted, tell_former
 from cli.order import Rate
 from cli.output import print_json
 from cli.run_job import MakeJob, carry_out_job, pause_orphans
-from cli.session import ledger_of, need_api_key, need_workers, pass_settings, server_for
-from cli.who import current_user
+from cli.session import ledger_of, need_api_key, pass_settings
 from config.settings import Settings
 from embedded.server import EmbeddedServer
 from ledger.errors import StateLost
@@ -29,6 +28,7 @@ from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.submit import DAY_S, JobRequest, Submitted, submit
+from relabel.session import current_user, require_workers, server_for
 from tasks.announce import announce
 from tasks.celery_app import make_app
 
@@ -85,7 +85,7 @@ def follow_up(settings: Settings, asked: FollowUp, make: Make, *, remark: str = 
     if asked.run:
         need_api_key(settings)
     else:
-        need_workers(settings, "--run")
+        require_workers(settings, "--run")
     console = stderr_console()
     spool = Path(tempfile.gettempdir())  # for files without a name
     with server_for(settings) as (reachable, server):
@@ -109,11 +109,11 @@ async def _made(
         await _refuse_unfit(ledger, job)
         if asked.run and job.spec.target != settings.openai_base_url:
             where = f"{job.spec.target}, but OPENAI_BASE_URL is {settings.openai_base_url}"
-            raise WrongUse(f"job {asked.job_id} is for {where}; set it to the former and try again.")
+            raise CliError(f"job {asked.job_id} is for {where}; set it to the former and try again.")
         try:
             checked, order = await make(ledger, job)
         except StateLost as error:
-            raise WrongUse(f"Redis lost rows of job {asked.job_id}, so nothing can be made of it.") from error
+            raise CliError(f"Redis lost rows of job {asked.job_id}, so nothing can be made of it.") from error
         return checked, order._replace(
             name=asked.name or f"{order.kind} of {job.spec.name}",
             shard_rows=settings.job.shard_rows,
@@ -126,16 +126,16 @@ async def _made(
 async def _refuse_unfit(ledger: Ledger, job: Job) -> None:
     job_id = job.spec.job_id
     if job.state is JobState.LOST:
-        raise WrongUse(f"Redis lost rows of job {job_id}, so nothing can be made of it.")
+        raise CliError(f"Redis lost rows of job {job_id}, so nothing can be made of it.")
     if job.state is JobState.SUBMITTING:
-        raise WrongUse(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
+        raise CliError(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
     if job.state is JobState.RUNNING:
-        raise WrongUse(f"job {job_id} is running; pause or cancel it first.")
+        raise CliError(f"job {job_id} is running; pause or cancel it first.")
     await ledger.shards.rescue(
         job_id
     )  # a worker whose lease ran out may only be stopped: when it goes on, it is refused
     if await ledger.shards.is_leased(job_id):
-        raise WrongUse(f"job {job_id} still has rows in flight; try again in some seconds.")
+        raise CliError(f"job {job_id} still has rows in flight; try again in some seconds.")
 
 
 async def _submit(

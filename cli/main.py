@@ -11,8 +11,8 @@ import sys
 
 import click
 
-from cli.errors import WrongUse, map_errors
-from cli.exit_codes import INTERRUPTED
+from cli.errors import CliError, map_errors
+from cli.exit_codes import INTERRUPTED, WRONG_USE
 from config.text import printable_lines, redact
 
 VERBS = (
@@ -97,9 +97,9 @@ def main() -> None:
     except OSError as error:
         if error.errno not in NO_ROOM:
             raise
-        WrongUse(f"what there is to say cannot be written ({error.strerror}); make room, or write elsewhere.").show()
+        CliError(f"what there is to say cannot be written ({error.strerror}); make room, or write elsewhere.").show()
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no room either
-        sys.exit(WrongUse.exit_code)
+        sys.exit(WRONG_USE)
 
 
 def _show(error: click.ClickException) -> None:

@@ -14,9 +14,8 @@ import click
 from rich.console import Console
 
 from cli.console import shown
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.format import at_lines, count_of
-from cli.who import current_user
 from config.settings import Settings
 from config.text import printable
 from ledger.failures import NO_LIMIT, FailureLimit
@@ -25,6 +24,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import Announce, JobRequest, Submitted, limits_of, order_for, submit
+from relabel.session import current_user
 
 SHOWN_REJECTIONS = 5
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
@@ -136,7 +136,7 @@ def checked_file(asked: FileOptions, settings: Settings, console: Console) -> It
 
     Raises:
         UnreadableFile: the file cannot be trusted.
-        WrongUse: with --strict, a row is invalid.
+        CliError: with --strict, a row is invalid.
 
     """
     if not asked.file:
@@ -150,7 +150,7 @@ def checked_file(asked: FileOptions, settings: Settings, console: Console) -> It
         _tell(checked, console)
         if asked.strict and checked.rejected:
             what = "1 row is" if checked.rejected == 1 else f"{checked.rejected:,} rows are"
-            raise WrongUse(f"{what} invalid, so nothing was sent (--strict); correct the file.")
+            raise CliError(f"{what} invalid, so nothing was sent (--strict); correct the file.")
         yield checked
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import click
 
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.exit_codes import DONE
 from config.text import printable
 from report.whole_file import Write, whole_file, write_all
@@ -23,7 +23,7 @@ def report_file(path: Path | None) -> Iterator[Write]:
     """Open a file for a report, standard output where there is no path; gives the function that writes.
 
     Raises:
-        WrongUse: it cannot be written.
+        CliError: it cannot be written.
 
     """
     if path is None:
@@ -78,7 +78,7 @@ def _explained(path: Path | None) -> Iterator[None]:
         raise click.exceptions.Exit(DONE) from None
     except OSError as error:
         where, left = (path, "nothing is left of it") if path else ("standard output", "what is there is not whole")
-        raise WrongUse(
+        raise CliError(
             f"{where}: the report cannot be written ({error.strerror}); {left}. Choose another place, or make room."
         ) from error
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.control import pause_interrupted, resume
-from cli.errors import Unreachable, WrongUse
+from cli.errors import CliError
 from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.output import print_json
 from cli.progress import follow
@@ -24,6 +24,7 @@ from embedded.server import EmbeddedServer
 from ledger.cancellation import end_tasks
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
+from relabel.errors import Unreachable
 
 MakeJob = Callable[[Ledger, Settings], Awaitable[str]]
 """Submits or resumes the job to carry out, and gives its id."""
@@ -65,7 +66,7 @@ def _refuse_other_target(job: Job, settings: Settings) -> None:
     """Refuse to take up a job that is for another URL: its worker would only pause it again."""
     job_id, target = job.spec.job_id, job.spec.target
     if not job.state.ended and target != settings.openai_base_url:
-        raise WrongUse(
+        raise CliError(
             f"job {job_id} is for {target}, and OPENAI_BASE_URL is {settings.openai_base_url}; set it to the former. "
             f"A job keeps its URL: if that is the wrong one, `relabel cancel {job_id}` and submit the rows again."
         )

@@ -8,13 +8,13 @@ import os
 from datetime import UTC, datetime
 
 from cli.format import per_minute
-from cli.session import server_for
 from config.settings import Settings
 from embedded.errors import ServerNotStarted
 from ledger.connect import open_ledger
 from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
+from relabel.session import server_for
 
 _SEMANTICS = {
     Semantics.REPLACES: "replaces all metadata: a key that it leaves out is gone",

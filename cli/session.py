@@ -1,26 +1,23 @@
-"""Opens what a verb needs: the settings, and a ledger that is either given or embedded."""
+"""Hands a verb the settings, and runs it in a session."""
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Concatenate, ParamSpec, TypeVar
 
 import click
-from pydantic import SecretStr
 
 from cli.console import echo
-from config.api_key import has_key
 from config.environment import load_settings, warn_of_base_url
-from config.errors import SettingsError
-from config.groups import RedisSettings
 from config.logs import set_up_logging
 from config.settings import Settings
-from embedded.server import EmbeddedServer, embedded_server
+from embedded.server import EmbeddedServer
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
+from relabel.session import Session, open_session, require_api_key, server_for
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -47,8 +44,7 @@ def _settings() -> Settings:
 
 def need_api_key(settings: Settings, *, otherwise: str = "") -> None:
     """Refuse to go on where nothing could be sent; `otherwise` is another way to go."""
-    if not has_key(settings):
-        raise SettingsError(f"OPENAI_API_KEY is not set; set it{otherwise}.")
+    require_api_key(settings, otherwise=otherwise)
     warn_before_sending(settings)
 
 
@@ -58,24 +54,18 @@ def warn_before_sending(settings: Settings) -> None:
         echo(f"Warning: {warning}", err=True)
 
 
-def need_workers(settings: Settings, instead: str) -> None:
-    """Refuse to hand work to workers that cannot be there: they share a Redis server."""
-    if settings.redis.url is None:
-        raise SettingsError(f"RELABEL_REDIS__URL is not set, so there are no deployed workers; use {instead}.")
+def in_session(settings: Settings, verb: Callable[[Session], Awaitable[T]]) -> T:
+    """Run a use case in a session: one event loop and one connection for the whole command.
 
+    The embedded server starts before the loop, so that Ctrl-C ends the command while it does.
+    """
 
-@contextmanager
-def server_for(settings: Settings) -> Iterator[tuple[Settings, EmbeddedServer | None]]:
-    """Give settings that name a Redis server: the given one, else the embedded one, up for as long as it is used."""
-    if settings.redis.url is not None:
-        yield settings, None
-        return
-    with embedded_server(settings.state_folder) as server:
-        update = {
-            "redis": RedisSettings(url=SecretStr(server.ledger_url)),
-            "broker_url": settings.broker_url or SecretStr(server.broker_url),
-        }
-        yield settings.model_copy(update=update), server
+    async def run(reachable: Settings, server: EmbeddedServer | None) -> T:
+        async with open_session(reachable, server=server) as session:
+            return await verb(session)
+
+    with server_for(settings) as (reachable, server):
+        return asyncio.run(run(reachable, server))
 
 
 @asynccontextmanager
@@ -87,10 +77,4 @@ async def ledger_of(settings: Settings) -> AsyncIterator[Ledger]:
 
 def with_ledger(settings: Settings, verb: Callable[[Ledger], Awaitable[T]]) -> T:
     """Carry out an asynchronous verb on the ledger, for as long as it takes."""
-
-    async def run(reachable: Settings) -> T:
-        async with ledger_of(reachable) as ledger:
-            return await verb(ledger)
-
-    with server_for(settings) as (reachable, _):
-        return asyncio.run(run(reachable))
+    return in_session(settings, lambda session: verb(session.ledger))

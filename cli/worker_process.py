@@ -11,22 +11,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.errors import CliError, WrongUse
+from cli.errors import CliError
 from config.environment import child_environment
 from config.settings import Settings
 from embedded.private import make_private, open_private
+from relabel.errors import WorkerDied
 
 STOP_S = 12.0
 """How long a worker gets to finish the rows in flight; it promises 10 s."""
 RESTARTS = 3
 """How often a worker that ends by itself is started again in one run."""
 _TAIL_BYTES = 2000
-
-
-class WorkerDied(CliError):
-    """The worker ended by itself, time and again."""
-
-    exit_code = 1
 
 
 class WorkerProcess:
@@ -97,7 +92,7 @@ async def worker_process(settings: Settings, *, keep_open: tuple[int, ...]) -> A
     try:
         make_private(folder)
     except OSError as error:
-        raise WrongUse(f"{folder} cannot be used ({error.strerror}); set RELABEL_STATE_DIR.") from error
+        raise CliError(f"{folder} cannot be used ({error.strerror}); set RELABEL_STATE_DIR.") from error
     worker = WorkerProcess(settings, folder / "worker.log", keep_open)
     try:
         yield worker

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = (
     "cli",
+    "relabel",
     "metrics",
     "tasks",
     "nightly",
@@ -40,7 +41,7 @@ KNOWN_BY = {
     "click": {"cli", "tasks"},  # tasks: options of Celery's commands
     "tornado": {"tasks"},  # Flower's options
     "rich": {"cli"},
-    "pydantic": {"config", "cli"},  # cli: a secret's type, to show settings without it
+    "pydantic": {"config", "cli", "relabel"},  # a secret's type: to show settings without it, to name a server
     "pydantic_settings": {"config"},
     "zstandard": {"producer"},
     "_typeshed": {"producer"},  # types alone, never loaded
@@ -222,3 +223,14 @@ def test_every_lua_script_tells_its_keys_arguments_and_answer():
         head = script.read_text(encoding="utf-8")
         assert [word for word in ("-- KEYS:", "-- ARGV:", "-- Returns:") if word not in head] == [], script
         assert f'"{script.stem}"' in sources, f"nobody loads {script.name}"
+
+
+def test_loading_the_use_cases_loads_neither_celery_nor_an_http_client():
+    """They are loaded when something is sent; every module of the package is loaded here."""
+    names = [path.removesuffix(".py").replace("/", ".") for path in MODULES if path.startswith("relabel/")]
+    look = f"import sys\nfor name in {names!r}: __import__(name)\nprint(*sorted(sys.modules))"
+
+    loaded_now = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, check=True, text=True)
+
+    loads = {name.partition(".")[0] for name in loaded_now.stdout.split()}
+    assert loads & {"celery", "kombu", "aiohttp", "httpx", "click", "rich"} == set()

@@ -7,15 +7,15 @@ import asyncio
 import click
 
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.format import count_of
 from cli.output import print_json
 from cli.session import pass_settings, with_ledger
-from cli.who import current_user
 from config.settings import Settings
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from relabel.session import current_user
 
 CLOSE_WITHIN_S = 15.0
 """How long to wait for workers to put their shards down: a lease runs out after 8 s (`ledger.shards.LEASE_S`)."""
@@ -41,7 +41,7 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: boo
     async def cancel(ledger: Ledger) -> None:
         had = await ledger.jobs.cancel(job_id)
         if had not in {JobState.RUNNING, JobState.PAUSED, JobState.HELD}:
-            raise WrongUse(f"job {job_id} is {had}; there is nothing to cancel.")
+            raise CliError(f"job {job_id} is {had}; there is nothing to cancel.")
         await ledger.audit.note(job_id, who=current_user(), verb="cancel", why=reason)
         await _close(ledger, job_id)
         job = await ledger.jobs.get(job_id)

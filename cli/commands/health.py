@@ -10,9 +10,10 @@ import click
 from cli.console import echo
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
 from cli.output import print_facts
-from cli.session import pass_settings, server_for, warn_before_sending
+from cli.session import pass_settings, warn_before_sending
 from config.settings import Settings
 from config.text import printable
+from relabel.session import server_for
 from tasks.health import CHECKS, UNASKED, Checkup, Look, Verdict
 
 UNWELL = SOME_ROWS_FAILED

@@ -8,10 +8,12 @@ import threading
 import click
 
 from cli.console import echo
-from cli.errors import Unreachable, WrongUse
-from cli.session import pass_settings, server_for
+from cli.errors import CliError
+from cli.session import pass_settings
 from config.settings import Settings
 from metrics.endpoint import endpoint, exposition
+from relabel.errors import Unreachable
+from relabel.session import server_for
 
 DOWN = "relabel_ledger_up 0.0"
 
@@ -42,7 +44,7 @@ def metrics_command(settings: Settings, *, address: str | None, port: int | None
             _serve(reachable, listen_on, wanted)
         except OSError as error:
             where = f"{listen_on}:{wanted}"
-            raise WrongUse(f"cannot listen on {where} ({error.strerror}); choose --address and --port.") from error
+            raise CliError(f"cannot listen on {where} ({error.strerror}); choose --address and --port.") from error
 
 
 def _print(settings: Settings) -> None:

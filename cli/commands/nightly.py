@@ -10,18 +10,18 @@ from zoneinfo import ZoneInfo
 import click
 
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.exit_codes import DONE, NOT_FINISHED, SOME_ROWS_FAILED
 from cli.nightly_view import NightSeen, look, night_facts, night_lines
 from cli.output import print_facts
-from cli.session import need_workers, pass_settings, with_ledger
-from cli.who import current_user
+from cli.session import pass_settings, with_ledger
 from config.schedule import Due, Schedule
 from config.settings import Settings
 from ledger.clock import utc_time
 from ledger.ledger import Ledger
 from nightly.state import Night, NightState
 from nightly.store import Nights
+from relabel.session import current_user, require_workers
 
 LOOK_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
@@ -54,7 +54,7 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
     """
     schedule = settings.nightly.schedule
     if schedule is None:
-        raise WrongUse(f"{NO_SCHEDULE}.")
+        raise CliError(f"{NO_SCHEDULE}.")
     due = list(islice(schedule.after(datetime.now().astimezone().timestamp()), number))
     if as_json:
         print_facts([{"date": date, "at": utc_time(at)} for date, at in due])
@@ -120,7 +120,7 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
     Example:
       relabel nightly run --wait
     """
-    need_workers(settings, "`relabel run FILE`")
+    require_workers(settings, "`relabel run FILE`")
 
     async def run(ledger: Ledger) -> int:
         night = await _begin(settings, ledger, again=again)
@@ -142,11 +142,11 @@ async def _begin(settings: Settings, ledger: Ledger, *, again: bool) -> Night:
     date = nightly.schedule.until(at).date if nightly.schedule else nightly.date_of(at)
     others = [night for night in await Nights(ledger.redis).open() if night.date != date]
     if others and nightly.overlap == "skip":
-        raise WrongUse(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
+        raise CliError(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
     night, new = await Nights(ledger.redis).begin(date, asked_by=current_user(), overlap=nightly.overlap)
     if not new and night.state.ended:
         if not (again or night.state is NightState.SKIPPED):
-            raise WrongUse(f"the run of {date} was made already; --again takes what is new in the inbox.")
+            raise CliError(f"the run of {date} was made already; --again takes what is new in the inbox.")
         await Nights(ledger.redis).reopen(night.facts)
     return await _there(ledger, date)
 
@@ -170,7 +170,7 @@ async def _follow(ledger: Ledger, night: Night) -> NightSeen:
 async def _there(ledger: Ledger, date: str) -> Night:
     night = await Nights(ledger.redis).get(date)
     if night is None:
-        raise WrongUse(f"Redis lost the run of {date}; look at it, then try again.")
+        raise CliError(f"Redis lost the run of {date}; look at it, then try again.")
     return night
 
 

@@ -6,12 +6,12 @@ import click
 
 from cli import control
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.session import pass_settings, with_ledger
-from cli.who import current_user
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.ledger import Ledger
+from relabel.session import current_user
 
 
 @click.command("pause")
@@ -33,7 +33,7 @@ def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
         if had is JobState.PAUSED:
             echo(f"Job {job_id} is paused already.", err=True)
         elif had is not JobState.RUNNING:
-            raise WrongUse(f"job {job_id} is {had}; only a running job can be paused.")
+            raise CliError(f"job {job_id} is {had}; only a running job can be paused.")
         else:
             echo(f"Job {job_id} is paused; go on with `relabel resume {job_id}`.", err=True)
 

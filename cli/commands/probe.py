@@ -10,29 +10,24 @@ import sys
 import click
 import msgspec
 
-from cli.confirmation import Declined
 from cli.console import echo
-from cli.errors import CliError, Unreachable, WrongUse
-from cli.exit_codes import INTERRUPTED
+from cli.errors import CliError
+from cli.exit_codes import INTERRUPTED, SOME_ROWS_FAILED
 from cli.output import print_facts
 from cli.service_profile import behaviour_lines, pace_hint
-from cli.session import ledger_of, need_api_key, pass_settings, server_for
+from cli.session import ledger_of, need_api_key, pass_settings
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from probe.backup_file import BackupFile
 from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
+from relabel.errors import Declined, Unreachable
+from relabel.session import server_for
 
 QUESTION = (
     "For some seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"
     "After that it is restored. Some 30 requests will be sent."
 )
-
-
-class Interrupted(CliError):
-    """Ctrl-C in the middle."""
-
-    exit_code = INTERRUPTED
 
 
 @click.command("probe")
@@ -64,10 +59,10 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
             behaviour = asyncio.run(_probe(reachable, completion_id, copy))
         except NotBegun as error:
             said = f"{str(error).rstrip('.')}. Nothing was changed."
-            raise (Unreachable(said) if error.unreachable else WrongUse(said)) from error
+            raise (Unreachable(said) if error.unreachable else CliError(said)) from error
         except BrokenOff as error:
             said = f"the probe was broken off: {str(error).rstrip('.')}. The completion holds what it held before."
-            raise (Interrupted(said) if error.interrupted else CliError(said)) from error
+            raise CliError(said, INTERRUPTED if error.interrupted else SOME_ROWS_FAILED) from error
         except StillChanged as error:
             raise _loud(error, copy) from error
     if as_json:
@@ -119,7 +114,8 @@ def _loud(error: StillChanged, copy: BackupFile) -> CliError:
     return CliError(
         f"THE COMPLETION COULD NOT BE RESTORED: {error}.\n"
         f"It held this metadata: {held}\n"
-        f"The same is in {copy.path}; run the command again to restore it."
+        f"The same is in {copy.path}; run the command again to restore it.",
+        SOME_ROWS_FAILED,
     )
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import click
 
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.format import duration, per_minute
 from cli.order import Rate
 from cli.output import print_facts
 from cli.session import pass_settings, with_ledger
-from cli.who import current_user
 from cli.why import paused_because, slowed_because
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ratelimit.shared_rate import RateSeen, jobs_on, look_at_rate, reset_rate, set_rate
+from relabel.session import current_user
 
 MOST_BURST = 100_000
 
@@ -53,7 +53,7 @@ def rate_command(
         with_ledger(settings, lambda ledger: _of_job(ledger, job_id, value, reset=reset, as_json=as_json))
         return
     if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
-        raise WrongUse(
+        raise CliError(
             "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
             "them. Set the workers'."
         )
@@ -64,7 +64,7 @@ async def _of_job(ledger: Ledger, job_id: str, value: float | None, *, reset: bo
     job = await ledger.jobs.get(job_id)
     if value is not None or reset:
         if job.state.ended:
-            raise WrongUse(f"job {job_id} is {job.state}; its rate matters no more.")
+            raise CliError(f"job {job_id} is {job.state}; its rate matters no more.")
         await ledger.jobs.set_rate(job_id, value)
         await ledger.audit.note(job_id, who=current_user(), verb="rate", why=per_minute(value) if value else "reset")
         job = await ledger.jobs.get(job_id)

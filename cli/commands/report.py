@@ -9,8 +9,8 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cli.errors import CliError, WrongUse
-from cli.exit_codes import DONE, NOT_FINISHED
+from cli.errors import CliError
+from cli.exit_codes import DONE
 from cli.output import job_facts, print_facts
 from cli.output_file import report_file
 from cli.session import pass_settings, with_ledger
@@ -20,18 +20,13 @@ from ledger.errors import StateLost
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from relabel.errors import RowsLost
 from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines, write_lines
 from report.whole_file import Write
 
 _FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _OUTCOMES = {outcome.word: outcome for outcome in Outcome}
-
-
-class RowsLost(CliError):
-    """The job's rows are gone from Redis."""
-
-    exit_code = NOT_FINISHED
 
 
 @click.command("report")
@@ -116,7 +111,7 @@ async def _write(lines: AsyncIterator[bytes], spec: JobSpec, write: Write) -> No
 
 def _diff(ledger: Ledger, spec: JobSpec, chosen: str | None, only: tuple[str, ...]) -> AsyncIterator[bytes]:
     if not spec.journal:
-        raise WrongUse(f"job {spec.job_id} did not keep what was there before (--no-undo), so there is no --diff.")
+        raise CliError(f"job {spec.job_id} did not keep what was there before (--no-undo), so there is no --diff.")
     id_column = spec.columns.id_column
     layout = CsvDiff(id_column) if (chosen or spec.columns.format) == "csv" else JsonlDiff(id_column)
     return diff_lines(ledger, spec, layout, {_OUTCOMES[word] for word in only} or WRITTEN)
@@ -124,7 +119,7 @@ def _diff(ledger: Ledger, spec: JobSpec, chosen: str | None, only: tuple[str, ..
 
 def _refuse_unreadable(job: Job) -> None:
     if job.state is JobState.SUBMITTING:
-        raise WrongUse(f"job {job.spec.job_id} is still being stored; try again when `relabel status` says running.")
+        raise CliError(f"job {job.spec.job_id} is still being stored; try again when `relabel status` says running.")
     if job.state is JobState.LOST:
         raise _rows_lost(job.spec.job_id)
 
@@ -139,5 +134,5 @@ def _rows_lost(job_id: str) -> RowsLost:
 def _format_named(path: Path | None) -> str | None:
     ending = path.suffix.lower() if path else ""
     if ending in {".gz", ".zst"}:
-        raise WrongUse(f"{path}: reports are written plain; leave -o out and pipe the report into a compressor.")
+        raise CliError(f"{path}: reports are written plain; leave -o out and pipe the report into a compressor.")
     return _FORMATS.get(ending)

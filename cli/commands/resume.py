@@ -6,11 +6,12 @@ import click
 
 from cli import control
 from cli.console import echo, stderr_console
-from cli.errors import WrongUse
-from cli.session import need_api_key, pass_settings, server_for, with_ledger
+from cli.errors import CliError
+from cli.session import need_api_key, pass_settings, with_ledger
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.ledger import Ledger
+from relabel.session import server_for
 
 
 @click.command("resume")
@@ -34,7 +35,7 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
         if had is JobState.RUNNING:
             echo(f"Job {job_id} is running already.", err=True)
         elif had not in {JobState.PAUSED, JobState.HELD}:
-            raise WrongUse(f"job {job_id} is {had}; only a paused or held job can be resumed.")
+            raise CliError(f"job {job_id} is {had}; only a paused or held job can be resumed.")
         elif (await ledger.jobs.get(job_id)).state.ended:
             echo(f"Job {job_id} has no row left, so it is finished.", err=True)
             return 0

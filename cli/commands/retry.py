@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
 from cli.format import count_of
 from config.settings import Settings
@@ -49,7 +49,7 @@ def retry_command(settings: Settings, *, asked: FollowUp, codes: str | None, eve
         checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=spool_dir)
         if not checked.total:
             checked.close()
-            raise WrongUse(f"job {spec.job_id} has no rows to retry{_left_out(rows.left_out, named)}.")
+            raise CliError(f"job {spec.job_id} has no rows to retry{_left_out(rows.left_out, named)}.")
         if rows.left_out and named is None:
             echo(f"{_reported(rows.left_out)} can never work as they are; --all takes them, too.", err=True)
         return checked, JobRequest(

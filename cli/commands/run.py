@@ -16,10 +16,11 @@ from cli.console import shown, stderr_console
 from cli.former import go_on_if_interrupted, tell_former
 from cli.order import FileOptions, checked_file, order_of, order_options, submit_file
 from cli.run_job import MakeJob, carry_out_job, resume_job
-from cli.session import need_api_key, pass_settings, server_for
+from cli.session import need_api_key, pass_settings
 from config.settings import Settings
 from ledger.ledger import Ledger
 from producer.check import Checked
+from relabel.session import server_for
 from sandbox import Sandbox, SandboxOptions
 from tasks.announce import announce
 from tasks.celery_app import make_app

@@ -14,11 +14,12 @@ from cli.former import exit_code_after, tell_former
 from cli.order import FileOptions, checked_file, order_of, order_options, submit_file
 from cli.output import print_json
 from cli.progress import follow
-from cli.session import need_workers, pass_settings, warn_before_sending, with_ledger
+from cli.session import pass_settings, warn_before_sending, with_ledger
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings
 from ledger.ledger import Ledger
+from relabel.session import require_workers
 from tasks.announce import announce
 from tasks.celery_app import make_app
 
@@ -43,7 +44,7 @@ def submit_command(settings: Settings, *, asked: FileOptions, hold: bool, wait: 
       relabel submit patches.csv --rate 600/m
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
-    need_workers(settings, "`relabel run`")
+    require_workers(settings, "`relabel run`")
     warn_before_sending(settings)
     console = stderr_console()
     with checked_file(asked, settings, console) as checked:

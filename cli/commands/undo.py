@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.console import echo
-from cli.errors import WrongUse
+from cli.errors import CliError
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
 from config.settings import Settings
 from ledger.job import Job, JobState, Kind, Mode
@@ -41,13 +41,13 @@ def undo_command(settings: Settings, *, asked: FollowUp, force: bool, keys: str 
     async def make(ledger: Ledger, job: Job, spool_dir: Path) -> Made:
         spec = job.spec
         if not spec.journal:
-            raise WrongUse(f"job {spec.job_id} kept nothing to restore (--no-undo); submit a file with the old values.")
+            raise CliError(f"job {spec.job_id} kept nothing to restore (--no-undo); submit a file with the old values.")
         rows = undo_rows(ledger, spec, keys=only, force=force)
         checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=spool_dir)
         if not checked.total:
             checked.close()
             limit = " in these keys" if only else ""
-            raise WrongUse(f"job {spec.job_id} changed nothing{limit}, so there is nothing to undo.")
+            raise CliError(f"job {spec.job_id} changed nothing{limit}, so there is nothing to undo.")
         if job.state in {JobState.PAUSED, JobState.HELD}:
             echo(f"Job {spec.job_id} is {job.state} and may be resumed; `relabel cancel` ends it.", err=True)
         return checked, JobRequest("", Mode.MERGE, True, spec.target, 1, 1.0, kind=Kind.UNDO, parent=spec.job_id)

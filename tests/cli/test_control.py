@@ -8,12 +8,12 @@ import pytest
 
 from cli import control
 from cli.advice import next_step
-from cli.who import current_user
 from ledger.codec import BeforeImage
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from relabel.session import current_user
 from sandbox import Sandbox, SandboxOptions
 
 CSV = "completion_id,team\nchatcmpl-1,blue\nchatcmpl-2,blue\nchatcmpl-3,red\n"
