@@ -1,14 +1,12 @@
-"""Keeps a worker whose key is refused off the queue, and tries the key again every minute."""
+"""The thread that keeps a worker whose key is refused off the queue, and tries the key again every minute."""
 
 from __future__ import annotations
 
-import asyncio
 import logging
-import threading
 import time
 from typing import Any
 
-from celery import Celery, bootsteps
+from celery import Celery
 
 from completions.preflight import look_at_api
 from config.errors import SettingsError
@@ -16,42 +14,17 @@ from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from tasks.celery_app import QUEUE
+from tasks.worker_thread import WorkerThread
 from worker.own_key import Aside
 
-LOOK_EVERY_S = 0.25
+CHECK_EVERY_S = 0.25
 TRY_AGAIN_S = 60.0
 """Time between two tries of a refused key; each is one request beside the shared rate."""
 
 log = logging.getLogger(__name__)
 
 
-def key_watch_step(app: Celery, settings: Settings, aside: Aside) -> type[bootsteps.StartStopStep]:
-    """Return the boot step that Celery starts with the worker; `aside` is shared with the pool's children."""
-
-    class KeyWatchStep(bootsteps.StartStopStep):
-        """Starts the watch when the pool is there; the pool's children are forked before the thread exists."""
-
-        requires = ("celery.worker.components:Pool",)
-
-        def __init__(self, parent: Any, **options: Any) -> None:
-            super().__init__(parent, **options)
-            self._watch: KeyWatch | None = None
-
-        def start(self, parent: Any) -> None:
-            self._watch = KeyWatch(settings, aside, Shards(app, parent))
-            self._watch.start()
-
-        def stop(self, parent: Any) -> None:  # noqa: ARG002 - the signature is Celery's
-            if self._watch is not None:
-                self._watch.stop()
-                self._watch = None
-
-        terminate = stop
-
-    return KeyWatchStep
-
-
-class Shards:
+class ShardQueue:
     """The queue of shards, as this worker's consumer reads it. Both may be called twice."""
 
     def __init__(self, app: Celery, parent: Any) -> None:
@@ -87,35 +60,22 @@ class Shards:
             consumer.call_soon(step, consumer)
 
 
-class KeyWatch:
-    """A thread that does what the children ask for by `aside`, until stopped."""
+class KeyWatch(WorkerThread):
+    """Does what the pool's children ask for through `aside`, which they share."""
 
     def __init__(self, settings: Settings, aside: Aside, shards: Any, *, try_again_s: float = TRY_AGAIN_S) -> None:
+        super().__init__("key watch")
         self._settings = settings
         self._aside = aside
         self._shards = shards
         self._try_again_s = try_again_s
         self._next_try = 0.0
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="key watch", daemon=True)
 
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
+    async def work(self) -> None:
+        """Repeat the step until stopped."""
+        await self.repeat(self._step, every_s=CHECK_EVERY_S)
 
-    def stop(self) -> None:
-        """End."""
-        self._stopped.set()
-        self._thread.join(timeout=2)
-
-    def _run(self) -> None:
-        while not self._stopped.wait(LOOK_EVERY_S):
-            try:
-                self._step()
-            except Exception:  # without this thread a refused key would never be tried again
-                log.exception("The watch over the key went wrong; it goes on.")
-
-    def _step(self) -> None:
+    async def _step(self) -> None:
         if not self._aside.is_set:
             return
         if not self._aside.is_quiet:
@@ -123,7 +83,7 @@ class KeyWatch:
             self._shards.leave(self._aside.quiet)
         elif time.monotonic() > self._next_try:
             self._next_try = time.monotonic() + self._try_again_s
-            if asyncio.run(self._may_work()):
+            if await self._may_work():
                 self._shards.join(self._aside.end)
 
     async def _may_work(self) -> bool:

@@ -1,16 +1,14 @@
-"""The tasks of the nightly run, the schedule that asks for it, and the messages that carry it on."""
+"""The tasks of the nightly run, and the schedule that asks for it."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from celery import Celery
 from celery.signals import beat_init
 from kombu import Queue
-from kombu.exceptions import OperationalError
 
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
@@ -18,14 +16,11 @@ from ledger.ledger import Ledger
 from nightly.run import NightRun
 from nightly.state import NightState
 from nightly.store import Nights
-from tasks.announce import announce
+from tasks.announce import CARRY_ON, NIGHTLY_QUEUE, announce
 from tasks.nightly_schedule import LATEST_S, NightSchedule
 from worker.redis_outage import retry_while_unavailable
 
 NIGHTLY = "relabel.nightly"
-CARRY_ON = "relabel.nightly_carry_on"
-NIGHTLY_QUEUE = "relabel.nightly"
-"""A queue of its own: workers that do not have the inbox leave it to those that have."""
 EARLY_S = 300.0
 """Time by which a worker's clock may be behind beat's, and the run still counts for the right date."""
 TIME_LIMIT_S = 6 * 3600
@@ -59,18 +54,6 @@ def add_nightly_tasks(app: Celery, settings: Settings, *, stopping: Callable[[],
     @app.task(name=CARRY_ON, time_limit=TIME_LIMIT_S)
     def carry_on() -> None:
         _run(app, settings, stopping, lambda _, run: run.carry_on())
-
-
-def ask_to_carry_on(app: Celery) -> None:
-    """Send for a worker that carries open runs on. Where the broker is away, somebody sends again later."""
-    with app.connection_for_write() as connection:
-        unreachable: Any = (*connection.connection_errors, *connection.channel_errors, OperationalError)
-        try:
-            app.send_task(
-                CARRY_ON, argsrepr="()", kwargsrepr="{}", expires=LATEST_S, connection=connection, retry=False
-            )
-        except unreachable as error:
-            log.warning("The broker takes no messages (%s); the nightly run goes on later.", type(error).__name__)
 
 
 async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:

@@ -1,8 +1,9 @@
-"""Makes the Celery application that can do all there is, which takes thrice as long to load as one that only sends."""
+"""Make the Celery application of a worker, which takes three times as long to load as one that only sends."""
 
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from celery import Celery
 from celery.signals import celeryd_init
@@ -12,19 +13,21 @@ from completions.transport import route_to
 from config.errors import SettingsError
 from config.settings import Settings
 from notify.webhook import webhook_route
-from tasks.background_thread import errand_step
+from tasks.background_thread import background_thread
 from tasks.broker_info import HideBrokerCredentials
 from tasks.celery_app import make_app
 from tasks.flower import set_up_flower
-from tasks.key_watch import key_watch_step
+from tasks.key_watch import KeyWatch, ShardQueue
 from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
-from tasks.rescue_thread import rescue_step
+from tasks.rescue_thread import RescueThread
 from tasks.shard import add_shard_task
+from tasks.worker_thread import thread_step
+from worker.own_key import Aside
 
 
 def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
-    """Make the application with its tasks and all that runs beside them; nothing is connected yet.
+    """Return the application with its tasks and all that runs beside them; nothing is connected yet.
 
     A worker that is given the process id of its `owner` ends when that process does.
 
@@ -39,14 +42,21 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     worker = add_shard_task(app, settings)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(HideBrokerCredentials)
-    app.steps["worker"].add(rescue_step(app, settings, owner=owner, aside=worker.aside))
-    app.steps["worker"].add(key_watch_step(app, settings, worker.aside))
-    app.steps["worker"].add(errand_step(app, settings, serves=owner is None))
+    app.steps["worker"] |= {
+        thread_step("relabel.Rescue", lambda parent: _rescue(parent, app, settings, owner, worker.aside)),
+        thread_step("relabel.KeyWatch", lambda parent: KeyWatch(settings, worker.aside, ShardQueue(app, parent))),
+        thread_step("relabel.Background", lambda _: background_thread(app, settings, serves=owner is None)),
+    }
     return app
 
 
+def _rescue(parent: Any, app: Celery, settings: Settings, owner: int | None, aside: Aside) -> RescueThread:
+    name, children = parent.hostname, parent.concurrency
+    return RescueThread(app, settings, worker=name, children=children, owner=owner, aside=aside)
+
+
 def _check_routes(settings: Settings) -> None:
-    """End a worker before it starts where its environment names a proxy or CAs that cannot be used."""
+    """Exit before the worker starts where its environment names a proxy or CAs that cannot be used."""
     try:
         target = target_of(settings, "")
         route_to(target.base_url, target.proxy)

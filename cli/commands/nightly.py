@@ -152,10 +152,10 @@ async def _begin(settings: Settings, ledger: Ledger, *, again: bool) -> Night:
 
 
 def _send_on(settings: Settings) -> None:
-    from tasks.nightly import ask_to_carry_on  # noqa: PLC0415 - loads Celery
-    from tasks.worker_app import make_worker_app  # noqa: PLC0415 - as above; it knows the queue of the nightly run
+    from tasks.announce import ask_to_carry_on  # noqa: PLC0415 - loads Celery
+    from tasks.celery_app import make_app  # noqa: PLC0415 - as above
 
-    ask_to_carry_on(make_worker_app(settings))
+    ask_to_carry_on(make_app(settings))
 
 
 async def _follow(ledger: Ledger, night: Night) -> NightSeen:
