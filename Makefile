@@ -10,7 +10,7 @@ PARTS  ?=
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types unit chaos soak bench flower clean
+.PHONY: help run test lint types unit chaos soak bench docs flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -44,6 +44,10 @@ soak: $(VENV)/.installed-dev ## The fault tests that take minutes
 bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use today (half an hour); PARTS=cost
 	$(BIN)/python -W ignore -m bench $(PARTS)
 
+docs: $(VENV)/.installed-docs ## Build the docs as a site in docs/_site
+	$(BIN)/python -m docs.generate
+	$(BIN)/sphinx-build -q -W --keep-going -c docs . docs/_site
+
 flower: $(VENV)/.installed-flower ## Watch workers and shards in a browser, on http://127.0.0.1:5555
 	@$(BIN)/celery -A tasks.app flower
 
@@ -66,3 +70,7 @@ $(VENV)/.installed-flower: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower
+
+$(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower $(VENV)/.installed-dev
