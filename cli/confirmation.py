@@ -10,8 +10,7 @@ import click
 from rich.console import Console
 
 from cli.console import echo, shown
-from cli.format import at_lines, count_of, duration, per_minute
-from cli.service_profile import least_seconds, pace_hint
+from cli.format import at_lines
 from cli.session import with_ledger
 from config.settings import Settings
 from ledger.job import Mode
@@ -21,7 +20,9 @@ from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import JobRequest, find_existing
 from ratelimit.shared_rate import look_at_rate
+from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Declined
+from relabel.wording import count_of, duration, per_minute
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""

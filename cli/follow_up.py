@@ -15,7 +15,6 @@ from rich.console import Console
 from cli.confirmation import confirm_submission
 from cli.console import echo, shown, stderr_console
 from cli.errors import CliError
-from cli.format import count_of
 from cli.former import exit_code_after, go_on_if_interrupted, tell_former
 from cli.order import Rate
 from cli.output import print_json
@@ -29,6 +28,7 @@ from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.submit import DAY_S, JobRequest, Submitted, submit
 from relabel.session import current_user, require_workers, server_for
+from relabel.wording import count_of
 from tasks.announce import announce
 from tasks.celery_app import make_app
 

@@ -7,10 +7,10 @@ from rich.console import Console
 from cli import control
 from cli.console import shown
 from cli.exit_codes import DONE, exit_code_of
-from cli.why import LOST_REASON, WAITING_FOR_USER, is_idle, standing
-from ledger.job import Job, JobState
+from ledger.job import LOST_REASON, Job, JobState
 from ledger.ledger import Ledger
 from producer.submit import Submitted
+from relabel.explain import WAITING_FOR_USER, is_idle, standing
 
 FILE = "This file was submitted before, with the same options,"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from cli.format import count_of, local_time, outcome_counts
-from cli.why import WAITING_FOR_USER, standing
+from cli.format import local_time, outcome_counts
 from config.text import printable
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob
 from ledger.job import Job
 from ledger.ledger import Ledger
 from nightly.state import FileState, Night, NightFile, NightState
+from relabel.explain import WAITING_FOR_USER, standing
+from relabel.wording import count_of
 
 NAME_CHARS = 80
 REASON_CHARS = 400

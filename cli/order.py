@@ -15,7 +15,7 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.errors import CliError
-from cli.format import at_lines, count_of
+from cli.format import at_lines
 from config.settings import Settings
 from config.text import printable
 from ledger.failures import NO_LIMIT, FailureLimit
@@ -25,6 +25,7 @@ from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import Announce, JobRequest, Submitted, limits_of, order_for, submit
 from relabel.session import current_user
+from relabel.wording import count_of
 
 SHOWN_REJECTIONS = 5
 _PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}

@@ -1,4 +1,4 @@
-"""A job as JSON: the shape that other programs rely on (design, "Pinned interface")."""
+"""Prints values as JSON on standard output."""
 
 from __future__ import annotations
 
@@ -7,48 +7,15 @@ from typing import Any
 
 import click
 
-from cli.advice import STATE_LOST_CODE
-from cli.why import reason_of
-from ledger.clock import utc_time
-from ledger.job import Job, JobState
-
-
-def job_facts(job: Job) -> dict[str, Any]:
-    """Give what there is to know about a job; `rate_per_minute` is null where only the shared rate counts."""
-    spec, counts = job.spec, job.counts
-    lost = job.state is JobState.LOST
-    return {
-        "job_id": spec.job_id,
-        "state": str(job.state),
-        "reason": reason_of(job),
-        "reason_code": STATE_LOST_CODE if lost else job.reason_code,
-        "name": spec.name,
-        "kind": str(spec.kind),
-        "parent": spec.parent,
-        "priority": job.spec.priority,
-        "mode": str(spec.mode),
-        "target": spec.target,
-        "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},
-        "may_have_been_written": job.may_have_been_written,
-        "requests": {
-            "sent": job.traffic.requests,
-            "retries": job.traffic.retries,
-            "throttled": job.traffic.throttled,
-        },
-        "waits": job.waits._asdict(),
-        "rows_per_s": round(job.rows_per_s, 3),
-        "rate_per_minute": job.rate_per_minute,
-        "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
-        "submitted_at": utc_time(job.submitted_at),
-        "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
-    }
+from ledger.job import Job
+from relabel.facts import job_facts
 
 
 def print_json(job: Job) -> None:
-    """Print the job on standard output, as one JSON object over several lines."""
+    """Print the job as one JSON object over several lines."""
     print_facts(job_facts(job))
 
 
 def print_facts(facts: Any, *, one_line: bool = False) -> None:
-    """Print JSON on standard output; in ASCII, so that no terminal acts on what a file or a server put in."""
+    """Print JSON in ASCII, so that no terminal acts on what a file or a server put in."""
     click.echo(json.dumps(facts) if one_line else json.dumps(facts, indent=2))

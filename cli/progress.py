@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import msgspec
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cli.console import shown
-from cli.format import count_of, duration, outcome_counts, percent, rows_per_second, share
-from cli.why import is_idle, standing, waiting_for
+from cli.format import outcome_counts, percent, rows_per_second, share
 from config.text import printable
-from ledger.connect import AWAY, describe
-from ledger.errors import NoSuchJob
-from ledger.job import Job, JobState
+from ledger.job import Job
 from ledger.ledger import Ledger
+from relabel.explain import is_idle
+from relabel.snapshots import JobSnapshot, job_snapshots
+from relabel.wording import count_of, duration
 
 LOOK_EVERY_S = 0.25
 """How often the job is looked at; a look is a round trip or two."""
@@ -53,7 +51,7 @@ async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: 
     outages = OutageNotice(console)
     with _display(console, shared_rate) as display:
         async for seen in job_snapshots(ledger, job_id, every_s=LOOK_EVERY_S):
-            outages.tell(seen)
+            outages.show(seen)
             display.show(seen)
     return seen.job
 
@@ -94,7 +92,7 @@ class LiveBar:
         row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(_pace(seen.job)))
         style = "red" if counts.failed or counts.rejected or counts.drifted else ""
         rows = shown(outcome_counts(counts), style=style)
-        return Group(row, rows, shown(_state(seen, self._shared_rate), style="dim" if _goes_on(seen) else "bold"))
+        return Group(row, rows, shown(seen.explanation(self._shared_rate), style="dim" if seen.goes_on else "bold"))
 
 
 class PlainLines:
@@ -117,7 +115,7 @@ class PlainLines:
             self._began = now
             name = printable(job.spec.name, 80)
             self._print(f"Job {job.spec.job_id} ({name}): {count_of(job.counts.total, 'row')}", seen, now)
-        elif not _goes_on(seen) or (not seen.outage and self._is_due(job, now)):
+        elif not seen.goes_on or (not seen.outage and self._is_due(job, now)):
             self._print(_pace(job), seen, now)
 
     def _is_due(self, job: Job, now: float) -> bool:
@@ -127,16 +125,12 @@ class PlainLines:
 
     def _print(self, said: str, seen: JobSnapshot, now: float) -> None:
         counts = outcome_counts(seen.job.counts)
-        self._console.print(shown(f"{said}; {counts}; {_state(seen, self._shared_rate)}"), soft_wrap=True)
+        self._console.print(shown(f"{said}; {counts}; {seen.explanation(self._shared_rate)}"), soft_wrap=True)
         self._told_at, self._told_tenth = now, _tenth(seen.job)
 
 
 def _tenth(job: Job) -> int:
     return int(share(job.counts) * 10)
-
-
-def _goes_on(seen: JobSnapshot) -> bool:
-    return bool(seen.outage) or not is_idle(seen.job)
 
 
 def _pace(job: Job) -> str:
@@ -151,53 +145,15 @@ def _pace(job: Job) -> str:
     return said
 
 
-def _state(seen: JobSnapshot, shared_rate: float | None) -> str:
-    if seen.outage:
-        return "Redis cannot be reached; trying again"
-    return waiting_for(seen.job, seen.workers, shared_rate=shared_rate) or standing(seen.job)
-
-
-class JobSnapshot(NamedTuple):
-    """A job at one moment, and the number of living workers. `outage` says why neither is fresh, '' where they are."""
-
-    job: Job
-    workers: int
-    outage: str = ""
-
-
-async def job_snapshots(ledger: Ledger, job_id: str, *, every_s: float) -> AsyncIterator[JobSnapshot]:
-    """Give the job as it stands, time and again; the last one shows it ended, paused, held or lost.
-
-    Raises:
-        NoSuchJob: there is no such job at the start; one that vanishes later is seen as lost.
-
-    """
-    seen = await _look(ledger, job_id)
-    yield seen
-    while seen.outage or not is_idle(seen.job):
-        await asyncio.sleep(every_s)
-        try:
-            seen = await _look(ledger, job_id)
-        except NoSuchJob:
-            seen = JobSnapshot(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.workers)
-        except AWAY as error:
-            seen = seen._replace(outage=describe(error))
-        yield seen
-
-
-async def _look(ledger: Ledger, job_id: str) -> JobSnapshot:
-    return JobSnapshot(await ledger.jobs.get(job_id), len(await ledger.shards.children()))
-
-
 class OutageNotice:
-    """Says once that Redis is away and once that it is back."""
+    """Prints once that Redis is away and once that it is back."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
         self._away = False
 
-    def tell(self, seen: JobSnapshot) -> None:
-        """Say what changed since the last sighting."""
+    def show(self, seen: JobSnapshot) -> None:
+        """Print what changed since the last snapshot."""
         away = bool(seen.outage)
         if away and not self._away:
             self._console.print(shown(f"{seen.outage} Trying again until it answers."), soft_wrap=True)

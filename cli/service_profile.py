@@ -1,13 +1,9 @@
-"""What is known of the service behind the API, and what follows from it."""
+"""Shows what `relabel probe` found out about the service behind the API."""
 
 from __future__ import annotations
 
 import asyncio
-import math
-import os
-from datetime import UTC, datetime
 
-from cli.format import per_minute
 from config.settings import Settings
 from embedded.errors import ServerNotStarted
 from ledger.connect import open_ledger
@@ -15,6 +11,7 @@ from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from relabel.session import server_for
+from relabel.wording import day_of
 
 _SEMANTICS = {
     Semantics.REPLACES: "replaces all metadata: a key that it leaves out is gone",
@@ -38,7 +35,7 @@ _PAIRS = {
 
 
 def known_behaviour(settings: Settings) -> Behaviour | None:
-    """Give what a probe found at the endpoint of these settings; None where there was none or the ledger is away."""
+    """Return what a probe found at the endpoint of these settings; None where there was none or the ledger is away."""
     if settings.redis.url is None and not (settings.state_folder / "redis").exists():
         return None
 
@@ -54,7 +51,7 @@ def known_behaviour(settings: Settings) -> Behaviour | None:
 
 
 def behaviour_lines(behaviour: Behaviour) -> list[tuple[str, str]]:
-    """Tell what was found, a line a fact."""
+    """Return what was found, a line a fact."""
     later = [
         ("Empty text", _NULL[behaviour.empty_value] if behaviour.empty_value else ""),
         ("16 pairs", _PAIRS[behaviour.pair_limit] if behaviour.pair_limit else ""),
@@ -66,32 +63,5 @@ def behaviour_lines(behaviour: Behaviour) -> list[tuple[str, str]]:
         *((word, said) for word, said in later if said),
         ("Speed", f"a read takes {behaviour.read_s:.2g} s, an update {behaviour.write_s:.2g} s"),
         ("Visible", f"a read shows an update after {behaviour.visible_after_s:.2g} s at most"),
-        ("Probed", day_of(behaviour)),
+        ("Probed", day_of(behaviour.at)),
     ]
-
-
-def day_of(behaviour: Behaviour) -> str:
-    """Give the day on which the service was asked."""
-    return datetime.fromtimestamp(behaviour.at, tz=UTC).astimezone().strftime("%Y-%m-%d")
-
-
-def pace_hint(settings: Settings, behaviour: Behaviour, rate_per_minute: float) -> str:
-    """Say where one worker with these settings cannot use the rate, as each request takes so long; '' where it can."""
-    needed = math.ceil(rate_per_minute / 60 * (behaviour.read_s + behaviour.write_s) / 2)
-    at_once = rows_at_once(settings)
-    if needed <= at_once:
-        return ""
-    return (
-        f"At {per_minute(rate_per_minute)} some {needed:,} requests must be under way at once here, and a "
-        f"worker with these settings has {at_once:,} at most: raise RELABEL_WORKER__IN_FLIGHT, or add workers."
-    )
-
-
-def least_seconds(settings: Settings, behaviour: Behaviour, rows: int, *, reads: bool) -> float:
-    """Give the seconds that one worker needs for so many rows however high the rate, as each takes so long."""
-    return rows * (behaviour.write_s + reads * behaviour.read_s) / rows_at_once(settings)
-
-
-def rows_at_once(settings: Settings) -> int:
-    """Give the rows that one worker with these settings works on at once, on a machine like this."""
-    return settings.worker.in_flight * (settings.worker.children or os.cpu_count() or 1)

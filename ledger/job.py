@@ -15,6 +15,10 @@ NAME_CHARS = 255
 """Characters of a job's name: those of any file's name."""
 SAME_FAILURE_CODE = "same_failure"
 """The reason code of a job whose first rows all failed with one code."""
+STATE_LOST_CODE = "state_lost"
+"""The reason code of a job that is lost, or that a worker paused as rows of it are."""
+LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
+"""The reason of a job that is lost."""
 
 
 class JobState(enum.StrEnum):

@@ -9,12 +9,11 @@ import msgspec
 
 from config.text import REASON_CHARS, printable
 from ledger.clock import utc_time
-from ledger.job import Counts, Job, JobState
+from ledger.job import LOST_REASON, Counts, Job, JobState
 from notify.events import Ending
 from notify.outbox import Facts, Notice
 
 _OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled", "pending")
-_LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
 """Ids that a server may quote in its words, as OpenAI does of a URL that it does not know."""
 SHOWN_NAME_CHARS = 120
@@ -56,7 +55,7 @@ def _word(state: JobState) -> str:
 
 def _reason(job: Job) -> str | None:
     if job.state is JobState.LOST:
-        return _LOST_REASON
+        return LOST_REASON
     return None if job.reason is None else _ID.sub(r"\1[id]", job.reason)
 
 
@@ -67,7 +66,7 @@ def _text(facts: Facts) -> str:
     if facts.state is JobState.PAUSED:
         said += f" It paused by itself: {reason}. `relabel status {job_id}` tells what to do."
     elif facts.state is JobState.LOST:
-        said += f" {_LOST_REASON}."
+        said += f" {LOST_REASON}."
     elif rows.failed or rows.rejected or rows.drifted:
         said += f" `relabel report {job_id} --summary` tells why."
     return said

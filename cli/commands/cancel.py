@@ -8,7 +8,6 @@ import click
 
 from cli.console import echo
 from cli.errors import CliError
-from cli.format import count_of
 from cli.output import print_json
 from cli.session import pass_settings, with_ledger
 from config.settings import Settings
@@ -16,6 +15,7 @@ from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from relabel.session import current_user
+from relabel.wording import count_of
 
 CLOSE_WITHIN_S = 15.0
 """How long to wait for workers to put their shards down: a lease runs out after 8 s (`ledger.shards.LEASE_S`)."""

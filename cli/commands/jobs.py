@@ -12,13 +12,14 @@ from rich.table import Table
 from cli.console import echo, shown
 from cli.exit_codes import DONE
 from cli.format import local_time
-from cli.output import job_facts, print_facts
+from cli.output import print_facts
 from cli.session import pass_settings, with_ledger
-from cli.why import reason_of
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
+from relabel.explain import reason_of
+from relabel.facts import job_facts
 
 NAME_CHARS = 40
 REASON_CHARS = 100

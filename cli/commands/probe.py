@@ -14,13 +14,14 @@ from cli.console import echo
 from cli.errors import CliError
 from cli.exit_codes import INTERRUPTED, SOME_ROWS_FAILED
 from cli.output import print_facts
-from cli.service_profile import behaviour_lines, pace_hint
+from cli.service_profile import behaviour_lines
 from cli.session import ledger_of, need_api_key, pass_settings
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from probe.backup_file import BackupFile
 from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
+from relabel.capacity import pace_hint
 from relabel.errors import Declined, Unreachable
 from relabel.session import server_for
 

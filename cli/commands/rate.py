@@ -6,16 +6,16 @@ import click
 
 from cli.console import echo
 from cli.errors import CliError
-from cli.format import duration, per_minute
 from cli.order import Rate
 from cli.output import print_facts
 from cli.session import pass_settings, with_ledger
-from cli.why import paused_because, slowed_because
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ratelimit.shared_rate import RateSeen, jobs_on, look_at_rate, reset_rate, set_rate
+from relabel.explain import paused_because, slowed_because
 from relabel.session import current_user
+from relabel.wording import duration, per_minute
 
 MOST_BURST = 100_000
 

@@ -11,16 +11,18 @@ from rich.console import Console
 
 from cli.errors import CliError
 from cli.exit_codes import DONE
-from cli.output import job_facts, print_facts
+from cli.output import print_facts
 from cli.output_file import report_file
 from cli.session import pass_settings, with_ledger
-from cli.summary import collect_findings, findings_facts, print_summary
+from cli.summary import print_summary
 from config.settings import Settings
 from ledger.errors import StateLost
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from relabel.errors import RowsLost
+from relabel.facts import job_facts
+from relabel.findings import collect_findings, findings_facts
 from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines, write_lines
 from report.whole_file import Write

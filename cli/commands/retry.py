@@ -10,7 +10,6 @@ import click
 from cli.console import echo
 from cli.errors import CliError
 from cli.follow_up import FollowUp, Made, follow_up, follow_up_options
-from cli.format import count_of
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job, Kind
@@ -18,6 +17,7 @@ from ledger.ledger import Ledger
 from producer.check import check_made
 from producer.retry import RetryRows
 from producer.submit import JobRequest
+from relabel.wording import count_of
 
 SHOWN_CODES = 5
 CODE_CHARS = 64

@@ -7,14 +7,15 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.exit_codes import DONE, exit_code_of
-from cli.format import count_of, duration, local_time, outcome_counts, per_minute, percent, rows_per_second
+from cli.format import local_time, outcome_counts, percent, rows_per_second
 from cli.output import print_json
 from cli.session import pass_settings, with_ledger
-from cli.why import is_idle, standing, waiting_for
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
+from relabel.explain import is_idle, standing, waiting_for
+from relabel.wording import count_of, duration, per_minute
 
 NAME_CHARS = 200
 

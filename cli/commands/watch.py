@@ -1,4 +1,4 @@
-"""`relabel watch`: follow a job until it ends or is put down."""
+"""`relabel watch`: follow a job until it ends or pauses."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from rich.console import Console
 
 from cli.console import stderr_console
 from cli.exit_codes import exit_code_of
-from cli.output import job_facts, print_facts
-from cli.progress import OutageNotice, follow, job_snapshots
+from cli.output import print_facts
+from cli.progress import OutageNotice, follow
 from cli.session import pass_settings, with_ledger
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
+from relabel.facts import job_facts
+from relabel.snapshots import job_snapshots
 
 OBJECT_EVERY_S = 1.0
 """How often --json looks for something new to print."""
@@ -50,7 +52,7 @@ async def _print_changes(ledger: Ledger, job_id: str, console: Console) -> Job:
     outages = OutageNotice(console)
     printed = None
     async for seen in job_snapshots(ledger, job_id, every_s=OBJECT_EVERY_S):
-        outages.tell(seen)
+        outages.show(seen)
         facts = job_facts(seen.job)
         if facts != printed:
             print_facts(facts, one_line=True)

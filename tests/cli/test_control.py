@@ -7,12 +7,12 @@ import json
 import pytest
 
 from cli import control
-from cli.advice import next_step
 from ledger.codec import BeforeImage
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from relabel.advice import next_step
 from relabel.session import current_user
 from sandbox import Sandbox, SandboxOptions
 

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from cli.advice import about_rows
 from ledger.claims import Claimant, claim_of
 from ledger.keys import claim_key
 from ledger.service_profile import Behaviour, Null, Semantics
+from relabel.advice import about_rows
 from sandbox import Sandbox, SandboxOptions
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until

@@ -7,10 +7,11 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.format import duration
-from cli.progress import JobSnapshot, PlainLines
+from cli.progress import PlainLines
 from config.text import printable
 from ledger.row import Outcome
+from relabel.snapshots import JobSnapshot
+from relabel.wording import duration
 from report.as_jsonl import members_of
 
 

@@ -1,13 +1,12 @@
-"""Says in plain words how a job stands and what its rows are waiting for."""
+"""Explains a job: its state with the reason, what its rows wait for, and the next step."""
 
 from __future__ import annotations
 
-from cli.advice import next_step
-from cli.format import count_of, duration, per_minute
 from config.text import printable
-from ledger.job import Job, JobState, Waits
+from ledger.job import LOST_REASON, Job, JobState, Waits
+from relabel.advice import next_step
+from relabel.wording import count_of, duration, per_minute
 
-LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 MESSAGE_CHARS = 400
 WAITING_FOR_USER = frozenset({JobState.PAUSED, JobState.HELD})
 """States of a job that waits for somebody to resume it."""
@@ -19,12 +18,12 @@ def is_idle(job: Job) -> bool:
 
 
 def reason_of(job: Job) -> str | None:
-    """Give the reason for the job's state."""
+    """Return the reason for the job's state."""
     return LOST_REASON if job.state is JobState.LOST else job.reason
 
 
 def standing(job: Job) -> str:
-    """Give the state with its reason and the next step, in one line."""
+    """Return the state with its reason and the next step, in one line."""
     reason = reason_of(job)
     said = f"{job.state}: {printable(reason, MESSAGE_CHARS)}" if reason else str(job.state)
     step = next_step(job)
@@ -32,7 +31,7 @@ def standing(job: Job) -> str:
 
 
 def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = None) -> str:
-    """Say what a running job is waiting for, '' for any other.
+    """Return what a running job is waiting for, '' for any other.
 
     `workers` is the number of living workers, None where it is not known; `shared_rate` the requests a minute that
     all jobs may send together.
@@ -60,7 +59,7 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
 
 
 def paused_because(paused_by: str) -> str:
-    """Say why nothing may be sent for a while (see `ledger.job.Waits`)."""
+    """Return why nothing may be sent for a while (see `ledger.job.Waits`)."""
     return {
         "failing": "the API is failing; all rows wait",
         "used_up": "the API says that its rate is used up; all rows wait",
@@ -68,7 +67,7 @@ def paused_because(paused_by: str) -> str:
 
 
 def slowed_because(slowed_by: str) -> str:
-    """Say why the shared rate is lower than asked for, '' where it is not (see `ledger.job.Waits`)."""
+    """Return why the shared rate is lower than asked for, '' where it is not (see `ledger.job.Waits`)."""
     return {
         "": "",
         "failing": "to one request a second until the API works again",
@@ -83,7 +82,7 @@ def _blocked(waits: Waits) -> str:
 
 
 def _slowed_down(job: Job) -> str:
-    """Tell of a shared rate that corrected itself, where it holds the job back."""
+    """Return how far the shared rate corrected itself, where it holds the job back."""
     waits = job.waits
     own = job.rate_per_minute
     if not waits.slowed_by or waits.slowed_by == "failing" or (own is not None and own <= waits.rate_per_minute):

@@ -1,11 +1,11 @@
-"""What to do about each cause that is known: of a row that failed, and of a job that was put down."""
+"""What to do about each known cause: of a row that failed, and of a job that is paused, held or lost."""
 
 from __future__ import annotations
 
-from cli.service_profile import day_of
 from config.checks import base_url_hint
-from ledger.job import Job, JobState
+from ledger.job import STATE_LOST_CODE, Job, JobState
 from ledger.service_profile import Behaviour, Semantics
+from relabel.wording import day_of
 
 _PASSING = "This may pass: submit the failed rows again later."
 _TOO_LONG = "A key holds at most 64 characters, a value 512: shorten it."
@@ -58,11 +58,9 @@ PAUSES = {
 URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
 """Reason codes of a job that may carry the wrong URL, which no resuming mends."""
 
-STATE_LOST_CODE = "state_lost"
-
 
 def about_rows(code: str, status: int, behaviour: Behaviour | None = None) -> str:
-    """Say what to do about rows that failed with this code and HTTP status (0: no answer).
+    """Return what to do about rows that failed with this code and HTTP status (0: no answer).
 
     `behaviour` is what a probe found out about the service, None where nobody probed it.
     """
@@ -76,7 +74,7 @@ def about_rows(code: str, status: int, behaviour: Behaviour | None = None) -> st
 
 
 def _about_kept_keys(behaviour: Behaviour) -> str:
-    probed = f"By the probe of {day_of(behaviour)}, this service"
+    probed = f"By the probe of {day_of(behaviour.at)}, this service"
     if behaviour.semantics is Semantics.REPLACES:
         return f"{probed} removes a key that is left out, so somebody else may set it anew: try these rows again."
     if behaviour.null_is_needed:
@@ -88,7 +86,7 @@ def _about_kept_keys(behaviour: Behaviour) -> str:
 
 
 def next_step(job: Job) -> str:
-    """Say what gets a job going again that nothing is happening to; '' for others."""
+    """Return what gets a job going again that nothing is happening to; '' for others."""
     job_id = job.spec.job_id
     if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
         return "Submit the file again with --again: rows that are as they should be are then left unchanged."

@@ -1,0 +1,40 @@
+"""A job as JSON: the fields that other programs rely on (design, "Pinned interface"), the same at every door."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.clock import utc_time
+from ledger.job import STATE_LOST_CODE, Job, JobState
+from relabel.explain import reason_of
+
+
+def job_facts(job: Job) -> dict[str, Any]:
+    """Return a job as JSON takes it; `rate_per_minute` is null where only the shared rate counts."""
+    spec, counts = job.spec, job.counts
+    lost = job.state is JobState.LOST
+    return {
+        "job_id": spec.job_id,
+        "state": str(job.state),
+        "reason": reason_of(job),
+        "reason_code": STATE_LOST_CODE if lost else job.reason_code,
+        "name": spec.name,
+        "kind": str(spec.kind),
+        "parent": spec.parent,
+        "priority": job.spec.priority,
+        "mode": str(spec.mode),
+        "target": spec.target,
+        "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},
+        "may_have_been_written": job.may_have_been_written,
+        "requests": {
+            "sent": job.traffic.requests,
+            "retries": job.traffic.retries,
+            "throttled": job.traffic.throttled,
+        },
+        "waits": job.waits._asdict(),
+        "rows_per_s": round(job.rows_per_s, 3),
+        "rate_per_minute": job.rate_per_minute,
+        "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
+        "submitted_at": utc_time(job.submitted_at),
+        "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
+    }

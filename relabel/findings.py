@@ -1,0 +1,83 @@
+"""Collects what went wrong in a job: its failures by cause, with what to do about each."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ledger.errors import StateLost
+from ledger.failures import SAMPLES, Cause, read_causes
+from ledger.job import Job
+from ledger.ledger import Ledger
+from ledger.row import Outcome, Rejection
+from ledger.row_reader import read_rejections
+from ledger.service_profile import Behaviour
+from relabel.advice import about_rows
+
+
+class Findings(NamedTuple):
+    """The causes of failed and of drifted rows, the first rejected rows, and what is known of the job's service."""
+
+    failed: list[Cause]
+    drifted: list[Cause]
+    rejected: list[Rejection]
+    behaviour: Behaviour | None = None
+
+    def advice(self, cause: Cause) -> str:
+        """Return what to do about the rows of a cause."""
+        return about_rows(cause.code, status_of(cause), self.behaviour)
+
+
+async def collect_findings(ledger: Ledger, job: Job) -> Findings:
+    """Return what went wrong; nothing of a job whose state is lost.
+
+    What it costs depends on the rows that failed, not on the job's size.
+    """
+    try:
+        return Findings(
+            await read_causes(ledger.redis, job.spec) if job.counts.failed else [],
+            await read_causes(ledger.redis, job.spec, Outcome.DRIFTED) if job.counts.drifted else [],
+            await _first_rejections(ledger, job) if job.counts.rejected else [],
+            await ledger.behaviours.of(job.spec.target) if job.counts.failed else None,
+        )
+    except StateLost:
+        return Findings([], [], [])
+
+
+def status_of(cause: Cause) -> int:
+    """Return the HTTP status of the cause's first row, 0 where there was no answer."""
+    return cause.samples[0].detail.status if cause.samples else 0
+
+
+def findings_facts(findings: Findings) -> dict[str, Any]:
+    """Return the findings as JSON takes them."""
+    return {
+        "failed": [_cause_facts(findings, cause) for cause in findings.failed],
+        "drifted": [_cause_facts(findings, cause) for cause in findings.drifted],
+        "rejected": [
+            {"line": rejection.line, "column": rejection.column, "reason": rejection.reason}
+            for rejection in findings.rejected
+        ],
+    }
+
+
+async def _first_rejections(ledger: Ledger, job: Job) -> list[Rejection]:
+    first = []
+    async for rejection in read_rejections(ledger.redis, job.spec):
+        first.append(rejection)
+        if len(first) == SAMPLES:
+            break
+    return first
+
+
+def _cause_facts(findings: Findings, cause: Cause) -> dict[str, Any]:
+    samples = [
+        {
+            "line": patch.line,
+            "id": patch.completion_id,
+            "status": detail.status or None,
+            "message": detail.message,
+            "request_id": detail.request_id or None,
+        }
+        for patch, detail in cause.samples
+    ]
+    return {"code": cause.code, "rows": cause.rows, "advice": findings.advice(cause), "samples": samples}
