@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from ledger.job import Counts
-
-_ENDED = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled")
+from ledger.row import OUTCOMES
 
 
 def outcome_counts(counts: Counts, *, pending: bool = False) -> str:
     """Return the rows of each outcome that occurs; `updated` always, `pending` where it is asked for."""
-    numbers = {word: getattr(counts, word) for word in (*_ENDED, *(("pending",) if pending else ()))}
+    numbers = {word: getattr(counts, word) for word in (*OUTCOMES, *(("pending",) if pending else ()))}
     return "  ".join(f"{word} {number:,}" for word, number in numbers.items() if number or word == "updated")
 
 

@@ -15,7 +15,7 @@ from redis.asyncio import Redis
 from ledger.codec import Detail, unpack_detail, unpack_shard
 from ledger.job import JobSpec
 from ledger.keys import JobKeys
-from ledger.row import Outcome, Patch
+from ledger.row import TRIED, Outcome, Patch
 from ledger.row_reader import read_outcomes
 
 TOO_MANY_CODE = "too_many_failures"
@@ -28,7 +28,6 @@ NO_LIMIT = "none"
 """What `--max-failures` names to switch both rules off."""
 SAME_FAILURES, LEAST_ROWS = 100, 20
 """Rows that fail alike before the job pauses, all of them in a smaller job; in one of fewer than 20, none does."""
-_ENDS = ("failed", "updated", "unchanged", "drifted")
 
 
 class FailureLimit(NamedTuple):
@@ -50,23 +49,23 @@ class FailureLimit(NamedTuple):
         return settled >= LEAST_SETTLED and failed > self.most * (settled if self.is_share else 1)
 
 
-class Standing(NamedTuple):
+class FailureCounts(NamedTuple):
     """Rows that failed, among so many that have ended."""
 
     failed: int
     settled: int
 
 
-async def past_limit(redis: Redis, spec: JobSpec) -> Standing | None:
+async def past_limit(redis: Redis, spec: JobSpec) -> FailureCounts | None:
     """Give how the job stands where more of its rows failed than it may have; None where it may go on.
 
     Rows that had ended when the job was last resumed do not count: whoever resumed it knew of them.
     """
     if spec.max_failures in {None, NO_LIMIT}:
         return None
-    now = await _standing(redis, spec.job_id)
+    now = await _failure_counts(redis, spec.job_id)
     known = await redis.hmget(JobKeys(spec.job_id).job, "known_failed", "known_settled")
-    since = Standing(now.failed - int(known[0] or 0), now.settled - int(known[1] or 0))
+    since = FailureCounts(now.failed - int(known[0] or 0), now.settled - int(known[1] or 0))
     return since if FailureLimit.parse(spec.max_failures or "").is_passed(*since) else None
 
 
@@ -78,7 +77,7 @@ async def watch_first_failures(redis: Redis, spec: JobSpec) -> None:
 
 async def note_known(redis: Redis, job_id: str) -> None:
     """Remember how many rows have ended, and failed, before the job goes on."""
-    now = await _standing(redis, job_id)
+    now = await _failure_counts(redis, job_id)
     if now.settled:
         known: dict[Any, Any] = {"known_failed": now.failed, "known_settled": now.settled}
         async with redis.pipeline(transaction=True) as pipe:
@@ -87,9 +86,10 @@ async def note_known(redis: Redis, job_id: str) -> None:
             await pipe.execute()
 
 
-async def _standing(redis: Redis, job_id: str) -> Standing:
-    counted = [int(value or 0) for value in await redis.hmget(JobKeys(job_id).counts, *_ENDS)]
-    return Standing(counted[0], sum(counted))
+async def _failure_counts(redis: Redis, job_id: str) -> FailureCounts:
+    numbers = await redis.hmget(JobKeys(job_id).counts, [outcome.word for outcome in TRIED])
+    counted = {outcome: int(number or 0) for outcome, number in zip(TRIED, numbers, strict=True)}
+    return FailureCounts(counted[Outcome.FAILED], sum(counted.values()))
 
 
 SAMPLES = 3

@@ -17,7 +17,7 @@ from ledger.failures import note_known, watch_first_failures
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.progress import rows_per_s, waits
-from ledger.row import Rejection
+from ledger.row import OUTCOMES, Rejection
 from ledger.scripts import load_script
 from ledger.snapshot import as_hash, read_together
 from ledger.totals import Totals
@@ -252,7 +252,7 @@ def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, 
     """Make a job of what its keys hold."""
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
-    ended = sum(numbers.get(word, 0) for word in ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled"))
+    ended = sum(numbers.get(word, 0) for word in OUTCOMES)
     rows = Counts(
         pending=numbers.get("total", 0) - ended,
         **{name: numbers.get(name, 0) for name in Counts.__struct_fields__ if name != "pending"},

@@ -12,7 +12,7 @@ class News:
     """Decides who tells a change."""
 
     def __init__(self, redis: Redis) -> None:
-        self._news = load_script(redis, "news")
+        self._news = load_script(redis, "log_once")
 
     async def of_job(self, job_id: str, state: str) -> str | None:
         """Give the state that was told last, where this one is for the caller to tell; else None."""

@@ -47,7 +47,7 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Outcome(enum.IntEnum):
-    """How a row ended; 0 is a row that has not ended. The value is the byte stored for it."""
+    """How a row ended; 0 is a row that has not ended. The value is the byte stored for it, and never changes."""
 
     PENDING = 0
     UPDATED = 1
@@ -61,3 +61,9 @@ class Outcome(enum.IntEnum):
     def word(self) -> str:
         """The outcome as people read and type it."""
         return self.name.lower()
+
+
+OUTCOMES = tuple(outcome.word for outcome in Outcome if outcome is not Outcome.PENDING)
+"""The words of how a row can end, in the order of their bytes: the list that counts, Lua and reports go by."""
+TRIED = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
+"""How a row ends that a worker tried."""

@@ -1,4 +1,4 @@
-"""Loads the Lua scripts that lie in `lua/`, one script a file."""
+"""Loads the Lua scripts in `lua/`, one script a file, each with the outcomes and `lua/prelude.lua` in front."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from importlib.resources import files
 from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
+
+from ledger.row import OUTCOMES
 
 Argument = str | bytes | int | float
 
@@ -24,6 +26,13 @@ def _source(package: str, name: str) -> str:
     return (files(package) / "lua" / f"{name}.lua").read_text(encoding="utf-8")
 
 
+def _with_prelude(script: str) -> str:
+    """Return the script with the prelude in front, but after the line that names its flags, which has to be first."""
+    first, rest = script.split("\n", 1) if script.startswith("#!") else ("", script)
+    outcomes = ", ".join(f"'{word}'" for word in OUTCOMES)
+    return f"{first}\nlocal OUTCOMES = {{ {outcomes} }}\n{_source('ledger', 'prelude')}\n{rest}".lstrip("\n")
+
+
 def load_script(redis: Redis, name: str, *, package: str = "ledger") -> Script:
     """Bind `lua/{name}.lua` of the package to this server."""
-    return cast("Script", redis.register_script(_source(package, name)))
+    return cast("Script", redis.register_script(_with_prelude(_source(package, name))))

@@ -20,8 +20,8 @@ class Snapshot(NamedTuple):
 async def read_together(redis: Redis, reads: Sequence[tuple[str, str]]) -> Snapshot:
     """Read keys at one moment: pairs of a key and the command that reads it, such as `HGETALL` or `ZRANGE 0 0`."""
     keys, commands = zip(*reads, strict=True)
-    *answers, (seconds, micros) = await load_script(redis, "look")(keys, commands)
-    return Snapshot(answers, int(seconds) + int(micros) / 1e6)
+    *answers, now = await load_script(redis, "snapshot")(keys, commands)
+    return Snapshot(answers, float(now))
 
 
 def as_hash(flat: list[bytes]) -> dict[bytes, bytes]:

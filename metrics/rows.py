@@ -12,8 +12,8 @@ from config.text import printable
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.overview import Overview, read_overview
+from ledger.row import OUTCOMES
 
-OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled")
 ACTIVE_STATES = (JobState.HELD, JobState.RUNNING, JobState.PAUSED)
 MOST_JOBS = 50
 """Active jobs with series of their own: running ones first, then the newest."""

@@ -10,10 +10,10 @@ import msgspec
 from config.text import REASON_CHARS, printable
 from ledger.clock import utc_time
 from ledger.job import LOST_REASON, Counts, Job, JobState
+from ledger.row import OUTCOMES
 from notify.events import Ending
 from notify.outbox import Facts, Notice
 
-_OUTCOMES = ("updated", "unchanged", "failed", "rejected", "drifted", "cancelled", "pending")
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
 """Ids that a server may quote in its words, as OpenAI does of a URL that it does not know."""
 SHOWN_NAME_CHARS = 120
@@ -73,6 +73,6 @@ def _text(facts: Facts) -> str:
 
 
 def _reported(counts: Counts) -> str:
-    numbers = {word: getattr(counts, word) for word in _OUTCOMES}
+    numbers = {word: getattr(counts, word) for word in (*OUTCOMES, "pending")}
     told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
     return f"{told} of {counts.total:,} rows" if told else "no rows"

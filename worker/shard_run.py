@@ -23,7 +23,7 @@ from ledger.failures import TOO_MANY_CODE, too_many_failures
 from ledger.job import JobState, Traffic, Waits
 from ledger.ledger import Ledger
 from ledger.records import Record, next_record
-from ledger.row import Metadata, Outcome
+from ledger.row import TRIED, Metadata, Outcome
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from ratelimit.breaker import CircuitBreaker
@@ -47,8 +47,6 @@ KEEP_EVERY_S = 1.0
 """How often the lease is renewed and the job's state is read: pause and cancel are in effect after this."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 100
-ENDS = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
-"""How rows end in a turn."""
 
 log = logging.getLogger(__name__)
 
@@ -156,7 +154,7 @@ class ShardRun:
     @property
     def summary(self) -> dict[str, int]:
         """How many rows the turn settled with each outcome, and what that cost."""
-        ended = {outcome.word: self._outcomes[outcome] for outcome in ENDS}
+        ended = {outcome.word: self._outcomes[outcome] for outcome in TRIED}
         now = self._counters.traffic()
         return ended | {"requests": now.requests, "retries": now.retries, "throttled": now.throttled}
 

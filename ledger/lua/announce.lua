@@ -10,12 +10,10 @@ local room = tonumber(ARGV[1]) - busy
 if room <= 0 then
   return {}
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
 local popped = redis.call('ZPOPMIN', KEYS[2], room)
 local chosen = {}
 for i = 1, #popped, 2 do
-  redis.call('ZADD', KEYS[3], now, popped[i])
+  redis.call('ZADD', KEYS[3], now(), popped[i])
   chosen[#chosen + 1] = tonumber(popped[i])
 end
 return chosen

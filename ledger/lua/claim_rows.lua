@@ -1,4 +1,4 @@
--- Give up completions that a worker is done with, keep those it works on and take others, over all jobs.
+-- Release the claims on completions that a worker has settled, renew those it works on and take others, over all jobs.
 -- A claim is `job owner mark`: mark 2 says that it was taken over from an earlier owner of the same job. One without
 -- these three words was made by release one and is another's. A settled write leaves `= until record` in its claim's
 -- place; the next claim carries it as `job owner mark until record`, and puts it back where it leaves none of its own.
@@ -12,8 +12,7 @@
 --          -1 where the job is gone, -2 where the lease is another's: then claims are given up, and none is taken
 local mine = ARGV[1] .. ' ' .. ARGV[2] .. ' '
 local given, kept, last = tonumber(ARGV[5]), tonumber(ARGV[5]) + tonumber(ARGV[6]), #KEYS
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now = math.floor(now() * 1000)
 
 local function is_ours(held)
   return held and string.sub(held, 1, #mine) == mine
@@ -53,7 +52,7 @@ if ARGV[1] ~= '-' then
   if redis.call('EXISTS', KEYS[last + 1]) == 0 then
     return -1
   end
-  if redis.call('HGET', KEYS[last + 2], ARGV[3]) ~= ARGV[2] then
+  if not is_owner(KEYS[last + 2], ARGV[3], ARGV[2]) then
     return -2
   end
 end

@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
--- Give every row of a shard that has no outcome the same one, and close the shard: a parked or a cancelled one. Its
--- before-images go to those of the other closed shards, which expire with the job.
+-- Settle every open row of a parked or cancelled shard with one outcome, and close the shard. Its before-images move to
+-- those of the other closed shards, which expire with the job.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,
 --       10 journals
 -- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none), 6 detail of rows that may have
@@ -9,7 +9,6 @@
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 or redis.call('ZSCORE', KEYS[7], ARGV[1]) then
   return -1
 end
-local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
 local outcomes = redis.call('GETRANGE', KEYS[3], ARGV[2], ARGV[2] + ARGV[3] - 1)
 local in_doubt, doubtful = {}, 0
 for i = 7, #ARGV do
@@ -31,7 +30,7 @@ while from do
   from = string.find(outcomes, '%z', from + 1)
 end
 if written > 0 then
-  redis.call('HINCRBY', KEYS[2], words[tonumber(ARGV[4])], written)
+  redis.call('HINCRBY', KEYS[2], OUTCOMES[tonumber(ARGV[4])], written)
 end
 if doubtful > 0 then
   redis.call('HINCRBY', KEYS[1], 'may_have_been_written', doubtful)
@@ -46,8 +45,6 @@ redis.call('ZREM', KEYS[6], ARGV[1])
 local left = redis.call('ZCARD', KEYS[5]) + redis.call('ZCARD', KEYS[6]) + redis.call('ZCARD', KEYS[7])
 local state = redis.call('HGET', KEYS[1], 'state')
 if left == 0 and (state == 'running' or state == 'paused') then
-  local time = redis.call('TIME')
-  redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
-  redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
+  finish(KEYS[1], 'finished')
 end
 return written

@@ -8,10 +8,9 @@ for i = 2, #KEYS do
     return redis.call('HGET', KEYS[2], 'maker') == ARGV[2] and 1 or 0
   end
 end
-local time = redis.call('TIME')
-local now = time[1] .. '.' .. string.format('%06d', time[2])
+local submitted_at = timestamp()
 redis.call('HSET', KEYS[2], 'state', 'submitting', 'maker', ARGV[2], 'spec', ARGV[3], 'priority', ARGV[4],
-  'submitted_at', now)
+  'submitted_at', submitted_at)
 if ARGV[5] ~= '' then
   redis.call('HSET', KEYS[2], 'rate_per_minute', ARGV[5])
 end
@@ -22,5 +21,5 @@ end
 for i = 2, 4 do
   redis.call('PEXPIRE', KEYS[i], ARGV[9])
 end
-redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZADD', KEYS[1], submitted_at, ARGV[1])
 return 1

@@ -1,4 +1,4 @@
--- Keep before-images of a shard, if it is still the worker's who read them, and so are the claims on the completions.
+-- Store before-images of a shard, if the worker that read them still has the lease and the claims on the completions.
 -- KEYS: 1 job, 2 owners, 3 journal of the shard, then the claims on the completions of the images
 -- ARGV: 1 shard, 2 owner, 3 group of before-images, 4 time to live (milliseconds), 5 job id
 -- Returns: list of the places (from 1) of claims that are not the worker's: where there is one, nothing was kept;
@@ -6,7 +6,7 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return -1
 end
-if redis.call('HGET', KEYS[2], ARGV[1]) ~= ARGV[2] then
+if not is_owner(KEYS[2], ARGV[1], ARGV[2]) then
   return -2
 end
 local mine, lost = ARGV[5] .. ' ' .. ARGV[2] .. ' ', {}

@@ -7,13 +7,11 @@ local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return 'gone'
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-local expiry = redis.call('ZSCORE', KEYS[4], ARGV[1])
-if expiry then
-  if redis.call('HGET', KEYS[5], ARGV[1]) == ARGV[2] then
+local expires_at = now() + tonumber(ARGV[3])
+if redis.call('ZSCORE', KEYS[4], ARGV[1]) then
+  if is_owner(KEYS[5], ARGV[1], ARGV[2]) then
     -- asked again by the same owner: the first answer was lost on its way
-    redis.call('ZADD', KEYS[4], now + tonumber(ARGV[3]), ARGV[1])
+    redis.call('ZADD', KEYS[4], expires_at, ARGV[1])
     return 'leased'
   end
   -- an expired lease is left to rescue.lua, which counts the crash
@@ -27,6 +25,6 @@ if state ~= 'running' then
   redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1])
   return 'idle'
 end
-redis.call('ZADD', KEYS[4], now + tonumber(ARGV[3]), ARGV[1])
+redis.call('ZADD', KEYS[4], expires_at, ARGV[1])
 redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])
 return 'leased'

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Take a job off the active ones, add what it counted to the lasting totals, and leave word of its end for those who
--- tell people: once, whoever asks and however often.
+-- Remove a job from the active ones, add its counts to the lasting totals, and record its end for notifications: once,
+-- however often it is called.
 -- KEYS: 1 active jobs, 2 totals, 3 job, 4 counts of the job, 5 ended jobs
--- ARGV: 1 job id, 2 how long the word is kept (seconds)
+-- ARGV: 1 job id, 2 how long an end is kept (seconds)
 -- Returns: 1 where the totals have grown, else 0
 if redis.call('SREM', KEYS[1], ARGV[1]) == 0 then
   return 0
@@ -11,9 +11,9 @@ local state = redis.call('HGET', KEYS[3], 'state')
 if state == 'submitting' then
   return 0 -- workers never saw it, and nobody counted it yet
 end
-local now = tonumber(redis.call('TIME')[1])
-redis.call('ZADD', KEYS[5], now, ARGV[1])
-redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now - ARGV[2])
+local ended_at = math.floor(now())
+redis.call('ZADD', KEYS[5], ended_at, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', ended_at - ARGV[2])
 redis.call('EXPIRE', KEYS[5], ARGV[2])
 if state and redis.call('HSETNX', KEYS[3], 'counted', 1) == 0 then
   return 0

@@ -9,18 +9,16 @@ if not state then
 end
 for i = 4, #ARGV do
   if ARGV[i] == state then
-    redis.call('HSET', KEYS[1], 'state', ARGV[1])
-    if ARGV[2] == '' then
-      redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
-    else
-      redis.call('HSET', KEYS[1], 'reason_code', ARGV[2], 'reason', ARGV[3])
-    end
+    redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
     if ARGV[1] == 'finished' or ARGV[1] == 'cancelled' then
-      local time = redis.call('TIME')
-      redis.call('HSET', KEYS[1], 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
+      finish(KEYS[1], ARGV[1])
     elseif ARGV[1] == 'paused' then
-      local time = redis.call('TIME')
-      redis.call('HSET', KEYS[1], 'paused_at', time[1] .. '.' .. string.format('%06d', time[2]))
+      redis.call('HSET', KEYS[1], 'state', 'paused', 'paused_at', timestamp())
+    else
+      redis.call('HSET', KEYS[1], 'state', ARGV[1])
+    end
+    if ARGV[2] ~= '' then
+      redis.call('HSET', KEYS[1], 'reason_code', ARGV[2], 'reason', ARGV[3])
     end
     return state
   end

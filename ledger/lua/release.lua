@@ -1,10 +1,10 @@
--- End a worker's turn at a shard: close it where all its rows have an outcome, else let it wait for its next turn.
+-- End a worker's turn at a shard: close the shard where all its rows have an outcome, else queue it for its next turn.
 -- KEYS: 1 job, 2 outcomes, 3 waiting, 4 announced, 5 leased, 6 owners, 7 crashes, 8 pace, 9 journal of the shard,
 --       10 journals
 -- ARGV: 1 shard, 2 owner, 3 first row, 4 rows, 5 compacted journal ('' for none)
 -- Returns: 'lost' (lease is another's or gone), 'waiting' (rows are left), 'closed', 'finished' (it was the job's last)
 local state = redis.call('HGET', KEYS[1], 'state')
-if not state or redis.call('EXISTS', KEYS[2]) == 0 or redis.call('HGET', KEYS[6], ARGV[1]) ~= ARGV[2] then
+if not state or redis.call('EXISTS', KEYS[2]) == 0 or not is_owner(KEYS[6], ARGV[1], ARGV[2]) then
   return 'lost'
 end
 redis.call('ZREM', KEYS[5], ARGV[1])
@@ -26,11 +26,9 @@ end
 if state ~= 'running' and state ~= 'paused' then
   return 'closed'
 end
--- its rows all failed alike: somebody is to look before it counts as finished
+-- its first rows all failed with one code: a person checks before it counts as finished
 if redis.call('HGET', KEYS[1], 'reason_code') == 'same_failure' then
   return 'closed'
 end
-local time = redis.call('TIME')
-redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
-redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
+finish(KEYS[1], 'finished')
 return 'finished'

@@ -1,4 +1,4 @@
--- Lengthen a lease, leave word of what the worker is waiting for, and learn whether to go on.
+-- Renew a lease, record what the worker is waiting for, and read whether to go on.
 -- KEYS: 1 job, 2 leased, 3 owners, 4 pace
 -- ARGV: 1 shard, 2 owner, 3 lease (seconds), 4 rows in flight, 5 rows waiting for the rate, 6 rows backing off,
 --       7 seconds that the rate is paused for, 8 why ('' where it is not), 9 shared rate in force, 10 the one asked
@@ -6,11 +6,10 @@
 --       claim, 13 that job ('' where not known)
 -- Returns: the job's state; 'lost' where the lease is another's or gone
 local state = redis.call('HGET', KEYS[1], 'state')
-if not state or redis.call('HGET', KEYS[3], ARGV[1]) ~= ARGV[2] then
+if not state or not is_owner(KEYS[3], ARGV[1], ARGV[2]) then
   return 'lost'
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
-redis.call('ZADD', KEYS[2], now + tonumber(ARGV[3]), ARGV[1])
-redis.call('HSET', KEYS[4], 'shard:' .. ARGV[1], now .. ' ' .. table.concat(ARGV, ' ', 4))
+local renewed_at = now()
+redis.call('ZADD', KEYS[2], renewed_at + tonumber(ARGV[3]), ARGV[1])
+redis.call('HSET', KEYS[4], 'shard:' .. ARGV[1], renewed_at .. ' ' .. table.concat(ARGV, ' ', 4))
 return state

@@ -1,14 +1,13 @@
 #!lua flags=allow-oom
--- Bring back the shards that nobody is at: leases that ran out, messages that nobody answered.
+-- Queue the shards again that no worker has: leases that expired, messages that no worker answered.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners, 6 crashes, 7 pace
--- ARGV: 1 seconds after which an announcement counts as lost, 2 leases that may run out before a shard is parked
+-- ARGV: 1 seconds after which an announcement counts as lost, 2 leases that may expire before a shard is parked
 -- Returns: list: 1 shards to park (their worker died time and again before it settled a row), then the numbers of
---          2 messages that were lost, 3 leases that ran out
+--          2 messages that were lost, 3 leases that expired
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return { {}, 0, 0 }
 end
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local now = now()
 local unanswered = redis.call('ZRANGE', KEYS[3], '-inf', now - tonumber(ARGV[1]), 'BYSCORE')
 for _, shard in ipairs(unanswered) do
   redis.call('ZREM', KEYS[3], shard)

@@ -1,4 +1,4 @@
--- Let the workers take up a job that was paused or held. Of one that was paused, its first failures are known by now.
+-- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by now.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes
 -- ARGV: none
 -- Returns: the state that the job had, '' where there is no such job
@@ -13,14 +13,13 @@ if state == 'paused' then
   redis.call('HDEL', KEYS[1], 'same_after', 'same_rows', 'same_code')
 end
 redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
--- the time it lay still says nothing of its pace
+-- the time in which it did not run says nothing of its pace
 redis.call('HDEL', KEYS[5], 'before_at', 'before_rows', 'mark_at', 'mark_rows')
 local shards = redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
 local outcomes = shards == 0 and redis.call('GET', KEYS[6])
 if not outcomes or string.find(outcomes, '%z') then
   redis.call('HSET', KEYS[1], 'state', 'running')
 else
-  local time = redis.call('TIME')
-  redis.call('HSET', KEYS[1], 'state', 'finished', 'finished_at', time[1] .. '.' .. string.format('%06d', time[2]))
+  finish(KEYS[1], 'finished')
 end
 return state

@@ -1,8 +1,8 @@
 #!lua flags=allow-oom
--- Give a job a rate of its own, or take it away.
+-- Set or remove a job's own rate.
 -- KEYS: 1 job
 -- ARGV: 1 requests a minute ('' for none)
--- Returns: 1; 0 where there is no such job, of which nothing is to be left
+-- Returns: 1; 0 where there is no such job
 if redis.call('EXISTS', KEYS[1]) == 0 then
   return 0
 end

@@ -8,11 +8,10 @@
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
   return -1
 end
-if redis.call('HGET', KEYS[8], ARGV[1]) ~= ARGV[2] then
+if not is_owner(KEYS[8], ARGV[1], ARGV[2]) then
   return -2
 end
-local words = { 'updated', 'unchanged', 'failed', 'rejected', 'drifted', 'cancelled' }
-local tally, written = {}, 0
+local numbers, written = {}, 0
 local tried = redis.call('EXISTS', KEYS[7]) == 1
 local rule = redis.call('HMGET', KEYS[1], 'same_after', 'same_rows', 'same_code', 'state')
 local after, same, code = tonumber(rule[1] or ''), tonumber(rule[2] or 0), rule[3]
@@ -28,29 +27,19 @@ for i = 6, #ARGV, 3 do
       redis.call('HDEL', KEYS[7], row)
     end
     if after and not differs and same < after then
-      local failed_with = outcome == 3 and ARGV[i + 2] ~= '' and cmsgpack.unpack(ARGV[i + 2])[1]
+      local failed_with = OUTCOMES[outcome] == 'failed' and ARGV[i + 2] ~= '' and cmsgpack.unpack(ARGV[i + 2])[1]
       differs = not failed_with or (code and code ~= failed_with)
       same, code = same + 1, failed_with
     end
-    tally[outcome] = (tally[outcome] or 0) + 1
+    numbers[outcome] = (numbers[outcome] or 0) + 1
     written = written + 1
   end
 end
-for outcome, number in pairs(tally) do
-  redis.call('HINCRBY', KEYS[2], words[outcome], number)
+for outcome, number in pairs(numbers) do
+  redis.call('HINCRBY', KEYS[2], OUTCOMES[outcome], number)
 end
--- an answer may be lost and the same be said again: of the turn's sums, count what was not counted before
-local known = redis.call('HGET', KEYS[6], 'counted:' .. ARGV[1])
-local counted = { string.match(known or '', '^(%S+) (%d+) (%d+) (%d+)$') }
-for i, word in ipairs({ 'requests', 'retries', 'throttled' }) do
-  local more = ARGV[i + 2] - (counted[1] == ARGV[2] and counted[i + 1] or 0)
-  if more > 0 then
-    redis.call('HINCRBY', KEYS[2], word, more)
-  end
-end
-redis.call('HSET', KEYS[6], 'counted:' .. ARGV[1], table.concat(ARGV, ' ', 2, 5))
+count_traffic(KEYS[2], KEYS[6], ARGV[1], ARGV[2], { ARGV[3], ARGV[4], ARGV[5] })
 if written > 0 then
-  local time = redis.call('TIME')
   if differs or (after and same == after) then
     redis.call('HDEL', KEYS[1], 'same_after', 'same_rows', 'same_code')
   elseif after then
@@ -58,12 +47,11 @@ if written > 0 then
   end
   if after and not differs and same == after and rule[4] == 'running' then
     redis.call('HSET', KEYS[1], 'state', 'paused', 'reason_code', 'same_failure', 'reason',
-      'the first ' .. same .. ' rows all failed with ' .. code,
-      'paused_at', time[1] .. '.' .. string.format('%06d', time[2]))
+      'the first ' .. same .. ' rows all failed with ' .. code, 'paused_at', timestamp())
   end
   redis.call('HDEL', KEYS[5], ARGV[1], 'owners:' .. ARGV[1])
-  -- pace: two marks some seconds apart, between which the rate is read
-  local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+  -- pace: two marks at least 5 s apart, between which the rate is read
+  local now = now()
   local settled = redis.call('HINCRBY', KEYS[6], 'settled', written)
   local mark = tonumber(redis.call('HGET', KEYS[6], 'mark_at') or '0')
   if now - mark >= 5 then

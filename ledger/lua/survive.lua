@@ -1,7 +1,7 @@
--- Take back a crash that was counted for a worker that lives: it was stopped, or could not reach Redis.
+-- Subtract a crash that was counted for a worker that is alive: it was stopped, or could not reach Redis.
 -- KEYS: 1 crashes
--- ARGV: 1 shard, 2 owner of the lease that ran out
--- Returns: 1 where a crash was taken back, else 0
+-- ARGV: 1 shard, 2 owner of the lease that expired
+-- Returns: 1 where a crash was subtracted, else 0
 local owners = redis.call('HGET', KEYS[1], 'owners:' .. ARGV[1]) or ''
 local from, to = string.find(owners .. ' ', ' ' .. ARGV[2] .. ' ', 1, true)
 if not from then

@@ -1,7 +1,7 @@
 -- Lease the next free slots of the shared rate, and of the job's own where it has one (GCRA, reserving ahead).
 -- KEYS: 1 limit, 2 rates that workers ask for, 3 limit of the job, 4 job (3 and 4 only where there is a job; its own rate
 --       is read from 4 each time)
--- ARGV: 1 slots wanted (0: only look), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
+-- ARGV: 1 slots wanted (0: only read), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
 --       4 burst, 5 requests that the API said are left ('' where it did not say), 6 seconds until they are renewed,
 --       7 longest pause for want of requests (seconds), 8 whether the caller is a worker, whose rate counts (1; 0: not)
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
@@ -23,8 +23,7 @@ local ALIVE = 15       -- seconds for which a rate counts that a worker asked fo
 local WINDOW = 5       -- seconds of the window that tells how much is used
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local now = now()
 local ahead = tonumber(ARGV[2])
 
 -- the rate climbs back fast, lingers where the last 429 came, then climbs ever faster (CUBIC, RFC 9438)

@@ -1,5 +1,5 @@
--- Answer a 429: let every worker on this limit wait together, and slow the shared rate down, once for all requests
--- that were under way at the time.
+-- Pause every worker on this limit after a 429 and lower the shared rate, once for all requests that were in flight at
+-- the time.
 -- KEYS: 1 limit
 -- ARGV: 1 seconds that the server asks for ('' where it did not say), 2 first pause (seconds), 3 longest (seconds),
 --       4 seconds since the refused request was sent
@@ -14,8 +14,7 @@ local BELOW = 0.97 -- of the rate at which a 429 came: where the rate lingers on
 local NEAR = 0.15  -- the limit is taken for known where two 429s came at rates that differ by less
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local now = now()
 local set, names = {}, { 'pause_until', 'pauses', 'refused_until', 'paused_for', 'learned', 'ceiling', 'risen', 'rate',
   'burst' }
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do

@@ -1,4 +1,4 @@
--- Keep the health of an endpoint: when most requests fail, let every worker wait, longer each time, and then probe.
+-- Update the circuit breaker of an endpoint: when most requests fail, pause every worker, longer each time, then probe.
 -- KEYS: 1 health, 2 limit
 -- ARGV: 1 reads that succeeded, 2 reads that failed, 3 writes that succeeded, 4 writes that failed (since the last
 --       report), 5 window (seconds), 6 least failures, 7 share of failures, 8 first pause (seconds), 9 longest pause,
@@ -6,8 +6,7 @@
 -- Fields of health, for kind read and write: {kind}_ok and {kind}_bad (numbers in the window), {kind}_good_at (last
 --       success), {kind}_since (first failure after it); at (start of the window), opens, opened_at
 -- Returns: list: 1 whether failed reads are the row's fault (1) or the endpoint's (0), 2 the same for writes
-local time = redis.call('TIME')
-local now = tonumber(time[1]) + tonumber(time[2]) / 1000000
+local now = now()
 local window, least, share = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
 
 local health = {}

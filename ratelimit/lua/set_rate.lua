@@ -1,5 +1,5 @@
 #!lua flags=allow-oom
--- Set the shared rate live, or take that back, and forget what self-correction learned.
+-- Set the shared rate live or go back to the settings, and forget what self-correction learned.
 -- KEYS: 1 limit
 -- ARGV: 1 rate (requests a second), 2 burst ('' leaves either as it is; both '': back to the settings), 3 life
 --       (milliseconds)

@@ -2,7 +2,7 @@
 -- Read keys at one moment. A script, as Redis 7 refuses a transaction at its memory limit, even one that only reads.
 -- KEYS: the keys to read
 -- ARGV: for each key the command that reads it, with what follows the key: `HGETALL`, `ZRANGE 0 0`
--- Returns: list: the answers, then the time (seconds, microseconds)
+-- Returns: list: the answers, then the time (text: seconds since the epoch)
 local answers = {}
 for i, key in ipairs(KEYS) do
   local words = {}
@@ -11,5 +11,5 @@ for i, key in ipairs(KEYS) do
   end
   answers[i] = redis.call(words[1], key, unpack(words, 2))
 end
-answers[#answers + 1] = redis.call('TIME')
+answers[#answers + 1] = timestamp()
 return answers

@@ -1,0 +1,32 @@
+-- In front of every script, after the list OUTCOMES (`ledger.scripts`): the clock, the end of a job, a turn's traffic.
+local function now() -- seconds since the epoch by the server's clock, as a number
+  local time = redis.call('TIME')
+  return time[1] + time[2] / 1000000
+end
+
+local function timestamp() -- the same as the text that a job's hash holds
+  return string.format('%.6f', now())
+end
+
+local function finish(job, state) -- end a job as `finished` or `cancelled`
+  redis.call('HSET', job, 'state', state, 'finished_at', timestamp())
+  redis.call('HDEL', job, 'reason', 'reason_code')
+end
+
+local function is_owner(owners, shard, owner) -- whether the lease on the shard is this worker's
+  return redis.call('HGET', owners, shard) == owner
+end
+
+-- Add a turn's requests, retries and throttled requests so far. A worker whose answer was lost reports the same sums
+-- again, so only what was not counted before is added.
+local function count_traffic(counts, pace, shard, owner, sums)
+  local known = redis.call('HGET', pace, 'counted:' .. shard)
+  local counted = { string.match(known or '', '^(%S+) (%d+) (%d+) (%d+)$') }
+  for i, name in ipairs({ 'requests', 'retries', 'throttled' }) do
+    local more = sums[i] - (counted[1] == owner and counted[i + 1] or 0)
+    if more > 0 then
+      redis.call('HINCRBY', counts, name, more)
+    end
+  end
+  redis.call('HSET', pace, 'counted:' .. shard, owner .. ' ' .. table.concat(sums, ' '))
+end
