@@ -57,7 +57,7 @@ def night_facts(seen: NightSeen) -> dict[str, Any]:
         "date": night.date,
         "state": str(night.state),
         "reason": night.reason or None,
-        "asked_by": night.facts.asked_by,
+        "asked_by": night.asked_by,
         "started_at": utc_time(night.started_at),
         "ended_at": None if night.ended_at is None else utc_time(night.ended_at),
         "files": night.files,
@@ -76,7 +76,7 @@ def night_lines(seen: NightSeen) -> list[str]:
         return [f"Run of {night.date}: skipped{reason}; {local_time(night.started_at)}"]
     until = f", ended {local_time(night.ended_at)}" if night.ended_at else ""
     lines = [f"Run of {night.date}: {night.state}{reason}; {counted}; began {local_time(night.started_at)}{until}"]
-    if not night.state.ended and not night.facts.inbox:
+    if not night.state.ended and not night.inbox:
         lines.append("  No worker that has the inbox took it up yet.")
     return lines + [_file_line(file, seen.jobs.get(file.job_id or "")) for file in night.entries]
 

@@ -1,4 +1,4 @@
-"""Files one file of the inbox away, with its report, a reason or a note beside it."""
+"""File one file of the inbox away, with its report, a reason or a note beside it."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from report.lines import report_lines, write_lines
 from report.whole_file import Access, Write, whole_file_in
 
 _LOST = "Redis lost rows of job {}, so there is no report; submit the file again with --again"
-_CHANGED = "it was changed or removed after it was read; what lies in the inbox now is taken the next time"
+_CHANGED = "it was changed or removed after it was read; what is in the inbox now is taken the next time"
 
 
 class Filing:
-    """The last steps of one file. What lies beside it is written first, so that a crash leaves nothing half done."""
+    """The last steps of one file. What goes beside it is written first, so that a crash leaves nothing half done."""
 
     def __init__(self, ledger: Ledger, inbox: Inbox, date: str, file: NightFile) -> None:
         self._ledger = ledger
@@ -31,14 +31,14 @@ class Filing:
         self._file = file
 
     async def reject(self, reason: str) -> None:
-        """Put a file away of which no job can be made."""
+        """File away a file of which no job can be made."""
         reason = reason.removeprefix(f"{self._file.name}: ")
         place = await self._place(REJECTED)
         self._write(place, REASON, reason)
         await self._move(place, FileState.REJECTED, reason)
 
     async def note_repeated(self, job: Job | None) -> None:
-        """Put a file away whose content was submitted before."""
+        """File away a file whose content was submitted before."""
         state = f" ({job.state})" if job else ""
         reason = f"the same content was submitted before, as job {self._file.job_id}{state}, so nothing was sent"
         place = await self._place(DONE)
@@ -46,7 +46,7 @@ class Filing:
         await self._move(place, FileState.DONE, reason)
 
     async def finish(self, job: Job | None) -> None:
-        """Put a file away whose job has ended, or waits for somebody to look; None where the job is gone."""
+        """File away a file whose job has ended or waits for a decision; `job` is None where it is gone."""
         reason = _why_rejected(self._file, job)
         place = await self._place(REJECTED if reason else DONE)
         is_whole = job is not None and not job.waits_for_decision and job.state is not JobState.LOST
@@ -63,7 +63,7 @@ class Filing:
         return True
 
     async def _place(self, folder: str) -> str:
-        """Choose the place and remember it, so that whoever takes over after a crash goes on with the same."""
+        """Choose the place and store it, so that the worker which takes over after a crash uses the same."""
         if self._file.place is None:
             place = self._inbox.free_place(folder, self._file.name, self._date)
             self._file = replace(self._file, place=place)
@@ -76,18 +76,18 @@ class Filing:
 
     @contextmanager
     def _beside(self, place: str, ending: str) -> Iterator[Write]:
-        """Open what is to lie beside the file, for those to read who could read the file."""
+        """Open what goes beside the file, readable to those who could read the file."""
         access = Access(self._file.mode, self._file.group)
         with self._inbox.place(place) as (folder, name), whole_file_in(folder, f"{name}{ending}", access) as write:
             yield write
 
     async def _move(self, place: str, state: FileState, reason: str) -> None:
-        if not self._inbox.file_away(dropped_file(self._file), place):
+        if not self._inbox.file_away(listed_file(self._file), place):
             reason = f"{reason}; {_CHANGED}" if reason else _CHANGED
         await Nights(self._ledger.redis).put_file(self._date, replace(self._file, state=state, reason=reason))
 
 
-def dropped_file(file: NightFile) -> InboxFile:
+def listed_file(file: NightFile) -> InboxFile:
     """Return the file as it was listed."""
     return InboxFile(file.name, file.size, file.changed_ns, inode=file.inode)
 
@@ -98,10 +98,10 @@ def _why_rejected(file: NightFile, job: Job | None) -> str:
     if job.waits_for_decision:
         return (
             f"job {file.job_id} paused, as {job.reason}; `relabel report {file.job_id} --summary` shows the cause, "
-            f"and `relabel resume {file.job_id}` goes on"
+            f"and `relabel resume {file.job_id}` continues it"
         )
     if job.state is JobState.CANCELLED:
-        return f"job {file.job_id} was cancelled; the report tells which rows were done before"
+        return f"job {file.job_id} was cancelled; the report shows which rows were done before"
     if job.counts.total and job.counts.rejected == job.counts.total:
-        return "no row of it is valid; the report tells why"
+        return "no row of it is valid; the report shows why"
     return ""

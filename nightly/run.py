@@ -1,4 +1,4 @@
-"""Carries nightly runs on: submits the files of the inbox, and files them away when their jobs have ended."""
+"""Carry nightly runs on: submit the files of the inbox, and file them away when their jobs have ended."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.ledger import Ledger
-from nightly.filing import Filing, dropped_file
+from nightly.filing import Filing, listed_file
 from nightly.inbox import Inbox, InboxFile
-from nightly.state import FileState, Night, NightFacts, NightFile, NightState
+from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
 from producer.source import open_source
 from producer.submit import Announce, limits_of, order_for, submit
 
-TROUBLE_S = 60.0
-"""Time until a folder that gave trouble is tried again."""
+RETRY_FOLDER_S = 60.0
+"""Time until a folder that cannot be used is tried again."""
 
 log = logging.getLogger(__name__)
 
 
 async def is_over(ledger: Ledger, job_id: str | None) -> bool:
-    """Tell whether nothing more will come of a job by itself, so that its file need not wait."""
+    """Return whether nothing more will come of a job by itself, so that its file need not wait."""
     job = await find_job(ledger, job_id)
     if job is None or job.state is JobState.LOST or job.waits_for_decision:
         return True
@@ -42,23 +42,23 @@ async def is_over(ledger: Ledger, job_id: str | None) -> bool:
 
 
 async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
-    """Give the job, None where it is gone."""
+    """Return the job, None where it is gone."""
     try:
         return await ledger.jobs.get(job_id or "")
     except NoSuchJob:
         return None
 
 
-async def has_pending_work(ledger: Ledger, mark: str) -> bool:
-    """Tell whether there is something to do for a run on the inbox of this mark, and nobody is at it."""
+async def has_pending_work(ledger: Ledger, inbox_id: str) -> bool:
+    """Return whether a run on this inbox has something to do that no worker is doing."""
     nights = await Nights(ledger.redis).open()
     if not nights or await Nights(ledger.redis).lock().is_held():
         return False
     night = nights[0]
-    if night.facts.inbox not in {"", mark}:
+    if night.inbox not in {"", inbox_id}:
         return False
     submitted = night.of(FileState.SUBMITTED)
-    if night.state is NightState.WAITING or not night.facts.inbox or night.of(FileState.TAKEN) or not submitted:
+    if night.state is NightState.WAITING or not night.inbox or night.of(FileState.TAKEN) or not submitted:
         return True
     return any([await is_over(ledger, file.job_id) for file in submitted])
 
@@ -69,75 +69,75 @@ class NightRun:
     def __init__(self, settings: Settings, ledger: Ledger, announce: Announce, *, stopping: Callable[[], bool]) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._nights = Nights(ledger.redis)
         self._announce = announce
         self._stopping = stopping
         self._inbox = Inbox(settings.nightly.inbox or Path())
 
     async def carry_on(self) -> None:
-        """Do what there is to do, unless another worker does, or this one does not have the inbox."""
-        async with Nights(self._ledger.redis).lock().held() as held:
-            if not held or not await Nights(self._ledger.redis).open():
+        """Carry the open runs on, unless another worker does, or this one does not have the inbox."""
+        async with self._nights.lock().held() as held:
+            if not held or not await self._nights.open():
                 return
             try:
-                mark = self._inbox.mark()
-                for night in await Nights(self._ledger.redis).open():
-                    if not await self._carry_on(night, mark):
+                inbox_id = self._inbox.inbox_id()
+                for night in await self._nights.open():
+                    if not await self._carry_on(night, inbox_id):
                         return
             except OSError as error:
-                await self._trouble(error)
+                await self._wait_for_folder(error)
 
-    async def _trouble(self, error: OSError) -> None:
+    async def _wait_for_folder(self, error: OSError) -> None:
         where = error.filename or self._settings.nightly.inbox
         log.error("The nightly run cannot use %s (%s); correct that, or RELABEL_NIGHTLY__INBOX.", where, error.strerror)
-        await Nights(self._ledger.redis).quiet(TROUBLE_S)
+        await self._nights.snooze(RETRY_FOLDER_S)
 
-    async def _note_trouble(self, date: str, name: str, error: OSError) -> None:
-        night = await Nights(self._ledger.redis).get(date)
+    async def _note_error(self, date: str, name: str, error: OSError) -> None:
+        night = await self._nights.get(date)
         for file in night.entries if night else ():
             if file.name == name:
                 reason = f"it cannot be filed away ({error.strerror}); it is tried again each minute"
-                await Nights(self._ledger.redis).put_file(date, replace(file, reason=reason))
+                await self._nights.put_file(date, replace(file, reason=reason))
 
-    async def _carry_on(self, night: Night, mark: str) -> bool:
-        """Tell whether the run has ended, so that the next one has its turn."""
-        facts = night.facts
-        if facts.inbox not in {"", mark}:
+    async def _carry_on(self, night: Night, inbox_id: str) -> bool:
+        """Carry one run on; return whether it has ended, so that the next one has its turn."""
+        if night.inbox not in {"", inbox_id}:
             log.error(
                 "The run of %s was begun on another inbox than this worker has; set RELABEL_NIGHTLY__INBOX only where "
                 "the folder is the same.",
-                facts.date,
+                night.date,
             )
             return False
-        if not facts.inbox:
-            facts = await self._list(night, mark)
+        if not night.inbox:
+            night = await self._list(night, inbox_id)
         for step in (self._submit, self._finish):
-            current = await Nights(self._ledger.redis).get(facts.date)
+            current = await self._nights.get(night.date)
             for file in current.entries if current else ():
                 if self._stopping():
                     return False
                 try:
-                    await step(facts.date, file)
+                    await step(night.date, file)
                 except OSError as error:
-                    await self._trouble(error)
-                    await self._note_trouble(facts.date, file.name, error)
-        return await self._end(facts)
+                    await self._wait_for_folder(error)
+                    await self._note_error(night.date, file.name, error)
+        return await self._end(night.date)
 
-    async def _list(self, night: Night, mark: str) -> NightFacts:
+    async def _list(self, night: Night, inbox_id: str) -> Night:
         now = await self._ledger.jobs.now()
-        found = self._inbox.look(quiet_s=self._settings.nightly.quiet_s, now=now)
-        files = [_file(dropped, now) for dropped in found]
-        facts = replace(night.facts, state=NightState.RUNNING, reason="", inbox=mark)
-        await Nights(self._ledger.redis).put(facts, files, forget=night.of(FileState.LEFT))
+        found = self._inbox.list_files(quiet_s=self._settings.nightly.quiet_s, now=now)
+        files = [_file(listed, now) for listed in found]
+        listed = replace(night, state=NightState.RUNNING, reason="", inbox=inbox_id)
+        await self._nights.put(listed, files, forget=night.of(FileState.LEFT))
         taken = sum(file.state is FileState.TAKEN for file in files)
-        log.info("The run of %s takes %d files and leaves %d.", facts.date, taken, len(files) - taken)
-        return facts
+        log.info("The run of %s takes %d files and leaves %d.", night.date, taken, len(files) - taken)
+        return listed
 
     async def _submit(self, date: str, file: NightFile) -> None:
         if file.state is not FileState.TAKEN:
             return
         checked = None
         try:
-            with self._inbox.opened(dropped_file(file)) as stream:
+            with self._inbox.opened(listed_file(file)) as stream:
                 if stream is not None:
                     found = os.fstat(stream.fileno())
                     file = replace(file, mode=found.st_mode & 0o666, group=found.st_gid)
@@ -147,23 +147,23 @@ class NightRun:
             return
         if checked is None:
             reason = "it was changed or removed while the run began, so it may be half written"
-            await Nights(self._ledger.redis).put_file(date, replace(file, state=FileState.LEFT, reason=reason))
+            await self._nights.put_file(date, replace(file, state=FileState.LEFT, reason=reason))
             return
         with checked:
             await self._submit_checked(date, file, checked)
 
     def _check(self, file: NightFile, stream: BinaryIO) -> Checked | None:
-        """Read the whole file; None where it changes meanwhile."""
-        dropped = dropped_file(file)
+        """Read and check the whole file; return None where it changes meanwhile."""
+        listed = listed_file(file)
         try:
             with open_source(file.name, opened=stream, limits=limits_of(self._settings)) as source:
                 mode = Mode(self._settings.nightly.mode)
                 checked = check(source, mode=mode, spool_dir=Path(tempfile.gettempdir()))
         except UnreadableFile:
-            if not self._inbox.is_unchanged(dropped):
+            if not self._inbox.is_unchanged(listed):
                 return None
             raise
-        if self._inbox.is_unchanged(dropped):
+        if self._inbox.is_unchanged(listed):
             return checked
         checked.close()
         return None
@@ -187,7 +187,7 @@ class NightRun:
         if not existed:
             why = f"{file.name}, run of {date}" + (f", instead of job {former}" if former else "")
             await self._ledger.audit.note(job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=why)
-        await Nights(self._ledger.redis).put_file(date, file)
+        await self._nights.put_file(date, file)
         log.info("The run of %s submitted job %s.", date, job_id)
 
     async def _wait_for_former(self, date: str, file: NightFile, job: Job | None) -> None:
@@ -198,7 +198,7 @@ class NightRun:
         reason = (
             f"the same content was submitted before, as job {file.job_id}, which was {job.state} then; {_next(job)}"
         )
-        await Nights(self._ledger.redis).put_file(date, replace(file, reason=reason))
+        await self._nights.put_file(date, replace(file, reason=reason))
 
     async def _finish(self, date: str, file: NightFile) -> None:
         if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
@@ -208,13 +208,12 @@ class NightRun:
             applied_before = not file.own and not stopped and job is not None and counts_as_submitted(job)
             await (filing.note_repeated(job) if applied_before else filing.finish(job))
 
-    async def _end(self, facts: NightFacts) -> bool:
-        night = await Nights(self._ledger.redis).get(facts.date)
+    async def _end(self, date: str) -> bool:
+        night = await self._nights.get(date)
         if night is None or night.of(FileState.TAKEN) or night.of(FileState.SUBMITTED):
             return False
-        ended = replace(facts, state=NightState.FINISHED, ended_at=await self._ledger.jobs.now())
-        await Nights(self._ledger.redis).put(ended)
-        log.info("The run of %s has ended: %d files, %d rejected.", facts.date, night.files, night.rejected)
+        await self._nights.put(replace(night, state=NightState.FINISHED, ended_at=await self._ledger.jobs.now()))
+        log.info("The run of %s has ended: %d files, %d rejected.", date, night.files, night.rejected)
         return True
 
 
@@ -223,13 +222,13 @@ def _next(job: Job) -> str:
     return f"`relabel {verb} {job.spec.job_id}`; the file stays here until that job has ended"
 
 
-def _file(dropped: InboxFile, now: float) -> NightFile:
+def _file(listed: InboxFile, now: float) -> NightFile:
     return NightFile(
-        name=dropped.name,
-        state=FileState.LEFT if dropped.left else FileState.TAKEN,
-        size=dropped.size,
-        changed_ns=dropped.changed_ns,
+        name=listed.name,
+        state=FileState.LEFT if listed.skip_reason else FileState.TAKEN,
+        size=listed.size,
+        changed_ns=listed.changed_ns,
         taken_at=now,
-        reason=dropped.left,
-        inode=dropped.inode,
+        reason=listed.skip_reason,
+        inode=listed.inode,
     )

@@ -1,4 +1,4 @@
-"""A nightly run: its date, how it stands, and what became of each file."""
+"""A nightly run: its date, its state, and the state of each of its files."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import msgspec
 
 
 class NightState(enum.StrEnum):
-    """Where a run stands."""
+    """The state of a run."""
 
     WAITING = "waiting"
     RUNNING = "running"
@@ -17,12 +17,12 @@ class NightState(enum.StrEnum):
 
     @property
     def ended(self) -> bool:
-        """Whether nothing will happen to the run any more."""
+        """Whether the run has reached a final state."""
         return self in {NightState.FINISHED, NightState.SKIPPED}
 
 
 class FileState(enum.StrEnum):
-    """Where a file of a run stands. One that was `left` stays in the inbox for another night."""
+    """The state of a file of a run. One that was `left` stays in the inbox for another night."""
 
     TAKEN = "taken"
     SUBMITTED = "submitted"
@@ -34,7 +34,7 @@ class FileState(enum.StrEnum):
 class NightFile(msgspec.Struct, frozen=True, kw_only=True):
     """A file of the inbox. `size` and `changed_ns` are those it had when it was listed; `taken_at` is when that was.
 
-    `place` is where it goes, relative to the inbox; `own` tells whether the job was made of this file, and not of an
+    `place` is where it goes, relative to the inbox; `own` is whether the job was made of this file, not of an
     earlier one with the same content. `inode` is the file's number when it was listed, 0 where release one listed it;
     `mode` and `group` are who may read it, taken from the file as it was read, and what lies beside it gets the same.
     """
@@ -53,8 +53,13 @@ class NightFile(msgspec.Struct, frozen=True, kw_only=True):
     group: int = -1
 
 
-class NightFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What is kept of a run beside its files. `inbox` is the mark of the folder, '' before its files were listed."""
+class Night(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """A run as it stands. `date` is the local date that it is for; times are seconds since the epoch by Redis.
+
+    `reason` is why it waits or was skipped, `inbox` the id of the folder, '' before its files were listed, and
+    `ended_at` when its last file was filed away, or it was skipped. `entries` are its files by name, each stored in a
+    field of its own.
+    """
 
     date: str
     state: NightState
@@ -63,54 +68,23 @@ class NightFacts(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     asked_by: str = ""
     inbox: str = ""
-
-
-class Night(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it stands now; `entries` are its files by name. Times are seconds since the epoch by Redis."""
-
-    facts: NightFacts
-    entries: list[NightFile]
-
-    @property
-    def date(self) -> str:
-        """The local date that the run is for."""
-        return self.facts.date
-
-    @property
-    def state(self) -> NightState:
-        """Where the run stands."""
-        return self.facts.state
-
-    @property
-    def reason(self) -> str:
-        """Why it waits or was skipped."""
-        return self.facts.reason
-
-    @property
-    def started_at(self) -> float:
-        """When it was asked for."""
-        return self.facts.started_at
-
-    @property
-    def ended_at(self) -> float | None:
-        """When its last file was filed away, or it was skipped."""
-        return self.facts.ended_at
+    entries: list[NightFile] = []
 
     @property
     def files(self) -> int:
-        """Files that were taken."""
+        """The number of files that were taken."""
         return len(self.entries) - len(self.of(FileState.LEFT))
 
     @property
     def jobs(self) -> int:
-        """Jobs that were made."""
+        """The number of jobs that were made."""
         return sum(entry.job_id is not None and entry.own for entry in self.entries)
 
     @property
     def rejected(self) -> int:
-        """Files that ended in `rejected/`."""
+        """The number of files that ended in `rejected/`."""
         return len(self.of(FileState.REJECTED))
 
     def of(self, state: FileState) -> list[NightFile]:
-        """Give the files in this state, by name."""
+        """Return the files in this state, by name."""
         return [entry for entry in self.entries if entry.state is state]

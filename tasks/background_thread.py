@@ -70,7 +70,7 @@ class BackgroundThread(WorkerThread):
         if nightly.inbox is None or not await nights.open():
             return
         try:
-            inbox_id = await asyncio.to_thread(Inbox(nightly.inbox).mark)
+            inbox_id = await asyncio.to_thread(Inbox(nightly.inbox).inbox_id)
         except OSError:  # no such folder: the run belongs to another worker
             return
         if await has_pending_work(ledger, inbox_id) and await nights.try_schedule_tick(NUDGE_EVERY_S):

@@ -147,7 +147,7 @@ async def _begin(settings: Settings, ledger: Ledger, *, again: bool) -> Night:
     if not new and night.state.ended:
         if not (again or night.state is NightState.SKIPPED):
             raise CliError(f"the run of {date} was made already; --again takes what is new in the inbox.")
-        await Nights(ledger.redis).reopen(night.facts)
+        await Nights(ledger.redis).reopen(night)
     return await _there(ledger, date)
 
 

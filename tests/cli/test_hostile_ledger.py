@@ -11,7 +11,7 @@ from ledger.audit import AuditLine
 from ledger.codec import Detail, pack_detail
 from ledger.keys import NIGHTS, WORKERS, JobKeys, night_key
 from ledger.row import Outcome
-from nightly.state import FileState, NightFacts, NightFile, NightState
+from nightly.state import FileState, Night, NightFile, NightState
 from tests.hostile_text import EVERYTHING, HOSTILE, KEY, left_in
 
 TEXT = EVERYTHING.replace(HOSTILE["bytes"], "")
@@ -28,7 +28,7 @@ async def job_id(ledger, make_job, fails):
     await redis.hset(keys.job, mapping=fields)
     await redis.hset(keys.details, "0", pack_detail(Detail(TEXT[:60], 400, TEXT, TEXT, 1, 1.0)))
     await redis.rpush(keys.audit, msgspec.json.encode(AuditLine(1.0, TEXT, HOSTILE["clear"], TEXT)))
-    facts = NightFacts(
+    facts = Night(
         date="2026-11-25", state=NightState.FINISHED, started_at=1.0, ended_at=2.0, reason=TEXT, asked_by=TEXT
     )
     file = NightFile(name=TEXT, state=FileState.REJECTED, size=1, changed_ns=1, taken_at=1.0, reason=TEXT)

@@ -60,7 +60,7 @@ async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: A
     assert await ledger.redis.llen("relabel:celery:relabel.nightly") == 1
     night = await Nights(ledger.redis).get(facts["date"])
     assert night is not None
-    ended = type(night.facts)(date=night.date, state=NightState.FINISHED, started_at=1.0, ended_at=2.0)
+    ended = type(night)(date=night.date, state=NightState.FINISHED, started_at=1.0, ended_at=2.0)
     await Nights(ledger.redis).put(ended)
 
     refused = await relabel("nightly", "run", **CRON, **KEY)

@@ -32,9 +32,9 @@ async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Cl
             file("b.csv", FileState.REJECTED),
             file("c.tmp", FileState.LEFT),
         ]
-        await nights.put(night.facts, files)
+        await nights.put(night, files)
         during = await look(port)
-        ended = msgspec.structs.replace(night.facts, state=NightState.FINISHED, ended_at=night.started_at + 60)
+        ended = msgspec.structs.replace(night, state=NightState.FINISHED, ended_at=night.started_at + 60)
         await nights.put(ended)
         after = await look(port)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from nightly.inbox import DONE, MARK, MOST_FILES, REJECTED, Inbox, InboxFile
+from nightly.inbox import DONE, ID_FILE, MOST_FILES, REJECTED, Inbox, InboxFile
 from report.folder import open_folder
 from report.whole_file import Access, whole_file_in
 
@@ -30,13 +30,13 @@ def folder(tmp_path: Path) -> Path:
 
 def test_whole_files_are_taken_in_name_order_and_others_are_left_with_a_reason(folder):
     """Hidden files, half-written ones by their name, and folders are not even mentioned."""
-    found = Inbox(folder).look(quiet_s=60, now=NOW)
+    found = Inbox(folder).list_files(quiet_s=60, now=NOW)
 
-    assert [file.name for file in found if not file.left] == ["a.JSONL.zst", "b.csv", "c.ndjson"]
-    left = {file.name: file.left for file in found if file.left}
+    assert [file.name for file in found if not file.skip_reason] == ["a.JSONL.zst", "b.csv", "c.ndjson"]
+    left = {file.name: file.skip_reason for file in found if file.skip_reason}
     assert set(left) == {"link.csv", "read me.txt", "young.csv"}
     assert "60 s" in left["young.csv"]
-    assert "no plain file" in left["link.csv"]
+    assert "not a regular file" in left["link.csv"]
 
 
 def test_a_name_that_nothing_can_be_done_with_is_left_with_a_reason(folder):
@@ -44,7 +44,7 @@ def test_a_name_that_nothing_can_be_done_with_is_left_with_a_reason(folder):
     (folder / f"{'n' * 200}.csv").write_text("x")
     (folder / os.fsdecode(b"caf\xe9.csv")).write_text("x")
 
-    left = {file.name: file.left for file in Inbox(folder).look(quiet_s=0, now=NOW)}
+    left = {file.name: file.skip_reason for file in Inbox(folder).list_files(quiet_s=0, now=NOW)}
 
     assert left["caf\\xe9.csv"] == "its name is not UTF-8; rename it"
     assert left[f"{'n' * 200}.csv"].startswith("its name is longer than 200 bytes")
@@ -81,9 +81,9 @@ def test_a_file_is_moved_once_and_only_if_it_is_the_one_that_was_read(folder):
 
 def test_the_mark_of_an_inbox_stays(folder):
     """Whoever asks, and nothing else is left."""
-    mark = Inbox(folder).mark()
+    mark = Inbox(folder).inbox_id()
 
-    assert Inbox(folder).mark() == mark
+    assert Inbox(folder).inbox_id() == mark
     assert len(mark) == 16
     assert [path.name for path in folder.glob(".relabel*")] == [".relabel-inbox"]
 
@@ -135,7 +135,7 @@ def test_a_file_that_was_swapped_after_it_was_listed_is_neither_read_nor_filed_a
     inbox = Inbox(folder)
     (folder / "b.csv").write_text("honest")
     os.utime(folder / "b.csv", (NOW - 3600,) * 2)
-    listed = next(file for file in inbox.look(quiet_s=60, now=NOW) if file.name == "b.csv")
+    listed = next(file for file in inbox.list_files(quiet_s=60, now=NOW) if file.name == "b.csv")
     (folder / "b.csv").rename(folder / ".kept")  # so that its number is not given to the next file
     put(folder / "b.csv", secret)
 
@@ -151,18 +151,18 @@ def test_what_is_no_plain_file_of_its_own_is_left_with_a_reason(folder, secret, 
     """It may be another file of the worker, or one without an end."""
     put(folder / "new.csv", secret)
 
-    (file,) = (file for file in Inbox(folder).look(quiet_s=60, now=NOW) if file.name == "new.csv")
+    (file,) = (file for file in Inbox(folder).list_files(quiet_s=60, now=NOW) if file.name == "new.csv")
 
-    assert file.left
+    assert file.skip_reason
 
 
 @pytest.mark.parametrize("put", [link, hard_link, link_to_zero, pipe, unix_socket])
 def test_a_mark_that_relabel_did_not_write_is_refused_with_a_sentence(folder, secret, put):
     """It is neither waited for nor repeated."""
-    put(folder / MARK, secret)
+    put(folder / ID_FILE, secret)
 
     with pytest.raises(OSError, match=r"remove it") as caught:
-        Inbox(folder).mark()
+        Inbox(folder).inbox_id()
 
     assert "sekret" not in str(caught.value)
 
@@ -170,10 +170,10 @@ def test_a_mark_that_relabel_did_not_write_is_refused_with_a_sentence(folder, se
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe" * 8, b"0" * (1 << 20), b"../../etc/passwd"])
 def test_a_mark_of_other_content_is_refused_with_a_sentence(folder, content):
     """Empty, no text, endless, or a path."""
-    (folder / MARK).write_bytes(content)
+    (folder / ID_FILE).write_bytes(content)
 
     with pytest.raises(OSError, match=r"16 hex digits"):
-        Inbox(folder).mark()
+        Inbox(folder).inbox_id()
 
 
 @pytest.mark.parametrize("name", [DONE, REJECTED])
@@ -214,7 +214,7 @@ def test_a_name_or_a_place_that_is_a_path_is_refused(folder, secret, name):
         inbox.is_unchanged(InboxFile(name, 6, 0))
     with pytest.raises(OSError, match="not the name of a file"):
         inbox.file_away(taken(folder, "b.csv"), f"done/{name}")
-    with pytest.raises(OSError, match="no place"):
+    with pytest.raises(OSError, match="not a place"):
         inbox.file_away(taken(folder, "b.csv"), f"../elsewhere/{name}")
 
 
@@ -242,10 +242,10 @@ def test_at_most_so_many_files_are_listed_and_those_to_take_come_first(folder):
     for number in range(MOST_FILES + 5):
         (folder / f"{number:05}.txt").touch()
 
-    found = Inbox(folder).look(quiet_s=60, now=NOW)
+    found = Inbox(folder).list_files(quiet_s=60, now=NOW)
 
     assert len(found) == MOST_FILES
-    assert [file.name for file in found if not file.left] == ["a.JSONL.zst", "b.csv", "c.ndjson"]
+    assert [file.name for file in found if not file.skip_reason] == ["a.JSONL.zst", "b.csv", "c.ndjson"]
 
 
 def names(folder: Path) -> list[str]:

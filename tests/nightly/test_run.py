@@ -58,7 +58,7 @@ async def test_files_are_submitted_in_name_order_and_wait_in_the_inbox_for_their
     night = await night_of(ledger, "2026-11-25")
     assert (night.state, night.files, night.jobs, night.ended_at) == (NightState.RUNNING, 2, 2, None)
     assert names(inbox) == {".relabel-inbox", "a.csv", "b.csv"}
-    assert not await has_pending_work(ledger, night.facts.inbox), "until a job ends"
+    assert not await has_pending_work(ledger, night.inbox), "until a job ends"
 
 
 async def test_a_night_is_skipped_while_the_one_before_has_not_ended(
@@ -95,7 +95,7 @@ async def test_a_queued_night_goes_on_when_the_one_before_has_ended(
     assert (waiting.state, (await night_of(ledger, "2026-11-25")).files) == (NightState.WAITING, 0)
     (job,) = await ledger.jobs.latest(10)
     await cancel(job.spec.job_id)
-    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-24")).facts.inbox)
+    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-24")).inbox)
     await start_run().carry_on()
 
     assert (await night_of(ledger, "2026-11-24")).state is NightState.FINISHED
@@ -129,7 +129,7 @@ async def test_a_job_that_paused_as_its_first_rows_failed_alike_holds_up_no_nigh
     job_id = job.spec.job_id
     await ledger.jobs.pause(job_id, code="same_failure", reason="the first 100 rows all failed with not_found")
 
-    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-25")).facts.inbox)
+    assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-25")).inbox)
     await start_run().carry_on()
 
     night = await night_of(ledger, "2026-11-25")
@@ -210,7 +210,7 @@ async def test_a_file_that_was_replaced_while_its_job_ran_stays_for_the_next_nig
     await begun(ledger, "2026-11-26")
     await start_run().carry_on()
 
-    assert "what lies in the inbox now is taken the next time" in file.reason
+    assert "what is in the inbox now is taken the next time" in file.reason
     assert names(inbox / "rejected") == {"a.csv.report.csv"}
     assert [file.state for file in (await night_of(ledger, "2026-11-26")).entries] == [FileState.SUBMITTED]
 
@@ -353,10 +353,10 @@ async def test_a_file_whose_content_an_earlier_job_has_waits_for_it_and_is_filed
     assert all(said in file.reason for said in (former, "paused", f"relabel resume {former}"))
     assert (inbox / "b.csv").exists()
     assert len(await ledger.jobs.latest(10)) == 1
-    assert not await has_pending_work(ledger, night.facts.inbox)
+    assert not await has_pending_work(ledger, night.inbox)
 
     await cancel(former)
-    assert await has_pending_work(ledger, night.facts.inbox)
+    assert await has_pending_work(ledger, night.inbox)
     await start_run().carry_on()
 
     assert {"b.csv", "b.csv.report.csv"} <= names(inbox / "rejected")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
+import msgspec
 import pytest
 
 from ledger.keys import NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
-from nightly.state import NightState
+from nightly.state import FileState, NightFile, NightState
 from nightly.store import KEEP_S, LATE_S, Nights
 
 
@@ -95,3 +97,17 @@ async def test_nothing_is_missed_that_was_due_before_anybody_had_the_schedule(ni
     assert await nights.missed(schedule) is None, "a worker that was started long ago does not know better"
     await nights.note_schedule(schedule)
     assert float(await redis.hget(NIGHTLY_SCHEDULE, "since")) > 1
+
+
+async def test_the_files_of_a_run_are_stored_beside_it(nights, redis):
+    """Each in a field of its own, as release one stored them, so that a file is updated without the others."""
+    night = (await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")).night
+    file = NightFile(name="a.csv", state=FileState.TAKEN, size=1, changed_ns=1, taken_at=1.0)
+    await nights.put(msgspec.structs.replace(night, inbox="id"), [file])
+    await nights.put(await nights.get("2026-11-25"))
+
+    stored = await redis.hgetall(night_key("2026-11-25"))
+
+    assert "entries" not in json.loads(stored[b"night"])
+    assert set(stored) == {b"night", b"file:a.csv"}
+    assert (await nights.get("2026-11-25")).entries == [file]
