@@ -26,6 +26,10 @@ class AcceptedKeys:
             pipe.expire(key, KEEP_S)
             await pipe.execute()
 
+    async def forget(self, endpoint: str, worker: str) -> None:
+        """Remove the record of a worker whose key the endpoint refuses by now."""
+        await self._redis.zrem(accepted_keys_key(endpoint), worker)
+
     async def elsewhere(self, endpoint: str, worker: str, *, within_s: float) -> bool:
         """Return whether the endpoint accepted another worker's key within so many seconds."""
         seconds, _ = await self._redis.time()

@@ -73,7 +73,7 @@ class OwnKey:
 
     async def note_accepted(self, accepted_at: float) -> None:
         """Record for other workers that a request was answered at this time of the loop's clock."""
-        if accepted_at - self._noted_at >= NOTE_EVERY_S:
+        if accepted_at - self._noted_at >= NOTE_EVERY_S and not self._aside.is_set:
             await self._ledger.accepted_keys.note(self._endpoint, self._aside.worker)
             self._noted_at = accepted_at
 
@@ -81,6 +81,8 @@ class OwnKey:
         """Stand aside where another worker's key is accepted, else pause the job with a reason that names this one."""
         if self._aside.is_set:
             return
+        # or workers whose keys are refused at the same time would each stand aside for the other
+        await self._ledger.accepted_keys.forget(self._endpoint, self._aside.worker)
         if await self._is_accepted_elsewhere():
             self._aside.set()
             what = (

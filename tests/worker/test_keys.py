@@ -99,6 +99,22 @@ async def test_a_worker_whose_key_is_refused_stands_aside_where_anothers_is_acce
     assert await rotated.redis.ttl("relabel:accepted:e") > 0
 
 
+async def test_the_last_of_the_workers_whose_keys_are_refused_pauses_the_job(rotated):
+    """As when one key that all of them share is revoked: none stands aside for one that is refused as well."""
+    asides = [Aside("w1@here"), Aside("w2@there")]
+    for aside in asides:
+        await rotated.ledger.accepted_keys.note("e", aside.worker)
+    states = []
+    job_id = await job_of(rotated)
+
+    for aside in asides:
+        rotated.own_key = OwnKey(rotated.ledger, aside, endpoint="e")
+        await rotated.turn(job_id)
+        states.append((aside.is_set, (await rotated.job(job_id)).state))
+
+    assert states == [(True, JobState.RUNNING), (False, JobState.PAUSED)]
+
+
 async def test_a_turn_records_that_its_key_is_accepted(rotated):
     """While it goes on, so that others with a wrong key stand aside within a second or two."""
     rotated.sandbox.configure(api_key=KEY, latency_s=0.6)
