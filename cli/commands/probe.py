@@ -19,7 +19,7 @@ from cli.session import ledger_of, need_api_key, pass_settings
 from config.settings import Settings
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
-from probe.backup_file import BackupFile
+from probe.backup_file import BackupError, BackupFile
 from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
 from relabel.capacity import pace_hint
 from relabel.errors import Declined, Unreachable
@@ -58,6 +58,8 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
                 asyncio.run(_restore(reachable, completion_id, left, copy))
                 return 0
             behaviour = asyncio.run(_probe(reachable, completion_id, copy))
+        except BackupError as error:
+            raise CliError(str(error)) from error
         except NotBegun as error:
             said = f"{str(error).rstrip('.')}. Nothing was changed."
             raise (Unreachable(said) if error.unreachable else CliError(said)) from error
