@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import redis
+from hypothesis import settings
 
 from embedded.server import EmbeddedServer, embedded_server
 
@@ -23,6 +26,14 @@ pytest.register_assert_rewrite(
     "tests.flower.scene",
     "tests.metrics.scrape",
 )
+
+settings.register_profile("test", max_examples=50, deadline=None)
+settings.register_profile("soak", max_examples=1000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # a script that runs the tests in the background has it ignored, which commands would inherit
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

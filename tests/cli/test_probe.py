@@ -226,7 +226,7 @@ async def test_where_a_probe_cannot_begin_nothing_is_sent_that_changes_anything(
 
     ended = await relabel("probe", *arguments, **service.settings | changes)
 
-    assert (ended.code, service.updates(), service.held) == (code, 0, BEFORE)
+    assert (ended.code, service.updates(), service.held) == (code, 0, BEFORE), ended.err
     assert words in ended.err.splitlines()[-1]
 
 

@@ -9,7 +9,7 @@ import pytest
 from ledger.job import Mode
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
+from tests.harness.stand import Cluster, StopWatch
 from tests.harness.wait import wait_until
 
 FAST = {
@@ -36,7 +36,12 @@ async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Cluster, *, m
     sleeper = await stand.worker(**FAST)
     older = await stand.start_job(rows, shard_rows=300, journal=journal)
     await stand.settled(older, 60)
+    # every request waits for its answer, so that none is just between the fence and the kernel when all stop
+    stand.sandbox.add_faults([{"fault": "slow", "seconds": 3.0}])
+    watch = StopWatch(stand)
+    await wait_until(lambda: watch.quiet_for(1), within=30, what="all requests wait for their answers")
     sleeper.send_all(signal.SIGSTOP)
+    stand.sandbox.faults.clear()
     await stand.worker(**FAST)
     await stand.finished(older, within=60)
     job_id = await stand.start_job(newer, load=False, journal=journal)
