@@ -1,15 +1,13 @@
-"""The command as a process, a real ledger, and jobs in it whose rows have ended in every way."""
+"""The command, a real ledger, and jobs in it whose rows have ended in every way."""
 
 from __future__ import annotations
 
 import asyncio
 import io
 import os
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
@@ -22,19 +20,7 @@ from ledger.settlements import Settlement
 from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import JobRequest, submit
-
-COMMAND = [sys.executable, "-m", "cli.main"]
-ROOT = Path(__file__).parents[2]
-LONGEST_S = 120
-
-
-class Ended(NamedTuple):
-    """How a command ended."""
-
-    code: int
-    out: str
-    err: str
-
+from tests.harness.command import ROOT, Ended, run_command
 
 Ends = dict[int, Outcome | tuple[Outcome, Detail]]
 
@@ -62,19 +48,7 @@ def relabel(environment: dict[str, str], tmp_path: Path) -> Callable[..., Awaita
     """Run the command to its end."""
 
     async def run(*arguments: str, **settings: str) -> Ended:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND,
-            *arguments,
-            cwd=tmp_path,
-            env=environment | settings,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        async with asyncio.timeout(LONGEST_S):
-            out, err = await process.communicate()
-        assert process.returncode is not None
-        return Ended(process.returncode, out.decode(), err.decode())
+        return await run_command(*arguments, environment=environment | settings, folder=tmp_path)
 
     return run
 
