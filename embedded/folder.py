@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from embedded.errors import ServerNotStarted
-from embedded.private import make_private
+from embedded.private import make_private, open_private
 
 _STAMP = re.compile(r"^\d+:[A-Z] .*? [.\-*#] ")
 
@@ -64,7 +64,7 @@ class ServerFolder:
         """Open an empty log, and keep the one before: it may tell of a crash."""
         with contextlib.suppress(FileNotFoundError):
             self.log.replace(self.log.with_suffix(".log.1"))
-        return self.log.open("wb")
+        return open_private(self.log)
 
     def last_log_line(self) -> str:
         """The last thing the log says, without process number and date."""

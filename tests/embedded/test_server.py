@@ -44,12 +44,13 @@ def test_a_first_user_starts_a_server_that_answers_the_ledger_and_celery(state_d
 
 
 def test_only_the_owner_may_enter_the_folder_and_the_socket(private_redis: EmbeddedServer, state_dir: Path) -> None:
-    """The folder and the socket have mode 0700, and there is no port."""
+    """The folder and the socket have mode 0700, the log 0600, and there is no port."""
     folder = private_redis.socket.parent
 
     assert folder == state_dir / "redis"
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE(private_redis.socket.stat().st_mode) == 0o700
+    assert stat.S_IMODE((folder / "server.log").stat().st_mode) == 0o600
     assert stat.S_ISSOCK(private_redis.socket.stat().st_mode)
     assert setting(private_redis, "port") == "0"
 
