@@ -15,7 +15,7 @@ from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
 from tasks.celery_app import QUEUE
 from tasks.worker_thread import WorkerThread
-from worker.own_key import Aside
+from worker.worker_key import Standby
 
 CHECK_EVERY_S = 0.25
 TRY_AGAIN_S = 60.0
@@ -61,12 +61,12 @@ class ShardQueue:
 
 
 class KeyWatch(WorkerThread):
-    """Does what the pool's children ask for through `aside`, which they share."""
+    """Does what the pool's children ask for through `standby`, which they share."""
 
-    def __init__(self, settings: Settings, aside: Aside, shards: Any, *, try_again_s: float = TRY_AGAIN_S) -> None:
+    def __init__(self, settings: Settings, standby: Standby, shards: Any, *, try_again_s: float = TRY_AGAIN_S) -> None:
         super().__init__("key watch")
         self._settings = settings
-        self._aside = aside
+        self._standby = standby
         self._shards = shards
         self._try_again_s = try_again_s
         self._next_try = 0.0
@@ -76,15 +76,15 @@ class KeyWatch(WorkerThread):
         await self.repeat(self._step, every_s=CHECK_EVERY_S)
 
     async def _step(self) -> None:
-        if not self._aside.is_set:
+        if not self._standby.is_on:
             return
-        if not self._aside.is_quiet:
+        if not self._standby.is_unsubscribed:
             self._next_try = time.monotonic() + self._try_again_s
-            self._shards.leave(self._aside.quiet)
+            self._shards.leave(self._standby.note_unsubscribed)
         elif time.monotonic() > self._next_try:
             self._next_try = time.monotonic() + self._try_again_s
             if await self._may_work():
-                self._shards.join(self._aside.end)
+                self._shards.join(self._standby.leave)
 
     async def _may_work(self) -> bool:
         """Return whether the key works again, or nobody else works, so that the next refusal pauses the job."""
@@ -109,4 +109,4 @@ class KeyWatch(WorkerThread):
             return True
         finally:
             await redis.aclose()
-        return any(not worker.key_refused and worker.name != self._aside.worker for worker in workers)
+        return any(not worker.key_refused and worker.name != self._standby.worker for worker in workers)

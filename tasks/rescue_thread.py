@@ -16,10 +16,10 @@ from ledger.shards import LEASE_S
 from ratelimit.shared_rate import configured_limit
 from tasks.announce import announce
 from tasks.worker_thread import WorkerThread
-from worker.job_log import RateNews
-from worker.own_key import Aside
+from worker.job_log import RateLog
 from worker.redis_outage import RedisOutage
 from worker.rescue import RESCUE_EVERY_S, rescue_all
+from worker.worker_key import Standby
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class RescueThread(WorkerThread):
     """Sends a heartbeat and rescues every two seconds. A worker with an `owner` ends with that process."""
 
     def __init__(
-        self, app: Celery, settings: Settings, *, worker: str, children: int, owner: int | None, aside: Aside
+        self, app: Celery, settings: Settings, *, worker: str, children: int, owner: int | None, standby: Standby
     ) -> None:
         super().__init__("rescue")
         self._app = app
@@ -36,7 +36,7 @@ class RescueThread(WorkerThread):
         self._worker = worker
         self._children = children
         self._owner = owner
-        self._aside = aside
+        self._standby = standby
         self._outage = RedisOutage()
         self._has_warned = False
         self._rescue_from = 0.0
@@ -46,13 +46,13 @@ class RescueThread(WorkerThread):
         redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
         key, limit = configured_limit(self._settings)
-        rate = RateNews(ledger, key=key, limit=limit)
+        rate = RateLog(ledger, key=key, limit=limit)
         try:
             await self.repeat(lambda: self._step(ledger, rate), every_s=RESCUE_EVERY_S)
         finally:
             await redis.aclose()
 
-    async def _step(self, ledger: Ledger, rate: RateNews) -> None:
+    async def _step(self, ledger: Ledger, rate: RateLog) -> None:
         if self._owner is not None and os.getppid() != self._owner:
             os.kill(os.getpid(), signal.SIGTERM)
         try:
@@ -62,13 +62,13 @@ class RescueThread(WorkerThread):
             # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued
             self._rescue_from = time.monotonic() + LEASE_S
 
-    async def _beat_and_rescue(self, ledger: Ledger, rate: RateNews) -> None:
+    async def _beat_and_rescue(self, ledger: Ledger, rate: RateLog) -> None:
         if not self._has_warned:
             for warning in await persistence_warnings(ledger.redis):
                 log.warning("%s", warning)
             self._has_warned = True
-        await ledger.shards.beat(self._worker, self._children, key_refused=self._aside.is_set)
+        await ledger.shards.beat(self._worker, self._children, key_refused=self._standby.is_on)
         self._outage.end()
-        await rate.tell()
+        await rate.log_change()
         if time.monotonic() > self._rescue_from:
             await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))

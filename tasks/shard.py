@@ -10,8 +10,8 @@ from celery.signals import celeryd_init, worker_process_shutdown, worker_shuttin
 
 from config.settings import Settings
 from tasks.announce import APPLY_SHARD, announce
-from worker.own_key import Aside
 from worker.runtime import Runtime
+from worker.worker_key import Standby
 
 
 class Process:
@@ -22,12 +22,12 @@ class Process:
         # shared memory: the parent hears of a shutdown, the children look here (facts, section 2.1)
         self._stop = multiprocessing.Value("b", 0, lock=False)
         self._runtime: Runtime | None = None
-        self.aside = Aside()
+        self.standby = Standby()
 
     def runtime(self) -> Runtime:
         """Give this process's runtime; the first task opens it."""
         if self._runtime is None:
-            runtime = Runtime(self._settings, stopping=self.stopping, aside=self.aside)
+            runtime = Runtime(self._settings, stopping=self.stopping, standby=self.standby)
             runtime.open()
             self._runtime = runtime
         return self._runtime
@@ -38,7 +38,7 @@ class Process:
 
     def name(self, *, sender: str, **_: Any) -> None:
         """Take the worker's name, before its children are forked."""
-        self.aside.worker = sender
+        self.standby.worker = sender
 
     def stop(self, **_: Any) -> None:
         """Let all processes of this worker hand back what they have."""

@@ -23,7 +23,7 @@ from tasks.nightly import add_nightly_tasks
 from tasks.rescue_thread import RescueThread
 from tasks.shard import add_shard_task
 from tasks.worker_thread import thread_step
-from worker.own_key import Aside
+from worker.worker_key import Standby
 
 
 def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
@@ -43,16 +43,16 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(HideBrokerCredentials)
     app.steps["worker"] |= {
-        thread_step("relabel.Rescue", lambda parent: _rescue(parent, app, settings, owner, worker.aside)),
-        thread_step("relabel.KeyWatch", lambda parent: KeyWatch(settings, worker.aside, ShardQueue(app, parent))),
+        thread_step("relabel.Rescue", lambda parent: _rescue(parent, app, settings, owner, worker.standby)),
+        thread_step("relabel.KeyWatch", lambda parent: KeyWatch(settings, worker.standby, ShardQueue(app, parent))),
         thread_step("relabel.Background", lambda _: background_thread(app, settings, serves=owner is None)),
     }
     return app
 
 
-def _rescue(parent: Any, app: Celery, settings: Settings, owner: int | None, aside: Aside) -> RescueThread:
+def _rescue(parent: Any, app: Celery, settings: Settings, owner: int | None, standby: Standby) -> RescueThread:
     name, children = parent.hostname, parent.concurrency
-    return RescueThread(app, settings, worker=name, children=children, owner=owner, aside=aside)
+    return RescueThread(app, settings, worker=name, children=children, owner=owner, standby=standby)
 
 
 def _check_routes(settings: Settings) -> None:

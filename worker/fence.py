@@ -1,7 +1,7 @@
 """Keeps a worker that was stopped or suspended from writing late (docs/reliability.md).
 
-A lease protects the ledger, not the API: whoever wakes up with a request at hand would send it over what others have
-written meanwhile. So each write asks here, as late as can be, how long ago lease and claims were last confirmed.
+A lease protects the ledger, not the API: a process that wakes up with a request at hand would send it over what others
+have written meanwhile. So each write checks here, as late as possible, how long ago lease and claims were confirmed.
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from ledger.errors import LeaseLost
 from ratelimit.limiter import HandBack
 
 FENCE_S = 6.0
-"""Age of the last confirmed renewal past which nothing is sent; a lease lives `ledger.shards.LEASE_S`, 8 s."""
+"""Seconds since the last confirmed renewal after which nothing is sent; a lease lives `ledger.shards.LEASE_S`, 8 s."""
 
 
 class ClaimLost(HandBack):
-    """The row's claim ended before its write left: it waits for the claim anew, and is read again."""
+    """The row's claim ended before its write left: the row waits for the claim and is read again."""
 
 
 class LeaseFence:
-    """Tells whether a turn's lease and claims are surely its own. The turn's keeper confirms each renewal."""
+    """Whether a run surely holds its lease and claims; the run's keeper confirms each renewal."""
 
     def __init__(self, clocks: Clocks = CLOCKS) -> None:
         self._clocks = clocks
@@ -31,25 +31,25 @@ class LeaseFence:
         self._is_lost = False
 
     def confirm(self, sent: Reading) -> None:
-        """Note a renewal that was confirmed; its age counts from before it was sent."""
+        """Record a confirmed renewal, whose age counts from before it was sent."""
         self._renewed = sent
         self._confirmed.set()
 
     def lose(self) -> None:
-        """Note that the lease is another's: nobody passes any more."""
+        """Record that another worker has the lease: no write leaves any more."""
         self._is_lost = True
         self._confirmed.set()
 
     @property
     def holds(self) -> bool:
-        """Whether the last confirmed renewal is young enough for others to be kept out still."""
+        """Whether the last confirmed renewal is at most `FENCE_S` old, so that no other worker can have the shard."""
         return not self._is_lost and self._renewed is not None and self._clocks.age_s(self._renewed) <= FENCE_S
 
-    async def passed(self) -> None:
+    async def wait(self) -> None:
         """Wait until the fence holds; the owner bounds it by cancelling.
 
         Raises:
-            LeaseLost: the shard is another's by now.
+            LeaseLost: another worker has the shard.
 
         """
         while not self.holds:
@@ -60,7 +60,7 @@ class LeaseFence:
 
 
 class WriteGate:
-    """Lets one row's writes leave while its lease and its claim are surely ours."""
+    """Lets one row's writes leave only while its lease and its claim are surely ours."""
 
     def __init__(self, fence: LeaseFence, *, holds_claim: Callable[[], bool], is_stopped: Callable[[], bool]) -> None:
         self._fence = fence
@@ -71,17 +71,17 @@ class WriteGate:
         """Return whether a write may leave at this moment."""
         return self._fence.holds and self._holds_claim()
 
-    async def passed(self) -> None:
+    async def wait(self) -> None:
         """Wait until a write may leave.
 
         Raises:
             HandBack: the run was stopped meanwhile.
             ClaimLost: another job may have changed the completion.
-            LeaseLost: the shard is another's by now.
+            LeaseLost: another worker has the shard.
 
         """
         if not self._fence.holds:
-            await self._fence.passed()
+            await self._fence.wait()
             if self._is_stopped():
                 raise HandBack
         if not self._holds_claim():

@@ -1,4 +1,4 @@
-"""Writes things to the ledger in groups, and waits with patience while the ledger is away."""
+"""Writes items to the ledger in groups, and waits while the ledger is unavailable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class GroupWriter(Generic[T]):
-    """Collects things and writes them a group at a time, in order, from one task: `run`."""
+    """Collects items and writes them in groups, in order, from one task: `run`."""
 
     def __init__(self, write: Callable[[list[T]], Awaitable[object]], *, linger_s: float, most: int) -> None:
         self._write = write
@@ -26,19 +26,19 @@ class GroupWriter(Generic[T]):
         self._due = asyncio.Event()
         self._written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-    def add(self, thing: T) -> asyncio.Future[None]:
-        """Put a thing into the next group; the future ends when that group is written."""
-        self._group.append(thing)
+    def add(self, item: T) -> asyncio.Future[None]:
+        """Add an item to the next group and return a future that ends when that group is written."""
+        self._group.append(item)
         self._some.set()
         if len(self._group) >= self._most:
             self._due.set()
         return self._written
 
     async def run(self) -> None:
-        """Write groups of up to `most` things, none older than `linger_s` seconds, until `finish` and all is written.
+        """Write groups of up to `most` items, each within `linger_s` seconds, until `finish` was called.
 
         Raises:
-            StateLost: the job is gone; whoever waits for the group is told as well.
+            StateLost: the job is gone; the group's future raises it too.
 
         """
         while (self._group or not self._finishing) and not is_cancelled():
@@ -49,7 +49,7 @@ class GroupWriter(Generic[T]):
             await self._write_group()
 
     def finish(self) -> None:
-        """Let `run` write what is left and end."""
+        """Make `run` write what is left and end."""
         self._finishing = True
         self._some.set()
         self._due.set()

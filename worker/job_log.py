@@ -1,4 +1,4 @@
-"""Tells the log how jobs and the shared rate change: each change once, by whichever worker sees it first."""
+"""Logs changes of jobs and of the shared rate: each change once, by the first worker that sees it."""
 
 from __future__ import annotations
 
@@ -14,57 +14,57 @@ log = logging.getLogger(__name__)
 
 
 async def log_started(ledger: Ledger, spec: JobSpec) -> None:
-    """Tell that a job runs, for the first time or again."""
+    """Log that a job runs, for the first time or again."""
     before = await ledger.news.of_job(spec.job_id, JobState.RUNNING)
     if before is not None:
         event = "job resumed" if before in {JobState.PAUSED, JobState.HELD} else "job opened"
-        told = {"job": spec.job_id, "kind": spec.kind, "mode": spec.mode, "rows": spec.rows, "shards": spec.shards}
-        log.info(event, extra=told)
+        fields = {"job": spec.job_id, "kind": spec.kind, "mode": spec.mode, "rows": spec.rows, "shards": spec.shards}
+        log.info(event, extra=fields)
 
 
 async def log_job(ledger: Ledger, job: Job) -> None:
-    """Tell how the job stands, where that is news."""
+    """Log the job's state, where no worker has logged it yet."""
     if job.state is JobState.RUNNING:
         await log_started(ledger, job.spec)
     elif await ledger.news.of_job(job.spec.job_id, job.state) is None:
         return
     elif job.state.ended:
-        _tell_end(job)
+        _log_end(job)
     else:
         level = logging.WARNING if job.state is JobState.PAUSED else logging.INFO
         log.log(level, "job %s", job.state, extra={"job": job.spec.job_id, "reason": job.reason_code})
 
 
-def _tell_end(job: Job) -> None:
+def _log_end(job: Job) -> None:
     traffic = msgspec.structs.asdict(job.traffic)
     seconds = round(job.finished_at - job.submitted_at, 3) if job.finished_at else None
-    told = {"job": job.spec.job_id, "seconds": seconds} | msgspec.structs.asdict(job.counts) | traffic
+    fields = {"job": job.spec.job_id, "seconds": seconds} | msgspec.structs.asdict(job.counts) | traffic
     level = logging.ERROR if job.state is JobState.LOST else logging.INFO
-    log.log(level, "job %s", job.state, extra=told)
+    log.log(level, "job %s", job.state, extra=fields)
 
 
-class RateNews:
-    """Tells how the rate that this worker shares changes."""
+class RateLog:
+    """Logs changes of the rate that this worker shares."""
 
     def __init__(self, ledger: Ledger, *, key: str, limit: Limit) -> None:
         self._news = ledger.news
         self._limits = Limits(ledger.redis)
         self._shared = (key, limit)
 
-    async def tell(self) -> None:
-        """Keep this worker's rate in force, and log a 429 or a failing API that slows everybody down, and its end."""
+    async def log_change(self) -> None:
+        """Keep this worker's rate in force, and log when a 429 or a failing API lowers the shared rate, and its end."""
         standing = (await self._limits.acquire(0, self._shared, alive=True)).standing
-        if standing.slowed_by == "headers":  # the API's own word on its rate changes every second
+        if standing.slowed_by == "headers":  # the API's own headers change every second
             return
         before = await self._news.of(self._shared[0], standing.slowed_by)
         if before is None:
             return
-        told = {"per_minute": round(standing.rate * 60, 1), "asked_per_minute": round(standing.asked * 60, 1)}
+        fields = {"per_minute": round(standing.rate * 60, 1), "asked_per_minute": round(standing.asked * 60, 1)}
         if standing.slowed_by == "failing":
-            log.warning("breaker opened: the API fails, all workers wait and probe", extra=told)
+            log.warning("breaker opened: the API fails, all workers wait and probe", extra=fields)
         elif before == "failing":
-            log.info("breaker closed: the API works again", extra=told)
+            log.info("breaker closed: the API works again", extra=fields)
         elif standing.slowed_by == "429":
-            log.warning("rate lowered after a 429", extra=told | {"paused_s": standing.paused_s})
+            log.warning("rate lowered after a 429", extra=fields | {"paused_s": standing.paused_s})
         else:
-            log.info("rate as asked for again", extra=told)
+            log.info("rate as asked for again", extra=fields)

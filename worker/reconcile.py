@@ -1,4 +1,4 @@
-"""What a completion tells about a write that may or may not have happened: pure arithmetic on maps."""
+"""Computes before-images and foreign changes where a write may or may not have happened; without I/O."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ledger.row import Metadata
 
 
 def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
-    """Return what the completion held before this job touched it, key by key.
+    """Return what the completion held before this job changed it, key by key.
 
     `earlier` is the image of an earlier write that may or may not have happened. A key that it changed keeps its first
     value, whatever it holds now: the service may have stored something else than was sent. Of every other key, the
-    value of now counts.
+    current value counts.
     """
     if earlier is None:
         return current

@@ -1,4 +1,4 @@
-"""Keeps every job going: brings back shards that nobody is at, and announces what there is room for."""
+"""Rescues the shards of workers that died and of lost messages, and announces what there is room for."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ledger.row import Outcome
 from worker.job_log import log_job
 
 RESCUE_EVERY_S = 2.0
-"""How often a worker beats and looks after the jobs."""
+"""How often a worker sends its heartbeat and checks the jobs."""
 
 log = logging.getLogger(__name__)
 Announce = Callable[[str, Iterable[int]], None]
 
 
 async def rescue_all(ledger: Ledger, announce: Announce) -> None:
-    """Look after every active job once, unless another worker does so just now."""
+    """Rescue every active job's shards once, unless another worker has just done so."""
     if not await ledger.shards.take_rescue(RESCUE_EVERY_S / 2):
         return
     for job_id in await ledger.jobs.active():
@@ -40,8 +40,8 @@ async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
         return
     rescued = await ledger.shards.rescue(job_id)
     if rescued.messages_lost or rescued.workers_lost:
-        told = {"job": job_id, "messages_lost": rescued.messages_lost, "workers_lost": rescued.workers_lost}
-        log.warning("shards rescued, to be announced again", extra=told)
+        fields = {"job": job_id, "messages_lost": rescued.messages_lost, "workers_lost": rescued.workers_lost}
+        log.warning("shards rescued, to be announced again", extra=fields)
     for number in rescued.parked:
         await _park(ledger, job, number)
     shards = await ledger.shards.to_announce(job_id) if job.state is JobState.RUNNING else []
@@ -53,5 +53,5 @@ async def _park(ledger: Ledger, job: Job, number: int) -> None:
     message = "the worker died time and again at this row's shard before it settled a row"
     at = await ledger.jobs.now()
     rows = await ledger.shards.close(job.spec, number, Outcome.FAILED, Detail("worker_crash", 0, message, "", 0, at))
-    told = {"job": job.spec.job_id, "shard": number, "failed": rows}
-    log.error("shard parked: its worker died time and again", extra=told)
+    fields = {"job": job.spec.job_id, "shard": number, "failed": rows}
+    log.error("shard parked: its worker died time and again", extra=fields)

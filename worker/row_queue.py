@@ -1,4 +1,4 @@
-"""The rows of a turn, each handed out once no other job has its completion in flight."""
+"""Hands out a shard's rows, each once no other job has its completion in flight."""
 
 from __future__ import annotations
 
@@ -19,16 +19,17 @@ from ratelimit.limiter import HandBack
 from worker.redis_outage import retry_while_unavailable
 
 TAKE_TOGETHER = 64
-"""Rows that are claimed in one round trip; they wait no longer than the rows before them take."""
-ASK_AGAIN_S = 0.3
-"""Wait where all rows that are left are another job's just now."""
+"""Rows that are claimed in one round trip."""
+RETRY_CLAIM_S = 0.3
+"""Wait before claiming again where other jobs have all rows that are left."""
 
 
 class ClaimedRow(NamedTuple):
     """A row to carry out, and the claim on its completion.
 
     `taken_over`: an earlier worker of this job had the claim, and its write may have happened or may still be running.
-    `record` tells of the last writes, if they are not long ago. `not_before` is when a row that waits may begin again.
+    `record` holds the last writes, if they are recent. `not_before` is when a postponed row may begin, on the loop's
+    clock.
     """
 
     row: int
@@ -40,7 +41,7 @@ class ClaimedRow(NamedTuple):
 
 
 class RowQueue:
-    """Hands rows out. One whose completion another job works on goes to the end of the queue."""
+    """The rows of one shard's run. A row whose completion another job has claimed goes to the end of the queue."""
 
     def __init__(
         self,
@@ -59,55 +60,55 @@ class RowQueue:
         self._claims = claims
         self._pause_for = pause_for
         self._ready: deque[ClaimedRow] = deque()
-        self._resting: list[ClaimedRow] = []
+        self._postponed: list[ClaimedRow] = []
         self._held: set[str] = set()
-        self._ended: list[GivenUp] = []
+        self._released: list[GivenUp] = []
         self._blocked: dict[str, str] = {}
-        self._turn = asyncio.Lock()
-        self._trip = asyncio.Lock()
+        self._claiming = asyncio.Lock()
+        self._swapping = asyncio.Lock()
 
     async def next(self) -> ClaimedRow | None:
-        """Return the next row, claimed; None where none is left or the turn is ending.
+        """Return the next row, claimed; None where none is left or the run is ending.
 
         Raises:
-            LeaseLost: the shard is another's by now.
+            LeaseLost: another worker has the shard.
             StateLost: the job is gone.
 
         """
         if self._ready:
             return self._ready.popleft()
-        async with self._turn:
-            while not self._ready and (self._left or self._resting) and not is_cancelled():
-                await retry_while_unavailable(self._take_some)
+        async with self._claiming:
+            while not self._ready and (self._left or self._postponed) and not is_cancelled():
+                await retry_while_unavailable(self._claim_some)
                 if not self._ready:
                     try:
-                        await self._pause_for(ASK_AGAIN_S)
+                        await self._pause_for(RETRY_CLAIM_S)
                     except HandBack:
                         return None
             return self._ready.popleft() if self._ready else None
 
     def done(self, row: ClaimedRow, *, may_still_run: bool = False, record: Record | None = None) -> None:
-        """Let others have the completion, with the next round trip, and find the record of what was written.
+        """Release the row's claim with the next round trip, and leave the record of what was written in its place.
 
-        Where a write of the row may still be running, its claim is left to end by itself: nobody of another job may
-        be overtaken by it.
+        Where a write of the row may still be running, its claim is left to expire: that write must not overtake one
+        of another job.
         """
         if row.claim in self._held and not may_still_run:
-            self._ended.append(GivenUp(row.claim, record))
+            self._released.append(GivenUp(row.claim, record))
         self._held.discard(row.claim)
 
-    def rest(self, row: ClaimedRow, seconds: float, *, may_still_run: bool = False) -> None:
-        """Let a row wait that wrote nothing in this turn, behind all others and without its claim (see `done`)."""
+    def postpone(self, row: ClaimedRow, seconds: float, *, may_still_run: bool = False) -> None:
+        """Postpone a row that wrote nothing in this run, behind all others and without its claim (see `done`)."""
         self.done(row, may_still_run=may_still_run)
         at = asyncio.get_running_loop().time() + seconds
-        self._resting.append(row._replace(taken_over=False, record=None, not_before=at))
+        self._postponed.append(row._replace(taken_over=False, record=None, not_before=at))
 
     def holds(self, claim: str) -> bool:
-        """Return whether the claim is ours, as far as the last round trip told."""
+        """Return whether the claim is ours, by the last round trip."""
         return claim in self._held
 
     def lose(self, claims: Iterable[str]) -> None:
-        """Note that these claims are not ours any more; rows that were not begun wait for them anew."""
+        """Record that these claims are lost; rows that were not begun wait for them again."""
         lost = set(claims)
         self._held -= lost
         for row in [row for row in self._ready if row.claim in lost]:
@@ -115,7 +116,7 @@ class RowQueue:
             self.put_back(row)
 
     def put_back(self, row: ClaimedRow) -> None:
-        """Let a row wait that was begun, as its claim was lost before it wrote."""
+        """Return a row to the queue that was begun and lost its claim before it wrote."""
         self._held.discard(row.claim)
         self._left.append(row._replace(taken_over=False, record=None))
 
@@ -125,35 +126,35 @@ class RowQueue:
         return len(self._blocked), next(iter(self._blocked.values()), "")
 
     async def keep(self) -> None:
-        """Renew the claims that are held, and give up those that are done with.
+        """Renew the claims that are held, and release those of rows that are done.
 
-        A claim that is gone is noted: its row waits for it anew, and `holds` says so of one that was begun.
+        Where a claim is lost, its row waits for it again; `holds` is false for one that was begun.
 
         Raises:
-            LeaseLost: the shard is another's by now.
+            LeaseLost: another worker has the shard.
             StateLost: the job is gone.
 
         """
-        if not (self._held or self._ended):
+        if not (self._held or self._released):
             return
         held = sorted(self._held)
         kept = (await self._swap(keep=held)).kept
         self.lose(claim for claim, is_ours in zip(held, kept, strict=True) if not is_ours)
 
     async def aclose(self) -> None:
-        """Give up what was not begun; where the ledger is away, the claims run out.
+        """Release the claims of rows that were not begun; where the ledger is away, they expire.
 
-        So do the claims of rows that were cut off in mid-request, now or in an earlier turn: the server may still be
-        at them.
+        The claims of rows that were cut off in mid-request, now or in an earlier run, expire too: the server may
+        still be working on them.
         """
-        self._ended += [GivenUp(row.claim) for row in self._ready if not row.taken_over]
+        self._released += [GivenUp(row.claim) for row in self._ready if not row.taken_over]
         self._held.clear()
-        if self._ended:
+        if self._released:
             with contextlib.suppress(LeaseLost, StateLost, *AWAY):
                 await self._swap()
 
-    async def _take_some(self) -> None:
-        self._wake()
+    async def _claim_some(self) -> None:
+        self._requeue_postponed()
         wanted = [self._left[place] for place in range(min(TAKE_TOGETHER, len(self._left)))]
         if not wanted:
             return
@@ -168,17 +169,17 @@ class RowQueue:
                 self._blocked[row.claim] = claim.blocked_by
                 self._left.append(row)
 
-    def _wake(self) -> None:
-        """Let rows that have waited long enough stand behind the others."""
+    def _requeue_postponed(self) -> None:
+        """Append the postponed rows whose time has come to the queue."""
         now = asyncio.get_running_loop().time()
-        self._left += [row for row in self._resting if row.not_before <= now]
-        self._resting = [row for row in self._resting if row.not_before > now]
+        self._left += [row for row in self._postponed if row.not_before <= now]
+        self._postponed = [row for row in self._postponed if row.not_before > now]
 
     async def _swap(self, *, keep: Sequence[str] = (), take: Sequence[str] = ()) -> Swapped:
-        async with self._trip:  # a claim that is given up must not be renewed by a trip that left before
-            ended, self._ended = self._ended, []
+        async with self._swapping:  # a claim that is released must not be renewed by a trip that left before
+            released, self._released = self._released, []
             try:
-                return await self._claims.swap(self._claimant, give_up=ended, keep=keep, take=take)
+                return await self._claims.swap(self._claimant, give_up=released, keep=keep, take=take)
             except BaseException:
-                self._ended += ended
+                self._released += released
                 raise

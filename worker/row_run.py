@@ -1,4 +1,4 @@
-"""A row's life: read, journal, write, look at the reply (design, "A row's life")."""
+"""Carries one row out and decides how it ends: read, journal, write, check the reply (ARCHITECTURE, "A row's life")."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ledger.settlements import Settlement
 from worker import row_failures
 from worker.fence import WriteGate
 from worker.reconcile import before_image, foreign_keys
-from worker.row_calls import RowCalls, Tools
+from worker.row_calls import RowCalls, RowContext
 from worker.service import Service
 from worker.stale_reads import LastRead, StaleRead, StaleReads
 from worker.update import Shown, Unconfirmed, Update
@@ -34,16 +34,16 @@ class RowOptions(NamedTuple):
 
 
 class RowRun:
-    """One row's way to its settlement, over as many requests as it takes. Its writes leave by the `gate`.
+    """One row's way to its settlement, over as many requests as it takes. Its writes pass the `gate`.
 
-    `image` is the before-image that an earlier turn kept for this row: its write may or may not have happened.
-    `tried` tells how often it failed in earlier turns: a try may be longer than a turn, and is bounded all the same.
-    `record` tells of the last settled writes to the completion, whichever job made them.
+    `image` is the before-image that an earlier run stored for this row: its write may or may not have happened.
+    `tried` counts its failures in earlier runs: tries may take longer than a run, and are bounded all the same.
+    `record` holds the last settled writes to the completion, whichever job made them.
     """
 
     def __init__(
         self,
-        tools: Tools,
+        context: RowContext,
         options: RowOptions,
         row: int,
         patch: Patch,
@@ -53,10 +53,10 @@ class RowRun:
         tried: Tries | None,
         record: Record | None = None,
     ) -> None:
-        self._tools = tools
+        self._context = context
         name = f"{options.name}-{row}"
-        self._last = LastRead(tools.clocks)
-        self._calls = RowCalls(tools, gate, patch.completion_id, name=name, is_outdated=self._last.is_outdated)
+        self._last = LastRead(context.clocks)
+        self._calls = RowCalls(context, gate, patch.completion_id, name=name, is_outdated=self._last.is_outdated)
         self._options = options
         self._row = row
         self._patch = patch
@@ -71,13 +71,13 @@ class RowRun:
         self._wrote: tuple[Metadata | None, Metadata] | None = None
 
     async def settle(self) -> Settlement:
-        """Carry the row out.
+        """Carry the row out and return how it ended.
 
         Raises:
-            StopJob: nothing can succeed until somebody mends something.
-            HandBack: the turn ended before the row did.
+            StopJob: no row can succeed until its cause is corrected.
+            HandBack: the run ended before the row did.
             StaleRead: the row is to begin again later.
-            LeaseLost: the shard is another's by now.
+            LeaseLost: another worker has the shard.
 
         """
         ended = await self._carry_out()
@@ -94,8 +94,8 @@ class RowRun:
                     return await self._confirm_then_fail(self._final_failure)
                 return await self._try_once()
             except RateLimited as refusal:
-                self._tools.counters.throttled += 1
-                await self._tools.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+                self._context.counters.throttled += 1
+                await self._context.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
             except NotSent:
                 continue
             except RowFailed as refusal:
@@ -111,12 +111,12 @@ class RowRun:
 
     @property
     def in_doubt(self) -> bool:
-        """Whether a write of the row may have happened that no answer tells of."""
+        """Whether a write of the row may have happened that no answer confirmed."""
         return self._in_doubt
 
     @property
     def tries(self) -> Tries | None:
-        """How often the row has failed so far, for the turn that takes it up again; None where it has not."""
+        """How often the row has failed so far, for the run that takes it up again; None where it has not."""
         stale = self._stale_reads
         if not (self._failures or stale.count):
             return None
@@ -180,10 +180,10 @@ class RowRun:
         return Settlement(self._row, Outcome.UPDATED)
 
     async def _end_altered(self, update: Update, altered: dict[str, str | None], request_id: str) -> Settlement:
-        """Keep what the service holds beside the first image, so that an undo takes it for this job's own."""
+        """Store what the service holds beside the first image, so that an undo counts it as this job's own."""
         if self._options.journal and self._image is not None:
             self._image = BeforeImage(self._row, self._image.metadata, altered)
-            await self._tools.journal(self._image)
+            await self._context.journal(self._image)
         return self._failed(row_failures.value_altered(update.described(altered), request_id))
 
     def _kept(self, keys: list[str], request_id: str) -> Settlement:
@@ -198,7 +198,7 @@ class RowRun:
         return self._options.mode is Mode.MERGE or self._options.journal or self._in_doubt
 
     async def _read(self) -> None:
-        """Read what the completion holds, which stays unknown where that is not shown and not needed."""
+        """Read what the completion holds; it stays unknown where the answer shows none and none is needed."""
         read = await self._calls.read()
         if read.metadata is None and (self._options.mode is Mode.MERGE or self._options.journal):
             raise row_failures.read_shows_nothing(read.request_id)
@@ -209,7 +209,7 @@ class RowRun:
         return before_image(earlier, current, self._patch.metadata, self._options.mode)
 
     async def _altered_earlier(self) -> Settlement | None:
-        """Settle a row whose earlier turn ended after it found that the service had stored something else."""
+        """Settle a row whose earlier run ended after it found that the service had stored something else."""
         image, current = self._image, self._last.metadata
         if current is None or image is None or not image.altered:
             return None
@@ -222,12 +222,12 @@ class RowRun:
         return Update(before, apply_patch(before, patch, mode), patch, mode, self._record)
 
     async def _check_is_fresh(self) -> None:
-        """Put the row off while the read shows the state before a recorded write; after that, take the write as done.
+        """Postpone the row while its read shows the state before a recorded write; after that, take the write as done.
 
         Raises:
             StaleRead: the row is to begin again later; one whose own write is in doubt keeps its claim and waits here.
             NotSent: it has waited here.
-            RowFailed: nobody knows any more what that write was.
+            RowFailed: that write is no longer known.
 
         """
         if self._record is None or self._last.metadata is None or not self._stale_reads.is_stale(self._last.metadata):
@@ -236,16 +236,16 @@ class RowRun:
             if not self._in_doubt:
                 raise StaleRead(wait_s)
             self._last.metadata = None
-            await self._tools.pause_for(wait_s)
+            await self._context.pause_for(wait_s)
             raise NotSent
-        self._last.metadata = await self._tools.replay(self._record, self._last.metadata)
+        self._last.metadata = await self._context.replay(self._record, self._last.metadata)
         if self._last.metadata is None:
             what = "reads keep showing the state before a write of a job that is gone, so nothing was sent"
             raise row_failures.stale_read(what)
         self._is_assumed = True
 
     def _already_there(self) -> Settlement | None:
-        """Settle a row that holds what it should; by our doing, where a write of ours was in doubt."""
+        """Settle a row that holds what it should: as updated where a write of ours was in doubt, else as unchanged."""
         if (current := self._last.metadata) is None:
             return None
         before = self._before(current)
@@ -258,7 +258,7 @@ class RowRun:
         return self._confirmed("an answer was lost; a read found the metadata in place")
 
     def _drifted(self) -> Settlement | None:
-        """Leave a row alone that somebody else changed since the job that is to be taken back."""
+        """Settle a row as drifted where somebody else changed it since the job that is undone."""
         patch = self._patch
         keys = foreign_keys(self._last.metadata or {}, patch.metadata, patch.expect or {})
         if not keys:
@@ -266,7 +266,7 @@ class RowRun:
         return Settlement(self._row, Outcome.DRIFTED, self._detail(row_failures.drifted(keys)))
 
     async def _prepare(self) -> Update:
-        """Return what to send, once it can be sent and the before-image is safe."""
+        """Return what to send, once it can be sent and the before-image is stored."""
         patch, mode = self._patch.metadata, self._options.mode
         if self._last.metadata is None:
             return Update(None, apply_patch({}, patch, mode), patch, mode, self._record)
@@ -281,22 +281,22 @@ class RowRun:
         return update
 
     async def _back_off(self, refusal: Retryable) -> None:
-        counters = self._tools.counters
+        counters = self._context.counters
         counters.retries += 1
         counters.backing_off += 1
         try:
-            await self._tools.pause_for(refusal.retry_after or backoff(self._failures))
+            await self._context.pause_for(refusal.retry_after or backoff(self._failures))
         finally:
             counters.backing_off -= 1
 
     async def _should_give_up(self, refusal: Retryable) -> bool:
-        """Tell whether to give the row up; while the endpoint itself fails, it waits on."""
+        """Return whether to fail the row after its last try; while the endpoint itself fails, it waits on."""
         if not refusal.endpoint_fails:
             return True
-        return await self._tools.health.row_at_fault(write=self._calls.wrote_last)
+        return await self._context.breaker.row_at_fault(write=self._calls.wrote_last)
 
     async def _confirm_then_fail(self, final_failure: Detail) -> Settlement:
-        """Give the row up, but for one more look where a write may have happened all the same."""
+        """Fail the row, after one more read where a write may have happened all the same."""
         if self._in_doubt:
             with contextlib.suppress(Retryable, RowFailed):
                 await self._read()

@@ -1,4 +1,4 @@
-"""What one worker process holds open: an event loop, a client for the API, a client for the ledger."""
+"""Runs leased shards in one worker process, which holds open an event loop and clients of the API and the ledger."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of, note_use
 from worker.checked_api import KnownCompletions
 from worker.job_log import log_job, log_started
-from worker.own_key import Aside, OwnKey
 from worker.redis_outage import retry_while_unavailable
 from worker.service import Service, service_of
 from worker.shard_run import Bounds, ShardRun
+from worker.worker_key import Standby, WorkerKey
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0
-"""Length of a turn while several jobs run, so that a small one need not wait long for its first turn."""
+"""Length of a run while several jobs are active, so that a small one need not wait long for its first."""
 QUIET_S = 10.0
-"""Bound of the wait until a worker whose key is refused gets no messages any more; what it announces is another's."""
+"""Bound of the wait until a worker whose key is refused has left the queue; another gets what it announces."""
 LAST_STEP_S = 2.0
-"""Bound of handing a shard back when the worker is ending; without that, the lease runs out."""
+"""Bound of the last try to hand a shard back when the worker is stopping; failing that, the lease expires."""
 
 log = logging.getLogger(__name__)
 
@@ -48,16 +48,16 @@ log = logging.getLogger(__name__)
 class Runtime:
     """Carries out shards in this process, one at a time. Made after the fork, closed by its owner."""
 
-    def __init__(self, settings: Settings, *, stopping: Callable[[], bool], aside: Aside | None = None) -> None:
+    def __init__(self, settings: Settings, *, stopping: Callable[[], bool], standby: Standby | None = None) -> None:
         self._settings = settings
-        self._aside = aside or Aside()
+        self._standby = standby or Standby()
         self._stopping = stopping
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def open(self) -> None:
-        """Make the loop and the clients."""
+        """Open the loop and the clients."""
         self._runner.run(self._open())
 
     def close(self) -> None:
@@ -68,7 +68,7 @@ class Runtime:
             self._runner.close()
 
     def run_shard(self, job_id: str, number: int) -> list[int]:
-        """Take a turn at the shard; give the shards to announce next."""
+        """Lease the shard, run it, and return the numbers of the shards to announce next."""
         return self._runner.run(self._run_shard(job_id, number))
 
     async def _open(self) -> None:
@@ -81,8 +81,8 @@ class Runtime:
         self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
-        endpoint, _ = limit_of(self._settings, "")  # the same for all keys there
-        self._own_key = OwnKey(self._ledger, self._aside, endpoint=endpoint.rpartition(":")[2])
+        endpoint, _ = limit_of(self._settings, "")  # the same for all keys of the endpoint
+        self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint.rpartition(":")[2])
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
@@ -90,8 +90,8 @@ class Runtime:
             shard = await self._retry(lambda: self._lease(job_id, number, owner))
             if shard is None:
                 return []
-            await self._take_turn(shard)
-            await self._aside.until_quiet(within_s=QUIET_S)
+            await self._carry_out(shard)
+            await self._standby.wait_until_unsubscribed(within_s=QUIET_S)
             return await self._ledger.shards.to_announce(job_id)
         except AWAY as error:
             where = {"job": job_id, "shard": number}
@@ -99,14 +99,14 @@ class Runtime:
         except (StateLost, NoSuchJob):
             lost = "Job %s is not in the ledger any more: Redis came back empty, or its keys were removed."
             log.error(lost, job_id, extra={"job": job_id})
-        except Exception as error:  # noqa: BLE001 - an error of ours must not look like a worker that died at the shard
+        except Exception as error:  # noqa: BLE001 - ours must not count as a worker that died at the shard
             await self._own_error(job_id, error)
         return []
 
     async def _own_error(self, job_id: str, error: Exception) -> None:
-        told = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
-        log.error("worker met an error of its own", extra=told)
-        reason = f"a worker met an error of its own ({_names(error)}); its log tells where"
+        fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
+        log.error("worker met an error of its own", extra=fields)
+        reason = f"a worker met an error of its own ({_names(error)}); see the traceback in its log"
         await self._retry(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
@@ -122,7 +122,7 @@ class Runtime:
         return shard
 
     async def _survive(self, job_id: str, number: int, owner: str) -> None:
-        """Say that the lease's owner lives: it did not die at the shard, whose rows may never have been tried."""
+        """Record that the lease's owner lives, so that the lost lease does not count as a crash at the shard."""
         if await self._ledger.shards.survive(job_id, number, owner):
             log.info("lease had run out while the worker lived", extra={"job": job_id, "shard": number})
 
@@ -130,10 +130,10 @@ class Runtime:
         """Return the result of a step once Redis answers; a worker that is stopping tries once more, not for long."""
         return await retry_while_unavailable(step, stopping=self._stopping, last_try_s=LAST_STEP_S)
 
-    async def _take_turn(self, shard: LeasedShard) -> None:
+    async def _carry_out(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id
         began = time.monotonic()
-        turn = None
+        run = None
         try:
             if shard.spec.target != self._settings.openai_base_url:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
@@ -141,29 +141,29 @@ class Runtime:
             elif await self._has_key(job_id):
                 self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
                 await self._retry(self._note_limit)
-                turn = self._turn(
+                run = self._new_run(
                     shard,
-                    await self._retry(self._seconds),
+                    await self._retry(self._run_seconds),
                     await self._retry(self._service),
                 )
-                await turn.run()
+                await run.run()
         finally:
             answer = await self._retry(lambda: self._ledger.shards.release(shard))
             if answer is ReleaseAnswer.LOST:
                 await self._retry(lambda: self._survive(job_id, shard.number, shard.owner))
-            told = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
-            log.info("shard ended", extra=told | (turn.summary if turn else {}) | {"state": answer})
+            fields = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
+            log.info("shard ended", extra=fields | (run.summary if run else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:
                 await self._retry(lambda: self._retire(job_id))
 
     async def _has_key(self, job_id: str) -> bool:
-        """Return whether there is a key to send; where there is none, stand aside or pause the job."""
-        if self._aside.is_set:
+        """Return whether there is a key to send; where there is none, go on standby or pause the job."""
+        if self._standby.is_on:
             return False
         trouble = await self._api.credential.trouble()
         if trouble:
             refused = StopJob("key_unavailable", trouble)
-            await self._retry(lambda: self._own_key.refused(job_id, refused))
+            await self._retry(lambda: self._worker_key.refused(job_id, refused))
         return not trouble
 
     async def _note_limit(self) -> None:
@@ -176,12 +176,12 @@ class Runtime:
         await log_job(self._ledger, await self._ledger.jobs.get(job_id))
         await self._ledger.jobs.retire(job_id)
 
-    async def _seconds(self) -> float:
-        """Give the length of a turn: a short one where other jobs wait for theirs."""
+    async def _run_seconds(self) -> float:
+        """Return the seconds of a run: few where other jobs wait for theirs."""
         longest = self._settings.job.shard_seconds
         return longest if len(await self._ledger.shards.running()) < 2 else min(longest, SHARED_TURN_S)
 
-    def _turn(self, shard: LeasedShard, seconds: float, service: Service) -> ShardRun:
+    def _new_run(self, shard: LeasedShard, seconds: float, service: Service) -> ShardRun:
         settings = self._settings
         limiter = RateLimiter(
             self._limits,
@@ -195,12 +195,12 @@ class Runtime:
             ledger=self._ledger,
             api=self._api,
             limiter=limiter,
-            health=CircuitBreaker(self._redis, self._limit_key),
+            breaker=CircuitBreaker(self._redis, self._limit_key),
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
             known=self._known,
             service=service,
-            own_key=self._own_key,
+            worker_key=self._worker_key,
         )
 
 

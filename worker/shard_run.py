@@ -1,4 +1,4 @@
-"""A worker's turn at a shard: lanes carry out rows, a keeper holds the lease and watches for reasons to stop."""
+"""Runs one leased shard: lanes carry out rows, a keeper renews the lease and reads whether the job is to go on."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ from worker.checked_api import CheckedApi, KnownCompletions
 from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.group_writer import GroupWriter
-from worker.own_key import OwnKey
 from worker.redis_outage import retry_while_unavailable
-from worker.row_calls import Tools
+from worker.row_calls import RowContext
 from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import RowOptions, RowRun
 from worker.run_counters import RunCounters
 from worker.service import Service
 from worker.stale_reads import StaleRead
+from worker.worker_key import WorkerKey
 
 HAND_BACK_S = 2.0
 """Bound of the wait for the renewal that a hand-back needs; a worker that ends while Redis is away goes without."""
 KEEP_EVERY_S = 1.0
-"""How often the lease is renewed and the job's state is read: pause and cancel are in effect after this."""
+"""How often the lease is renewed and the job's state is read: pause and cancel take effect after this."""
 JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 100
 
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
-    """How much a turn may take: rows at once, seconds, tries of a row, seconds that a request may run."""
+    """Limits of a run: rows at once, its seconds, tries of a row, and the seconds of one request."""
 
     in_flight: int
     seconds: float
@@ -61,10 +61,10 @@ class Bounds(NamedTuple):
 
 
 class ShardRun:
-    """One turn at one leased shard. `stopping` tells whether the worker is ending.
+    """One run of one leased shard. `stopping` tells whether the worker is stopping.
 
-    `known` outlives the turn: completions that this process found lately. `own_key` decides what a refused key means;
-    without it the job pauses.
+    `known` outlives the run: completions that this process found lately. `worker_key` decides what a refused key
+    means; without it the job pauses.
     """
 
     def __init__(
@@ -74,18 +74,18 @@ class ShardRun:
         ledger: Ledger,
         api: CompletionsApi,
         limiter: RateLimiter,
-        health: CircuitBreaker,
+        breaker: CircuitBreaker,
         bounds: Bounds,
         stopping: Callable[[], bool],
         known: KnownCompletions | None = None,
         service: Service | None = None,
         clocks: Clocks = CLOCKS,
-        own_key: OwnKey | None = None,
+        worker_key: WorkerKey | None = None,
     ) -> None:
         self._shard = shard
         self._ledger = ledger
         self._api = api
-        self._own_key = own_key
+        self._worker_key = worker_key
         self._key_refused = False
         self._limiter = limiter
         self._bounds = bounds
@@ -107,14 +107,14 @@ class ShardRun:
         )
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
-        self._health = health
+        self._breaker = breaker
         checked = CheckedApi(api, limiter, known or KnownCompletions(), self._counters)
-        self._tools = Tools(
+        self._context = RowContext(
             api=checked,
             limiter=limiter,
             journal=self._journal_image,
             pause_for=self._drain.pause_for,
-            health=health,
+            breaker=breaker,
             counters=self._counters,
             replay=self._replay,
             clocks=clocks,
@@ -133,7 +133,7 @@ class ShardRun:
                 lanes = [group.create_task(self._lane()) for _ in range(self._width())]
                 keepers = [
                     group.create_task(self._keep_lease()),
-                    group.create_task(self._health.run()),
+                    group.create_task(self._breaker.run()),
                     group.create_task(self._drain.watch_clock([*lanes, *writers])),
                 ]
                 await asyncio.wait(lanes)
@@ -144,7 +144,7 @@ class ShardRun:
                 await end_tasks(keepers)
         except* LeaseLost:
             where = {"job": self._shard.spec.job_id, "shard": self._shard.number}
-            log.warning("shard is another's by now", extra=where)
+            log.warning("another worker has the shard", extra=where)
         except* (StateLost, NoSuchJob) as lost:
             raise StateLost(self._shard.spec.job_id) from lost.exceptions[0]
         finally:
@@ -153,7 +153,7 @@ class ShardRun:
 
     @property
     def summary(self) -> dict[str, int]:
-        """How many rows the turn settled with each outcome, and what that cost."""
+        """How many rows the run settled with each outcome, and its requests, retries and 429s."""
         ended = {outcome.word: self._outcomes[outcome] for outcome in TRIED}
         now = self._counters.traffic()
         return ended | {"requests": now.requests, "retries": now.retries, "throttled": now.throttled}
@@ -165,13 +165,13 @@ class ShardRun:
         spec = self._shard.spec
         name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
         options = RowOptions(spec.mode, spec.journal, self._bounds.attempts, name, self._service)
-        await self._fence.passed()  # a slot that waits for the first renewal would be lost
+        await self._fence.wait()  # a slot that waits for the first renewal would be lost
         while not self._drain.is_draining and (claimed := await self._todo.next()):
             row, patch = claimed.row, claimed.patch
             image, tried, record = self._shard.images.get(row), self._tries_of(claimed), claimed.record
             may_still_run = claimed.taken_over and (image is not None or not spec.journal)
             gate = self._gate(claimed)
-            run = RowRun(self._tools, options, row, patch, gate=gate, image=image, tried=tried, record=record)
+            run = RowRun(self._context, options, row, patch, gate=gate, image=image, tried=tried, record=record)
             try:
                 ended = await run.settle()
             except ClaimLost:
@@ -182,7 +182,7 @@ class ShardRun:
             except StaleRead as stale:
                 if run.tries:
                     self._tries[row] = run.tries
-                self._todo.rest(claimed, stale.wait_s, may_still_run=may_still_run or run.in_doubt)
+                self._todo.postpone(claimed, stale.wait_s, may_still_run=may_still_run or run.in_doubt)
                 continue
             except HandBack:
                 if run.tries:
@@ -219,7 +219,7 @@ class ShardRun:
         return await record.replay(self._ledger.redis, metadata)
 
     def _tries_of(self, claimed: ClaimedRow) -> Tries | None:
-        """Return how often the row failed so far, in doubt where an earlier turn may have written it unseen."""
+        """Return how often the row failed so far, in doubt where an earlier run may have written it unseen."""
         tried = self._tries.pop(claimed.row, None) or self._shard.tries.get(claimed.row)
         if claimed.taken_over and not self._shard.spec.journal:  # with a journal, the row's image tells
             return msgspec.structs.replace(tried or Tries(0, in_doubt=True), in_doubt=True)
@@ -233,26 +233,26 @@ class ShardRun:
         )
 
     async def _stop_job(self, error: StopJob) -> None:
-        """Pause the job at once, so that all workers put it down within a second or two."""
+        """Pause the job at once, so that all workers stop its rows within two seconds."""
         self._drain.stop_starting_rows()
-        if isinstance(error, KeyRefused) and self._own_key:
-            await self._stop_for_key(error, self._own_key)
+        if isinstance(error, KeyRefused) and self._worker_key:
+            await self._stop_for_key(error, self._worker_key)
             return
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
         await retry_while_unavailable(
             lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason)
         )
 
-    async def _stop_for_key(self, error: KeyRefused, own_key: OwnKey) -> None:
-        """Decide once for all rows of the turn whether the job or this worker alone stops."""
+    async def _stop_for_key(self, error: KeyRefused, worker_key: WorkerKey) -> None:
+        """Decide once for all rows of the run whether the job stops or this worker alone."""
         if not self._key_refused:
             self._key_refused = True
-            await retry_while_unavailable(lambda: own_key.refused(self._shard.spec.job_id, error))
+            await retry_while_unavailable(lambda: worker_key.refused(self._shard.spec.job_id, error))
 
     async def _keep_lease(self) -> None:
-        """Renew the lease and learn whether the job is to go on, until cancelled."""
+        """Renew the lease and read whether the job is to go on, until cancelled."""
         while not is_cancelled():
-            with contextlib.suppress(*AWAY):  # without the ledger nothing is sent, once what was confirmed last is old
+            with contextlib.suppress(*AWAY):  # while the ledger is away, the fence stops all writes
                 await self._renew()
             await asyncio.sleep(KEEP_EVERY_S)
 
@@ -267,15 +267,15 @@ class ShardRun:
         if state is not JobState.RUNNING:
             self._drain.stop_starting_rows()
         self._fence.confirm(sent)
-        if self._own_key:
-            await self._own_key.note_accepted(self._api.accepted_at)
+        if self._worker_key:
+            await self._worker_key.note_accepted(self._api.accepted_at)
 
     async def _journal_image(self, image: BeforeImage) -> None:
         await asyncio.shield(self._journal.add(image))
 
     async def _keep_images(self, images: list[BeforeImage]) -> None:
-        """Keep the images of the rows whose claims are ours; the gate holds the others' writes back."""
-        await self._fence.passed()
+        """Store the images of the rows whose claims are ours; the gate holds the other rows' writes back."""
+        await self._fence.wait()
         while images := [image for image in images if self._todo.holds(self._claim(image.row))]:
             claims = [self._claim(image.row) for image in images]
             lost = await self._ledger.settlements.journal(self._shard, images, claims)
@@ -288,7 +288,7 @@ class ShardRun:
         return claim_of(self._shard.spec.target, self._shard.todo[row].completion_id)
 
     async def _settle(self, settlements: list[Settlement]) -> None:
-        await self._fence.passed()
+        await self._fence.wait()
         now = self._counters.traffic()
         await self._ledger.settlements.settle(self._shard, settlements, now)
         self._reported = now
@@ -299,19 +299,19 @@ class ShardRun:
         await self._stop_after_failures()
 
     async def _stop_after_failures(self) -> None:
-        """Pause the job where more rows failed than its owner puts up with."""
+        """Pause the job where more rows failed than its `--max-failures` allows."""
         spec = self._shard.spec
         if reason := await too_many_failures(self._ledger.redis, spec):
             await self._ledger.jobs.pause(spec.job_id, code=TOO_MANY_CODE, reason=reason)
             self._drain.stop_starting_rows()
 
     async def _hand_back(self) -> None:
-        """Leave word of what no settlement told; where the ledger is away, the rows are just tried more often."""
+        """Record the tries and traffic that no settlement carried; without the ledger, rows are tried more often."""
         now = self._counters.traffic()
         if self._tries or now != self._reported:
             with contextlib.suppress(TimeoutError, *AWAY):
                 async with asyncio.timeout(HAND_BACK_S):
-                    await self._fence.passed()
+                    await self._fence.wait()
                 await self._ledger.settlements.hand_back(self._shard, self._tries, now)
 
 

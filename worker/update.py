@@ -1,4 +1,4 @@
-"""What an answer says of an update: pure arithmetic on maps."""
+"""Compares an answer with the update that was sent; without I/O."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHOWN_KEYS = 5
 
 
 class Shown(enum.Enum):
-    """How an answer compares with what was sent. `KEPT`: all of it, and keys that were to go."""
+    """How an answer compares with what was sent. `KEPT`: all of it is there, and keys that were to be removed."""
 
     AS_SENT = enum.auto()
     BEFORE = enum.auto()
@@ -30,7 +30,7 @@ class Shown(enum.Enum):
 class Update(NamedTuple):
     """An update that was sent; `before` is what the completion held, None where it was not read.
 
-    `record` tells of former writes; a state from before one of them is older still.
+    `record` holds former writes; a state from before one of them is older still.
     """
 
     before: Metadata | None
@@ -47,7 +47,7 @@ class Update(NamedTuple):
         return Shown.BEFORE if metadata == self.before or is_older else Shown.OTHER
 
     def body(self, nulls: PairLimit | None) -> dict[str, str | None]:
-        """Return what to send: the whole map, with null for each key that is to go where only that removes one.
+        """Return what to send: the whole map, with null for each key to be removed where only null removes one.
 
         Where pairs with null may count against those that are allowed, no more are named than there is room for.
         """
@@ -61,21 +61,21 @@ class Update(NamedTuple):
 
     @property
     def removes(self) -> bool:
-        """Whether keys are to go; where nothing was read, they may be."""
+        """Whether keys are to be removed; where nothing was read, they may be."""
         if self.before is None:
             return self.mode is Mode.REPLACE or None in self.patch.values()
         return not self.before.keys() <= self.after.keys()
 
     def kept(self, metadata: Metadata) -> list[str]:
-        """Return the keys that the service kept although they were to go, sorted.
+        """Return the keys that the service kept although they were to be removed, sorted.
 
-        In a merge, a key that the patch does not name was not to go: somebody else added it meanwhile.
+        In a merge, a key that the patch does not name was not to be removed: somebody else added it meanwhile.
         """
         extra = metadata.keys() - self.after.keys()
         return sorted(extra & self.patch.keys() if self.mode is Mode.MERGE else extra)
 
     def altered(self, metadata: Metadata) -> dict[str, str | None]:
-        """Return what the answer shows of each key that is neither as sent nor merely kept; None: it is not there."""
+        """Return what the answer shows of each key that is neither as sent nor merely kept; None: no such key."""
         held = {key: metadata.get(key) for key, value in self.after.items() if metadata.get(key) != value}
         before = self.before or {}
         changed = (key for key in self.kept(metadata) if before.get(key, metadata[key]) != metadata[key])
@@ -89,7 +89,7 @@ class Update(NamedTuple):
 
     def _lengths(self, key: str, held: str | None) -> str:
         sent = self.after.get(key)
-        asked = "was to go" if sent is None else f"sent {len(sent)} characters"
+        asked = "was to be removed" if sent is None else f"sent {len(sent)} characters"
         return f"{asked}, {'is gone' if held is None else f'holds {len(held)}'}"
 
 

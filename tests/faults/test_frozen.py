@@ -49,7 +49,9 @@ async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Cluster, *, m
 
     asked = stand.asked
     sleeper.send_all(signal.SIGCONT)
-    await wait_until(lambda: "another's by now" in sleeper.said(), within=30, what="the stopped worker gave up")
+    await wait_until(
+        lambda: "another worker has the shard" in sleeper.said(), within=30, what="the stopped worker gave up"
+    )
 
     late = [entry for entry in stand.requests_since(asked) if entry.method == "POST"]
     assert late == []

@@ -27,9 +27,9 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limit, Limits, RateLimiter
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
-from worker.own_key import OwnKey
 from worker.service import Service
 from worker.shard_run import Bounds, ShardRun
+from worker.worker_key import WorkerKey
 
 KEY = "sk-canary-key-0123456789"
 COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
@@ -45,7 +45,7 @@ class WorkerHarness:
         self.sandbox = sandbox
         self.api: dict[str, Any] = {}
         self.read_key: Callable[[], str] | None = None
-        self.own_key: OwnKey | None = None
+        self.worker_key: WorkerKey | None = None
         self.limit = Limit(2000.0, 200)
         self.service = Service()
         self.slept_s = 0.0
@@ -109,8 +109,8 @@ class WorkerHarness:
                 ledger=self.ledger,
                 api=api,
                 limiter=limiter,
-                health=CircuitBreaker(self.redis, LIMIT_KEY),
-                own_key=self.own_key,
+                breaker=CircuitBreaker(self.redis, LIMIT_KEY),
+                worker_key=self.worker_key,
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
                 stopping=stopping,
                 service=self.service,

@@ -8,7 +8,7 @@ from sandbox import Sandbox, SandboxOptions
 from tasks.key_watch import KeyWatch
 from tests.harness.stand import KEY, settings_for
 from tests.harness.wait import wait_until
-from worker.own_key import Aside
+from worker.worker_key import Standby
 
 
 class Queue:
@@ -30,26 +30,26 @@ class Queue:
 
 async def test_it_comes_back_when_its_key_is_accepted_or_nobody_else_works(ledger, redis_url):
     """While another worker does the work it stays away; were it alone, its refusal has to pause the job."""
-    aside, queue = Aside("w1@here"), Queue()
+    standby, queue = Standby("w1@here"), Queue()
     async with Sandbox(SandboxOptions(api_key="sk-another")) as sandbox:
         await ledger.shards.beat("w2@there", 2)
         await ledger.shards.beat("w1@here", 2, key_refused=True)
-        watch = KeyWatch(settings_for(redis_url, sandbox.base_url), aside, queue, try_again_s=0.1)
+        watch = KeyWatch(settings_for(redis_url, sandbox.base_url), standby, queue, try_again_s=0.1)
         watch.start()
         try:
-            aside.set()
-            await wait_until(lambda: aside.is_quiet, within=30, what="it left the queue")
+            standby.enter()
+            await wait_until(lambda: standby.is_unsubscribed, within=30, what="it left the queue")
             asked = sandbox.log.total
             await wait_until(lambda: sandbox.log.total >= asked + 3, within=60, what="the key was tried again")
-            assert (aside.is_set, queue.left, queue.joined) == (True, 1, 0)
+            assert (standby.is_on, queue.left, queue.joined) == (True, 1, 0)
 
             sandbox.configure(api_key=KEY)
-            await wait_until(lambda: not aside.is_set, within=60, what="its key is accepted")
+            await wait_until(lambda: not standby.is_on, within=60, what="its key is accepted")
 
             sandbox.configure(api_key="sk-another")
             await ledger.shards.beat("w2@there", 2, key_refused=True)
-            aside.set()
-            await wait_until(lambda: queue.left == 2 and not aside.is_set, within=60, what="nobody else works")
+            standby.enter()
+            await wait_until(lambda: queue.left == 2 and not standby.is_on, within=60, what="nobody else works")
         finally:
             watch.stop()
     assert queue.joined == 2

@@ -89,7 +89,7 @@ async def test_whoever_comes_late_waits_for_a_renewal(machine):
     """One that was sent long ago opens nothing."""
     old = machine.clocks.read()
     machine.passes(60.0, 60.0)
-    waiting = [asyncio.create_task(machine.fence.passed()) for _ in range(3)]
+    waiting = [asyncio.create_task(machine.fence.wait()) for _ in range(3)]
     await asyncio.sleep(0)
     machine.fence.confirm(old)
     await asyncio.sleep(0)
@@ -103,7 +103,7 @@ async def test_whoever_comes_late_waits_for_a_renewal(machine):
 async def test_whoever_waits_learns_that_the_lease_is_lost(machine):
     """And nobody passes any more."""
     machine.passes(60.0, 60.0)
-    waiting = asyncio.create_task(machine.fence.passed())
+    waiting = asyncio.create_task(machine.fence.wait())
     await asyncio.sleep(0)
 
     machine.fence.lose()
@@ -120,14 +120,14 @@ async def test_a_write_leaves_only_with_its_claim(machine):
 
     assert not gate.is_open()
     with pytest.raises(ClaimLost):
-        await gate.passed()
+        await gate.wait()
 
 
 async def test_a_write_that_waited_is_handed_back_where_the_job_was_put_down_meanwhile(machine):
     """Paused, and perhaps undone, while its worker slept."""
     machine.passes(60.0, 60.0)
     gate = WriteGate(machine.fence, holds_claim=lambda: True, is_stopped=lambda: True)
-    waiting = asyncio.create_task(gate.passed())
+    waiting = asyncio.create_task(gate.wait())
     await asyncio.sleep(0)
 
     machine.renew()

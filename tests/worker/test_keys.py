@@ -13,7 +13,7 @@ from config.errors import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
 from tests.harness.worker_harness import KEY, WorkerHarness
-from worker.own_key import Aside, OwnKey
+from worker.worker_key import Standby, WorkerKey
 
 NEW_KEY = "sk-canary-second-9876543210"
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{number:03}" for number in range(40)]
@@ -69,7 +69,7 @@ async def test_a_key_that_stays_refused_pauses_the_job_and_names_the_worker(rota
     """The same key, another wrong one, or none to be had; no row fails, and each key is read again once."""
     keeper = Keeper(key)
     rotated.read_key = keeper.read
-    rotated.own_key = OwnKey(rotated.ledger, Aside("w1@here"), endpoint="e")
+    rotated.worker_key = WorkerKey(rotated.ledger, Standby("w1@here"), endpoint="e")
     job_id = await job_of(rotated)
 
     await rotated.turn(job_id, in_flight=20)
@@ -84,8 +84,8 @@ async def test_a_key_that_stays_refused_pauses_the_job_and_names_the_worker(rota
 
 async def test_a_worker_whose_key_is_refused_stands_aside_where_anothers_is_accepted(rotated):
     """The shard goes back untouched and the job goes on; its own name in the record does not count."""
-    aside = Aside("w1@here")
-    rotated.own_key = OwnKey(rotated.ledger, aside, endpoint="e")
+    standby = Standby("w1@here")
+    rotated.worker_key = WorkerKey(rotated.ledger, standby, endpoint="e")
     await rotated.ledger.accepted_keys.note("e", "w1@here")
     await rotated.ledger.accepted_keys.note("other", "w3@there")
     assert not await rotated.ledger.accepted_keys.elsewhere("e", "w1@here", within_s=60)
@@ -95,22 +95,22 @@ async def test_a_worker_whose_key_is_refused_stands_aside_where_anothers_is_acce
     assert await rotated.turn(job_id) == "waiting"
 
     job = await rotated.job(job_id)
-    assert (job.state, job.counts.pending, aside.is_set) == (JobState.RUNNING, len(IDS), True)
+    assert (job.state, job.counts.pending, standby.is_on) == (JobState.RUNNING, len(IDS), True)
     assert await rotated.redis.ttl("relabel:accepted:e") > 0
 
 
 async def test_the_last_of_the_workers_whose_keys_are_refused_pauses_the_job(rotated):
     """As when one key that all of them share is revoked: none stands aside for one that is refused as well."""
-    asides = [Aside("w1@here"), Aside("w2@there")]
+    asides = [Standby("w1@here"), Standby("w2@there")]
     for aside in asides:
         await rotated.ledger.accepted_keys.note("e", aside.worker)
     states = []
     job_id = await job_of(rotated)
 
     for aside in asides:
-        rotated.own_key = OwnKey(rotated.ledger, aside, endpoint="e")
+        rotated.worker_key = WorkerKey(rotated.ledger, aside, endpoint="e")
         await rotated.turn(job_id)
-        states.append((aside.is_set, (await rotated.job(job_id)).state))
+        states.append((standby.is_on, (await rotated.job(job_id)).state))
 
     assert states == [(True, JobState.RUNNING), (False, JobState.PAUSED)]
 
@@ -118,7 +118,7 @@ async def test_the_last_of_the_workers_whose_keys_are_refused_pauses_the_job(rot
 async def test_a_turn_records_that_its_key_is_accepted(rotated):
     """While it goes on, so that others with a wrong key stand aside within a second or two."""
     rotated.sandbox.configure(api_key=KEY, latency_s=0.6)
-    rotated.own_key = OwnKey(rotated.ledger, Aside("w1@here"), endpoint="e")
+    rotated.worker_key = WorkerKey(rotated.ledger, Standby("w1@here"), endpoint="e")
     job_id = await job_of(rotated)
 
     await rotated.turn(job_id, in_flight=8)

@@ -71,7 +71,7 @@ def test_a_description_shows_lengths_and_never_a_value():
     said = update.described(altered)
 
     assert "secret" not in said
-    assert said.startswith("gone (was to go, holds 0), k0 (sent 8 characters, holds 6)")
+    assert said.startswith("gone (was to be removed, holds 0), k0 (sent 8 characters, holds 6)")
     assert said.endswith("and 3 more")
 
 
