@@ -1,1 +1,1 @@
-"""The client of the stored-completions API: requests, what an answer means, and the transport."""
+"""The client of the stored-completions API: requests, the decision that an answer leads to, and the transport."""

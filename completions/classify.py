@@ -1,4 +1,4 @@
-"""Turns an answer that is not a 200 into a decision: again, wait, row, stop (design, "A row's life")."""
+"""Decides what an answer other than 200 means: retry, wait, fail the row or pause the job (contract section 3)."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ QUOTA_CODES = frozenset(
         "billing_hard_limit_reached",
     }
 )
-"""Codes of a 429 that no waiting mends (contract section 3)."""
+"""Codes of a 429 that waiting does not cure (contract section 3)."""
 
-SHUT_OUT_CODES = frozenset({"unsupported_country_region_territory"})
-"""Codes of a 403 that is for every call (contract section 3)."""
+CALLER_BLOCKED_CODES = frozenset({"unsupported_country_region_territory"})
+"""Codes of a 403 that holds for every call (contract section 3)."""
 
 _NO_SCOPE = ("missing scopes", "insufficient permissions")
 
@@ -34,9 +34,9 @@ NOT_FOUND_CODE = "not_found"
 UNKNOWN_URL_CODE = "unknown_url"
 """The reason code of a job whose URL is wrong."""
 _TEXT_BYTES = 8192
-"""What is looked through for an id; a longer text names nothing."""
+"""Bytes of an error text that are searched for an id."""
 MAX_ERROR_BYTES = 1 << 16
-"""Bytes of an error body that are parsed. A larger one is no error of this API, and its parsing would block."""
+"""Bytes of an error body that are parsed. A larger one is not this API's, and parsing it would block the event loop."""
 
 
 class ErrorBody(msgspec.Struct, frozen=True):
@@ -57,10 +57,10 @@ def classify(
     writes: bool = True,
     completion_id: str = "",
 ) -> Refusal:
-    """Decide what an answer with this status and body means for the row and the job.
+    """Return what an answer with this status and body means for the row and the job (contract section 3).
 
-    `secret` is cut out of what the server says, should it be quoted there; `writes` tells whether the request was an
-    update, which a server that failed may have carried out. `completion_id` is what the request was about.
+    `secret` is removed from the server's message. `writes` tells whether the request was an update, which a server
+    that failed may have carried out. `completion_id` is the one that the request was about.
     """
     error = read_error(body, secret=secret)
     request_id = sanitize(headers.get("x-request-id", ""), REQUEST_ID_CHARS, secret=secret)
@@ -83,20 +83,20 @@ def classify(
 
 
 def lacks_permission(refusal: Refusal) -> bool:
-    """Tell whether the key was taken and only this call is not allowed to it, so that others may be.
+    """Return whether the key was accepted and only this call is not permitted, so that others may be.
 
-    Missing scopes come as a 401 (contract section 5, item 13), on Azure with a code; a 403 is for the call, unless the
-    whole caller is shut out.
+    Missing scopes come as a 401 (contract section 5, item 13), on Azure with a code; a 403 concerns the call, unless
+    the caller as a whole is blocked.
     """
     if refusal.status == 403:
-        return refusal.code not in SHUT_OUT_CODES
-    told = refusal.message.lower()
-    return refusal.status == 401 and (refusal.code == "PermissionDenied" or any(word in told for word in _NO_SCOPE))
+        return refusal.code not in CALLER_BLOCKED_CODES
+    text = refusal.message.lower()
+    return refusal.status == 401 and (refusal.code == "PermissionDenied" or any(word in text for word in _NO_SCOPE))
 
 
 def _not_found(body: bytes, error: ErrorBody, request_id: str, *, secret: str, completion_id: str) -> Refusal:
     raw = _parse(body)
-    # the whole text, as an id may stand behind what is kept of it, or look like a key
+    # the whole text: an id may come after the part that is stored, or look like a key
     missing = what_is_missing(
         body,
         text=raw.message[:_TEXT_BYTES] or body[:_TEXT_BYTES].decode(errors="replace"),
@@ -105,11 +105,11 @@ def _not_found(body: bytes, error: ErrorBody, request_id: str, *, secret: str, c
         completion_id=completion_id,
     )
     if missing is Missing.COMPLETION:
-        message = error.message or "the API answered 404: it knows no such completion"
+        message = error.message or "the API answered 404: no such completion"
         code = NOT_FOUND_CODE if error.code.isdigit() else error.code or NOT_FOUND_CODE
         return RowFailed(code, message, status=404, request_id=request_id)
-    said = without_id(raw.message[:_TEXT_BYTES], completion_id)
-    message = sanitize(said, MESSAGE_CHARS, secret=secret) or "the API answered 404 without an explanation"
+    text = without_id(raw.message[:_TEXT_BYTES], completion_id)
+    message = sanitize(text, MESSAGE_CHARS, secret=secret) or "the API answered 404 without an explanation"
     unclear = missing is Missing.UNCLEAR
     return StopJob(UNKNOWN_URL_CODE, message, status=404, request_id=request_id, unclear=unclear)
 
@@ -123,7 +123,7 @@ def _unlike_this_api(status: int, request_id: str, *, writes: bool) -> Refusal:
 
 
 def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
-    """Read an error body of whatever shape; what cannot be read is left empty."""
+    """Parse an error body of any shape; parts that cannot be read are empty."""
     raw = _parse(body)
     return ErrorBody(
         message=sanitize(raw.message, MESSAGE_CHARS, secret=secret),
@@ -134,7 +134,7 @@ def read_error(body: bytes, *, secret: str = "") -> ErrorBody:
 
 
 def _parse(body: bytes) -> ErrorBody:
-    """Read the error as it was sent: OpenAI's and Azure's `error`, FastAPI's `detail`, or a bare `message`."""
+    """Parse the error as it was sent: OpenAI's and Azure's `error`, FastAPI's `detail`, or a bare `message`."""
     if len(body) > MAX_ERROR_BYTES:
         return ErrorBody()
     try:

@@ -1,4 +1,4 @@
-"""The calls that relabel makes: read a completion's metadata, update it, and see that there is an API (contract 1)."""
+"""Sends the three requests that relabel makes: read a completion, update it, list one to check the API (contract 1)."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from ledger.row import Metadata
 from ratelimit.headers import RateLimitHeaders
 
 NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
-"""Failures from before the request left: nothing can have been changed."""
+"""Errors from before the request left: the API cannot have changed anything."""
 
 
 MAX_METADATA_BYTES = 1 << 16
-"""Bytes that a completion's metadata may take, as it is kept with each row. 16 pairs at their limits take 37 kB."""
+"""Bytes that a completion's metadata may take, as it is stored with each row. 16 pairs at their limits take 37 kB."""
 
 
 class Target(NamedTuple):
@@ -45,11 +45,11 @@ class Target(NamedTuple):
     proxy: Proxy | None = None
 
     def __repr__(self) -> str:
-        """Name the endpoint, and never the key."""
+        """Return the endpoint, and never the key."""
         return f"Target({self.base_url!r})"
 
     def headers(self) -> dict[str, str]:
-        """Return the headers that every request carries, but for the key (contract section 2)."""
+        """Return the headers that every request carries, except the key (contract section 2)."""
         headers = {"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "relabel"}
         if self.organization:
             headers["OpenAI-Organization"] = self.organization
@@ -63,14 +63,14 @@ class Target(NamedTuple):
 
 
 class Completion(msgspec.Struct, frozen=True):
-    """What relabel reads of a stored completion; objects in the wild break the schema (contract section 1)."""
+    """What relabel reads of a stored completion; real objects break the schema (contract section 1)."""
 
     id: str
     metadata: dict[str, str] | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class CompletionOnly(msgspec.Struct, frozen=True):
-    """A stored completion whose metadata is no map of texts."""
+    """A stored completion whose metadata is not a map of strings."""
 
     id: str
 
@@ -78,7 +78,7 @@ class CompletionOnly(msgspec.Struct, frozen=True):
 class Reply(NamedTuple):
     """The metadata that an answer shows, and the server's id of the request.
 
-    `metadata` is None where the answer shows no map of texts, which proves nothing; `is_null` where it shows null.
+    `metadata` is None where the answer shows no map of strings, which proves nothing; `is_null` where it shows null.
     """
 
     metadata: Metadata | None
@@ -124,9 +124,9 @@ def target_of(settings: Settings, secret: str) -> Target:
 async def open_api(
     target: Target, *, in_flight: int, read_key: Callable[[], str] | None = None
 ) -> AsyncIterator[CompletionsApi]:
-    """Open a client with room for so many requests at once, and close it at the end.
+    """Open a client for up to `in_flight` requests at once, and close it at the end.
 
-    `read_key` reads the key again when it was refused, and may block.
+    `read_key` reads the key again when it was refused; it may block.
 
     Raises:
         SettingsError: the CAs that the environment names cannot be used.
@@ -155,10 +155,10 @@ class CompletionsApi:
         self.rate_headers = RateLimitHeaders()
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
-        """Read the completion's metadata.
+        """Read the completion and return its metadata.
 
         Raises:
-            Refusal: one of its kinds, which says what to do.
+            Refusal: the request did not succeed; its class is the decision.
 
         """
         return await self._call("GET", completion_id, b"", request_name)
@@ -171,13 +171,13 @@ class CompletionsApi:
         request_name: str,
         may_leave: Callable[[], bool] | None = None,
     ) -> Reply:
-        """Send the metadata and give what the service says it is now, which need not be the same.
+        """Send the metadata and return what the service says it is now, which need not be the same.
 
-        `may_leave` is asked right before the request leaves.
+        `may_leave` is called right before the request leaves.
 
         Raises:
-            Refusal: one of its kinds, which says what to do.
-            NotSent: it was not to leave any more.
+            Refusal: the request did not succeed; its class is the decision.
+            NotSent: `may_leave` returned false.
 
         """
         return await self._call(
@@ -185,10 +185,10 @@ class CompletionsApi:
         )
 
     async def ping(self, *, request_name: str) -> None:
-        """Ask for a list of one, the cheapest request there is.
+        """Request a list of one completion, the cheapest request there is.
 
         Raises:
-            Refusal: one of its kinds; its status is 0 where nobody answered.
+            Refusal: the request did not succeed; the status is 0 where nothing answered.
 
         """
         query = f"{self._query}&limit=1" if self._query else "?limit=1"
@@ -279,7 +279,7 @@ def _size(metadata: Metadata) -> int:
 
 
 def refuse_bad_id(completion_id: str) -> None:
-    """Raise RowFailed for an id that may not be sent: what comes from the ledger is trusted no more than a file."""
+    """Raise RowFailed for an id that must not be sent; the ledger is trusted no more than a file."""
     if problem := id_problem(completion_id):
         raise RowFailed("invalid_id", f"the id {problem}")
 
@@ -289,8 +289,8 @@ def _bad_response(what: str, request_id: str, *, writes: bool) -> Retryable:
     return Retryable("bad_response", message, status=200, request_id=request_id, ambiguous=writes)
 
 
-def _tls_trouble(error: aiohttp.ClientSSLError) -> str:
-    """Tell an expired certificate from one for another host or of an unknown signer, where it is the certificate."""
+def _tls_problem(error: aiohttp.ClientSSLError) -> str:
+    """Return why the handshake failed: for a certificate with its reason, such as its date, host or signer."""
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         why = getattr(error.certificate_error, "verify_message", "")
         return f"the API's TLS certificate is not acceptable{why and f' ({why})'}"
@@ -298,13 +298,11 @@ def _tls_trouble(error: aiohttp.ClientSSLError) -> str:
 
 
 def _lost(error: aiohttp.ClientError | OSError, *, writes: bool) -> Refusal:
-    """Map what the transport raises: TLS stops the job, the rest is worth another try."""
+    """Return the refusal for an error of the transport: TLS pauses the job, the rest is retried."""
     if isinstance(error, aiohttp.ClientSSLError):
-        return StopJob("tls", f"{_tls_trouble(error)}; mend it, or the trust store of this machine")
+        return StopJob("tls", f"{_tls_problem(error)}; correct it, or the trust store of this machine")
     if isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500:
-        reason = (
-            "the proxy refuses the connection to the API; correct HTTPS_PROXY, or except the API's host in NO_PROXY"
-        )
+        reason = "the proxy refuses the connection to the API; correct HTTPS_PROXY, or add the API's host to NO_PROXY"
         return StopJob("proxy", reason, status=error.status)
     ambiguous = writes and not isinstance(error, NEVER_SENT)
     if isinstance(error, aiohttp.ClientConnectorDNSError):

@@ -1,4 +1,4 @@
-"""The key that a process sends, read again when the API refuses it."""
+"""Holds the key that a process sends, and reads it again when the API refuses it."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ class Credential:
         self._read = read
         self._changed_at = 0
         self._is_refused = False
-        self._trouble = ""
+        self._problem = ""
         self._lock = asyncio.Lock()
 
     async def renew(self, refused: KeyRefused) -> bool:
         """Read the key again and return whether it changed since the refused request was sent.
 
-        It is read once for all requests that were sent before: those that are refused meanwhile wait for it.
+        It is read once for all requests that were sent before; those that are refused meanwhile wait for it.
         """
         async with self._lock:
             if self.readings == refused.reading:
@@ -37,13 +37,13 @@ class Credential:
                 self._is_refused = self._changed_at <= refused.reading
         return self._changed_at > refused.reading
 
-    async def trouble(self) -> str:
-        """Read the key where there is none or it was refused; return why there is none then, '' where there is."""
+    async def problem(self) -> str:
+        """Read the key where there is none or it was refused; return why there is none, '' where there is one."""
         async with self._lock:
             if not self.secret or self._is_refused:
                 self._is_refused = False
                 await self._read_again()
-        return "" if self.secret else self._trouble or "there is no key"
+        return "" if self.secret else self._problem or "there is no key"
 
     async def _read_again(self) -> None:
         secret = self.secret
@@ -51,9 +51,9 @@ class Credential:
             if self._read is not None:
                 secret = await asyncio.to_thread(self._read)
         except KeyUnavailable as error:
-            self._trouble = str(error)
+            self._problem = str(error)
             log.warning("The API's key could not be read again: %s", error)
-        self.readings += 1  # with the secret, not before it: what is sent meanwhile carries the old one
+        self.readings += 1  # together with the secret: requests that leave meanwhile carry the old one
         if secret != self.secret:
             register_secret(secret)
             self.secret, self._changed_at = secret, self.readings

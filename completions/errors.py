@@ -1,4 +1,4 @@
-"""What can go wrong with one request; the class is the decision.
+"""The errors of one request; the class is the decision.
 
     Refusal
     ├── Retryable    the row is tried again after a backoff, a bounded number of times
@@ -18,7 +18,7 @@ from config.text import CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, sanitize
 class Refusal(Exception):
     """A request that did not succeed, with the evidence: code, HTTP status (0: no answer), message, request id.
 
-    What a server said is sanitized here, whoever read it: one printable line, bounded, without the key.
+    A server's message is sanitized here: one printable line, bounded, without the key.
     """
 
     def __init__(self, code: str, message: str, *, status: int = 0, request_id: str = "") -> None:
@@ -31,7 +31,10 @@ class Refusal(Exception):
 
 
 class Retryable(Refusal):
-    """Worth another try. `ambiguous`: the request was sent and may have been carried out."""
+    """Try again after a backoff. `ambiguous`: the request was sent and may have been carried out.
+
+    `retry_after` is in seconds, None where the server gave none.
+    """
 
     def __init__(
         self,
@@ -56,7 +59,7 @@ class Retryable(Refusal):
 class RateLimited(Refusal):
     """The rate is exceeded. `retry_after` is in seconds, None where the server gave none.
 
-    `sent_s_ago` tells how old the refused request is: one that was under way when all were told to wait is no news.
+    `sent_s_ago` is the age of the refused request: one that was in flight when the pause began starts no other.
     """
 
     def __init__(self, code: str, message: str, *, request_id: str = "", retry_after: float | None = None) -> None:
@@ -70,7 +73,7 @@ class RowFailed(Refusal):
 
 
 class StopJob(Refusal):
-    """No row can succeed until somebody mends something. `unclear`: a 404 that may also be this one row's."""
+    """No row can succeed until its cause is corrected. `unclear`: a 404 that may also be this one row's."""
 
     def __init__(
         self, code: str, message: str, *, status: int = 0, request_id: str = "", unclear: bool = False
@@ -80,7 +83,7 @@ class StopJob(Refusal):
 
 
 class KeyRefused(StopJob):
-    """The key was refused. `reading` tells which one it was: how often the key had been read by then."""
+    """The key was refused. `reading` is which one: how often the key had been read by then."""
 
     def __init__(self, refused: Refusal, *, reading: int) -> None:
         super().__init__(refused.code, refused.message, status=refused.status, request_id=refused.request_id)
@@ -88,4 +91,4 @@ class KeyRefused(StopJob):
 
 
 class NotSent(Exception):
-    """A write that was at hand did not leave, as it may have become a late one: the row begins its try again."""
+    """The request did not leave, as it might have been too late: the row begins its try again."""

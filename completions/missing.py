@@ -1,4 +1,4 @@
-"""Reads from a 404 whether the completion is missing or the URL is wrong, and whether that can be told at all."""
+"""Decides whether a 404 means a missing completion or a wrong URL, or leaves that unclear."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import re
 import string
 
 LEAST_CHARS = 8
-"""A shorter id, or one without a digit, may be a word of the message that names nothing."""
+"""A shorter id, or one without a digit, may be an ordinary word of the message."""
 
 _NO_ROUTE = re.compile(
     r"invalid url|unknown[ _](request )?url|unrecognized request url|cannot (get|post)\b|\bno (such )?route"
@@ -63,7 +63,7 @@ _ID = re.compile(r"chatcmpl-([0-9A-Za-z]{5})[0-9A-Za-z]{24}")
 
 
 def created_at(completion_id: str) -> float | None:
-    """Give the seconds since the epoch at which the completion was made; None where the id does not tell."""
+    """Return when the completion was created, in seconds since the epoch; None where the id does not show it."""
     match = _ID.fullmatch(completion_id)
     if match is None:
         return None
@@ -74,7 +74,7 @@ def created_at(completion_id: str) -> float | None:
 
 
 def missing_hint(completion_id: str, now: float) -> str:
-    """Say what the id's age makes likely about a completion that was not found; '' where it tells nothing."""
+    """Return a hint on a completion that was not found, from the age of its id; '' where the age explains nothing."""
     created = created_at(completion_id)
     if created is None or created > now:
         return ""

@@ -1,4 +1,4 @@
-"""A look at the API before anything is stored: a command that cannot reach it should not leave a job behind."""
+"""Checks the API before anything is stored: a command that cannot reach it should not leave a job behind."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ TRIES = 3
 """One lost connection is no reason to give up."""
 TRY_AGAIN_S = 0.5
 LONGEST_TRY_S = 20.0
-"""Bound of one try; the API was seen to list in a fraction of a second."""
+"""Bound of one try; the API lists in a fraction of a second."""
 NO_SUCH_ID = "chatcmpl-relabel000preflight000check00"
-"""An id of the usual form that no service gave out."""
+"""An id of the usual form that no service issued."""
 _LOCKED_OUT = (401, 403, 407)
 
 
 class ApiSeen(NamedTuple):
-    """What came of a knock: why nobody answers, why the key is refused, why this is no URL of the API; else ''."""
+    """The result of a check: why the API is unreachable, refuses the key, or is not at this URL; '' if fine."""
 
     unreachable: str = ""
     refused: str = ""
@@ -31,7 +31,7 @@ class ApiSeen(NamedTuple):
 
 
 async def trouble_with_api(settings: Settings) -> str:
-    """Say why the API cannot be used; '' where it answers as if it could be."""
+    """Return why the API cannot be used; '' where nothing speaks against it."""
     seen = await look_at_api(settings)
     return seen.unreachable or seen.refused or seen.wrong_url
 
@@ -39,10 +39,11 @@ async def trouble_with_api(settings: Settings) -> str:
 async def look_at_api(
     settings: Settings, *, secret: str | None = None, tries: int = TRIES, longest_s: float = LONGEST_TRY_S
 ) -> ApiSeen:
-    """Knock until the API answers, a few times; with the key as it is now unless `secret` is given.
+    """Send up to `tries` pings, each within `longest_s` seconds, and return what they show.
 
-    A key that may update completions need not be allowed to list them: a list that is refused for that says nothing.
-    Nor need a service have a list: where its URL is unknown, that of a completion decides.
+    The key is read anew unless `secret` is given. A key that may update completions need not be permitted to list
+    them, so a list that is refused for that proves nothing. Nor need a service have a list: where its URL is unknown,
+    that of a completion decides.
     """
     target = await read_target(settings) if secret is None else target_of(settings, secret)
     target = target._replace(timeout_s=min(target.timeout_s, longest_s))

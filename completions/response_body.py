@@ -9,7 +9,7 @@ import aiohttp
 import httpx
 
 ACCEPT_ENCODING = "gzip, deflate"
-"""What is asked for: the codings that `read_body` decodes step by step."""
+"""The codings that requests accept: those that `read_body` decodes step by step."""
 
 MAX_BODY_BYTES = 4 << 20
 """Bytes a body may have, compressed and decompressed. A completion with its text is far smaller."""
@@ -31,14 +31,14 @@ async def read_body(answer: aiohttp.ClientResponse) -> bytes:
         blocks.append(block)
         size += len(block)
         if size > MAX_BODY_BYTES:
-            answer.close()  # what is still to come would be read for nothing
+            answer.close()  # the rest would be read in vain
             raise _too_large()
     body = b"".join(blocks)
     return await _decompressed(body, coding) if coding and body else body
 
 
 async def _decompressed(body: bytes, coding: str) -> bytes:
-    """Undo the coding; a body in a coding that was not asked for is returned as it is."""
+    """Return the decoded body; one in a coding that was not accepted is returned as it is."""
     if coding in {"gzip", "x-gzip"}:
         decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
     elif coding == "deflate":

@@ -1,4 +1,4 @@
-"""When to try again: the server's word where it gives one, else the official SDK's numbers."""
+"""Computes the wait before a retry: the server's Retry-After if there is one, else the official SDK's backoff."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ FIRST_DELAY_S = 0.5
 LONGEST_DELAY_S = 8.0
 """Source: openai-python `MAX_RETRY_DELAY` (contract section 2)."""
 LONGEST_RETRY_AFTER_S = 120.0
-"""Most that a server's own word is followed. Source: openai-python's cap on Retry-After (contract section 2)."""
+"""Longest Retry-After that is followed. Source: openai-python's cap on Retry-After (contract section 2)."""
 
 
 def backoff(failures: int, *, jitter: Callable[[], float] = random.random) -> float:
-    """Give the seconds to wait after so many failures (1 or more): min(0.5 * 2^n, 8), less up to a quarter.
+    """Return the seconds to wait after so many failures (1 or more): min(0.5 * 2^n, 8), less up to a quarter.
 
     Source: openai-python `_calculate_retry_timeout` (contract section 2).
     """
@@ -27,11 +27,11 @@ def backoff(failures: int, *, jitter: Callable[[], float] = random.random) -> fl
 
 
 def retry_after(headers: Mapping[str, str], *, now: Callable[[], float] = time.time) -> float | None:
-    """Read the seconds that the server asks for, capped at 120; None where it says nothing of use.
+    """Return the seconds that the server asks for, capped at 120; None where it sends nothing usable.
 
     `retry-after-ms` goes first, then `retry-after` in seconds or as an HTTP date (openai-python
-    `_parse_retry_after_header`, contract section 2). Zero or a moment in the past is nothing of use, as in the SDK:
-    followed to the letter, a 429 that says so would be answered by the next request at once, for ever.
+    `_parse_retry_after_header`, contract section 2). Zero or a moment in the past is not usable, as in the SDK:
+    taken literally, a 429 with it would be followed by the next request at once, for ever.
     """
     millis = _number(headers.get("retry-after-ms"))
     if millis is not None:
@@ -56,7 +56,7 @@ def _seconds_until(date: str, now: float) -> float | None:
         parsed = email.utils.parsedate_to_datetime(date)
     except (ValueError, OverflowError):
         return None
-    if parsed.tzinfo is None:  # HTTP dates are in GMT, also the old form that does not say so (RFC 9110, 5.6.7)
+    if parsed.tzinfo is None:  # HTTP dates are in GMT, also the old form without a zone (RFC 9110, 5.6.7)
         parsed = parsed.replace(tzinfo=dt.UTC)
     seconds = parsed.timestamp() - now
     return seconds if seconds > 0 else None

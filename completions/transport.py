@@ -23,7 +23,7 @@ from config.trust import trusted_cas
 async def open_transport(
     route: Route, headers: Mapping[str, str], *, in_flight: int, bounds: aiohttp.ClientTimeout
 ) -> AsyncIterator[AiohttpTransport]:
-    """Open a transport with room for so many requests at once, and close it at the end.
+    """Open a transport for up to `in_flight` requests at once, and close it at the end.
 
     `headers` go with every request, besides its own. Neither environment nor `~/.netrc` is read.
     """
@@ -35,7 +35,7 @@ async def open_transport(
         proxy=route.proxy,
         trust_env=False,
     )
-    # aiohttp sends a GET a second time by itself when a kept connection ends: past the rate, and uncounted
+    # aiohttp would send a GET again by itself when a kept connection ends: past the rate limit, and uncounted
     session._retry_connection = False
     async with session:
         yield AiohttpTransport(
@@ -44,7 +44,7 @@ async def open_transport(
 
 
 class Route(NamedTuple):
-    """How a session gets to a URL: what certificates are checked by, the proxy, and where its credentials go."""
+    """How a session reaches a URL: the CAs that certificates are checked by, the proxy, and its credentials."""
 
     tls: ssl.SSLContext | bool = True
     proxy: str | None = None
@@ -70,7 +70,7 @@ def route_to(url: str, proxy: Proxy | None) -> Route:
 
 
 class FencedBody(aiohttp.BytesPayload):
-    """A body that may yet be held back, with its headers, which leave together with its first bytes."""
+    """A body that may still be held back, together with its headers, which leave with its first bytes."""
 
     def __init__(self, content: bytes, may_leave: Callable[[], bool] | None) -> None:
         super().__init__(content)
@@ -81,7 +81,7 @@ class FencedBody(aiohttp.BytesPayload):
         """Write the body.
 
         Raises:
-            NotSent: it may not leave any more.
+            NotSent: `may_leave` returned false.
 
         """
         if self._may_leave is not None and not self._may_leave():
@@ -94,8 +94,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
     """One request at a time over the session: no redirects, no cookies, no line in the log that names a completion.
 
     The extension `target` of a request replaces its URL's path and query, as with httpx itself. It has to be
-    percent-encoded: parsing a URL anew for each request was a tenth of its cost. The extension `may_leave` is asked
-    once the connection is there and nothing but the sending is left to do.
+    percent-encoded: parsing a URL anew for each request was a tenth of its cost. The extension `may_leave` is called
+    once the connection is open and only the sending is left.
     """
 
     def __init__(
@@ -110,8 +110,8 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
         Raises:
             aiohttp.ClientError: the request or its answer was lost.
-            OSError: the same; TimeoutError where the session's timeout was over.
-            NotSent: the extension `may_leave` said no, and nothing left.
+            OSError: the same; TimeoutError past the session's timeout.
+            NotSent: the extension `may_leave` returned false, and nothing was sent.
 
         """
         url = request.url

@@ -1,1 +1,1 @@
-"""Notifications: what ended, an outbox that outlives workers, and a signed webhook."""
+"""Notifications of jobs that ended or paused: events, an outbox that outlives workers, and a signed webhook."""

@@ -1,4 +1,4 @@
-"""Notifications that were not delivered yet; nothing in here is lost with the worker that delivers it."""
+"""Stores notifications until they are delivered, so that none is lost with the worker that sends it."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from ledger.keys import NOTICES, NOTIFIER_LOCK, OUTBOX
 from ledger.lock import Lock
 
 LOCK_S = 8.0
-"""Time until another worker goes on for one that died."""
+"""Seconds until another worker takes over from one that died."""
 KEEP_S = 7 * 86_400.0
-"""Life of an outbox that nobody looks into."""
+"""Seconds that an outbox lives that no worker reads."""
 
 log = logging.getLogger(__name__)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What there is to tell of a job, as it stood when it ended or paused; times as UTC text."""
+    """What a notification reports of a job, as it was when it ended or paused; times as UTC text."""
 
     timestamp: str
     job_id: str
@@ -40,7 +40,7 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
 class Notice(msgspec.Struct, frozen=True):
     """A notification. `posted_at` is seconds since the epoch.
 
-    It holds facts, not what is sent: whoever can write to Redis has no text of theirs signed by a worker.
+    It holds facts, not the body: whoever can write to Redis cannot have a text of theirs signed by a worker.
     """
 
     delivery_id: str
@@ -81,7 +81,7 @@ class Outbox:
         self._redis = redis
 
     async def post(self, notice: Notice) -> None:
-        """Put a notification in, to be delivered at once; one that is there already stays as it is."""
+        """Store a notification, to be delivered at once; one that is there already stays as it is."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HSETNX", NOTICES, notice.delivery_id, _encode(notice))
             pipe.zadd(OUTBOX, {notice.delivery_id: notice.posted_at}, nx=True)
@@ -90,11 +90,11 @@ class Outbox:
             await pipe.execute()
 
     async def waiting(self) -> int:
-        """Give the number of notifications that were not delivered yet."""
+        """Return the number of undelivered notifications."""
         return int(await self._redis.zcard(OUTBOX))
 
     async def due(self, now: float, *, most: int) -> list[Notice]:
-        """Give those whose next try is due, the longest waiting first."""
+        """Return up to `most` notifications whose next try is due at `now` (epoch seconds), the oldest first."""
         names: list[Any] = await self._redis.zrangebyscore(OUTBOX, "-inf", now, start=0, num=most)
         if not names:
             return []
@@ -104,13 +104,13 @@ class Outbox:
     async def _read(self, name: bytes, raw: bytes | None) -> Notice | None:
         try:
             return None if raw is None else _notice(raw)
-        except msgspec.MsgspecError:  # no worker wrote this; it must not hold up the others
+        except msgspec.MsgspecError:  # no worker wrote this; it must not block the others
             log.error("a notification in the outbox cannot be read; it is removed")
             await self._remove(name)
             return None
 
     async def later(self, notice: Notice, at: float) -> None:
-        """Let the next try be at a moment."""
+        """Schedule the next try at `at`, in seconds since the epoch."""
         tried = msgspec.structs.replace(notice, tries=notice.tries + 1)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HSET", NOTICES, notice.delivery_id, _encode(tried))
@@ -118,7 +118,7 @@ class Outbox:
             await pipe.execute()
 
     async def remove(self, notice: Notice) -> None:
-        """Take a notification out: it was delivered, or is given up."""
+        """Remove a notification: it was delivered or is dropped."""
         await self._remove(notice.delivery_id)
 
     async def _remove(self, name: str | bytes) -> None:
@@ -128,5 +128,5 @@ class Outbox:
             await pipe.execute()
 
     def lock(self) -> Lock:
-        """Give the lock of the worker that delivers."""
+        """Return the lock of the worker that delivers."""
         return Lock(self._redis, NOTIFIER_LOCK, life_s=LOCK_S)

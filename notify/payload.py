@@ -1,4 +1,4 @@
-"""What is said of a job's end: the facts, and one line that Slack shows. No completion id and no metadata is in it."""
+"""Makes the body of a notification: facts, and one line of text for Slack; no completion id and no metadata."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from config.text import REASON_CHARS, printable
 from ledger.clock import utc_time
 from ledger.job import LOST_REASON, Counts, Job, JobState
 from ledger.row import OUTCOMES
-from notify.events import Ending
+from notify.events import JobEvent
 from notify.outbox import Facts, Notice
 
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
-"""Ids that a server may quote in its words, as OpenAI does of a URL that it does not know."""
+"""Ids that a server may quote in its message, as OpenAI does for a URL that it does not know."""
 SHOWN_NAME_CHARS = 120
 _SLACK = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
 
 
-def notice_of(ending: Ending, now: float) -> Notice:
-    """Make the notification of an end or a pause; the same end gives the same delivery id."""
-    job = ending.job
-    digest = hashlib.blake2b(f"{job.spec.job_id} {ending.mark}".encode(), digest_size=4).hexdigest()
-    delivery_id = f"{job.spec.job_id}-{_word(job.state)}-{digest}"
+def notice_of(event: JobEvent, now: float) -> Notice:
+    """Return the notification of an event; the same event always has the same delivery id."""
+    job = event.job
+    digest = hashlib.blake2b(f"{job.spec.job_id} {event.event_id}".encode(), digest_size=4).hexdigest()
+    delivery_id = f"{job.spec.job_id}-{_state_name(job.state)}-{digest}"
     facts = Facts(
         timestamp=utc_time(now),
         job_id=job.spec.job_id,
@@ -43,13 +43,13 @@ def notice_of(ending: Ending, now: float) -> Notice:
 
 
 def body_of(notice: Notice) -> bytes:
-    """Return what is sent, the same at every try."""
+    """Return the JSON body that is sent, the same at every try."""
     facts = notice.facts
-    first = {"type": f"job.{_word(facts.state)}", "timestamp": facts.timestamp, "delivery_id": notice.delivery_id}
+    first = {"type": f"job.{_state_name(facts.state)}", "timestamp": facts.timestamp, "delivery_id": notice.delivery_id}
     return msgspec.json.encode(first | msgspec.structs.asdict(facts) | {"text": _text(facts).translate(_SLACK)})
 
 
-def _word(state: JobState) -> str:
+def _state_name(state: JobState) -> str:
     return "lost" if state is JobState.LOST else str(state)
 
 
@@ -62,17 +62,17 @@ def _reason(job: Job) -> str | None:
 def _text(facts: Facts) -> str:
     job_id, rows = printable(facts.job_id, SHOWN_NAME_CHARS), facts.rows
     name, reason = printable(facts.name, SHOWN_NAME_CHARS), printable(facts.reason or "", REASON_CHARS)
-    said = f"relabel: job {name} ({job_id}) is {facts.state}: {_reported(rows)}."
+    text = f"relabel: job {name} ({job_id}) is {facts.state}: {_reported(rows)}."
     if facts.state is JobState.PAUSED:
-        said += f" It paused by itself: {reason}. `relabel status {job_id}` tells what to do."
+        text += f" It paused by itself: {reason}. `relabel status {job_id}` shows what to do."
     elif facts.state is JobState.LOST:
-        said += f" {LOST_REASON}."
+        text += f" {LOST_REASON}."
     elif rows.failed or rows.rejected or rows.drifted:
-        said += f" `relabel report {job_id} --summary` tells why."
-    return said
+        text += f" `relabel report {job_id} --summary` shows why."
+    return text
 
 
 def _reported(counts: Counts) -> str:
     numbers = {word: getattr(counts, word) for word in (*OUTCOMES, "pending")}
-    told = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
-    return f"{told} of {counts.total:,} rows" if told else "no rows"
+    parts = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+    return f"{parts} of {counts.total:,} rows" if parts else "no rows"

@@ -1,4 +1,4 @@
-"""Tells addresses that the whole internet can reach from those of the own machine and network."""
+"""Checks whether an IP address is public, rather than of this machine or network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: whatever the own netwo
 
 
 def is_public(address: str) -> bool:
-    """Tell whether an IP address is public; an IPv6 address that stands for an IPv4 one is as that one is."""
+    """Return whether an IP address is public; an IPv6 address that embeds an IPv4 one is judged by that one."""
     found = ip_address(address.partition("%")[0])
     if isinstance(found, IPv6Address):
         if found in _LOCAL_NAT64:

@@ -1,4 +1,4 @@
-"""Sends a notification to the webhook: signed, without redirects, and to no address that is not allowed."""
+"""Sends a notification to the webhook: signed, without following redirects, and only to permitted addresses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from config.proxy import proxy_for
 from notify.public_address import is_public
 
 TRY_S = 10.0
-"""Bound of one try in all."""
+"""Bound of one try, in seconds."""
 
 
 class Undelivered(Exception):
-    """The webhook did not take the notification; the message says why, and never where."""
+    """The webhook did not take the notification; the message gives the reason, and never the URL."""
 
 
 class PrivateAddress(OSError):
@@ -42,13 +42,13 @@ async def open_webhook(notify: NotifySettings) -> AsyncIterator[Webhook]:
     allowed = notify.allow_private
     route = webhook_route(notify)
     session = aiohttp.ClientSession(
-        # asked with the very address that is connected to, so that no name can lead elsewhere in between
+        # checks the very address that is connected to, so that a name cannot resolve to another in between
         connector=aiohttp.TCPConnector(
             ssl=route.tls, socket_factory=None if allowed else _public_socket, force_close=True
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=TRY_S),
-        auto_decompress=False,  # the status is all that is read; what follows would be decompressed as it comes
+        auto_decompress=False,  # only the status is read; a body would be decompressed as it arrives
         headers=route.headers,
         proxy=route.proxy,
         trust_env=False,
@@ -67,12 +67,12 @@ def webhook_route(notify: NotifySettings) -> Route:
 
     """
     url = notify.url.get_secret_value() if notify.url else ""
-    # behind a proxy nobody here sees the address
+    # a proxy would hide the address from the check
     return route_to(url, proxy_for(url) if url and notify.allow_private else None)
 
 
 class Webhook:
-    """The webhook of the settings."""
+    """A client of the webhook that the settings name."""
 
     def __init__(self, session: aiohttp.ClientSession, notify: NotifySettings, route: Route) -> None:
         self._session = session
@@ -84,7 +84,7 @@ class Webhook:
         """Send a notification once.
 
         Raises:
-            Undelivered: anything but a 2xx came back, or nothing.
+            Undelivered: the answer was not a 2xx, or there was none.
 
         """
         headers = {"Content-Type": "application/json", "User-Agent": "relabel"}
@@ -101,7 +101,7 @@ class Webhook:
 
 
 def _signature(key: bytes | None, delivery_id: str, at: int, body: bytes) -> dict[str, str]:
-    """Make the headers of Standard Webhooks 1.0 (the specification's "Webhook metadata" and "Signature scheme")."""
+    """Return the headers of Standard Webhooks 1.0 (the specification's "Webhook metadata" and "Signature scheme")."""
     headers = {"webhook-id": delivery_id, "webhook-timestamp": str(at)}
     if key is not None:
         signed = hmac.digest(key, f"{delivery_id}.{at}.".encode() + body, hashlib.sha256)

@@ -1,1 +1,1 @@
-"""Finding out how a service treats an update, on one completion that is restored afterwards."""
+"""The probe: examines how a service treats updates, on one completion that is restored afterwards."""

@@ -1,4 +1,4 @@
-"""A copy of what a completion holds, on this machine's disk for as long as a probe may leave it changed."""
+"""Stores a completion's metadata on this machine's disk for as long as a probe may leave it changed."""
 
 from __future__ import annotations
 
@@ -16,33 +16,38 @@ class BackupError(Exception):
     """The backup file cannot be read or written, so the completion must not be changed."""
 
 
-class Copied(msgspec.Struct):
-    """What the file holds."""
+class Backup(msgspec.Struct):
+    """The content of the file."""
 
     completion_id: str
     metadata: Metadata
 
 
 class BackupFile:
-    """The copy of one completion's metadata, readable by its owner only."""
+    """The backup of one completion's metadata, readable by its owner only."""
 
     def __init__(self, folder: Path, target: str, completion_id: str) -> None:
         self.path = folder / f"probe-{claim_of(target, completion_id)}.json"
         self._completion_id = completion_id
 
     def read(self) -> Metadata | None:
-        """Give what the completion held; None where no probe left it changed."""
+        """Return what the completion held; None where no probe left it changed.
+
+        Raises:
+            BackupError: the file cannot be read.
+
+        """
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Copied).metadata
+            return msgspec.json.decode(self.path.read_bytes(), type=Backup).metadata
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, msgspec.DecodeError) as error:
             raise BackupError(
-                f"{self.path} cannot be read ({type(error).__name__}); look at it before you go on."
+                f"{self.path} cannot be read ({type(error).__name__}); check the file before you go on."
             ) from error
 
     def write(self, metadata: Metadata) -> None:
-        """Write the copy, and have it on disk when this returns.
+        """Write the backup; it is on disk when this returns.
 
         Raises:
             BackupError: it cannot be written, so nothing may be changed.
@@ -51,7 +56,7 @@ class BackupFile:
         try:
             make_private(self.path.parent)
             with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-                file.write(msgspec.json.encode(Copied(self._completion_id, metadata)))
+                file.write(msgspec.json.encode(Backup(self._completion_id, metadata)))
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
@@ -60,5 +65,5 @@ class BackupFile:
             ) from error
 
     def remove(self) -> None:
-        """Remove the copy: the completion is as it was."""
+        """Remove the backup, once the completion is restored."""
         self.path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Calls about one completion, each made until it is answered: at the shared rate, with backoff, a few times."""
+"""Reads and writes one completion, with retries and backoff, at the shared rate."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from completions.retry_after import backoff
 from ratelimit.limiter import RateLimiter
 
 ATTEMPTS = 4
-"""Tries of a call that is answered with an error that may pass."""
+"""Tries of a call that fails with a retryable error."""
 SLOT_S, URGENT_SLOT_S = 60.0, 2.0
-"""Longest waits for a slot: of a call that is then not made, and of one that must be made all the same."""
+"""Longest waits for a slot, in seconds: of a call that is then not made, and of an urgent one that is made anyway."""
 
 AnyMetadata = Mapping[str, str | None] | None
 """Metadata as an update may name it: null for a value or for the map is what a probe asks about."""
 
 
 class TimedReply(NamedTuple):
-    """An answer, and the seconds that it took."""
+    """A reply, and the seconds that it took."""
 
     reply: Reply
     took_s: float
 
 
-class SteadyCalls:
-    """Reads and writes one completion. `in_doubt` tells whether a write may still be carried out that got no answer."""
+class RetryingCalls:
+    """Reads and writes one completion. `in_doubt`: a write that got no answer may still be carried out."""
 
     def __init__(self, api: CompletionsApi, limiter: RateLimiter, completion_id: str, *, name: str) -> None:
         self._api = api
@@ -40,30 +40,30 @@ class SteadyCalls:
         self.in_doubt = False
 
     async def read(self, *, urgent: bool = False) -> TimedReply:
-        """Give what the completion holds.
+        """Return what the completion holds.
 
         Raises:
-            Refusal: it was refused, or failed too often.
-            TimeoutError: the shared rate had no slot for it; an urgent call is made all the same.
+            Refusal: it was refused, or its tries were used up.
+            TimeoutError: the shared rate had no slot; an urgent call is made without one.
 
         """
-        return await self._steadily(
+        return await self._call(
             lambda name: self._api.read(self._completion_id, request_name=name), write=False, urgent=urgent
         )
 
     async def write(self, metadata: AnyMetadata, *, urgent: bool = False) -> TimedReply:
-        """Send the metadata and give what the service says it is now.
+        """Send the metadata and return the service's reply.
 
         Raises:
-            Refusal: it was refused, or failed too often.
-            TimeoutError: the shared rate had no slot for it; an urgent call is made all the same.
+            Refusal: it was refused, or its tries were used up.
+            TimeoutError: the shared rate had no slot; an urgent call is made without one.
 
         """
-        return await self._steadily(
+        return await self._call(
             lambda name: self._api.update(self._completion_id, metadata, request_name=name), write=True, urgent=urgent
         )
 
-    async def _steadily(self, call: Callable[[str], Awaitable[Reply]], *, write: bool, urgent: bool) -> TimedReply:
+    async def _call(self, call: Callable[[str], Awaitable[Reply]], *, write: bool, urgent: bool) -> TimedReply:
         failures, renewed = 0, False
         while True:
             await self._slot(write=write, urgent=urgent)

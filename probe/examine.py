@@ -1,7 +1,7 @@
-"""Finds out how a service treats updates, by steps after each of which the completion can be given back what it held.
+"""Examines how a service treats updates, in steps after each of which the completion can be restored.
 
-Only a key that the completion has is touched, and its own value is all that is ever left out: a key that is added could
-not be taken away again where the service merges.
+Only a key that the completion has is changed or left out: a key that is added could not be removed again where the
+service merges.
 """
 
 from __future__ import annotations
@@ -14,58 +14,58 @@ from collections.abc import Callable
 from completions.errors import Retryable, RowFailed
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
-from probe.calls import AnyMetadata, SteadyCalls
+from probe.calls import AnyMetadata, RetryingCalls
 
 VISIBLE_WITHIN_S = 30.0
 """Longest wait until a read shows an update; a new completion was seen after 19 s at most (contract section 5)."""
 ECHO_WITHIN_S = 3.0
-"""Least wait, beside three times the lag that was seen, until a read that differs from an answer is no late one."""
-LOOK_AGAIN_S = 0.2
+"""Least wait, beside three times the lag that was seen, until a read that differs from a reply is not merely late."""
+POLL_S = 0.2
 MARK = "relabel probe"
-"""Value that a key holds for some seconds; with a number behind it, a key that is named with null and never set."""
+"""Value that a key holds for a few seconds; with a number appended, a key that is named with null and never set."""
 
-Tell = Callable[[str], None]
+OnStep = Callable[[str], None]
 
 
 class NotAsSent(Exception):
-    """The service answered 200 and does not show what was sent."""
+    """The service answered 200 but does not show what was sent."""
 
 
 class Probe:
     """One examination of a service, on a completion that holds `before`."""
 
-    def __init__(self, calls: SteadyCalls, before: Metadata, tell: Tell) -> None:
+    def __init__(self, calls: RetryingCalls, before: Metadata, on_step: OnStep) -> None:
         self._calls = calls
         self._before = before
         self._key = min((key for key, value in before.items() if value), default=min(before))
-        self._tell = tell
+        self._on_step = on_step
         self._visible_after_s = 0.0
         self._echoes = False
         self._reads: list[float] = []
         self._writes: list[float] = []
 
     async def examine(self) -> Behaviour:
-        """Take all steps; whoever calls restores the completion, whatever comes of them.
+        """Take all steps and return what they show; the caller restores the completion, whatever the result.
 
         Raises:
-            Refusal: a call was refused, or failed too often.
+            Refusal: a call was refused, or its tries were used up.
             NotAsSent: the service did not keep a plain change.
             TimeoutError: the shared rate had no slot.
 
         """
-        self._tell("changing the value of one key")
+        self._on_step("changing the value of one key")
         self._visible_after_s = await self._change()
-        self._tell("leaving that key out")
+        self._on_step("leaving that key out")
         semantics = await self._leave_out()
         await self._put_back()
-        self._tell("sending null for its value")
+        self._on_step("sending null for its value")
         null_value = self._effect_on_key(await self._result(self._before | {self._key: None}))
         await self._put_back()
-        self._tell("sending an empty text for its value")
+        self._on_step("sending an empty text for its value")
         empty_value = self._effect_on_key(await self._result(self._before | {self._key: ""}))
         await self._put_back()
         pair_limit = await self._pair_limit(null_value)
-        self._tell("sending null for all metadata")
+        self._on_step("sending null for all metadata")
         null_map = self._effect_on_all(await self._result(None))
         return Behaviour(
             semantics=semantics,
@@ -90,7 +90,7 @@ class Probe:
         return asyncio.get_running_loop().time() - began
 
     async def _leave_out(self) -> Semantics:
-        """Find out what becomes of a key that is left out, and whether the answer tells of that or only echoes."""
+        """Return what becomes of a key that is left out; also learn whether the reply shows that or only echoes."""
         rest = {key: value for key, value in self._before.items() if key != self._key}
         answered = await self._write(rest)
         if not await self._is_shown(answered, within_s=max(ECHO_WITHIN_S, 3 * self._visible_after_s)):
@@ -109,20 +109,20 @@ class Probe:
         """Name more than 16 pairs, of which those too many are null: only where null leaves no key behind."""
         if null_value is not Null.REMOVES:
             return PairLimit.UNKNOWN
-        self._tell(f"naming more than {MAX_PAIRS} keys, most of them with null")
+        self._on_step(f"naming more than {MAX_PAIRS} keys, most of them with null")
         spare: dict[str, str | None] = {
             f"{MARK} {number}": None for number in range(1, MAX_PAIRS + 2 - len(self._before))
         }
         result = await self._result(self._before | spare)
         if not isinstance(result, Null) and (extra := result.keys() - self._before.keys()):
-            await self._write(self._before | dict.fromkeys(extra))  # it stored them: null takes away what is there
+            await self._write(self._before | dict.fromkeys(extra))  # it stored them; null removes what is there
         await self._put_back()
         if result is Null.REFUSED:
             return PairLimit.REQUEST
         return PairLimit.RESULT if result == self._before else PairLimit.UNKNOWN
 
     async def _result(self, metadata: AnyMetadata) -> Metadata | Null:
-        """Send it and return what the completion then holds: `refused` or `unknown` where there is nothing to say."""
+        """Send it and return what the completion then holds; `refused` or `unknown` where that cannot be learned."""
         try:
             answered = await self._write(metadata)
         except RowFailed:
@@ -138,7 +138,7 @@ class Probe:
 
     async def _held(self) -> Metadata | Null:
         """Return what a read shows once an update must be visible."""
-        await asyncio.sleep(max(LOOK_AGAIN_S, 2 * self._visible_after_s))
+        await asyncio.sleep(max(POLL_S, 2 * self._visible_after_s))
         reply = (await self._calls.read()).reply
         return Null.UNKNOWN if reply.metadata is None and not reply.is_null else reply.metadata or {}
 
@@ -179,4 +179,4 @@ class Probe:
                 return True
             if loop.time() > deadline:
                 return False
-            await asyncio.sleep(LOOK_AGAIN_S)
+            await asyncio.sleep(POLL_S)

@@ -1,4 +1,4 @@
-"""Gives a completion back what it held, and makes sure that it stays."""
+"""Restores what a completion held before a probe, and verifies it by reading."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ import contextlib
 
 from completions.errors import Refusal, Retryable
 from ledger.row import Metadata
-from probe.calls import SteadyCalls
+from probe.calls import RetryingCalls
 from probe.examine import MARK
 
 RESTORE_WITHIN_S = 120.0
-"""Longest that it is tried; updates were seen to take 4 to 6 s (contract section 1)."""
+"""Seconds after which it is given up; updates take 4 to 6 s (contract section 1)."""
 TRY_AGAIN_S = 1.0
 MOST_REFUSALS = 5
-"""Refusals that no waiting mends, of the key for example, after which it is given up."""
+"""Refusals that waiting does not cure, of the key for example, after which it is given up."""
 NOT_SHOWN_READS = 10
 """Reads without metadata, which prove nothing, before the write is made again."""
 LATE_WRITE_S = 3.0
-"""How long a write that got no answer is given to turn up after all."""
+"""Seconds that a write without an answer gets to take effect after all."""
 
 
 class NotRestored(Exception):
-    """The completion could not be given back what it held; the message says why."""
+    """The completion could not be restored; the message gives the reason."""
 
 
-async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RESTORE_WITHIN_S) -> None:
+async def restore(calls: RetryingCalls, before: Metadata, *, within_s: float = RESTORE_WITHIN_S) -> None:
     """Write what the completion held until a read shows it; nothing where nothing was written.
 
     Raises:
-        NotRestored: the time is up, or the service refuses time and again.
+        NotRestored: the time is up, or the service refused it `MOST_REFUSALS` times.
 
     """
     if not calls.wrote:
@@ -42,7 +42,7 @@ async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RES
                 try:
                     if await _once(calls, before, left_behind):
                         return
-                    why = "the service answers 200 and does not show what was sent"
+                    why = "the service answers 200 but does not show what was sent"
                 except Refusal as refusal:
                     why = refusal.message
                     refusals += not isinstance(refusal, Retryable)
@@ -50,8 +50,8 @@ async def restore(calls: SteadyCalls, before: Metadata, *, within_s: float = RES
     raise NotRestored(why)
 
 
-async def _once(calls: SteadyCalls, before: Metadata, left_behind: set[str]) -> bool:
-    """Write what the completion held, with null for keys of the probe's own that the last read showed, and look."""
+async def _once(calls: RetryingCalls, before: Metadata, left_behind: set[str]) -> bool:
+    """Write what the completion held, with null for the probe's own keys, and return whether a read shows it."""
     await calls.write(before | dict.fromkeys(left_behind), urgent=True)
     for _ in range(NOT_SHOWN_READS):
         read = (await calls.read(urgent=True)).reply
@@ -68,5 +68,5 @@ async def _once(calls: SteadyCalls, before: Metadata, left_behind: set[str]) -> 
     return await _holds(calls, before)
 
 
-async def _holds(calls: SteadyCalls, before: Metadata) -> bool:
+async def _holds(calls: RetryingCalls, before: Metadata) -> bool:
     return (await calls.read(urgent=True)).reply.shows(before)

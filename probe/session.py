@@ -1,4 +1,4 @@
-"""A probe from its claim on the completion to the completion's restoration, as the command line sees it."""
+"""Runs a probe from its claim on the completion to the completion's restoration."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from ledger.ledger import Ledger
 from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from ledger.shards import LEASE_S
-from probe.calls import SteadyCalls
-from probe.examine import NotAsSent, Probe, Tell
+from probe.calls import RetryingCalls
+from probe.examine import NotAsSent, OnStep, Probe
 from probe.restore import NotRestored, restore
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import limit_of
 
 T = TypeVar("T")
 EXAMINE_WITHIN_S = 300.0
-"""Bound of all steps; some fifteen requests of some seconds each."""
-ASK_AGAIN_S = 0.3
+"""Bound of all steps, in seconds: about fifteen requests of a few seconds each."""
+RETRY_CLAIM_S = 0.3
 KEEP_CLAIM_S = LEASE_S / 4
 NO_SLOT = "the shared rate had no slot for it within a minute; Redis may be away, or the rate is too low"
-NOT_AS_SENT = "the service answers 200 and does not show what was sent; somebody else may be changing this completion"
+NOT_AS_SENT = "the service answers 200 but does not show what was sent; somebody else may be changing this completion"
 
 
 class NotBegun(Exception):
-    """Nothing was changed; the message says why. `unreachable`: the API could not be reached or refused us."""
+    """The probe was not started and changed nothing; `unreachable`: the API could not be reached or refused us."""
 
     def __init__(self, message: str, *, unreachable: bool = False) -> None:
         super().__init__(message)
@@ -45,7 +45,7 @@ class NotBegun(Exception):
 
 
 class BrokenOff(Exception):
-    """The probe did not come to its end, but the completion holds again what it held; the message says why."""
+    """The probe was stopped or failed, and the completion was restored; the message gives the reason."""
 
     def __init__(self, message: str, *, interrupted: bool = False) -> None:
         super().__init__(message)
@@ -53,37 +53,37 @@ class BrokenOff(Exception):
 
 
 class StillChanged(Exception):
-    """The completion could not be restored; the message says why."""
+    """The completion could not be restored; the message gives the reason."""
 
 
 class Watch(NamedTuple):
-    """What the caller does meanwhile: hears of each step, keeps what the completion held until that is restored.
+    """What the caller does meanwhile: shows each step, and keeps what the completion held until that is restored.
 
     `stopped` is set to stop the probe.
     """
 
-    tell: Tell
+    on_step: OnStep
     keep: Callable[[Metadata], None]
     restored: Callable[[], None]
     stopped: asyncio.Event
 
 
 async def probe_completion(settings: Settings, ledger: Ledger, completion_id: str, watch: Watch) -> Behaviour:
-    """Examine the service on this completion, and restore it whatever happens; keep what was found in the ledger.
+    """Examine the service on this completion, restore it whatever happens, and store and return what was found.
 
     Raises:
         NotBegun: the completion cannot be used for this.
-        BrokenOff: the probe was stopped or went wrong.
+        BrokenOff: the probe was stopped or failed.
         StillChanged: the completion could not be restored.
 
     """
     async with _calls(settings, ledger, completion_id) as calls:
-        before = await _unless_stopped(_look(calls), watch.stopped)
+        before = await _unless_stopped(_read_before(calls), watch.stopped)
         watch.keep(before)
         try:
-            behaviour = await _examine(Probe(calls, before, watch.tell), watch.stopped)
+            behaviour = await _examine(Probe(calls, before, watch.on_step), watch.stopped)
         finally:
-            watch.tell("restoring the completion")
+            watch.on_step("restoring the completion")
             await _restore(calls, before)
             watch.restored()
     await ledger.behaviours.keep(settings.openai_base_url, behaviour)
@@ -91,7 +91,7 @@ async def probe_completion(settings: Settings, ledger: Ledger, completion_id: st
 
 
 async def restore_completion(settings: Settings, ledger: Ledger, completion_id: str, before: Metadata) -> None:
-    """Give a completion back what it held before a probe that was killed.
+    """Restore what a completion held before a probe that was killed.
 
     Raises:
         NotBegun: the completion cannot be reached.
@@ -99,29 +99,29 @@ async def restore_completion(settings: Settings, ledger: Ledger, completion_id: 
 
     """
     # the claim of a probe that was killed runs out first
-    patience_s = claim_life_s(settings.api.timeout_s) + 2
-    async with _calls(settings, ledger, completion_id, patience_s=patience_s) as calls:
-        if await _look(calls, empty=True) != before:
+    max_wait_s = claim_life_s(settings.api.timeout_s) + 2
+    async with _calls(settings, ledger, completion_id, max_wait_s=max_wait_s) as calls:
+        if await _read_before(calls, empty=True) != before:
             calls.wrote = calls.in_doubt = True
             await _restore(calls, before)
 
 
-async def _look(calls: SteadyCalls, *, empty: bool = False) -> Metadata:
+async def _read_before(calls: RetryingCalls, *, empty: bool = False) -> Metadata:
     try:
         reply = (await calls.read()).reply
     except Refusal as refusal:
-        said = refusal.message.rstrip(".")
+        reason = refusal.message.rstrip(".")
         if isinstance(refusal, StopJob) and refusal.status == 404:
-            said += "; look at the id and at OPENAI_BASE_URL, which usually ends in /v1"
-        raise NotBegun(said, unreachable=not isinstance(refusal, RowFailed)) from refusal
+            reason += "; check the id and OPENAI_BASE_URL, which usually ends in /v1"
+        raise NotBegun(reason, unreachable=not isinstance(refusal, RowFailed)) from refusal
     if reply.metadata is None and not reply.is_null:
         raise NotBegun(
-            "the API's answer shows no metadata of this completion, so nothing could be restored; name another"
+            "the API's answer shows no metadata of this completion, so nothing could be restored; choose another"
         )
     before = reply.metadata or {}
     if not before and not empty:
         raise NotBegun(
-            "this completion has no metadata, and a key that is added may stay for ever; name one that has a key"
+            "this completion has no metadata, and a key that is added may stay for ever; choose one that has a key"
         )
     return before
 
@@ -149,7 +149,7 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stopped: asyncio.Event) 
     raise BrokenOff(f"it took more than {EXAMINE_WITHIN_S:.0f} s")
 
 
-async def _restore(calls: SteadyCalls, before: Metadata) -> None:
+async def _restore(calls: RetryingCalls, before: Metadata) -> None:
     try:
         await restore(calls, before)
     except NotRestored as error:
@@ -158,8 +158,8 @@ async def _restore(calls: SteadyCalls, before: Metadata) -> None:
 
 @asynccontextmanager
 async def _calls(
-    settings: Settings, ledger: Ledger, completion_id: str, *, patience_s: float = 0.0
-) -> AsyncIterator[SteadyCalls]:
+    settings: Settings, ledger: Ledger, completion_id: str, *, max_wait_s: float = 0.0
+) -> AsyncIterator[RetryingCalls]:
     """Open what a probe needs: the completion for itself, the API, the shared rate."""
     target = await read_target(settings)
     key, limit = limit_of(settings, target.secret)
@@ -167,22 +167,22 @@ async def _calls(
     life_s = claim_life_s(settings.api.timeout_s)
     read_key = functools.partial(read_api_key, settings)
     api_of = open_api(target, in_flight=1, read_key=read_key)
-    async with _claimed(ledger.claims, claim, life_s, patience_s), api_of as api:
+    async with _claimed(ledger.claims, claim, life_s, max_wait_s), api_of as api:
         limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, rate_headers=api.rate_headers)
         try:
-            yield SteadyCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
+            yield RetryingCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
         finally:
             await limiter.aclose()
 
 
 @asynccontextmanager
-async def _claimed(claims: Claims, claim: str, life_s: float, patience_s: float) -> AsyncIterator[None]:
+async def _claimed(claims: Claims, claim: str, life_s: float, max_wait_s: float) -> AsyncIterator[None]:
     prober = Claimant(f"probe:{secrets.token_hex(4)}", life_s)
-    deadline = asyncio.get_running_loop().time() + patience_s
+    deadline = asyncio.get_running_loop().time() + max_wait_s
     while not (await claims.swap(prober, take=[claim])).taken[0].is_ours:
         if asyncio.get_running_loop().time() >= deadline:
             raise NotBegun("a job or another probe is changing this completion just now; try again when it has ended")
-        await asyncio.sleep(ASK_AGAIN_S)
+        await asyncio.sleep(RETRY_CLAIM_S)
     done = asyncio.Event()
     keeping = asyncio.create_task(_keep(claims, prober, claim, done))
     try:
@@ -193,7 +193,7 @@ async def _claimed(claims: Claims, claim: str, life_s: float, patience_s: float)
 
 
 async def _keep(claims: Claims, prober: Claimant, claim: str, done: asyncio.Event) -> None:
-    """Renew the claim until the end, then give it up; where the ledger is away, it runs out."""
+    """Renew the claim until the probe is done, then release it; where the ledger is away, it expires."""
     while not done.is_set():
         with contextlib.suppress(*AWAY):
             await claims.swap(prober, take=[claim])

@@ -45,8 +45,8 @@ BANNED = {
 """Words and phrases that only we would know or that are no idiom, and what is meant."""
 
 NOT_CLEAN: frozenset[str] = frozenset(
-    {"cli", "completions", "config", "docs", "embedded", "ledger", "metrics", "nightly", "notify", "probe", "producer"}
-    | {"ratelimit", "report", "sandbox", "tasks", "worker", "bench", "tests", "deploy"}
+    {"cli", "config", "docs", "embedded", "ledger", "metrics", "nightly", "producer"}
+    | {"ratelimit", "report", "sandbox", "tasks", "bench", "tests", "deploy"}
 )
 """Folders that are still to be cleaned; none may be left."""
 

@@ -160,7 +160,7 @@ class Runtime:
         """Return whether there is a key to send; where there is none, go on standby or pause the job."""
         if self._standby.is_on:
             return False
-        trouble = await self._api.credential.trouble()
+        trouble = await self._api.credential.problem()
         if trouble:
             refused = StopJob("key_unavailable", trouble)
             await self._retry(lambda: self._worker_key.refused(job_id, refused))

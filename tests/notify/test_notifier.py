@@ -21,7 +21,7 @@ from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
 from ledger.ledger import Ledger
-from notify.events import Endings
+from notify.events import JobEvents
 from notify.notifier import GIVE_UP_S, Notifier
 from notify.outbox import Outbox
 from notify.webhook import Undelivered, open_webhook
@@ -61,7 +61,7 @@ async def receiver() -> AsyncIterator[Receiver]:
 @pytest.fixture
 async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     ledger = Ledger(new_client(redis_url))
-    await Endings(ledger.redis, ledger.jobs).pending_events()  # somebody was to be told before the jobs ended
+    await JobEvents(ledger.redis, ledger.jobs).pending()  # notifications were on before the jobs ended
     yield ledger
     await ledger.redis.aclose()
 
@@ -225,7 +225,7 @@ async def test_a_notification_is_given_up_after_a_day(ledger, start, receiver, c
     await notifier.step()
 
     assert not await ledger.redis.exists(OUTBOX, NOTICES)
-    assert "could not be told of job job-1 for a day" in caplog.text
+    assert "Job job-1: its notification could not be delivered for a day" in caplog.text
 
 
 async def test_a_job_that_pauses_by_itself_is_told_each_time_and_one_that_people_pause_is_not(ledger, start, receiver):

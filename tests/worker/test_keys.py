@@ -101,14 +101,14 @@ async def test_a_worker_whose_key_is_refused_stands_aside_where_anothers_is_acce
 
 async def test_the_last_of_the_workers_whose_keys_are_refused_pauses_the_job(rotated):
     """As when one key that all of them share is revoked: none stands aside for one that is refused as well."""
-    asides = [Standby("w1@here"), Standby("w2@there")]
-    for aside in asides:
-        await rotated.ledger.accepted_keys.note("e", aside.worker)
+    standbys = [Standby("w1@here"), Standby("w2@there")]
+    for standby in standbys:
+        await rotated.ledger.accepted_keys.note("e", standby.worker)
     states = []
     job_id = await job_of(rotated)
 
-    for aside in asides:
-        rotated.worker_key = WorkerKey(rotated.ledger, aside, endpoint="e")
+    for standby in standbys:
+        rotated.worker_key = WorkerKey(rotated.ledger, standby, endpoint="e")
         await rotated.turn(job_id)
         states.append((standby.is_on, (await rotated.job(job_id)).state))
 

@@ -8,7 +8,7 @@ import pytest
 from completions.client import Target, open_api
 from ledger.row import Outcome
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
-from probe.calls import SteadyCalls
+from probe.calls import RetryingCalls
 from probe.examine import Probe
 from probe.restore import restore
 from ratelimit.limiter import Limit, Limits, RateLimiter
@@ -32,7 +32,7 @@ async def probed(redis, service: OddService, before: dict[str, str]) -> Behaviou
     """Probe the service and restore the completion, as the command does."""
     async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
         limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
-        calls = SteadyCalls(api, limiter, ID, name="probe")
+        calls = RetryingCalls(api, limiter, ID, name="probe")
         try:
             return await Probe(calls, before, lambda _step: None).examine()
         finally:
@@ -85,7 +85,7 @@ async def test_keys_that_a_null_left_behind_are_taken_away_again(redis, breaks_o
             service.completions[ID] = many | {"relabel probe 1": ""}
             async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
                 limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
-                calls = SteadyCalls(api, limiter, ID, name="probe")
+                calls = RetryingCalls(api, limiter, ID, name="probe")
                 calls.wrote = True
                 await restore(calls, many)
                 await limiter.aclose()
