@@ -106,7 +106,7 @@ class Probe:
             raise NotAsSent
 
     async def _pair_limit(self, null_value: Null) -> PairLimit:
-        """Name more than 16 pairs, of which those too many are null: only where null leaves no key behind."""
+        """Return which pairs count against the 16: send more, the excess null, where null removes keys."""
         if null_value is not Null.REMOVES:
             return PairLimit.UNKNOWN
         self._on_step(f"naming more than {MAX_PAIRS} keys, most of them with null")

@@ -206,8 +206,8 @@ async def test_a_notification_that_was_not_taken_is_tried_again_unchanged(ledger
 
     assert len(receiver.came) == 3
     assert len({body for _, body in receiver.came}) == 1
-    assert "it answered 503. The next try is in 2 s" in caplog.text
-    assert "it answered 307, and redirects are not followed. The next try is in " in caplog.text
+    assert "it answered 503); the next try is in 2 s" in caplog.text
+    assert "it answered 307, and redirects are not followed); the next try is in " in caplog.text
     assert receiver.url not in caplog.text
 
 
