@@ -19,9 +19,9 @@ from ledger.service_profile import Behaviour
 from producer.check import Checked
 from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
 from producer.submit import JobRequest, find_existing
-from ratelimit.shared_rate import look_at_rate
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Declined
+from relabel.rate import look_at_rate
 from relabel.wording import count_of, duration, per_minute
 
 ASK_ABOVE = 10_000

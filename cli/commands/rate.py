@@ -1,20 +1,26 @@
-"""`relabel rate`: look at the rate and change it, live."""
+"""`relabel rate`: show the rate or set it, live."""
 
 from __future__ import annotations
 
 import click
 
 from cli.console import echo
-from cli.errors import CliError
 from cli.order import Rate
 from cli.output import print_facts
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from config.settings import Settings
 from ledger.job import Job
-from ledger.ledger import Ledger
-from ratelimit.shared_rate import RateSeen, jobs_on, look_at_rate, reset_rate, set_rate
 from relabel.explain import paused_because, slowed_because
-from relabel.session import current_user
+from relabel.rate import (
+    RateSeen,
+    job_rate_facts,
+    look_at_rate,
+    require_rate_owner,
+    reset_shared_rate,
+    set_job_rate,
+    set_shared_rate,
+)
+from relabel.session import Session
 from relabel.wording import duration, per_minute
 
 MOST_BURST = 100_000
@@ -50,28 +56,29 @@ def rate_command(
     if job_id is not None:
         if burst is not None:
             raise click.UsageError("--burst belongs to the shared rate; a job has none of its own.")
-        with_ledger(settings, lambda ledger: _of_job(ledger, job_id, value, reset=reset, as_json=as_json))
+        change = value is not None or reset
+        job = in_session(settings, lambda session: _of_job(session, job_id, value, change=change))
+        print_facts(job_rate_facts(job)) if as_json else echo(_job_line(job))
         return
-    if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
-        raise CliError(
-            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
-            "them. Set the workers'."
-        )
-    with_ledger(settings, lambda ledger: _shared(settings, ledger, value, burst, reset=reset, as_json=as_json))
-
-
-async def _of_job(ledger: Ledger, job_id: str, value: float | None, *, reset: bool, as_json: bool) -> None:
-    job = await ledger.jobs.get(job_id)
-    if value is not None or reset:
-        if job.state.ended:
-            raise CliError(f"job {job_id} is {job.state}; its rate matters no more.")
-        await ledger.jobs.set_rate(job_id, value)
-        await ledger.audit.note(job_id, who=current_user(), verb="rate", why=per_minute(value) if value else "reset")
-        job = await ledger.jobs.get(job_id)
+    require_rate_owner(settings)
+    seen = in_session(settings, lambda session: _shared(session, value, burst, reset=reset))
     if as_json:
-        print_facts({"job_id": job_id, "rate_per_minute": job.rate_per_minute})
+        print_facts(seen._asdict())
     else:
-        echo(_job_line(job))
+        for word, line in _lines(seen):
+            echo(f"{word:<12}{line}")
+
+
+async def _of_job(session: Session, job_id: str, value: float | None, *, change: bool) -> Job:
+    return await (set_job_rate(session, job_id, value) if change else session.ledger.jobs.get(job_id))
+
+
+async def _shared(session: Session, value: float | None, burst: int | None, *, reset: bool) -> RateSeen:
+    if reset:
+        return await reset_shared_rate(session)
+    if value is None and burst is None:
+        return await look_at_rate(session.settings, session.ledger)
+    return await set_shared_rate(session, rate_per_minute=value, burst=burst)
 
 
 def _job_line(job: Job) -> str:
@@ -80,31 +87,11 @@ def _job_line(job: Job) -> str:
     return f"Job {job.spec.job_id}: at most {per_minute(job.rate_per_minute)}, and never above the shared rate."
 
 
-async def _shared(
-    settings: Settings, ledger: Ledger, value: float | None, burst: int | None, *, reset: bool, as_json: bool
-) -> None:
-    changed = reset or value is not None or burst is not None
-    if reset:
-        await reset_rate(settings, ledger)
-    elif changed:
-        await set_rate(settings, ledger, per_minute=value, burst=burst)
-    seen = await look_at_rate(settings, ledger)
-    if changed:
-        what = f"shared rate {per_minute(seen.asked_per_minute)}, burst {_burst(seen)}{', as configured' * reset}"
-        for job_id in await jobs_on(settings, ledger):
-            await ledger.audit.note(job_id, who=current_user(), verb="rate", why=what)
-    if as_json:
-        print_facts(seen._asdict())
-    else:
-        for word, line in _lines(seen):
-            echo(f"{word:<12}{line}")
-
-
 def _lines(seen: RateSeen) -> list[tuple[str, str]]:
     in_force, slowed = per_minute(seen.in_force_per_minute), slowed_because(seen.slowed_by)
     live = "no"
     if seen.live_per_minute is not None or seen.live_burst is not None:
-        live = f"{per_minute(seen.asked_per_minute)}, burst {_burst(seen)}; `relabel rate --reset` takes it back"
+        live = f"{per_minute(seen.asked_per_minute)}, burst {seen.burst}; `relabel rate --reset` takes it back"
     lines = [
         ("Configured", f"{per_minute(seen.configured_per_minute)}, burst {seen.configured_burst}"),
         *_worker_rates(seen),
@@ -127,7 +114,3 @@ def _worker_rates(seen: RateSeen) -> list[tuple[str, str]]:
         return [("Workers", f"set to {said}")]
     holds = "the live rate holds" if seen.live_per_minute is not None else "the lowest holds for all"
     return [("Workers", f"set to different rates: {said}; {holds}. Set RELABEL_RATE__PER_MINUTE alike.")]
-
-
-def _burst(seen: RateSeen) -> int:
-    return seen.live_burst or seen.configured_burst

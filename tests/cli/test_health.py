@@ -12,8 +12,8 @@ import pytest
 
 from ledger.connect import open_ledger
 from ledger.server_info import clock_ahead_s
+from relabel.health import Verdict, judge_clock
 from sandbox import Sandbox, SandboxOptions
-from tasks.health import Verdict, judge_clock
 from tests.harness.redis_server import PrivateRedis
 
 KEY = "sk-canary-health"
@@ -126,7 +126,7 @@ async def test_a_check_that_is_none_is_wrong_use(relabel):
     """With those there are."""
     ended = await relabel("health", "--only", "ledger,disk")
 
-    assert (ended.code, "'disk' is no check; there are ledger, broker" in ended.err) == (2, True)
+    assert (ended.code, "unknown check 'disk'; choose from ledger, broker" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -146,4 +146,4 @@ async def test_a_clock_is_judged_by_what_it_does_to_celery(redis_url, ahead, ver
 
     assert abs(measured - ahead) < 10  # the clock that is passed in stands still meanwhile
     look = judge_clock(ahead)
-    assert (look.verdict, words in look.said) == (verdict, True)
+    assert (look.verdict, words in look.message) == (verdict, True)

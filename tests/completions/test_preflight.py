@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 
 from completions.preflight import look_at_api
-from tasks.health import Checkup, Verdict
+from relabel.health import Verdict, check_health
 from tests.harness.shaped_service import SHAPES, Shape, ShapedService, serving
 from tests.harness.stand import settings_for
 
@@ -57,7 +57,7 @@ async def test_health_tells_a_wrong_url_from_an_api_that_is_away():
     """It answers; that the key is good is not known."""
     async with serving(ShapedService(SHAPES["OpenAI"])) as service:
         settings = settings_for("redis://127.0.0.1:1/0", service.address)
-        looks = await Checkup(settings, deployed=False).run(["api", "key"])
+        looks = await check_health(settings, ["api", "key"], deployed=False)
 
     assert (looks["api"].verdict, looks["api"].unreachable) == (Verdict.FAIL, False)
     assert "OPENAI_BASE_URL" in looks["api"].next_step

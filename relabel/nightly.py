@@ -1,0 +1,192 @@
+"""Shows the nightly runs, and begins and follows one that is wanted now."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime
+from itertools import islice
+from typing import Any, NamedTuple
+
+from config.errors import SettingsError
+from config.schedule import Due, Schedule
+from config.settings import Settings
+from ledger.clock import utc_time
+from ledger.errors import NoSuchJob
+from ledger.job import Job
+from ledger.ledger import Ledger
+from nightly.state import FileState, Night, NightFile, NightState
+from nightly.store import Nights
+from relabel.errors import WrongState
+from relabel.explain import WAITING_FOR_USER
+from relabel.session import Session
+
+POLL_EVERY_S = 0.5
+NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
+
+
+class NightlyRun(NamedTuple):
+    """A run, and those of its jobs that the ledger still has."""
+
+    night: Night
+    jobs: dict[str, Job]
+
+    @property
+    def stuck(self) -> bool:
+        """Whether all jobs that have not ended wait for somebody to resume them."""
+        night = self.night
+        open_jobs = [self.jobs.get(file.job_id or "") for file in night.of(FileState.SUBMITTED)]
+        going_on = [job for job in open_jobs if job is None or job.state not in WAITING_FOR_USER]
+        return bool(open_jobs) and not going_on and not night.of(FileState.TAKEN)
+
+    @property
+    def rows_failed(self) -> bool:
+        """Whether a row of the run's own jobs failed, was rejected or had drifted."""
+        own = [self.jobs[file.job_id] for file in self.night.entries if file.own and file.job_id in self.jobs]
+        return any(job.counts.failed or job.counts.rejected or job.counts.drifted for job in own)
+
+
+class NightlyStatus(NamedTuple):
+    """The last run and others that have not ended, the date of one that was missed, and when the next is due."""
+
+    last: NightlyRun | None
+    still_open: list[NightlyRun]
+    missed: str | None
+    due: Due | None
+
+    @property
+    def well(self) -> bool:
+        """Whether no run was missed or skipped."""
+        return not self.missed and (self.last is None or self.last.night.state is not NightState.SKIPPED)
+
+
+def required_schedule(settings: Settings) -> Schedule:
+    """Return the schedule; raise SettingsError where there is none."""
+    if settings.nightly.schedule is None:
+        raise SettingsError(f"{NO_SCHEDULE}.")
+    return settings.nightly.schedule
+
+
+def next_runs(settings: Settings, number: int) -> list[Due]:
+    """Return when the next runs are due.
+
+    Raises:
+        SettingsError: nothing is scheduled.
+
+    """
+    return list(islice(required_schedule(settings).after(datetime.now().astimezone().timestamp()), number))
+
+
+async def nightly_status(session: Session) -> NightlyStatus:
+    """Return how the nightly runs stand."""
+    ledger, schedule = session.ledger, session.settings.nightly.schedule
+    nights = Nights(ledger.redis)
+    last = await nights.last()
+    others = [each for each in await nights.open() if last is None or each.date != last.date]
+    return NightlyStatus(
+        last=None if last is None else await read_run(ledger, last),
+        still_open=[await read_run(ledger, each) for each in others],
+        missed=await nights.missed(schedule) if schedule else None,
+        due=next(schedule.after(await ledger.jobs.now()), None) if schedule else None,
+    )
+
+
+async def begin_run(session: Session, *, again: bool) -> NightlyRun:
+    """Begin the run that was due last, and ask the workers that have the inbox to carry it on.
+
+    `again` lets a run that has ended take what is new in the inbox.
+
+    Raises:
+        WrongState: another run is open, or the date had its run.
+
+    """
+    ledger, nightly, nights = session.ledger, session.settings.nightly, Nights(session.ledger.redis)
+    at = await ledger.jobs.now()
+    date = nightly.schedule.until(at).date if nightly.schedule else nightly.date_of(at)
+    others = [night for night in await nights.open() if night.date != date]
+    if others and nightly.overlap == "skip":
+        raise WrongState(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
+    night, new = await nights.begin(date, asked_by=session.user, overlap=nightly.overlap)
+    if not new and night.state.ended:
+        if not (again or night.state is NightState.SKIPPED):
+            raise WrongState(f"the run of {date} was made already; --again takes what is new in the inbox.")
+        await nights.reopen(night)
+    run = await _run_of(ledger, date)
+    _ask_to_carry_on(session.settings)
+    return run
+
+
+async def follow_run(ledger: Ledger, date: str) -> NightlyRun:
+    """Wait for the end of the run, or until its jobs wait for somebody to resume them; return it as it then stands."""
+    while True:
+        run = await _run_of(ledger, date)
+        if run.night.state.ended or run.stuck:
+            return run
+        await asyncio.sleep(POLL_EVERY_S)
+
+
+async def read_run(ledger: Ledger, night: Night) -> NightlyRun:
+    """Return a run with its jobs."""
+    jobs = {}
+    for job_id in {file.job_id for file in night.entries if file.job_id}:
+        try:
+            jobs[job_id] = await ledger.jobs.get(job_id)
+        except NoSuchJob:
+            continue
+    return NightlyRun(night, jobs)
+
+
+def run_facts(run: NightlyRun) -> dict[str, Any]:
+    """Return a run as JSON takes it."""
+    night = run.night
+    return {
+        "date": night.date,
+        "state": str(night.state),
+        "reason": night.reason or None,
+        "asked_by": night.asked_by,
+        "started_at": utc_time(night.started_at),
+        "ended_at": None if night.ended_at is None else utc_time(night.ended_at),
+        "files": night.files,
+        "jobs": night.jobs,
+        "rejected": night.rejected,
+        "entries": [_file_facts(file, run.jobs.get(file.job_id or "")) for file in night.entries],
+    }
+
+
+def nightly_facts(settings: Settings, status: NightlyStatus) -> dict[str, Any]:
+    """Return how the nightly runs stand as JSON takes it."""
+    return {
+        "last": None if status.last is None else run_facts(status.last),
+        "open": [run_facts(each) for each in status.still_open],
+        "missed": status.missed,
+        "next": None if status.due is None else utc_time(status.due.at),
+        "cron": settings.nightly.cron,
+        "time_zone": settings.nightly.time_zone,
+    }
+
+
+async def _run_of(ledger: Ledger, date: str) -> NightlyRun:
+    night = await Nights(ledger.redis).get(date)
+    if night is None:
+        raise WrongState(f"Redis lost the run of {date}; look at it, then try again.")
+    return await read_run(ledger, night)
+
+
+def _ask_to_carry_on(settings: Settings) -> None:
+    from tasks.announce import ask_to_carry_on  # noqa: PLC0415 - loads Celery
+    from tasks.celery_app import make_app  # noqa: PLC0415 - as above
+
+    ask_to_carry_on(make_app(settings))
+
+
+def _file_facts(file: NightFile, job: Job | None) -> dict[str, Any]:
+    counts = None if job is None else job.counts
+    return {
+        "name": file.name,
+        "state": str(file.state),
+        "reason": file.reason or None,
+        "place": file.place,
+        "job_id": file.job_id,
+        "own": file.own,
+        "job_state": None if job is None else str(job.state),
+        "rows": None if counts is None else {name: getattr(counts, name) for name in counts.__struct_fields__},
+    }

@@ -1,0 +1,120 @@
+"""Shows and sets the rate that all workers share, and that of one job, live."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from config.settings import Settings
+from ledger.job import Job
+from ledger.ledger import Ledger
+from ratelimit.shared_rate import USED_OVER_S, SharedRate, configured_limit, jobs_on
+from relabel.errors import InvalidInput, WrongState
+from relabel.session import Session
+from relabel.wording import per_minute
+
+
+class RateSeen(NamedTuple):
+    """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why.
+
+    `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch. Where living
+    workers are set to different rates (`worker_rates_per_minute`), the lowest of them holds, unless one was set live.
+    """
+
+    configured_per_minute: float
+    configured_burst: int
+    live_per_minute: float | None
+    live_burst: int | None
+    asked_per_minute: float
+    in_force_per_minute: float
+    slowed_by: str
+    used_per_minute: float
+    paused_s: float
+    paused_until: float | None
+    paused_by: str
+    worker_rates_per_minute: list[float]
+
+    @property
+    def burst(self) -> int:
+        """The requests that may go at once."""
+        return self.live_burst or self.configured_burst
+
+
+async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
+    """Return the rate of the endpoint, key, organisation and project that these settings name."""
+    _, limit = configured_limit(settings)
+    standing, live_rate, live_burst = await _shared(settings, ledger).look()
+    now = await ledger.jobs.now()
+    return RateSeen(
+        configured_per_minute=settings.rate.per_minute,
+        configured_burst=limit.burst,
+        live_per_minute=None if live_rate is None else live_rate * 60,
+        live_burst=live_burst,
+        asked_per_minute=standing.asked * 60,
+        in_force_per_minute=standing.rate * 60,
+        slowed_by=standing.slowed_by,
+        used_per_minute=standing.used / USED_OVER_S * 60,
+        paused_s=standing.paused_s,
+        paused_until=now + standing.paused_s if standing.paused_s else None,
+        paused_by=standing.paused_by,
+        worker_rates_per_minute=[round(rate * 60, 6) for rate in standing.asks],
+    )
+
+
+def require_rate_owner(settings: Settings) -> None:
+    """Raise InvalidInput where the settings do not say whose shared rate is meant."""
+    if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
+        raise InvalidInput(
+            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
+            "them. Set the workers'."
+        )
+
+
+async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateSeen:
+    """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is."""
+    await _shared(session.settings, session.ledger).set(
+        None if rate_per_minute is None else rate_per_minute / 60, burst
+    )
+    return await _note_shared(session)
+
+
+async def reset_shared_rate(session: Session) -> RateSeen:
+    """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is."""
+    await _shared(session.settings, session.ledger).reset()
+    return await _note_shared(session, ", as configured")
+
+
+async def set_job_rate(session: Session, job_id: str, rate_per_minute: float | None) -> Job:
+    """Set the rate of one job, None to let only the shared rate count; return the job as it then is.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        WrongState: the job has ended.
+
+    """
+    jobs = session.ledger.jobs
+    job = await jobs.get(job_id)
+    if job.state.ended:
+        raise WrongState(f"job {job_id} is {job.state}; its rate matters no more.")
+    await jobs.set_rate(job_id, rate_per_minute)
+    why = per_minute(rate_per_minute) if rate_per_minute else "reset"
+    await session.ledger.audit.note(job_id, who=session.user, verb="rate", why=why)
+    return await jobs.get(job_id)
+
+
+def job_rate_facts(job: Job) -> dict[str, Any]:
+    """Return the rate of a job as JSON takes it."""
+    return {"job_id": job.spec.job_id, "rate_per_minute": job.rate_per_minute}
+
+
+async def _note_shared(session: Session, remark: str = "") -> RateSeen:
+    """Log a change of the shared rate with every job under way that has it."""
+    seen = await look_at_rate(session.settings, session.ledger)
+    why = f"shared rate {per_minute(seen.asked_per_minute)}, burst {seen.burst}{remark}"
+    for job_id in await jobs_on(session.settings, session.ledger):
+        await session.ledger.audit.note(job_id, who=session.user, verb="rate", why=why)
+    return seen
+
+
+def _shared(settings: Settings, ledger: Ledger) -> SharedRate:
+    key, limit = configured_limit(settings)
+    return SharedRate(ledger.redis, key=key, limit=limit)
