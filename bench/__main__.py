@@ -13,9 +13,10 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import cost, flat, latency, limiter, lost_rows, memory, producer, profile
+from bench import cost, flat, latency, limiter, lost_rows, memory, producer, profile, startup
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "startup": startup.main,
     "cost": cost.main,
     "flat": flat.main,
     "latency": latency.main,

@@ -1,16 +1,18 @@
-"""Turns what can go wrong into one sentence and an exit code: the only place that does."""
+"""Shows errors as one sentence with an exit code: the only place that does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import errno
+import io
+import os
+import sys
 from typing import IO, Any
 
 import click
 
-from cli.exit_codes import INTERRUPTED, NOT_FINISHED, SOME_ROWS_FAILED, UNREACHABLE, WRONG_USE
+from cli.exit_codes import DONE, INTERRUPTED, NOT_FINISHED, SOME_ROWS_FAILED, UNREACHABLE, WRONG_USE
 from config.errors import SettingsError
-from config.text import printable, printable_lines
+from config.text import printable, printable_lines, redact
 from embedded.errors import NotPrivate, ServerNotStarted
 from ledger.errors import LedgerUnreachable, NoSuchJob
 from producer.errors import UnreadableFile
@@ -44,15 +46,44 @@ EXIT_CODES: dict[type[Exception], int] = {
 """The exit code of each error whose message is for people: that of the first class that fits."""
 
 
-@contextmanager
-def map_errors() -> Iterator[None]:
-    """Raise the errors of the packages below as CliError; the one place that does."""
-    try:
-        yield
-    except NoSuchJob as error:
-        raise CliError(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.") from error
-    except UnicodeEncodeError as error:
-        raise CliError("an argument is no text in UTF-8; correct what you typed.") from error
-    except tuple(EXIT_CODES) as error:
-        code = next(code for known, code in EXIT_CODES.items() if isinstance(error, known))
-        raise CliError(printable(str(error)), code) from error
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""How writing to a full disk fails."""
+
+
+def show_error(error: BaseException) -> int | None:
+    """Show an error that is for people; return the exit code, None for one that is a bug and nobody has seen yet."""
+    if isinstance(error, KeyboardInterrupt | click.Abort):
+        return INTERRUPTED
+    if isinstance(error, BrokenPipeError):  # the reader of our output has seen enough
+        sys.stderr.close()
+        return DONE
+    if isinstance(error, OSError) and error.errno in NO_ROOM:
+        return _show_full_disk(error)
+    shown = error if isinstance(error, click.ClickException) else _as_cli_error(error)
+    if shown is not None:
+        _show(shown)
+    return None if shown is None else shown.exit_code
+
+
+def _as_cli_error(error: BaseException) -> CliError | None:
+    """Map an error of the packages below; None where its message is not for people."""
+    if isinstance(error, NoSuchJob):
+        return CliError(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.")
+    if isinstance(error, UnicodeEncodeError):
+        return CliError("an argument is no text in UTF-8; correct what you typed.")
+    code = next((code for known, code in EXIT_CODES.items() if isinstance(error, known)), None)
+    return None if code is None else CliError(printable(str(error)), code)
+
+
+def _show(error: click.ClickException) -> None:
+    """Show an error of click's, which quotes what was typed as it is."""
+    said = io.StringIO()
+    error.show(said)
+    # the settings may not be read yet, and so the key not be known: whatever looks like one is cut out
+    click.echo(printable_lines(redact(said.getvalue().rstrip("\n"), strangers=True)), err=True)
+
+
+def _show_full_disk(error: OSError) -> int:
+    CliError(f"cannot write output ({error.strerror}); free some space, or write elsewhere.").show()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is left in the buffer has no room either
+    return WRONG_USE

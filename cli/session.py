@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
 
@@ -14,10 +14,12 @@ from cli.console import echo
 from config.environment import load_settings, warn_of_base_url
 from config.logs import set_up_logging
 from config.settings import Settings
-from embedded.server import EmbeddedServer
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from relabel.session import Session, open_session, require_api_key, server_for
+
+if TYPE_CHECKING:
+    from embedded.server import EmbeddedServer
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import resource
 import stat
@@ -166,7 +165,9 @@ def _refuse_unknown(name: str, where: str) -> None:
     known = environment_names()
     if not name.startswith(PREFIX) or name in known:
         return
-    close = difflib.get_close_matches(name, known, n=1)
+    from difflib import get_close_matches  # noqa: PLC0415 - for a mistake alone
+
+    close = get_close_matches(name, known, n=1)
     hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
     raise SettingsError(f"{where} is not a setting of relabel; {hint}")
 

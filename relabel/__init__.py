@@ -2,3 +2,5 @@
 
 Loading the package loads neither Celery nor an HTTP client; they are loaded when something is sent.
 """
+
+__version__ = "0.2.0"

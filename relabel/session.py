@@ -6,7 +6,7 @@ import getpass
 import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pydantic import SecretStr
 
@@ -14,9 +14,11 @@ from config.api_key import has_key
 from config.errors import SettingsError
 from config.groups import RedisSettings
 from config.settings import Settings
-from embedded.server import EmbeddedServer, embedded_server
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
+
+if TYPE_CHECKING:
+    from embedded.server import EmbeddedServer
 
 
 class Session(NamedTuple):
@@ -54,6 +56,8 @@ def server_for(settings: Settings) -> Iterator[tuple[Settings, EmbeddedServer | 
     if settings.redis.url is not None:
         yield settings, None
         return
+    from embedded.server import embedded_server  # noqa: PLC0415 - only who names no server needs one
+
     with embedded_server(settings.state_folder) as server:
         update = {
             "redis": RedisSettings(url=SecretStr(server.ledger_url)),

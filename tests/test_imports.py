@@ -133,7 +133,7 @@ def is_client(value: ast.expr) -> bool:
     return name in {"redis", "_redis"}
 
 
-PRINTERS = {"cli/console.py", "cli/output.py", "cli/errors.py", "cli/main.py"}
+PRINTERS = {"cli/console.py", "cli/output.py", "cli/errors.py"}
 """Who writes to the terminal itself: the one way out, JSON in ASCII, and errors, each of them cleaned."""
 
 

@@ -1,11 +1,10 @@
-"""`relabel status`: how one job stands."""
+"""`relabel status`: show the state of one job."""
 
 from __future__ import annotations
 
 import click
-from rich.console import Console
 
-from cli.console import shown
+from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
 from cli.format import local_time, outcome_counts, percent, rows_per_second
 from cli.output import print_json
@@ -25,9 +24,9 @@ NAME_CHARS = 200
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
 def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
-    """Tell how JOB stands, and why it is slow.
+    """Show the state of JOB, and why it is slow.
 
-    The exit code is 0 while the job runs; then it tells how the job went: 0 all rows as wanted, 1 some failed, were
+    The exit code is 0 while the job runs; then it is that of the job: 0 all rows as wanted, 1 some failed, were
     rejected or had drifted, 3 paused, held, cancelled or lost.
 
     \b
@@ -35,7 +34,7 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
       relabel status 20261123-205318-c81e4f02 --json
     """
 
-    async def tell(ledger: Ledger) -> int:
+    async def show(ledger: Ledger) -> int:
         job = await ledger.jobs.get(job_id)
         if as_json:
             print_json(job)
@@ -44,13 +43,12 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
             _print(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute))
         return exit_code_of(job) if is_idle(job) else DONE
 
-    return with_ledger(settings, tell)
+    return with_ledger(settings, show)
 
 
 def _print(job: Job, waiting: str) -> None:
-    console = Console()
     for word, said in _lines(job, waiting):
-        console.print(shown("") + shown(f"{word:<11}", style="bold") + shown(said), soft_wrap=True)
+        echo_fact(word, said)
 
 
 def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:

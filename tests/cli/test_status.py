@@ -126,7 +126,7 @@ async def test_a_disk_that_is_full_is_one_sentence(make_job, environment, verb):
 
     assert process.returncode == 2
     assert err.decode().splitlines() == [
-        "relabel: what there is to say cannot be written (No space left on device); make room, or write elsewhere."
+        "relabel: cannot write output (No space left on device); free some space, or write elsewhere."
     ]
 
 

