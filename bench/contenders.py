@@ -32,7 +32,7 @@ class Measured(NamedTuple):
 
 
 def settings(base_url: str, server: EmbeddedServer, *, in_flight: int = 64) -> dict[str, str]:
-    """Give the environment of a relabel that no rate slows down."""
+    """Return the environment of a relabel that no rate slows down."""
     return dict(os.environ) | {
         "RELABEL_REDIS__URL": server.ledger_url,
         "RELABEL_BROKER_URL": server.broker_url,

@@ -22,12 +22,12 @@ COLUMNS = ("completion_id", "quality", "team", "ticket")
 
 
 def word_for(char: str, words: tuple[str, ...]) -> str:
-    """Give the word that a character of an id stands for."""
+    """Return the word that a character of an id stands for."""
     return words[CHARS.index(char) % len(words)]
 
 
 def patch_of(completion_id: str) -> dict[str, str]:
-    """Give what is to be set: the 1st, 2nd and 3rd to 8th characters after `chatcmpl-` choose it."""
+    """Return what is to be set: the 1st, 2nd and 3rd to 8th characters after `chatcmpl-` choose it."""
     first, second = completion_id[9], completion_id[10]
     return {
         "quality": word_for(first, QUALITIES),
@@ -37,7 +37,7 @@ def patch_of(completion_id: str) -> dict[str, str]:
 
 
 def ids(rows: int) -> Iterator[str]:
-    """Give as many ids, always the same."""
+    """Yield as many ids, always the same."""
     chance = random.Random(7)
     for _ in range(rows):
         yield "chatcmpl-" + "".join(chance.choices(CHARS, k=29))

@@ -26,7 +26,7 @@ def median(runs: Sequence[T], of: Callable[[T], float]) -> float:
 
 
 def cpu_cells(runs: Sequence[Measured]) -> list[str]:
-    """Give the cells of `CPU_HEAD`: medians, and the whole with its least and most."""
+    """Return the cells of `CPU_HEAD`: medians, and the whole with its least and most."""
     totals = sorted(run.cpu.total for run in runs)
     spread = f"{statistics.median(totals):,.0f} ({totals[0]:,.0f} to {totals[-1]:,.0f})"
     kinds = [f"{median(runs, lambda run, at=at: run.cpu[at]):,.0f}" for at in range(4)]  # type: ignore[misc]

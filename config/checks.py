@@ -20,7 +20,7 @@ LEAST_SECRET = 16
 
 
 def is_loopback(host: str) -> bool:
-    """Tell whether the host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
+    """Return whether the host is this machine: `localhost`, 127.0.0.0/8 or ::1."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -28,7 +28,7 @@ def is_loopback(host: str) -> bool:
 
 
 def base_url(value: str) -> str:
-    """Give the API's URL without a trailing slash; ValueError says what is wrong with it."""
+    """Return the API's URL without a trailing slash; ValueError says what is wrong with it."""
     parts = http_url(value)
     if parts is None or not parts.hostname:
         raise ValueError("must be a URL such as https://api.openai.com/v1, in plain characters")
@@ -45,7 +45,7 @@ def base_url_hint(url: str) -> str:
 
 
 def api_key(value: SecretStr | None) -> SecretStr | None:
-    """Give the key without spaces around it; ValueError where it cannot travel in a header."""
+    """Return the key without spaces around it; ValueError where it cannot travel in a header."""
     if value is None:
         return None
     key = value.get_secret_value().strip()
@@ -66,27 +66,27 @@ def command_line(value: SecretStr) -> SecretStr:
 
 
 def is_user_and_password(text: str) -> bool:
-    """Tell whether the text is `user:password`, both there, in characters that a browser can send."""
+    """Return whether the text is `user:password`, both there, in characters that a browser can send."""
     user, _, password = text.partition(":")
     return bool(user and password) and text.isascii() and text.isprintable()
 
 
 def user_and_password(value: SecretStr | None) -> SecretStr | None:
-    """Give the user and password back; ValueError where they are none."""
+    """Return the user and password; ValueError where they are none."""
     if value is not None and not is_user_and_password(value.get_secret_value()):
         raise ValueError("must be user:password, in plain characters")
     return value
 
 
 def failure_limit(value: str) -> str:
-    """Give a limit that `ledger.failures.FailureLimit` reads; ValueError where it is none."""
+    """Return a limit that `ledger.failures.FailureLimit` reads; ValueError where it is none."""
     if not re.fullmatch(r"none|[0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%", value):
         raise ValueError("must be a share of the rows like 5%, a number of rows, or none")
     return value
 
 
 def webhook_url(value: SecretStr) -> SecretStr:
-    """Give the URL of a webhook; ValueError says what is wrong with it."""
+    """Return the URL of a webhook; ValueError says what is wrong with it."""
     parts = http_url(value.get_secret_value())
     if parts is None:
         raise ValueError("must be a URL such as https://hooks.example.com/relabel, in plain characters")
@@ -144,7 +144,7 @@ def header_value(value: str | None) -> str | None:
 
 
 def has_sound_port(parts: SplitResult) -> bool:
-    """Tell whether the port of a URL is a port, or there is none."""
+    """Return whether the port of a URL is a port, or there is none."""
     try:
         return parts.port is None or 0 < parts.port < MOST_PORTS
     except ValueError:

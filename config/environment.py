@@ -23,14 +23,14 @@ ENV_FILE_BYTES = 1 << 20
 
 
 def opens_flower_api() -> bool:
-    """Tell whether the environment opens Flower's API to everybody, by Flower's own variable."""
+    """Return whether the environment opens Flower's API to everybody, by Flower's own variable."""
     return os.environ.get("FLOWER_UNAUTHENTICATED_API", "").lower() not in {"", "0", "f", "false", "n", "no", "off"}
 
 
 def environment_names(
     model: type[BaseModel] = Settings, prefix: str = PREFIX
 ) -> dict[str, tuple[type[BaseModel], str]]:
-    """Name every environment variable that is read, with the model and the field it sets."""
+    """Return every environment variable that is read, with the model and the field it sets."""
     names: dict[str, tuple[type[BaseModel], str]] = {}
     for field, info in model.model_fields.items():
         kind = info.annotation

@@ -72,9 +72,9 @@ class ApiSettings(Group):
     version: Annotated[str | None, AfterValidator(header_value)] = Field(
         None, description="`api-version` query parameter (Azure legacy paths)."
     )
-    timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of one request in all, seconds.")
+    timeout_s: float = Field(60.0, gt=0, le=600, description="Deadline of one whole request, seconds.")
     connect_timeout_s: float = Field(5.0, gt=0, le=60, description="Deadline of a connection, seconds.")
-    attempts: int = Field(5, ge=1, le=20, description="Tries of a row before it ends as failed.")
+    attempts: int = Field(5, ge=1, le=20, description="Attempts of a row before it ends as failed.")
 
 
 class RateSettings(Group):
@@ -83,23 +83,23 @@ class RateSettings(Group):
     name: str | None = Field(
         None,
         max_length=200,
-        description="Name of the rate that all with this name and endpoint share, whatever their keys. "
+        description="Name of a rate shared by all workers with this name and endpoint, whatever their keys. "
         "Unset: that of `OPENAI_PROJECT_ID`, else of the key.",
     )
-    per_minute: float = Field(600.0, gt=0, le=10_000_000, description="Requests a minute, over all workers.")
+    per_minute: float = Field(600.0, gt=0, le=10_000_000, description="Requests per minute, over all workers.")
     burst: int | None = Field(
         None,
         ge=1,
         le=100_000,
-        description="Requests that may go at once. Unset: a tenth of a second's worth.",
+        description="Requests that may be sent at once. Unset: a tenth of a second's worth.",
     )
 
 
 class WorkerSettings(Group):
     """The size of a worker."""
 
-    children: int | None = Field(None, ge=1, le=256, description="Processes of a worker. Unset: one a core.")
-    in_flight: int = Field(64, ge=1, le=4096, description="Rows that one process works on at once.")
+    children: int | None = Field(None, ge=1, le=256, description="Processes of a worker. Unset: one per core.")
+    in_flight: int = Field(64, ge=1, le=4096, description="Rows that one process has in flight at once.")
 
 
 class FlowerSettings(Group):
@@ -108,12 +108,10 @@ class FlowerSettings(Group):
     address: str = Field("127.0.0.1", description="Address of Flower; any but loopback needs basic auth.")
     port: int = Field(5555, ge=1, le=65_535, description="Port of Flower.")
     basic_auth: Annotated[SecretStr | None, AfterValidator(user_and_password)] = Field(
-        None, description="`user:password` that Flower asks for; its /metrics and /healthcheck stay open."
+        None, description="`user:password` for Flower; /metrics and /healthcheck stay open."
     )
-    read_only: bool = Field(True, description="Whether Flower only looks; else it can stop workers, with basic auth.")
-    allowed_hosts: str | None = Field(
-        None, description="Names, parted by commas, by which it may be called beside its address and this machine's."
-    )
+    read_only: bool = Field(True, description="Read-only Flower; else it can stop workers, with basic auth.")
+    allowed_hosts: str | None = Field(None, description="More host names that it answers to, separated by commas.")
 
 
 class JobSettings(Group):
@@ -129,8 +127,8 @@ class JobSettings(Group):
 class InputSettings(Group):
     """How large an input may be; what is larger is refused before anything is stored."""
 
-    max_rows: int = Field(20_000_000, ge=1, description="Rows that an input may have.")
-    max_gib: float = Field(64.0, gt=0, le=1_000_000, description="GiB that an input may have, decompressed.")
+    max_rows: int = Field(20_000_000, ge=1, description="Maximum rows of an input.")
+    max_gib: float = Field(64.0, gt=0, le=1_000_000, description="Maximum size of an input in GiB, decompressed.")
 
 
 class MetricsSettings(Group):
@@ -138,16 +136,14 @@ class MetricsSettings(Group):
 
     address: str = Field("127.0.0.1", min_length=1, description="Address that `relabel metrics` listens on.")
     port: int = Field(9464, ge=1, le=65535, description="Port that `relabel metrics` listens on.")
-    allowed_hosts: str | None = Field(
-        None, description="Names, parted by commas, by which it may be called beside its address and this machine's."
-    )
+    allowed_hosts: str | None = Field(None, description="More host names that it answers to, separated by commas.")
 
 
 class NightlySettings(Group):
     """When files are taken from the inbox, and how each is submitted."""
 
     cron: Annotated[str | None, AfterValidator(lambda value: value and cron_line(value))] = Field(
-        None, description="When the nightly run is due, such as `30 2 * * *`. Unset: never by itself."
+        None, description="Cron line of the nightly run, such as `30 2 * * *`. Unset: no nightly run."
     )
     time_zone: Annotated[str, AfterValidator(zone_name)] = Field(
         "UTC", description="IANA time zone of the cron line and of the run's date."
@@ -156,14 +152,14 @@ class NightlySettings(Group):
         None, description="Folder whose files are taken; set on workers that have it, and on no others."
     )
     overlap: Literal["skip", "queue"] = Field(
-        "skip", description="While the run before has not ended: `skip` the night, or `queue` it behind."
+        "skip", description="While the previous run has not ended: `skip` the night, or `queue` it."
     )
     quiet_s: float = Field(
-        60.0, ge=0, le=86_400, description="Seconds since its last change until a file counts as whole."
+        60.0, ge=0, le=86_400, description="Seconds that a file must be unchanged before it is taken."
     )
     mode: Literal["merge", "replace"] = Field("merge", description="As `--mode` of submit.")
     rate_per_minute: float | None = Field(
-        None, gt=0, le=10_000_000, description="Requests a minute of each job of the run. Unset: the shared rate."
+        None, gt=0, le=10_000_000, description="Requests per minute of each job of the run. Unset: the shared rate."
     )
     max_failures: Annotated[str | None, AfterValidator(lambda value: value and failure_limit(value))] = Field(
         None, description="As `--max-failures` of submit: a share like `5%`, a number of rows, or `none`."
@@ -175,7 +171,7 @@ class NightlySettings(Group):
         return Schedule(self.cron, self.time_zone) if self.cron else None
 
     def date_of(self, at: float) -> str:
-        """Give the local date of a moment, seconds since the epoch."""
+        """Return the local date of a moment, seconds since the epoch."""
         return local_date(at, self.time_zone)
 
 
@@ -183,12 +179,11 @@ class NotifySettings(Group):
     """Who is told of a job's end."""
 
     url: Annotated[SecretStr | None, AfterValidator(lambda value: value and webhook_url(value))] = Field(
-        None, description="Webhook that is told when a job ends or pauses by itself. Unset: nobody is."
+        None, description="Webhook that receives a POST when a job ends or pauses by itself."
     )
     secret: Annotated[SecretStr | None, AfterValidator(lambda value: value and signing_secret(value))] = Field(
         None,
-        description="`whsec_` and Base64: signs what is sent to the webhook, by the Standard Webhooks scheme. "
-        "Unset: not signed.",
+        description="`whsec_` and Base64: signs notifications by the Standard Webhooks scheme. Unset: not signed.",
     )
     allow_private: bool = Field(
         False, description="Allow a webhook at a private, loopback or link-local address, over http, or by proxy."

@@ -1,4 +1,4 @@
-"""Names by which our servers may be called: against DNS rebinding, where the name of a page comes to lead here."""
+"""The host names that our servers answer to: no page reaches them by DNS rebinding."""
 
 from __future__ import annotations
 

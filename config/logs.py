@@ -37,7 +37,7 @@ class TextFormatter(logging.Formatter):
     """Writes an event as a line that people read; only a traceback takes more lines."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         fields = _fields(record)
         trace = fields.pop(TRACEBACK, None)
         told = "".join(f" {name}={_word(value)}" for name, value in fields.items())
@@ -49,13 +49,13 @@ class JsonFormatter(logging.Formatter):
     """Writes an event as one JSON object on a line of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Give the line."""
+        """Return the line."""
         line = {"time": _time(record), "level": record.levelname, "logger": record.name, "event": _event(record)}
         return json.dumps(line | _fields(record), default=str)
 
 
 def safe_traceback(error: BaseException, places: Any = None) -> str:
-    """Tell where an error came from, and its class, without its message: that may quote what a row holds."""
+    """Return the class and place of an error without its message, which may quote a row."""
     return "\n".join(_trace(error, places or error.__traceback__))
 
 

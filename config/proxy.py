@@ -28,7 +28,7 @@ class Proxy(NamedTuple):
     password: str = ""
 
     def __repr__(self) -> str:
-        """Name the proxy without its credentials."""
+        """Return the proxy without its credentials."""
         return f"Proxy({self.url!r})"
 
 

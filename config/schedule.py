@@ -30,7 +30,7 @@ class Schedule(NamedTuple):
     time_zone: str
 
     def after(self, at: float) -> Iterator[Due]:
-        """Give the moments after this one, one a date: of several times on a date the first one counts."""
+        """Yield the moments after this one, one a date: of several times on a date the first one counts."""
         date = self.until(at).date
         for moment in self._moments(at):
             due = _due(moment)
@@ -39,11 +39,11 @@ class Schedule(NamedTuple):
                 yield due
 
     def next_moment(self, at: float) -> float:
-        """Give the next moment that the cron line names, whether or not its date had one before."""
+        """Return the next moment that the cron line names, whether or not its date had one before."""
         return next(moment.timestamp() for moment in self._moments(at) if moment.timestamp() > at)
 
     def until(self, at: float) -> Due:
-        """Give the last moment that has come."""
+        """Return the last moment that has come."""
         last = next(CronSim(self.cron, self._local(int(at) + 1), reverse=True)).timestamp()
         # within the hour that comes twice, looking back by the clock on the wall misses its first pass
         while (following := next(self._moments(last)).timestamp()) <= at and following > last:
@@ -58,7 +58,7 @@ class Schedule(NamedTuple):
 
 
 def local_date(at: float, time_zone: str) -> str:
-    """Give the date of a moment, seconds since the epoch, in a time zone."""
+    """Return the date of a moment, seconds since the epoch, in a time zone."""
     return datetime.fromtimestamp(at, tz=ZoneInfo(time_zone)).date().isoformat()
 
 
@@ -67,7 +67,7 @@ def _due(moment: datetime) -> Due:
 
 
 def cron_line(value: str) -> str:
-    """Give the cron line with single spaces; ValueError says what is wrong with it."""
+    """Return the cron line with single spaces; ValueError says what is wrong with it."""
     line = " ".join(value.split())
     if len(line.split()) != CRON_FIELDS:
         raise ValueError("must be a cron line of five fields (minute hour day month weekday), such as 30 2 * * *")
@@ -81,7 +81,7 @@ def cron_line(value: str) -> str:
 
 
 def zone_name(value: str) -> str:
-    """Give the name of a time zone; ValueError where there is no such."""
+    """Return the name of a time zone; ValueError where there is no such."""
     try:
         ZoneInfo(value)
     except (KeyError, ValueError, OSError):  # no such name, no name at all, a folder

@@ -116,7 +116,7 @@ def _check_options(url: str, scheme: str) -> None:
 
 
 def speaks_tls(url: str) -> bool:
-    """Tell whether the URL asks for TLS."""
+    """Return whether the URL asks for TLS."""
     return url.startswith(tuple(f"{scheme}://" for scheme in TLS_SCHEMES))
 
 
@@ -138,7 +138,7 @@ def with_options(url: str, options: Mapping[str, object]) -> str:
 
 
 def plain(secret: SecretStr | None) -> str:
-    """Give what a secret holds, '' where there is none."""
+    """Return what a secret holds, '' where there is none."""
     return secret.get_secret_value() if secret else ""
 
 

@@ -1,4 +1,4 @@
-"""What can be set, read once at a door (`cli/main.py`, `tasks/app.py`) and passed down frozen."""
+"""All settings, read once at the entry points (`cli/main.py`, `tasks/app.py`) and passed down frozen."""
 
 from __future__ import annotations
 
@@ -71,8 +71,8 @@ class Settings(BaseSettings):
     )
     secrets_dir: DirectoryPath | None = Field(
         None,
-        description="Folder of files named as these variables in small letters, each with a value, as container "
-        "secrets and systemd credentials are. The environment wins.",
+        description="Folder of files named like these variables in lower case, each with a value, such as container "
+        "secrets and systemd credentials. The environment takes precedence.",
     )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level logged.")
     log_format: LogFormat = Field("text", description="Form of the log: `text` for people, `json` for programs.")

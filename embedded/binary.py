@@ -33,7 +33,7 @@ class Version(NamedTuple):
     number: tuple[int, int]
 
     def __str__(self) -> str:
-        """Name it for people."""
+        """Return its name for people."""
         return f"{self.family.capitalize()} {self.number[0]}.{self.number[1]}"
 
     def reads(self, writer: Version) -> bool:

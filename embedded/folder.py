@@ -61,7 +61,7 @@ class ServerFolder:
         return self.path / "server.log"
 
     def begin_log(self) -> BinaryIO:
-        """Open an empty log, and keep the one before: it may tell of a crash."""
+        """Open an empty log, and keep the one before: it may show a crash."""
         with contextlib.suppress(FileNotFoundError):
             self.log.replace(self.log.with_suffix(".log.1"))
         return open_private(self.log)

@@ -22,9 +22,9 @@ import time
 from collections.abc import Callable, Sequence
 
 EARLIER_SERVER_SECONDS = 8.0
-"""Patience with an earlier server that is still flushing its file; below the patience of users."""
+"""Time for an earlier server to flush its file; less than users wait."""
 STOP_SECONDS = 10.0
-"""Patience with our own server when it stops; then it is killed, which loses nothing it acknowledged."""
+"""Time for our own server to stop; then it is killed, which loses nothing it acknowledged."""
 
 _PR_SET_PDEATHSIG = 1
 """Source: prctl(2), linux/prctl.h."""

@@ -37,17 +37,17 @@ def take(path: Path, kind: int, *, seconds: float) -> int | None:
 
 
 def give_back(fd: int) -> None:
-    """Give the lock back; a child that inherited the descriptor keeps it."""
+    """Release the lock; a child that inherited the descriptor keeps it."""
     os.close(fd)
 
 
 def is_held_exclusively(path: Path) -> bool:
-    """Tell whether somebody holds the lock alone."""
+    """Return whether somebody holds the lock alone."""
     return not _is_free_for(path, SHARED)
 
 
 def is_shared(path: Path) -> bool:
-    """Tell whether somebody holds the lock in a way that lets others in."""
+    """Return whether somebody holds the lock in a way that lets others in."""
     return not _is_free_for(path, EXCLUSIVE) and _is_free_for(path, SHARED)
 
 

@@ -99,7 +99,7 @@ def _take(path: Path, kind: int) -> int:
 
 
 def _wait_for_end_after_last_user(folder: ServerFolder) -> None:
-    """Leave nothing running behind a command that has ended, unless somebody else still uses it."""
+    """Stop the server behind a command that has ended, unless somebody else still uses it."""
     deadline = time.monotonic() + STOP_SECONDS
     while time.monotonic() < deadline:
         if not locks.is_held_exclusively(folder.guardian_lock) or locks.is_shared(folder.users_lock):

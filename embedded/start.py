@@ -46,8 +46,8 @@ def _is_guarded(folder: ServerFolder) -> bool:
 def _wait_for_answer(folder: ServerFolder, socket: Path, *, is_coming: Callable[[], bool]) -> bool:
     """Wait for a guarded server to answer; False when it is not coming any more."""
     begun = time.monotonic()
-    patience = START_SECONDS
-    while time.monotonic() < begun + patience:
+    limit_s = START_SECONDS
+    while time.monotonic() < begun + limit_s:
         if not is_coming():
             return False
         # In this order: once it is guarded, no earlier server is left that could answer in its place.
@@ -55,9 +55,9 @@ def _wait_for_answer(folder: ServerFolder, socket: Path, *, is_coming: Callable[
         if answer is Answer.READY:
             return True
         if answer is Answer.LOADING:
-            patience = LOADING_SECONDS
+            limit_s = LOADING_SECONDS
         time.sleep(locks.LOOK_AGAIN_SECONDS)
-    raise _not_started(folder, f"no answer within {patience:.0f} s ({folder.last_log_line()})")
+    raise _not_started(folder, f"no answer within {limit_s:.0f} s ({folder.last_log_line()})")
 
 
 @contextmanager

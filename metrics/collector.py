@@ -42,7 +42,7 @@ class LedgerCollector(Collector):
         self._errors = {"ledger": 0, "broker": 0}
 
     def collect(self) -> Iterable[Metric]:
-        """Give all families; where Redis is away, `relabel_ledger_up 0` and what can be known without it."""
+        """Yield all families; where Redis is away, `relabel_ledger_up 0` and what can be known without it."""
         began = time.perf_counter()
         yield InfoMetricFamily("relabel_build", "What runs here.", {"version": version("relabel")})
         families = self._of_ledger()

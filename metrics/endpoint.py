@@ -14,7 +14,7 @@ from metrics.collector import LedgerCollector
 
 
 def exposition(settings: Settings) -> str:
-    """Give the metrics in Prometheus' text format, as they stand now."""
+    """Return the metrics in Prometheus' text format, as they stand now."""
     return generate_latest(_registry(settings)).decode()
 
 

@@ -26,7 +26,7 @@ async def worker_families(ledger: Ledger) -> list[Metric]:
 
 
 async def server_families(ledger: Ledger) -> list[Metric]:
-    """Tell how much room the ledger's server has, and whether it keeps what it was told."""
+    """Return how much memory the ledger's server has, and whether it keeps what is written."""
     facts = await server_facts(ledger.redis)
     return [
         GaugeMetricFamily("relabel_ledger_memory_used_bytes", "Memory that Redis uses.", facts.memory_used),
