@@ -129,8 +129,8 @@ class Limits:
         standing = Standing(
             paused_s=paused / 1e6,
             paused_by=code.decode(),
-            rate=rate / 1e3,
-            asked=asked / 1e3,
+            rate=float(rate),
+            asked=float(asked),
             slowed_by=slowed_by.decode(),
             used=used / 1e3,
             asks=tuple(sorted({float(each) for each in asks.split()})),

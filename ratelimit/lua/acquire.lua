@@ -11,8 +11,8 @@
 --                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all)
 -- Workers that are set to different rates: the lowest that a living one asks for holds for all of them.
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
---          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests in 1000 s),
---          5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
+--          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests a second, as
+--          text), 5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
 --          last 5 s (thousandths), 8 rates that living workers ask for (requests a second, parted by blanks), then for
 --          each slot the microseconds from now on until it may be used
 local STEEPNESS = 3e-5 -- of the rise: a tenth below the ceiling is made up in 15 s, the tenfold takes 67 s more
@@ -121,8 +121,8 @@ if elapsed > WINDOW then
 end
 local used = number('used') + number('used_before') * (1 - elapsed / WINDOW)
 local paused = math.max(0, math.ceil((pause_until - now) * 1000000))
-local answer = { 0, paused, paused > 0 and pause_code or '', math.floor(rate * 1000), math.floor(wanted * 1000),
-  slowed_by, math.floor(used * 1000), table.concat(rates, ' ') }
+local answer = { 0, paused, paused > 0 and pause_code or '', string.format('%.17g', rate),
+  string.format('%.17g', wanted), slowed_by, math.floor(used * 1000), table.concat(rates, ' ') }
 local facts = #answer
 for _ = 1, want do
   local at = start

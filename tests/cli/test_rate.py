@@ -33,6 +33,16 @@ async def test_the_shared_rate_is_shown_as_configured(relabel):
     assert (facts["slowed_by"], facts["paused_s"], facts["paused_until"], facts["paused_by"]) == ("", 0, None, "")
 
 
+async def test_a_rate_that_no_decimal_fraction_a_second_equals_is_shown_as_it_was_set(relabel):
+    """200 a minute are 3.333... a second."""
+    told = await relabel("rate", "200/m", **KEY)
+
+    assert told.out.splitlines()[1:3] == [
+        "Set live    200/min, burst 1; `relabel rate --reset` takes it back",
+        "In force    200/min",
+    ]
+
+
 async def test_workers_with_different_rates_are_shown_with_the_one_in_force(relabel, ledger):
     """It is the lowest, whatever this command's own settings say."""
     for rate in (10.0, 100.0):
