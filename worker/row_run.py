@@ -209,13 +209,18 @@ class RowRun:
         return before_image(earlier, current, self._patch.metadata, self._options.mode)
 
     async def _altered_earlier(self) -> Settlement | None:
-        """Settle a row whose earlier run ended after it found that the service had stored something else."""
+        """Settle a row whose write is in doubt, and of which the service stored something else.
+
+        An earlier run found that out, or the read shows it: empty values that were carried along are gone.
+        """
         image, current = self._image, self._last.metadata
-        if current is None or image is None or not image.altered:
+        if current is None or image is None or not self._in_doubt:
             return None
-        if any(current.get(key) != value for key, value in image.altered.items()):
+        update = self._update(image.metadata)
+        altered = image.altered or update.dropped(current)
+        if not altered or any(current.get(key) != value for key, value in altered.items()):
             return None
-        return await self._end_altered(self._update(image.metadata), image.altered, "")
+        return await self._end_altered(update, altered, "")
 
     def _update(self, before: Metadata) -> Update:
         patch, mode = self._patch.metadata, self._options.mode
@@ -300,7 +305,7 @@ class RowRun:
         if self._in_doubt:
             with contextlib.suppress(Retryable, RowFailed):
                 await self._read()
-                if ended := self._already_there():
+                if ended := await self._altered_earlier() or self._already_there():
                     return ended
         sent = self._unconfirmed
         if sent is not None and (replied := sent.reply.metadata) is not None:

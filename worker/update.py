@@ -81,6 +81,12 @@ class Update(NamedTuple):
         changed = (key for key in self.kept(metadata) if before.get(key, metadata[key]) != metadata[key])
         return held | {key: metadata[key] for key in changed}
 
+    def dropped(self, metadata: Metadata) -> dict[str, str | None]:
+        """Return the empty values that are gone, as `altered` does, where everything else is there as it was sent."""
+        gone = [key for key, value in self.after.items() if not value and key not in metadata]
+        is_else_as_sent = metadata | dict.fromkeys(gone, "") == self.after and metadata != self.before
+        return dict.fromkeys(gone) if is_else_as_sent else {}
+
     def described(self, altered: Mapping[str, str | None]) -> str:
         """Return the altered keys in words, with lengths in place of values."""
         words = [f"{key} ({self._lengths(key, held)})" for key, held in sorted(altered.items())]

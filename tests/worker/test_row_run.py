@@ -284,6 +284,21 @@ async def test_an_altered_value_whose_answer_was_lost_keeps_its_first_image(rig,
     assert (row.before, row.altered) == ({"team": "blue"}, {"team": "red"})
 
 
+@pytest.mark.parametrize("attempts", [1, 3])
+async def test_an_empty_value_that_is_gone_with_a_lost_answer_is_told(rig, completion_id, attempts):
+    """It was only carried along; all else is there as it was sent, and the row is not counted as updated."""
+    rig.sandbox.store.load({completion_id: {"team": "blue", "empty": ""}})
+    rig.sandbox.configure(values="non_empty")
+    rig.fault("reset_after", "POST", times=1)
+    job_id = await rig.submit((completion_id, {"team": "red"}))
+
+    await rig.turn(job_id, attempts=attempts)
+
+    row = await rig.row(job_id)
+    assert (row.outcome, row.detail.code) == (Outcome.FAILED, "value_altered")
+    assert (row.before, row.altered) == ({"team": "blue", "empty": ""}, {"empty": None})
+
+
 async def test_a_crash_after_an_altered_value_was_found_ends_as_the_same_failure(rig, completion_id):
     """The image tells what the service made of the write: one read confirms it, and nothing is sent again."""
     job_id = await rig.submit((completion_id, {"team": " red "}))
