@@ -11,6 +11,9 @@ from embedded.private import make_private
 from ledger.claims import claim_of
 from ledger.row import Metadata
 
+MAX_BYTES = 1 << 20
+"""Bytes that are read of a backup, which takes some 40 kB at most; of a longer file, what is read is no backup."""
+
 
 class BackupError(Exception):
     """The backup file cannot be read or written, so the completion must not be changed."""
@@ -38,7 +41,8 @@ class BackupFile:
 
         """
         try:
-            return msgspec.json.decode(self.path.read_bytes(), type=Backup).metadata
+            with self.path.open("rb") as file:
+                return msgspec.json.decode(file.read(MAX_BYTES), type=Backup).metadata
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (OSError, msgspec.DecodeError) as error:
