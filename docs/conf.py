@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
 
+from relabel import __version__
+
 ROOT = Path(__file__).parent.parent
 
 project = "relabel"
 author = "the authors of relabel"
-version = release = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+version = release = __version__
 
 root_doc = "README"
 include_patterns = [
