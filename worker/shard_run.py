@@ -9,36 +9,34 @@ from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
 from completions.client import CompletionsApi
 from completions.errors import KeyRefused, StopJob
 from ledger.cancellation import end_tasks, is_cancelled
 from ledger.claims import claim_life_s, claim_of
 from ledger.clock import CLOCKS, Clocks
-from ledger.codec import BeforeImage, Tries
+from ledger.codec import BeforeImage
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
 from ledger.failures import TOO_MANY_CODE, too_many_failures
 from ledger.job import JobState, Traffic, Waits
 from ledger.ledger import Ledger
-from ledger.records import Record, next_record
+from ledger.records import Record
 from ledger.row import TRIED, Metadata, Outcome
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from ratelimit.breaker import CircuitBreaker
-from ratelimit.limiter import HandBack, RateLimiter
+from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.drain import Drain
-from worker.fence import ClaimLost, LeaseFence, WriteGate
+from worker.fence import LeaseFence
 from worker.group_writer import GroupWriter
 from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RowContext
-from worker.row_queue import ClaimedRow, RowQueue
-from worker.row_run import RowOptions, RowRun
+from worker.row_lane import RowLane
+from worker.row_queue import RowQueue
+from worker.row_run import RowOptions
 from worker.run_counters import RunCounters
 from worker.service import Service
-from worker.stale_reads import StaleRead
 from worker.worker_key import WorkerKey
 
 HAND_BACK_S = 2.0
@@ -92,7 +90,6 @@ class ShardRun:
         self._counters = RunCounters()
         self._reported = Traffic()
         self._outcomes: Counter[Outcome] = Counter()
-        self._tries: dict[int, Tries] = {}
         self._clocks = clocks
         self._fence = LeaseFence(clocks)
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=stopping)
@@ -108,8 +105,10 @@ class ShardRun:
         self._settled = GroupWriter(self._settle, linger_s=SETTLE_LINGER_S, most=SETTLE_GROUP)
         self._journal = GroupWriter(self._keep_images, linger_s=JOURNAL_LINGER_S, most=JOURNAL_GROUP)
         self._breaker = breaker
+        spec = shard.spec
+        name = f"{spec.job_id}-{shard.number}-{shard.owner[-8:]}"
         checked = CheckedApi(api, limiter, known or KnownCompletions(), self._counters)
-        self._context = RowContext(
+        context = RowContext(
             api=checked,
             limiter=limiter,
             journal=self._journal_image,
@@ -118,6 +117,16 @@ class ShardRun:
             counters=self._counters,
             replay=self._replay,
             clocks=clocks,
+        )
+        self._lane = RowLane(
+            shard,
+            self._todo,
+            context=context,
+            options=RowOptions(spec.mode, spec.journal, bounds.attempts, name, self._service),
+            fence=self._fence,
+            drain=self._drain,
+            settle=self._settled.add,
+            stop_job=self._stop_job,
         )
 
     async def run(self) -> None:
@@ -130,7 +139,7 @@ class ShardRun:
         try:
             async with asyncio.TaskGroup() as group:
                 writers = [group.create_task(writer.run()) for writer in (self._journal, self._settled)]
-                lanes = [group.create_task(self._lane()) for _ in range(self._width())]
+                lanes = [group.create_task(self._lane.run()) for _ in range(self._width())]
                 keepers = [
                     group.create_task(self._keep_lease()),
                     group.create_task(self._breaker.run()),
@@ -161,76 +170,8 @@ class ShardRun:
     def _width(self) -> int:
         return max(1, min(self._bounds.in_flight, len(self._shard.todo)))
 
-    async def _lane(self) -> None:
-        spec = self._shard.spec
-        name = f"{spec.job_id}-{self._shard.number}-{self._shard.owner[-8:]}"
-        options = RowOptions(spec.mode, spec.journal, self._bounds.attempts, name, self._service)
-        await self._fence.wait()  # a slot that waits for the first renewal would be lost
-        while not self._drain.is_draining and (claimed := await self._todo.next()):
-            row, patch = claimed.row, claimed.patch
-            image, tried, record = self._shard.images.get(row), self._tries_of(claimed), claimed.record
-            may_still_run = claimed.taken_over and (image is not None or not spec.journal)
-            gate = self._gate(claimed)
-            run = RowRun(self._context, options, row, patch, gate=gate, image=image, tried=tried, record=record)
-            try:
-                ended = await run.settle()
-            except ClaimLost:
-                if run.tries:
-                    self._tries[row] = run.tries
-                self._todo.put_back(claimed)
-                continue
-            except StaleRead as stale:
-                if run.tries:
-                    self._tries[row] = run.tries
-                self._todo.postpone(claimed, stale.wait_s, may_still_run=may_still_run or run.in_doubt)
-                continue
-            except HandBack:
-                if run.tries:
-                    self._tries[row] = run.tries
-                may_still_run |= run.in_doubt
-            except StopJob as error:
-                await self._stop_job(error)
-                may_still_run |= run.in_doubt
-            else:
-                self._free_once_stored(ended, claimed, run, may_still_run=may_still_run)
-                continue
-            self._todo.done(claimed, may_still_run=may_still_run, record=self._record_of(run, claimed))
-
-    def _free_once_stored(self, ended: Settlement, claimed: ClaimedRow, run: RowRun, *, may_still_run: bool) -> None:
-        """Settle a row, and let others have its completion once the outcome is stored.
-
-        Were it free before, a crash in between would have the row sent again, over what others have written meanwhile.
-        """
-        record = self._record_of(run, claimed)
-
-        def free(stored: asyncio.Future[None]) -> None:
-            if not stored.cancelled() and stored.exception() is None:
-                self._todo.done(claimed, may_still_run=may_still_run, record=record)
-
-        self._settled.add(ended).add_done_callback(free)
-
-    def _record_of(self, run: RowRun, claimed: ClaimedRow) -> Record | None:
-        if run.wrote is None:
-            return None
-        shard = self._shard
-        return next_record(claimed.record, shard.spec.job_id, shard.first_row + claimed.row, *run.wrote)
-
     async def _replay(self, record: Record, metadata: Metadata) -> Metadata | None:
         return await record.replay(self._ledger.redis, metadata)
-
-    def _tries_of(self, claimed: ClaimedRow) -> Tries | None:
-        """Return how often the row failed so far, in doubt where an earlier run may have written it unseen."""
-        tried = self._tries.pop(claimed.row, None) or self._shard.tries.get(claimed.row)
-        if claimed.taken_over and not self._shard.spec.journal:  # with a journal, the row's image tells
-            return msgspec.structs.replace(tried or Tries(0, in_doubt=True), in_doubt=True)
-        return tried
-
-    def _gate(self, claimed: ClaimedRow) -> WriteGate:
-        return WriteGate(
-            self._fence,
-            holds_claim=lambda: self._todo.holds(claimed.claim),
-            is_stopped=lambda: self._drain.is_stopped,
-        )
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers stop its rows within two seconds."""
@@ -308,11 +249,11 @@ class ShardRun:
     async def _hand_back(self) -> None:
         """Record the tries and traffic that no settlement carried; without the ledger, rows are tried more often."""
         now = self._counters.traffic()
-        if self._tries or now != self._reported:
+        if self._lane.tries or now != self._reported:
             with contextlib.suppress(TimeoutError, *AWAY):
                 async with asyncio.timeout(HAND_BACK_S):
                     await self._fence.wait()
-                await self._ledger.settlements.hand_back(self._shard, self._tries, now)
+                await self._ledger.settlements.hand_back(self._shard, self._lane.tries, now)
 
 
 def _waits(counters: RunCounters, limiter: RateLimiter, todo: RowQueue) -> Waits:
