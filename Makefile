@@ -6,11 +6,14 @@ FILE   ?=
 SEEDS  ?= 20
 FIRST  ?= 100
 PARTS  ?=
+# what starts whole process trees or servers
+WHOLE  := $(addprefix tests/,faults end_to_end flower deploy embedded release_one metrics/test_real_job.py \
+	cli/test_follow_ups.py cli/test_former.py cli/test_metrics.py cli/test_probe.py cli/test_watch.py sandbox/test_command.py)
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint types unit chaos soak bench docs flower clean
+.PHONY: help run test test-fast check unit promises chaos soak bench docs flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -22,14 +25,15 @@ else
 	@$(BIN)/relabel run "$(FILE)"
 endif
 
-test: lint types unit ## Everything that CI runs
+test: check unit ## Lint, types and the tests
 
-lint: $(VENV)/.installed-dev
+test-fast: $(VENV)/.installed-dev ## The tests without whole process trees, for the inner loop
+	$(BIN)/pytest -n 4 --dist worksteal $(WHOLE:%=--ignore=%)
+
+check: $(VENV)/.installed-dev ## Lint, import contracts and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-
-types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed-dev
@@ -38,8 +42,11 @@ unit: $(VENV)/.installed-dev
 chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 	$(BIN)/python -m tests.faults.chaos --seeds $(SEEDS) --first $(FIRST)
 
-soak: $(VENV)/.installed-dev ## The fault tests that take minutes
-	$(BIN)/pytest tests/faults -m slow -n 2
+promises: $(VENV)/.installed-dev ## The promises at full scale, which CI runs after the tests
+	$(BIN)/pytest -n 4 --dist worksteal -m promise
+
+soak: $(VENV)/.installed-dev ## What takes longest: promises, long outages, 1,000 examples of each property
+	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n 4 --dist worksteal -m "promise or slow or hypothesis"
 
 bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use today (half an hour); PARTS=cost
 	$(BIN)/python -W ignore -m bench $(PARTS)

@@ -31,9 +31,21 @@ settings.register_profile("test", max_examples=50, deadline=None)
 settings.register_profile("soak", max_examples=1000, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
+# compiled anew, our own modules cost each process of a test a fifth of its start
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a script that runs the tests in the background has it ignored, which commands would inherit
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what takes long, unless marks or names are asked for."""
+    if config.option.markexpr or any("::" in name for name in config.args):
+        return
+    late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]
+    config.hook.pytest_deselected(items=late)
+    items[:] = [item for item in items if item not in set(late)]
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from completions.missing import created_at, missing_hint
@@ -58,7 +58,6 @@ def test_a_missing_completion_is_explained_by_its_age(age, hint):
     assert (hint in said) if hint else said == ""
 
 
-@settings(max_examples=200, deadline=None)
 @given(completion_id=st.text(max_size=50) | st.from_regex(r"chatcmpl-[0-9A-Za-z]{29}", fullmatch=True))
 def test_any_id_can_be_asked(completion_id):
     """No id is an error."""

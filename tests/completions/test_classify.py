@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from completions.classify import QUOTA_CODES, classify, lacks_permission
@@ -203,7 +203,6 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
 @given(
     status=st.integers(201, 599),
     text=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()),

@@ -9,7 +9,7 @@ import time
 import httpx
 import openai
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from openai._models import FinalRequestOptions
 
@@ -94,7 +94,6 @@ def test_no_header_says_nothing():
     assert asked() is None
 
 
-@settings(max_examples=300, deadline=None)
 @given(text=st.text(max_size=40) | st.floats().map(str) | st.integers().map(str) | st.datetimes().map(str))
 def test_any_header_gives_a_sane_wait_or_none(text):
     """Whatever stands in the header: more than zero and at most two minutes, or nothing."""
@@ -103,7 +102,6 @@ def test_any_header_gives_a_sane_wait_or_none(text):
     assert seconds is None or 0 < seconds <= LONGEST_RETRY_AFTER_S
 
 
-@settings(max_examples=200, deadline=None)
 @given(
     millis=st.none() | st.integers(-5, 130_000).map(str) | st.just("x"),
     wait=st.none()
@@ -131,7 +129,6 @@ def test_the_official_client_reads_the_same(millis, wait):
         assert ours is None or theirs is None or theirs == pytest.approx(ours, abs=1.1)
 
 
-@settings(max_examples=200, deadline=None)
 @given(failures=st.integers(1, 2000), jitter=st.floats(0, 1, exclude_max=True))
 def test_backoff_stays_within_the_official_bounds(failures, jitter):
     """min(0.5 * 2^n, 8) seconds, less up to a quarter."""

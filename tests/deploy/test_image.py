@@ -10,6 +10,8 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 LONGEST_S = 240.0
@@ -51,6 +53,7 @@ def test_the_image_has_one_pinned_base_and_no_root():
     assert DOCKERFILE.rindex("USER 10001:10001") > DOCKERFILE.rindex("RUN ")
 
 
+@pytest.mark.promise
 def test_the_build_steps_make_a_relabel_that_works_alone(tmp_path: Path):
     """From the files of the build context, by the script that the Dockerfile runs; then a rehearsal, far from here."""
     assert "RUN deploy/build.sh /opt/relabel\n" in DOCKERFILE

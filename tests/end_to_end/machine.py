@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import psutil
 
+from tests.harness.command import run_here
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.wait import wait_until
 
@@ -159,6 +160,10 @@ class CliProcess:
     async def __call__(self, *arguments: str, **given: Any) -> Ended:
         """Run a command to its end."""
         return await (await self.start(*arguments, **given)).ended()
+
+    async def here(self, *arguments: str, **settings: str) -> Ended:
+        """Run a command in this process, where it ends before it starts others."""
+        return Ended(*await run_here(*arguments, environment=self.environment | settings, folder=self.files))
 
     @property
     def worker_log(self) -> str:

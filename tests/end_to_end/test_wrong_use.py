@@ -47,7 +47,7 @@ async def test_a_bad_file_is_refused_with_its_name_and_the_place(
     relabel: CliProcess, name: str, content: bytes, words: list[str]
 ) -> None:
     """Exit code 2, and not even a Redis server was started."""
-    ended = await relabel("run", relabel.file(name, content), **KEY)
+    ended = await relabel.here("run", relabel.file(name, content), **KEY)
 
     complaint = refused(ended)
     assert len(ended.err.splitlines()) == 1
@@ -59,12 +59,12 @@ async def test_a_bad_file_is_refused_with_its_name_and_the_place(
 
 async def test_a_file_that_is_not_there_is_refused(relabel: CliProcess) -> None:
     """Exit code 2, with the name."""
-    assert "missing.csv" in refused(await relabel("run", "missing.csv", **KEY))
+    assert "missing.csv" in refused(await relabel.here("run", "missing.csv", **KEY))
 
 
 async def test_strict_refuses_a_file_with_an_invalid_row(relabel: CliProcess) -> None:
     """The row is named, and nothing is stored or sent."""
-    ended = await relabel("run", relabel.file("rows.csv", GOOD + ",green\n"), "--strict", **KEY)
+    ended = await relabel.here("run", relabel.file("rows.csv", GOOD + ",green\n"), "--strict", **KEY)
 
     assert "--strict" in refused(ended)
     assert "line 4, column completion_id: the id is empty" in ended.err
@@ -84,7 +84,7 @@ async def test_a_wrong_setting_is_refused_by_its_name(
     relabel: CliProcess, settings: dict[str, str], words: list[str]
 ) -> None:
     """Exit code 2 and what to do about it, before the file is looked at."""
-    complaint = refused(await relabel("run", relabel.file("rows.csv", GOOD), **KEY | settings))
+    complaint = refused(await relabel.here("run", relabel.file("rows.csv", GOOD), **KEY | settings))
 
     for word in words:
         assert word in complaint
@@ -106,7 +106,7 @@ async def test_a_call_that_cannot_be_meant_is_refused(relabel: CliProcess, argum
     """Exit code 2, no traceback."""
     relabel.file("rows.csv", GOOD)
 
-    ended = await relabel(*arguments, **KEY)
+    ended = await relabel.here(*arguments, **KEY)
 
     assert (ended.code, ended.out, "Traceback" in ended.err) == (2, "", False)
 

@@ -29,16 +29,3 @@ async def start_stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartSta
 async def stand(start_stand: StartStand) -> Cluster:
     """A stand whose API takes 50 ms for an answer."""
     return await start_stand(latency_s=0.05)
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the mark of tests that take minutes."""
-    config.addinivalue_line("markers", "slow: takes minutes; `make soak` runs it")
-
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave slow tests out unless they are asked for."""
-    if "slow" not in config.option.markexpr:
-        for item in items:
-            if item.get_closest_marker("slow"):
-                item.add_marker(pytest.mark.skip(reason="takes minutes; `make soak` runs it"))

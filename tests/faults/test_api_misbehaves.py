@@ -18,6 +18,8 @@ from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Cluster, StopWatch
 from tests.harness.wait import wait_until
 
+PROMISE = pytest.mark.promise
+
 SLOWLY = {"per_minute": 6000}
 NO_SECOND_TRY = {"attempts": 1}
 SENT_IN_2_S = 2 * 100 + 10
@@ -147,7 +149,7 @@ async def test_a_storm_of_429s_costs_no_row_its_tries(stand: Cluster) -> None:
     assert 0 < stand.sandbox.log.stats.by_status["429"] < 150
 
 
-@pytest.mark.parametrize(("number", "attempts", "lasts_s"), [(300, 5, 20), (3, 3, 8)])
+@pytest.mark.parametrize(("number", "attempts", "lasts_s"), [pytest.param(300, 5, 20, marks=PROMISE), (3, 3, 8)])
 async def test_a_storm_of_500s_fails_no_row(stand: Cluster, number: int, attempts: int, lasts_s: int) -> None:
     """Row 17: every request fails for longer than all tries of a row take; then the job goes on by itself."""
     rows = PatchRows(number)

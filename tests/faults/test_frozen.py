@@ -12,6 +12,8 @@ from tests.harness.rows import PatchRows
 from tests.harness.stand import Cluster, StopWatch
 from tests.harness.wait import wait_until
 
+PROMISE = pytest.mark.promise
+
 FAST = {
     "rate": {"per_minute": 60_000},
     "worker": {"children": 2, "in_flight": 64},
@@ -29,7 +31,7 @@ class NewerRows(PatchRows):
         self.patches = {each: patch | {"team": "newer"} for each, patch in self.patches.items()}
 
 
-@pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), (Mode.REPLACE, False)])
+@pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), pytest.param(Mode.REPLACE, False, marks=PROMISE)])
 async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Cluster, *, mode: Mode, journal: bool) -> None:
     """Stopped in mid-job; another worker ends that job and a newer one of the same ids; then it goes on."""
     rows, newer = PatchRows(600, mode=mode), NewerRows(600, mode=mode)
@@ -61,6 +63,7 @@ async def test_a_worker_that_was_stopped_overwrites_nothing(stand: Cluster, *, m
         await check_exact(stand.ledger, stand.sandbox, newer, job_id, overlaps=True)
 
 
+@PROMISE
 async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(stand: Cluster) -> None:
     """The service applies it 11 s after it was sent, its job cancelled: the other job's rows wait, and lose no key."""
     rows, newer = PatchRows(40), NewerRows(40, mode=Mode.MERGE)

@@ -18,6 +18,9 @@ from tests.harness.rows import PatchRows
 from tests.harness.stand import Cluster, StopWatch
 from tests.harness.wait import wait_until
 
+PROMISE = pytest.mark.promise
+SLOW = pytest.mark.slow
+
 SLOWLY = {"per_minute": 6000}
 UNACKED = "relabel:celery:unacked"
 LAST_SLOTS = 25 + 10
@@ -31,7 +34,13 @@ async def nothing_is_sent(stand: Cluster, watch: StopWatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "away_s", [2, 15, pytest.param(40, marks=pytest.mark.slow), pytest.param(300, marks=pytest.mark.slow)]
+    "away_s",
+    [
+        2,
+        pytest.param(15, marks=PROMISE),
+        pytest.param(40, marks=SLOW),
+        pytest.param(300, marks=SLOW),
+    ],
 )
 async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Cluster, away_s: float) -> None:
     """Row 6: SIGKILL and restart with its append-only file, while the workers live on."""
@@ -55,9 +64,7 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Cluster, away_
     assert [worker.exit_code() for worker in workers] == [None, None]
 
 
-@pytest.mark.parametrize(
-    ("restarts", "options"), [(3, ARGUMENTS), pytest.param(25, ("--without-gossip",), marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize(("restarts", "options"), [(3, ARGUMENTS), pytest.param(25, ("--without-gossip",), marks=SLOW)])
 async def test_workers_live_through_restarts_of_redis(stand: Cluster, restarts: int, options: Sequence[str]) -> None:
     """Row 6: each worker has a message in hand and polls for another, whose answer fails; both are then dealt with."""
     rows = PatchRows(150 * (restarts + 1))

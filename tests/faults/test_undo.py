@@ -33,7 +33,7 @@ async def submit_undo(stand: Cluster, job: Job) -> str:
     return given.job_id
 
 
-@pytest.mark.parametrize("mode", [Mode.MERGE, Mode.REPLACE])
+@pytest.mark.parametrize("mode", [Mode.MERGE, pytest.param(Mode.REPLACE, marks=pytest.mark.promise)])
 async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(stand: Cluster, mode: Mode) -> None:
     """SIGKILL of the children three times in the job, which is then cancelled half way, and three in the undo."""
     rows = PatchRows(400, mode=mode)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import psutil
+import pytest
 
 from ledger.keys import JobKeys
 from tasks.announce import announce
@@ -39,6 +40,7 @@ async def test_the_shards_of_a_killed_child_are_back_within_15_s(stand: Cluster)
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
+@pytest.mark.promise
 async def test_another_worker_goes_on_within_60_s_of_a_workers_death(stand: Cluster) -> None:
     """Row 2: SIGKILL of the whole worker; what it had reserved in the broker does not matter."""
     rows = PatchRows(200)
@@ -68,6 +70,7 @@ async def test_children_without_their_worker_do_no_harm(stand: Cluster) -> None:
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
+@pytest.mark.promise
 async def test_a_message_lost_on_its_way_is_sent_again(stand: Cluster) -> None:
     """Row 3: SIGKILL between the broker's BRPOP and its note in `unacked`, the window that kombu has."""
     rows = PatchRows(20)
@@ -158,6 +161,7 @@ async def test_a_worker_killed_while_it_ends_loses_nothing(stand: Cluster) -> No
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 
 
+@pytest.mark.promise
 async def test_a_shard_that_kills_its_worker_is_parked(stand: Cluster) -> None:
     """Row 5: the first shard's child dies each time; its rows end as `worker_crash`, the others are done."""
     rows = PatchRows(60)

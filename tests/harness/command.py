@@ -37,8 +37,12 @@ class Ended(NamedTuple):
 
 async def run_command(*arguments: str, environment: dict[str, str], folder: Path) -> Ended:
     """Run the command to its end: in this process where it can, else in one of its own."""
-    if NEEDS_A_PROCESS & set(arguments):
-        return await run_process(*arguments, environment=environment, folder=folder)
+    run = run_process if NEEDS_A_PROCESS & set(arguments) else run_here
+    return await run(*arguments, environment=environment, folder=folder)
+
+
+async def run_here(*arguments: str, environment: dict[str, str], folder: Path) -> Ended:
+    """Run the command to its end in a thread of this process; one at a time."""
     loop = asyncio.get_running_loop()
     ended: asyncio.Future[Ended] = loop.create_future()
 

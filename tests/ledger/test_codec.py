@@ -7,7 +7,7 @@ import zlib
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.codec import (
@@ -36,7 +36,6 @@ IMAGES = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(groups=st.lists(st.lists(IMAGES, max_size=5), max_size=6))
 def test_the_last_image_of_a_row_counts_in_a_journal_of_many_groups(groups):
     """Groups are appended as they come, and a row may be written again after a crash."""
@@ -45,7 +44,6 @@ def test_the_last_image_of_a_row_counts_in_a_journal_of_many_groups(groups):
     assert unpack_images(journal, 500) == {image.row: image for group in groups for image in group}
 
 
-@settings(max_examples=100, deadline=None)
 @given(groups=st.lists(st.lists(IMAGES, max_size=5), max_size=6))
 def test_compacting_a_journal_changes_nothing_in_it(groups):
     """One group says the same as many, and more can be appended to it."""
@@ -57,7 +55,6 @@ def test_compacting_a_journal_changes_nothing_in_it(groups):
     }
 
 
-@settings(max_examples=100, deadline=None)
 @given(detail=st.builds(Detail, TEXTS, st.integers(0, 599), TEXTS, REQUEST_IDS, st.integers(0, 20), st.floats(0, 1e10)))
 def test_a_detail_comes_out_as_it_went_in(detail):
     """Its numbers exactly; its texts as they may be shown, whatever release one or a server put there."""

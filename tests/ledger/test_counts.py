@@ -234,6 +234,8 @@ def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, desk_of):
     explore(
         type("Bound", (Workers,), {"url": redis_url, "desk_of": desk_of}),
         settings=settings(
-            max_examples=40, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+            max_examples=settings.default.max_examples // 2,
+            stateful_step_count=40,
+            suppress_health_check=list(HealthCheck),
         ),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.records import MOST_STEPS, digest, next_record, pack_record, unpack_record
@@ -12,7 +12,6 @@ from ledger.records import MOST_STEPS, digest, next_record, pack_record, unpack_
 MAPS = st.dictionaries(st.sampled_from("abc"), st.sampled_from("12"))
 
 
-@settings(max_examples=200, deadline=None)
 @given(states=st.lists(MAPS, min_size=2, max_size=9))
 def test_a_state_from_before_a_remembered_write_is_known_and_the_last_one_is_not(states):
     """The newest writes are remembered; a state that is the last one, too, is the last one."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.job import Mode
@@ -103,7 +103,6 @@ rows = st.lists(
 )
 
 
-@settings(max_examples=150, deadline=None)
 @given(rows=rows, mode=st.sampled_from(Mode), spread=st.sampled_from([1, 2, 1000]))
 def test_folding_equals_a_plain_dictionary(tmp_path_factory, rows, mode, spread):
     """Also where all ids share one hash: the id decides, the hash only finds candidates."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 import zstandard
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ledger.job import Columns, Mode
@@ -33,7 +33,6 @@ ids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), 
 )
 keys = text.map(str.strip).filter(lambda key: key and not key.startswith(("metadata", "relabel.")))
 maps = st.dictionaries(text.filter(bool), st.none() | text, min_size=1, max_size=8)
-count_of = settings(max_examples=200, deadline=None)
 
 
 def rows_of(content: bytes, layout: str) -> list[object]:
@@ -47,7 +46,6 @@ def written(rows: list[list[str]], **options: object) -> bytes:
     return file.getvalue().encode()
 
 
-@count_of
 @given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5), st.booleans(), st.sampled_from(["\n", "\r\n"]))
 def test_jsonl_reads_back_what_was_written(rows, ascii_only, line_end):
     """Whatever the text, escaped or not."""
@@ -58,7 +56,6 @@ def test_jsonl_reads_back_what_was_written(rows, ascii_only, line_end):
     assert rows_of("".join(lines).encode(), "jsonl") == [Patch(at, *row) for at, row in enumerate(rows, start=1)]
 
 
-@count_of
 @given(st.lists(ids, min_size=1, max_size=5), st.lists(keys, min_size=1, max_size=5, unique=True), st.data())
 def test_csv_reads_back_what_was_written(names, keys, data):
     """Line ends, quotes and commas in cells included; the line numbers count the line ends within cells."""
@@ -75,7 +72,6 @@ def test_csv_reads_back_what_was_written(names, keys, data):
     ]
 
 
-@count_of
 @given(st.lists(st.tuples(ids, maps), min_size=1, max_size=5))
 def test_a_metadata_column_reads_back_what_was_written(rows):
     """Removals included."""
@@ -84,7 +80,6 @@ def test_a_metadata_column_reads_back_what_was_written(rows):
     assert rows_of(content, "csv") == [Patch(at, *row) for at, row in enumerate(rows, start=2)]
 
 
-@count_of
 @given(
     ids,
     st.dictionaries(
@@ -105,7 +100,6 @@ def test_a_patch_laid_out_in_a_report_reads_back_the_same(name, metadata):
     assert rows_of(content, "csv") == [Patch(first_line, name, metadata)]
 
 
-@count_of
 @given(ids, maps, st.sampled_from(["id", "completion_id"]))
 def test_a_patch_laid_out_as_jsonl_reads_back_the_same(name, metadata, field):
     """Exactly, since JSONL needs no guard."""
@@ -182,7 +176,6 @@ def assert_survives(content: bytes, folder: Path, *, layout: str | None, stringi
     assert all(row.reason and row.reason.isprintable() and len(row.reason) < 250 for row in rejections)
 
 
-@settings(max_examples=400, deadline=None)
 @given(content=st.binary(max_size=200), layout=st.sampled_from(["csv", "jsonl", None]))
 @example(content=b"\xff\xfe", layout=None)
 @example(content=b"id,a\nx,\x00", layout="csv")
@@ -192,7 +185,6 @@ def test_any_bytes_give_rows_or_the_one_error(tmp_path_factory, content, layout)
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=["csv", "whole", "report", "jsonl"])
-@settings(max_examples=500, deadline=None)
 @given(data=st.data(), stringify=st.booleans())
 def test_a_damaged_file_gives_rows_within_the_limits_or_the_one_error(tmp_path_factory, seed, data, stringify):
     """However it was damaged, no patch breaks a limit of the API and no line is counted twice."""
@@ -202,7 +194,6 @@ def test_a_damaged_file_gives_rows_within_the_limits_or_the_one_error(tmp_path_f
 
 
 @pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
-@settings(max_examples=300, deadline=None)
 @given(data=st.data())
 def test_damaged_compressed_data_gives_rows_or_the_one_error(tmp_path_factory, compress, data):
     """The first bytes are kept, so that it is taken for compressed."""
@@ -212,7 +203,6 @@ def test_damaged_compressed_data_gives_rows_or_the_one_error(tmp_path_factory, c
     assert_survives(content, tmp_path_factory.getbasetemp(), layout=None)
 
 
-@settings(max_examples=500, deadline=None)
 @given(
     raw=mutated(b'{"a": "x", "b":null, "c" : "1:2", "n": -1.50e3, "\\u00fc":"\xf0\x9f\x98\x80"}'),
     stringify=st.booleans(),
@@ -237,7 +227,6 @@ LINE_WITH_NUMBERS = b'{"completion_id":"abc","metadata":{"a":0.10,"b":true,"c":n
 
 
 @pytest.mark.parametrize("seed", [LINE_WITH_MORE, LINE_WITH_NUMBERS], ids=["other fields", "numbers"])
-@settings(max_examples=1000, deadline=None)
 @given(data=st.data(), stringify=st.booleans())
 def test_a_line_that_is_proven_at_once_reads_the_same_carefully(seed, data, stringify):
     """With other fields and with numbers; the first row of a file is always read carefully."""

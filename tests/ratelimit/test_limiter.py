@@ -7,7 +7,7 @@ import time
 from contextlib import AsyncExitStack
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.clock import Clocks
@@ -185,7 +185,6 @@ async def test_a_live_rate_goes_before_that_of_the_settings(redis):
     assert len((await limits.acquire(1000, shared)).slots) == 0
 
 
-@settings(max_examples=60, deadline=None)
 @given(per_minute=st.floats(0.001, 1e7), burst=st.none() | st.integers(1, 100_000))
 def test_a_limit_lets_at_least_one_request_go_at_once(per_minute, burst):
     """However low the rate is."""

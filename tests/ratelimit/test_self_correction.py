@@ -134,7 +134,7 @@ async def test_only_time_in_which_the_rate_is_used_lets_it_rise(endpoint):
     assert (await endpoint.seen()).rate == 500
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     used=st.lists(st.floats(0, 200), min_size=1, max_size=6),
     retry_after=st.none() | st.floats(0.01, 120),

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import subprocess
-import sys
 from collections import Counter
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +12,7 @@ import pytest
 
 from config.environment import child_environment
 from ledger.job import JobState, Mode
+from tests.harness.command import ROOT, run_command
 from tests.harness.rows import PatchRows
 from tests.harness.stand import Cluster, settings_for
 from tests.release_one.stored_ledger import stored_ledger
@@ -44,11 +42,8 @@ async def stand(tmp_path: Path) -> AsyncIterator[Cluster]:
 async def relabel(stand: Cluster, *arguments: str) -> tuple[int, str]:
     """Run a verb as a command; return its exit code and standard output."""
     environment = child_environment(settings_for(stand.redis.url, stand.sandbox.base_url))
-    command = [sys.executable, "-m", "cli.main", *arguments]
-    ran = await asyncio.to_thread(
-        subprocess.run, command, env=environment, capture_output=True, text=True, timeout=120, check=False
-    )
-    return ran.returncode, ran.stdout
+    ran = await run_command(*arguments, environment=environment, folder=ROOT)
+    return ran.code, ran.out
 
 
 async def report(stand: Cluster, job_id: str) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.job import Mode
@@ -29,7 +29,6 @@ def served(stored, sent, *, merges):
     return stored | sent if merges else dict(sent)
 
 
-@settings(max_examples=200, deadline=None)
 @given(before=MAPS, patch=PATCHES)
 def test_a_merge_changes_the_named_keys_only(before, patch):
     """Keys of the patch get its value or go; all others stay as they were."""
@@ -41,14 +40,12 @@ def test_a_merge_changes_the_named_keys_only(before, patch):
     }
 
 
-@settings(max_examples=100, deadline=None)
 @given(before=MAPS, patch=PATCHES)
 def test_a_replace_leaves_only_the_patch(before, patch):
     """What was there has no say."""
     assert apply_patch(before, patch, Mode.REPLACE) == {key: value for key, value in patch.items() if value is not None}
 
 
-@settings(max_examples=200, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES)
 def test_a_patch_applied_twice_is_applied_once(before, patch, mode):
     """Sending the same again changes nothing, so a redelivered row is harmless; its arguments are left alone."""
@@ -59,14 +56,12 @@ def test_a_patch_applied_twice_is_applied_once(before, patch, mode):
     assert before == untouched
 
 
-@settings(max_examples=200, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES)
 def test_the_first_image_is_what_was_read(before, patch, mode):
     """Without an earlier try there is no doubt."""
     assert before_image(None, before, patch, mode) == before
 
 
-@settings(max_examples=300, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES, merges=st.booleans(), wrote=st.booleans(), tries=st.integers(1, 3))
 def test_after_a_crash_the_image_is_what_was_there_before_our_write(before, patch, mode, merges, wrote, tries):
     """Whether the write happened or not, and however often it is tried again, the image stays the same."""
@@ -79,7 +74,6 @@ def test_after_a_crash_the_image_is_what_was_there_before_our_write(before, patc
     assert image == before
 
 
-@settings(max_examples=500, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES, merges=st.booleans(), wrote=st.booleans(), early=EDITS, late=EDITS)
 def test_a_key_that_a_write_in_doubt_changed_keeps_its_first_image(before, patch, mode, merges, wrote, early, late):
     """Whatever it holds now: the service may have made that of what was sent. Of others, the value of now counts."""
@@ -96,7 +90,6 @@ def test_a_key_that_a_write_in_doubt_changed_keeps_its_first_image(before, patch
         assert image.get(key) == (before.get(key) if first else stored.get(key))
 
 
-@settings(max_examples=300, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES, edit=EDITS, wrote=st.booleans())
 def test_restoring_the_image_key_by_key_takes_back_our_change_alone(before, patch, mode, edit, wrote):
     """After the second try, each key we changed gets its first value back, and the others' keys stay theirs."""

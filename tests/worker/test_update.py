@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.job import Mode
@@ -20,7 +20,6 @@ def made(before, patch, mode=Mode.MERGE):
     return Update(before, apply_patch(before, patch, mode), patch, mode)
 
 
-@settings(max_examples=200, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES)
 def test_a_service_that_merges_keeps_keys_and_one_that_replaces_does_not(before, patch, mode):
     """A kept key is named only when all else is right; a reply that differs in a value is another matter."""
@@ -36,7 +35,6 @@ def test_a_service_that_merges_keeps_keys_and_one_that_replaces_does_not(before,
         assert update.altered(merged | {key: "other"}) == {key: "other"}
 
 
-@settings(max_examples=200, deadline=None)
 @given(before=MAPS, patch=PATCHES, mode=MODES)
 def test_what_was_there_before_is_told_from_a_third_state(before, patch, mode):
     """Unless nothing but removals was asked for, which the state before shows as keys that were kept."""
