@@ -17,7 +17,7 @@ from ledger.job import Mode
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.check import Checked
-from producer.overlap import LOOK_FOR_S, Overlaps, find_overlaps
+from producer.overlap import COMPARE_FOR_S, Overlaps, find_overlaps
 from producer.submit import JobRequest, find_existing
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Declined
@@ -120,5 +120,5 @@ def tell_overlaps(overlaps: Overlaps, console: Console) -> None:
         console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
     if overlaps.unread:
         jobs = ", ".join(overlaps.unread)
-        what = f"Not compared with all rows of job {jobs}: they are too many for {LOOK_FOR_S:.0f} s."
+        what = f"Not compared with all rows of job {jobs}: they are too many for {COMPARE_FOR_S:.0f} s."
         console.print(shown(what), soft_wrap=True)

@@ -23,7 +23,7 @@ from ledger.job import Mode, Priority
 from ledger.ledger import Ledger
 from producer.check import Checked, check
 from producer.source import open_source
-from producer.submit import Announce, JobRequest, Submitted, limits_of, order_for, submit
+from producer.submit import Announce, JobRequest, Submitted, limits_of, request_for, submit
 from relabel.session import current_user
 from relabel.wording import count_of
 
@@ -175,7 +175,7 @@ def _tell(checked: Checked, console: Console) -> None:
 def order_of(asked: FileOptions, settings: Settings, *, hold: bool = False) -> JobRequest:
     """Give the order that the options come to, for the API of the settings."""
     name = asked.name or ("stdin" if asked.file == "-" else Path(asked.file).name)
-    return order_for(settings, name, mode=asked.mode, journal=asked.undo)._replace(
+    return request_for(settings, name, mode=asked.mode, journal=asked.undo)._replace(
         rate_per_minute=asked.rate,
         hold=hold,
         again=asked.again,

@@ -1,4 +1,4 @@
-"""Reads everything at the moment of a scrape, within a bound, and tells where it could not."""
+"""Reads everything when Prometheus scrapes, within a bound, and counts what could not be read."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ SECTIONS: tuple[Callable[[Ledger], Awaitable[list[Metric]]], ...] = (
     worker_families,
     server_families,
 )
-"""What is read from the ledger; a new subject is a file beside this one and a line here."""
+"""The readers of the ledger; a new subject is a file beside this one and a line here."""
 LONGEST_SCRAPE_S = 6.0
-"""Bound of the reading; Prometheus gives a scrape 10 s unless told otherwise."""
+"""Bound of one scrape; the default timeout of Prometheus is 10 s."""
 
 
 class LedgerCollector(Collector):
@@ -42,7 +42,7 @@ class LedgerCollector(Collector):
         self._errors = {"ledger": 0, "broker": 0}
 
     def collect(self) -> Iterable[Metric]:
-        """Yield all families; where Redis is away, `relabel_ledger_up 0` and what can be known without it."""
+        """Yield all families; where Redis is away, `relabel_ledger_up 0` and what is known without it."""
         began = time.perf_counter()
         yield InfoMetricFamily("relabel_build", "What runs here.", {"version": version("relabel")})
         families = self._of_ledger()

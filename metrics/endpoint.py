@@ -14,13 +14,13 @@ from metrics.collector import LedgerCollector
 
 
 def exposition(settings: Settings) -> str:
-    """Return the metrics in Prometheus' text format, as they stand now."""
+    """Return the current metrics in Prometheus' text format."""
     return generate_latest(_registry(settings)).decode()
 
 
 @contextmanager
 def endpoint(settings: Settings, *, address: str, port: int) -> Iterator[int]:
-    """Answer scrapes at the address until the block ends; give the port, which 0 leaves to the system.
+    """Answer scrapes at the address until the block ends; yields the port, which 0 leaves to the system.
 
     Raises:
         OSError: the address cannot be listened on.
@@ -38,7 +38,7 @@ def endpoint(settings: Settings, *, address: str, port: int) -> Iterator[int]:
 
 
 def _for_our_hosts(application: WSGIApplication, address: str, more: str | None) -> WSGIApplication:
-    """Return the application with 403 for requests by a name that is not ours, as a page of somebody else's makes."""
+    """Return the application with 403 for requests by a name that is not ours, as a foreign web page makes them."""
 
     def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if is_our_host(environ.get("HTTP_HOST", ""), address=address, more=more):

@@ -1,4 +1,4 @@
-"""What carries the jobs, as Prometheus takes it: the workers and the ledger's server."""
+"""Metrics of the infrastructure: the workers and the ledger's server."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.server_info import server_facts
 
 
 async def worker_families(ledger: Ledger) -> list[Metric]:
-    """Count the workers that beat of late, and their children."""
+    """Return the numbers of living workers and of their children."""
     workers = await ledger.shards.workers()
     children = [worker.children for worker in workers if not worker.key_refused]
     return [
@@ -26,7 +26,7 @@ async def worker_families(ledger: Ledger) -> list[Metric]:
 
 
 async def server_families(ledger: Ledger) -> list[Metric]:
-    """Return how much memory the ledger's server has, and whether it keeps what is written."""
+    """Return the memory of the ledger's server, and whether it persists its data."""
     facts = await server_facts(ledger.redis)
     return [
         GaugeMetricFamily("relabel_ledger_memory_used_bytes", "Memory that Redis uses.", facts.memory_used),

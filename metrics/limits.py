@@ -1,4 +1,4 @@
-"""The shared rates as Prometheus takes them: allowed, used, and how long they were paused."""
+"""Metrics of the shared rates: allowed, used, and how long they were paused."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _LABELS = ("endpoint", "limit")
 
 
 async def limit_families(ledger: Ledger) -> list[Metric]:
-    """Read the limits that workers used of late; `limit` tells keys apart, and no key can be read from it."""
+    """Return the limits that workers used lately; `limit` distinguishes keys, and no key can be derived from it."""
     configured = _gauge("configured", "Rate of the workers' settings.")
     asked = _gauge("asked", "Rate of the settings, or the one set live with `relabel rate`.")
     in_force = _gauge("in_force", "Rate in force: lower than asked for where 429s, headers or failures slowed it down.")

@@ -1,4 +1,4 @@
-"""The nightly runs and the notifications as Prometheus takes them."""
+"""Metrics of the nightly runs and of the notifications."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from notify.outbox import Outbox
 
 
 async def night_families(ledger: Ledger) -> list[Metric]:
-    """Read the last run, and the schedule that beat or a worker was started with; what there is not has no sample."""
+    """Return the last run, and the schedule that beat or a worker was started with; what is missing has no sample."""
     return [*_last_run(await Nights(ledger.redis).last()), *await _schedule(ledger)]
 
 
 async def notice_families(ledger: Ledger) -> list[Metric]:
-    """Count the notifications that no webhook has taken yet."""
+    """Return the number of notifications that the webhook has not accepted yet."""
     what = "Notifications that were not delivered yet."
     return [GaugeMetricFamily("relabel_notifications_waiting", what, await Outbox(ledger.redis).waiting())]
 

@@ -1,4 +1,4 @@
-"""Rows, requests and jobs, as Prometheus takes them. Labels are words and job ids, never what a customer wrote."""
+"""Metrics of rows, requests and jobs. Labels are words and job ids, never customer data."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ MOST_JOBS = 50
 JOB_ID_CHARS = 64
 OTHER_CODE = "other"
 _CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
-"""A code of ours or of the API; what looks otherwise came from a server that may put anything there."""
+"""A code of ours or of the API; any other came from a server that may put anything there."""
 
 
 async def row_families(ledger: Ledger) -> list[Metric]:
-    """Read the active jobs and the totals of the ended ones."""
+    """Return the active jobs and the totals of the ended ones."""
     overview = await read_overview(ledger.redis)
     return [*_rows(overview), *_jobs(overview), *_ages(overview), *_each_job(overview)]
 

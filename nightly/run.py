@@ -25,7 +25,7 @@ from nightly.store import Nights
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
 from producer.source import open_source
-from producer.submit import Announce, limits_of, order_for, submit
+from producer.submit import Announce, limits_of, request_for, submit
 
 RETRY_FOLDER_S = 60.0
 """Time until a folder that cannot be used is tried again."""
@@ -170,10 +170,10 @@ class NightRun:
 
     async def _submit_checked(self, date: str, file: NightFile, checked: Checked) -> None:
         nightly = self._settings.nightly
-        order = order_for(self._settings, file.name, mode=Mode(nightly.mode))._replace(
+        request = request_for(self._settings, file.name, mode=Mode(nightly.mode))._replace(
             rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures
         )
-        job_id, existed, former = await submit(checked, order, ledger=self._ledger, announce=self._announce)
+        job_id, existed, former = await submit(checked, request, ledger=self._ledger, announce=self._announce)
         job = await find_job(self._ledger, job_id)
         # a run that is taken up again after a crash finds the job that it made itself
         named = job is not None and job.spec.name == job_name(file.name)
@@ -191,7 +191,7 @@ class NightRun:
         log.info("The run of %s submitted job %s.", date, job_id)
 
     async def _wait_for_former(self, date: str, file: NightFile, job: Job | None) -> None:
-        """Leave a file whose content an earlier job has where it is until that job has ended."""
+        """Keep a file whose content an earlier job has in the inbox until that job has ended."""
         if job is None or job.state.ended:
             await Filing(self._ledger, self._inbox, date, file).note_repeated(job)
             return

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from config.text import REASON_CHARS, sanitize
 from ledger.audit import WHO_CHARS
 from ledger.clock import server_time
-from ledger.keys import NIGHTLY_LOCK, NIGHTLY_NUDGE, NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
+from ledger.keys import NIGHTLY_LOCK, NIGHTLY_SCHEDULE, NIGHTLY_TICK, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.lock import Lock
 from nightly.state import Night, NightFile, NightState
 
@@ -164,11 +164,11 @@ class Nights:
 
     async def try_schedule_tick(self, then_quiet_s: float) -> bool:
         """Return whether to ask a worker to carry runs on; if so, nobody else asks for `then_quiet_s` seconds."""
-        return bool(await self._redis.set(NIGHTLY_NUDGE, "1", nx=True, px=int(then_quiet_s * 1000)))
+        return bool(await self._redis.set(NIGHTLY_TICK, "1", nx=True, px=int(then_quiet_s * 1000)))
 
     async def snooze(self, seconds: float) -> None:
         """Have nobody ask a worker to carry runs on for so many seconds."""
-        await self._redis.set(NIGHTLY_NUDGE, "1", px=int(seconds * 1000))
+        await self._redis.set(NIGHTLY_TICK, "1", px=int(seconds * 1000))
 
 
 def _line(schedule: Scheduled) -> str:

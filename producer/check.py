@@ -1,4 +1,4 @@
-"""Reads and checks the whole input before anything is stored or sent, and cuts what is good into shards."""
+"""Reads and checks the whole input before anything is stored or sent, and cuts the valid rows into shards."""
 
 from __future__ import annotations
 
@@ -37,30 +37,30 @@ class Rows(Protocol):
 
     @property
     def columns(self) -> Columns:
-        """What a report needs to write the same columns."""
+        """The columns, from which a report writes the same ones."""
 
 
 class OddIds(NamedTuple):
-    """How many ids look unlike those of the API, which is only worth a warning, and the lines of the first ones."""
+    """The number of ids that look unlike those of the API, for a warning, and the lines of the first ones."""
 
     number: int
     lines: list[int]
 
 
 class EncodedShard(NamedTuple):
-    """Some patches ready to be stored: `body` is one msgpack array of `rows` patches."""
+    """Patches ready to be stored: `body` is one msgpack array of `rows` patches."""
 
     rows: int
     body: bytes
 
 
 class Checked:
-    """An input that was read to its end: what it comes to, and its shards.
+    """An input that was read to its end: its counts and its shards.
 
     `total` counts completions to change, after folding; `folded` the rows that went into an earlier row of the same
     id; `rejected` the rows that can never be sent. `fingerprint` is a SHA-256 in hex of the rows as they were
-    understood, so that it does not depend on compression, the BOM or line ends. A context manager: its end gives
-    the temporary files back.
+    understood, so that it does not depend on compression, the BOM or line ends. A context manager: its end deletes
+    the temporary files.
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class Checked:
         self.close()
 
     def close(self) -> None:
-        """Give the temporary files back; may be called twice."""
+        """Delete the temporary files; may be called twice."""
         self._patches.close()
         self._rejected.close()
 
     def rejections(self) -> Iterator[Rejection]:
-        """Give the rejected rows, in order of their lines; may be called again."""
+        """Return the rejected rows, in order of their lines; may be called again."""
         return iter(self._rejected)
 
     def shards(self, rows: int) -> Iterator[EncodedShard]:
@@ -104,9 +104,13 @@ class Checked:
 
 
 def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Path) -> Checked:
-    """Read the whole source, check every row and fold duplicate ids; raises UnreadableFile.
+    """Read the whole source, check every row and fold duplicate ids.
 
-    What was read waits in temporary files in `spool_dir`. `stringify` lets JSON numbers and booleans pass as text.
+    Rows are staged in temporary files in `spool_dir`. `stringify` accepts JSON numbers and booleans as text.
+
+    Raises:
+        UnreadableFile: the source cannot be trusted as a whole.
+
     """
     rows = (CsvRows if source.format == "csv" else JsonlRows)(source, stringify=stringify)
     with ExitStack() as stack:
@@ -119,7 +123,7 @@ def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Pat
 
 
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
-    """As `check`, for rows that come from elsewhere than a file."""
+    """Check rows that do not come from a file; otherwise as `check`."""
     with ExitStack() as stack:
         intake = Intake(stack, spool_dir)
         for row in rows:
@@ -128,7 +132,7 @@ def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
 
 
 async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path) -> Checked:
-    """As `check`, for patches that are made of another job's rows."""
+    """Check patches that are derived from the rows of another job; otherwise as `check`."""
     with ExitStack() as stack:
         intake = Intake(stack, spool_dir)
         async for patch in patches:
@@ -137,7 +141,7 @@ async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: M
 
 
 class Intake:
-    """Takes rows in one after the other. The temporary files belong to `stack` until `checked` gives them away."""
+    """Stages rows one by one. The temporary files belong to `stack` until `checked` passes them on."""
 
     def __init__(self, stack: ExitStack, spool_dir: Path) -> None:
         self._stack = stack
@@ -147,7 +151,7 @@ class Intake:
         self._odd, self._odd_lines = 0, list[int]()
 
     def add(self, row: Patch | Rejection) -> None:
-        """Take the next row in."""
+        """Stage the next row."""
         if isinstance(row, Rejection):
             self._rejected.add(row)
             return
@@ -159,7 +163,7 @@ class Intake:
                 self._odd_lines.append(row.line)
 
     def checked(self, columns: Columns, mode: Mode) -> Checked:
-        """Fold duplicate ids and give the whole; nothing can be taken in after that."""
+        """Fold duplicate ids and return the input; no row can be added after that."""
         patches, rejected = self._patches, self._rejected
         fingerprint = _fingerprint(columns, patches, rejected)
 
@@ -181,7 +185,7 @@ class Intake:
 def _fingerprint(columns: Columns, patches: Spool, rejected: RejectedRows) -> str:
     digest = hashlib.sha256()
     if not len(patches) and not len(rejected):
-        digest.update(repr(columns.header).encode())  # all that tells one file without rows from another
+        digest.update(repr(columns.header).encode())  # all that distinguishes one file without rows from another
     for block in patches.blocks():
         digest.update(block)
     digest.update(b"\0rejected\0")

@@ -1,11 +1,11 @@
-"""Keeps spreadsheets from running a cell of a report as a formula, and takes the guard off when it is read back."""
+"""Escapes cells that a spreadsheet would run as a formula, and removes the escape when a report is read back."""
 
 from __future__ import annotations
 
 import re
 
 _SIGNS = r"=+\-@＝＋－＠"  # noqa: RUF001 - the full-width ones count as the others where they are typed
-"""What begins a formula. Source: OWASP, "CSV Injection", as are the tab and the line ends at the start of a cell."""
+"""Characters that begin a formula. Source: OWASP, "CSV Injection", as are tab and line ends at the start of a cell."""
 _SPLIT = r";\t\r\n"
 """Where a spreadsheet whose list separator is `;` parts a line, and, as it takes no quote within a cell for one, where
 it begins a new line; a tab where the text is pasted."""
@@ -14,10 +14,10 @@ _GUARD = re.compile(rf"\A'(?='*[{_SIGNS}\t\r\n])|(?<=[{_SPLIT}])'(?=[\"']*[{_SIG
 
 
 def escape_cell(cell: str) -> str:
-    """Put one more `'` in front of what a spreadsheet would run, or what looks escaped already."""
+    """Prefix `'` to a cell that a spreadsheet would run, or that looks escaped already."""
     return _UNGUARDED.sub("'", cell)
 
 
 def unescape_cell(cell: str) -> str:
-    """Take off each `'` that `escape_cell` put there."""
+    """Remove each `'` that `escape_cell` added."""
     return _GUARD.sub("", cell)

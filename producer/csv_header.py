@@ -1,4 +1,4 @@
-"""What a CSV header says: where the id stands, which column is which key."""
+"""Reads a CSV header: which column is the id, and which is which key."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ID_COLUMNS = ("completion_id", "id")
 """The names an id column or field may have."""
 
 REPORT_PREFIX = "relabel."
-"""How the names of a report's outcome columns begin; the reader passes over them."""
+"""Prefix of a report's outcome columns; the reader ignores them."""
 
 _WHOLE = "metadata"
 _PREFIX = "metadata."
 
 
 class HeaderFault(Exception):
-    """A header that says nothing sure; `column` counts cells from 1."""
+    """A header that is ambiguous or invalid; `column` counts cells from 1."""
 
     def __init__(self, what: str, column: int | None = None) -> None:
         super().__init__(what)
@@ -35,7 +35,7 @@ class HeaderFault(Exception):
 
 
 class Layout(NamedTuple):
-    """Where a CSV row has what, by index. `whole_at` is the `metadata` column's place, where there is one.
+    """The positions of the id and the keys in a CSV row. `whole_at` is that of the `metadata` column, if there is one.
 
     `escaped` tells that the file was a report, so that its cells carry a guard against formulas; `own` are then the
     places of the columns that are not the report's.
@@ -50,16 +50,16 @@ class Layout(NamedTuple):
 
     @property
     def columns(self) -> Columns:
-        """What a report needs to write the same columns."""
+        """The columns, from which a report writes the same ones."""
         return Columns("csv", self.names[self.id_at], [self.names[at] for at in self.own])
 
     def own_cells(self, cells: list[str]) -> list[str]:
-        """Give a row's cells without those that a report had added; all of them for a plain file."""
+        """Return a row's cells without those that a report added; all of them for a plain file."""
         return [cells[at] for at in self.own if at < len(cells)] if self.escaped else cells
 
 
 def read_header(cells: list[str]) -> Layout:
-    """Understand a header, or raise HeaderFault."""
+    """Parse a header; raises HeaderFault."""
     if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
         found = "semicolon" if ";" in cells[0] else "tab"
         raise HeaderFault(f"the columns seem to be separated by a {found}; save the file with commas")
@@ -122,7 +122,7 @@ def _key_places(names: list[str], rest: Iterable[int]) -> list[tuple[int, str]]:
 
 
 def lay_out(columns: Columns, patch: Patch) -> list[str]:
-    """Give a patch as a row of the input it came from: the cells of a CSV row, or the one line of a JSONL file."""
+    """Return a patch as a row of the input it came from: the cells of a CSV row, or the one line of a JSONL file."""
     metadata = json.dumps(patch.metadata, ensure_ascii=False)
     if columns.format != "csv":
         return [

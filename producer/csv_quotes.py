@@ -1,4 +1,4 @@
-"""Finds out what is wrong with the quoting of a CSV row that the csv module refused."""
+"""Finds the quoting error of a CSV row that the csv module refused."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Quoting(enum.Enum):
-    """What is wrong with a row's text."""
+    """The kinds of quoting error."""
 
     UNCLOSED = "a quote is never closed"
     TEXT_AFTER_QUOTE = "text stands after a closing quote"
@@ -16,7 +16,7 @@ class Quoting(enum.Enum):
 
 
 class QuoteFault(NamedTuple):
-    """What is wrong, and where the cell begins: `line` counts from 0 within the row, `cell` from 1."""
+    """A quoting error, and where its cell begins: `line` counts from 0 within the row, `cell` from 1."""
 
     kind: Quoting
     line: int
@@ -24,7 +24,7 @@ class QuoteFault(NamedTuple):
 
 
 def find_fault(text: str) -> QuoteFault:
-    """Follow the csv module's rules through a row's text to the first thing that breaks them."""
+    """Return the first place in a row's text that breaks the csv module's rules."""
     line, cell, at = 0, 1, 0
     while at < len(text):
         start = line
@@ -47,7 +47,7 @@ def find_fault(text: str) -> QuoteFault:
 
 
 def _closing_quote(text: str, at: int) -> int:
-    """Find the quote that ends a cell: the first that is not doubled; -1 where there is none."""
+    """Return the position of the quote that ends a cell: the first that is not doubled; -1 where there is none."""
     while (found := text.find('"', at)) >= 0 and text[found + 1 : found + 2] == '"':
         at = found + 2
     return found

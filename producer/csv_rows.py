@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class CsvRows:
-    """The rows of a CSV input, in order: a patch for each good one, a rejection for each bad one; blank lines pass.
+    """The rows of a CSV input, in order: a patch for each valid one, else a rejection; blank lines are skipped.
 
     The header is read at once. `stringify` concerns the values in a `metadata` column; other cells are strings.
     """
@@ -39,7 +39,7 @@ class CsvRows:
 
     @property
     def columns(self) -> Columns:
-        """What a report needs to write the same columns."""
+        """The columns, from which a report writes the same ones."""
         return self._layout.columns
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
@@ -95,7 +95,7 @@ class CsvRows:
         return proven or metadata_of(parse_json(cell, column), column, stringify=self._stringify)
 
     def _unparsed(self, line: int) -> Rejection:
-        """Reject a row with broken quoting where its end is sure; refuse the file where it is not."""
+        """Reject a row with a quoting error where its end is certain; refuse the file where it is not."""
         lines = self._text.lines
         row = "".join(lines)
         fault = find_fault(row)
@@ -148,7 +148,7 @@ class CsvRows:
 
 
 def _proven(layout: Layout, line: int, cells: list[str]) -> Patch | None:
-    """Give the patch of a row that is beyond doubt, else None."""
+    """Return the patch of a row that is certainly valid, else None."""
     if len(cells) != len(layout.names) or layout.whole_at is not None or not is_plain_id(cells[layout.id_at]):
         return None
     metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}

@@ -1,4 +1,4 @@
-"""Gives a source's lines to the csv module as text, and keeps the row being read in sight."""
+"""Decodes a source's lines for the csv module, and keeps the text of the row being read."""
 
 from __future__ import annotations
 

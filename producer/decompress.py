@@ -87,12 +87,12 @@ def read_head(stream: BinaryIO, size: int) -> bytes:
 
 
 def replayed(head: bytes, rest: BinaryIO) -> BinaryIO:
-    """Give a stream that reads `head` again before `rest`."""
+    """Return a stream that reads `head` again before `rest`."""
     return cast("BinaryIO", io.BufferedReader(Replay(head, rest), _BUFFER))
 
 
 def compression_of(head: bytes) -> str:
-    """Tell by its first four bytes how a stream is compressed: `.gz`, `.zst`, or empty for not at all."""
+    """Return how a stream is compressed, by its first four bytes: `.gz`, `.zst`, or '' for not at all."""
     if head.startswith(_GZIP_MAGIC):
         return ".gz"
     skippable = head[1:4] == _ZSTD_SKIPPABLE and 0x50 <= head[0] <= 0x5F

@@ -1,4 +1,4 @@
-"""What can be wrong with an input: the whole file, or one row of it."""
+"""The errors of an input: of the whole file, or of one row."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class BadRow(Exception):
         self.reason = reason
 
     def rejection(self, line: int, cells: Iterable[str]) -> Rejection:
-        """Make the value that reports the row, with so much of its cells as is kept."""
+        """Return the rejection of the row, with its cells up to the limit."""
         return Rejection(line, self.column, self.reason, list(_clipped(cells)))
 
 

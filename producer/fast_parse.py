@@ -1,4 +1,4 @@
-"""Proves with one typed decoding that JSON is good beyond doubt, which most rows are.
+"""Parses JSON that is certainly valid with one typed decoding; most rows are.
 
 What cannot be proven is read again by `producer.strict_json`, which is slower and says what is wrong.
 """
@@ -46,7 +46,7 @@ _WORDS = {b"null": None, b"true": "true", b"false": "false"}
 
 
 def proven_patch(line: bytes, number: int, *, stringify: bool = False) -> Patch | None:
-    """Give the patch that a JSONL line holds, or None where there is any doubt."""
+    """Return the patch that a JSONL line holds, None where it is not certainly valid."""
     try:
         row = _decode_raw_row(line) if stringify else _decode_row(line)
         metadata = _as_text(row.metadata or {}) if isinstance(row, _RawRow) else row.metadata
@@ -61,7 +61,7 @@ def proven_patch(line: bytes, number: int, *, stringify: bool = False) -> Patch 
 
 
 def proven_metadata(raw: bytes, *, stringify: bool = False) -> Metadata | None:
-    """Give the pairs that a JSON object holds, or None where there is any doubt."""
+    """Return the pairs that a JSON object holds, None where it is not certainly valid."""
     try:
         metadata = _as_text(_decode_raw_pairs(raw)) if stringify else _decode_pairs(raw)
     except _NOT_PROVEN:
@@ -71,7 +71,7 @@ def proven_metadata(raw: bytes, *, stringify: bool = False) -> Metadata | None:
 
 
 def _as_text(pairs: dict[str, msgspec.Raw]) -> Metadata | None:
-    """Give the values as text, numbers as the file has them; None where one is no string, number or boolean."""
+    """Return the values as text, numbers as in the file; None where one is not a string, number or boolean."""
     metadata: Metadata = {}
     for key, value in pairs.items():
         raw = bytes(value)
@@ -91,7 +91,7 @@ def _has_one_id(row: _Row | _RawRow) -> bool:
 
 
 def _holds_keys(raw: bytes, number: int) -> bool:
-    """Whether the text surely holds so many keys and no more, and no NUL character.
+    """Return whether the text certainly holds exactly so many keys, and no NUL character.
 
     A repeated key is lost in decoding but leaves one more key end in the text. In a JSONL line the same count proves
     that there are no other fields, so that every string was decoded and is valid UTF-8.
@@ -100,7 +100,7 @@ def _holds_keys(raw: bytes, number: int) -> bool:
 
 
 def _holds_keys_in_all(line: bytes) -> bool:
-    """Whether no key is repeated in a line that has other fields, too; all of it is decoded, as its strings must be."""
+    """Return whether no key is repeated in a line with other fields; all of it is decoded, as its strings must be."""
     return _holds_keys(line, _keys_in(_decode_anything(line)))
 
 

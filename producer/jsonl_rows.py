@@ -23,7 +23,7 @@ _two_rows = re.compile(rb"\}[ \t]*\r\s*\{").search
 
 
 class JsonlRows:
-    """The rows of a JSONL input, in order: a patch for each good one, a rejection for each bad one; blank lines pass.
+    """The rows of a JSONL input, in order: a patch for each valid one, else a rejection; blank lines are skipped.
 
     Most lines are proven good by one typed decoding; the others are read a second time, carefully, to say what is
     wrong. `stringify` lets numbers and booleans pass as their JSON text.
@@ -36,7 +36,7 @@ class JsonlRows:
 
     @property
     def columns(self) -> Columns:
-        """What a report needs to write the same fields; known once a row was read."""
+        """The fields, from which a report writes the same ones; known once a row was read."""
         return Columns("jsonl", self._id_field or ID_COLUMNS[0], [])
 
     def __iter__(self) -> Iterator[Patch | Rejection]:

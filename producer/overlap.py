@@ -1,4 +1,4 @@
-"""Finds the completions of a file that other jobs are about to change, too."""
+"""Finds the completions of a file that other jobs are still to change."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ledger.row import Patch
 from ledger.row_reader import read_open_patches
 from producer.check import Checked
 
-LOOK_FOR_S = 10.0
+COMPARE_FOR_S = 10.0
 """Bound of the comparison, in seconds; some millions of rows."""
 SAMPLES = 3
 
@@ -32,14 +32,14 @@ class Overlap(NamedTuple):
 
 
 class Overlaps(NamedTuple):
-    """What was found, and the jobs whose rows were too many to look at them all."""
+    """The overlaps, and the jobs that had too many rows to compare all of them."""
 
     found: list[Overlap]
     unread: list[str]
 
 
 class _Marks:
-    """Marks some places; a byte each."""
+    """A set of places, a byte each."""
 
     def __init__(self, number: int) -> None:
         self._marked = bytearray(number)
@@ -54,7 +54,7 @@ class _Marks:
         self._marked[place] = 1
 
 
-async def find_overlaps(checked: Checked, target: str, *, ledger: Ledger, within_s: float = LOOK_FOR_S) -> Overlaps:
+async def find_overlaps(checked: Checked, target: str, *, ledger: Ledger, within_s: float = COMPARE_FOR_S) -> Overlaps:
     """Compare the rows of a file with the open rows of every active job for the same API, for so many seconds."""
     deadline = time.monotonic() + within_s
     result = Overlaps([], [])
@@ -85,7 +85,7 @@ async def _active(ledger: Ledger) -> list[Job]:
 
 
 async def _compare(ledger: Ledger, job: Job, ids: KnownIds, marks: _Marks, deadline: float) -> bool:
-    """Mark what the job has, too; tell whether all of its rows were looked at."""
+    """Mark the ids that the job has, too; return whether all of its rows were compared."""
     try:
         async for patches in read_open_patches(ledger.redis, job.spec):
             if time.monotonic() > deadline:
@@ -106,7 +106,7 @@ _decode = msgspec.msgpack.Decoder(list[Patch]).decode
 
 
 class KnownIds:
-    """Tells of any id whether the file has it, and gives it a place: a number below `len`."""
+    """The ids of the file; each has a place, a number below `len`."""
 
     def __init__(self, checked: Checked) -> None:
         self._checked = checked
@@ -123,7 +123,7 @@ class KnownIds:
         return self._first[-1]
 
     def place(self, completion_id: str) -> int | None:
-        """Give the id's place, None where the file does not have it."""
+        """Return the id's place, None where the file does not have it."""
         value = hash(completion_id)
         number = value % len(self._buckets)
         bucket = self._buckets[number]
@@ -131,7 +131,7 @@ class KnownIds:
         return self._first[number] + at if at < len(bucket) and bucket[at] == value else None
 
     def lines(self, places: Container[int]) -> Iterator[int]:
-        """Give the lines of the ids at some places, in file order."""
+        """Return the lines of the ids at these places, in file order."""
         return (patch.line for patch in self._patches() if self.place(patch.completion_id) in places)
 
     def _patches(self) -> Iterator[Patch]:

@@ -1,4 +1,4 @@
-"""Picks the rows of a job that are worth another try."""
+"""Selects the failed rows of a job that are retried."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows
 
 HOPELESS = frozenset({"too_many_pairs", "key_not_removed", "value_altered"})
-"""Codes of our own for rows that come to the same end each time: the completion or the service stands in the way."""
+"""Codes of our own for rows that fail each time, because of the completion or the service."""
 _MAY_PASS = frozenset({408, 409, 425, 429})
 
 
 def is_hopeless(detail: Detail | None) -> bool:
-    """Tell whether the row can never work as it is: the API refused what it asks for, and will again.
+    """Return whether the row fails each time, as the API refuses what it asks for.
 
-    That is every answer 4xx but those that speak of the moment (timeout, conflict, rate).
+    That is every status 4xx but the temporary ones (timeout, conflict, rate).
     """
     if detail is None:
         return False
@@ -27,7 +27,7 @@ def is_hopeless(detail: Detail | None) -> bool:
 
 
 class RetryRows:
-    """The failed rows of a job: those of some codes, or all, or those that may work; counts the ones left out."""
+    """The failed rows of a job: those of some codes, or all, or those that may succeed; counts the ones left out."""
 
     def __init__(self, ledger: Ledger, spec: JobSpec, *, codes: Container[str] | None, everything: bool) -> None:
         self._ledger = ledger
@@ -37,7 +37,7 @@ class RetryRows:
         self.left_out: Counter[str] = Counter()
 
     async def __aiter__(self) -> AsyncIterator[Patch]:
-        """Give the rows in order.
+        """Yield the rows in order.
 
         Raises:
             StateLost: some of the rows are gone from Redis.

@@ -1,4 +1,4 @@
-"""The rules for ids and metadata, and the plain sentence for each way to break one."""
+"""The rules for ids and metadata, and a sentence for each violation."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Number(str):
 
 
 def is_usual_id(completion_id: str) -> bool:
-    """Whether an id looks like those seen on the API, and not like a message's `<completion id>-<n>` (contract 4)."""
+    """Return whether an id looks like those of the API, and not like a message's `<completion id>-<n>` (contract 4)."""
     return _USUAL_ID(completion_id) is not None
 
 
 def checked_id(value: object, column: str) -> str:
-    """Give the id trimmed, or raise BadRow. Opaque otherwise: providers' ids differ (contract section 4)."""
+    """Return the id trimmed; raises BadRow. Opaque otherwise: providers' ids differ (contract section 4)."""
     if value is None:
         raise BadRow(column, "the id is missing")
     if isinstance(value, Number) or not isinstance(value, str):
@@ -40,7 +40,7 @@ def checked_id(value: object, column: str) -> str:
 
 
 def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
-    """Give the pairs to set (None removes a key), or raise BadRow."""
+    """Return the pairs to set (None removes a key); raises BadRow."""
     if not isinstance(value, dict):
         raise BadRow(column, f"the metadata is {_kind(value)}, not an object")
     if not value:
@@ -72,7 +72,7 @@ def pairs_set(metadata: Mapping[str, str | None]) -> int:
 
 
 def checked_key(key: str, column: str | None) -> str:
-    """Give the key back, or raise BadRow."""
+    """Return the key; raises BadRow."""
     if not key:
         raise BadRow(column, "a metadata key is empty")
     if len(key) > MAX_KEY_CHARS:
@@ -82,7 +82,7 @@ def checked_key(key: str, column: str | None) -> str:
 
 
 def checked_value(key: str, value: object, column: str | None, *, stringify: bool) -> str | None:
-    """Give the value as the API takes it, or raise BadRow; `stringify` lets numbers and booleans pass as JSON text."""
+    """Return the value as the API takes it; raises BadRow. `stringify` accepts numbers and booleans as JSON text."""
     if stringify and isinstance(value, bool):
         value = "true" if value else "false"
     elif stringify and isinstance(value, Number):

@@ -1,4 +1,4 @@
-"""Opens an input, compressed or not, and gives its physical lines as bytes within bounds."""
+"""Opens an input, compressed or not, and reads its physical lines as bytes within bounds."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 Format = Literal["csv", "jsonl"]
-"""The layouts an input may have."""
+"""The formats of an input."""
 
 MAX_LINE_BYTES = 1 << 20
 """Bytes one physical line may have. 16 pairs at their limits take 37 kB at most, so a longer line is no row."""
@@ -78,7 +78,7 @@ class Source:
                 self.offset += len(line)
 
     def fault(self, what: str, *, line: int | None = None, column: int | str | None = None) -> UnreadableFile:
-        """Make the error that names this file and the place in it."""
+        """Return the error that names this file and the place in it."""
         place = self.name
         if line is not None:
             place += f", line {line}"
@@ -115,7 +115,7 @@ def open_source(
 ) -> Iterator[Source]:
     """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
 
-    The name's ending tells layout and compression; without one, as on stdin, the first bytes do. `layout` overrides.
+    The name's ending gives format and compression; without one, as on stdin, the first bytes do. `layout` overrides.
     `opened` is the file of that name, where the caller opened it.
     """
     with ExitStack() as stack:
@@ -136,8 +136,8 @@ def _format_named(name: str, suffixes: str) -> Format:
     layout = _FORMATS.get("." + plain.rpartition(".")[2])
     if layout is None:
         raise UnreadableFile(
-            f"{name}: the name does not tell the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst, "
-            "or say --input-format"
+            f"{name}: the name does not show the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst, "
+            "or set --input-format"
         )
     return layout
 
@@ -148,7 +148,7 @@ def _opened(path: str | Path) -> BinaryIO:
     except OSError as error:
         raise not_opened(path, error) from error
     except ValueError as error:
-        raise UnreadableFile(f"{path!r}: this is no path; check what you typed") from error
+        raise UnreadableFile(f"{path!r}: this is not a valid path; check it") from error
 
 
 def not_opened(path: str | Path, error: OSError) -> UnreadableFile:
@@ -173,7 +173,7 @@ def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None,
 
 def _refuse_other_contents(name: str, head: bytes) -> None:
     if not head:
-        raise UnreadableFile(f"{name}: the file is empty; give one with at least a row")
+        raise UnreadableFile(f"{name}: the file is empty; use one with at least one row")
     for mark, encoding in _OTHER_ENCODINGS.items():
         if head.startswith(mark):
             raise UnreadableFile(f"{name}: the file is {encoding}; save it as UTF-8")
@@ -185,7 +185,7 @@ def _refuse_other_contents(name: str, head: bytes) -> None:
 
 @contextmanager
 def _reading(name: str) -> Iterator[None]:
-    """Turn what a broken stream raises into the one error that callers know."""
+    """Raise UnreadableFile for every error of a broken stream."""
     try:
         yield
     except EOFError as error:

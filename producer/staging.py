@@ -1,4 +1,4 @@
-"""A private file of msgpack rows on disk, so that memory holds a few bytes a row and not the rows."""
+"""Stages rows as msgpack in private files on disk, so that memory holds a few bytes a row instead of the rows."""
 
 from __future__ import annotations
 
@@ -56,27 +56,27 @@ class Spool:
         self._write(body)
 
     def replace(self, row: int, body: bytes) -> None:
-        """Give a row other bytes; it keeps its place in the order."""
+        """Replace a row's bytes; it keeps its place in the order."""
         self._starts[row] = self._size
         self._lengths[row] = len(body)
         self._write(body)
 
     def drop(self, row: int) -> None:
-        """Take a row out of the order; the others keep their numbers."""
+        """Drop a row from the order; the others keep their numbers."""
         self._lengths[row] = 0
         self._dropped += 1
 
     def read(self, row: int) -> bytes:
-        """Give one row's bytes."""
+        """Return one row's bytes."""
         return self._read(self._starts[row], self._lengths[row])
 
     def blocks(self) -> Iterator[bytes]:
-        """Give everything that was written, in the order of writing."""
+        """Yield everything that was written, in the order of writing."""
         for start in range(0, self._size, _BUFFER):
             yield self._read(start, min(_BUFFER, self._size - start))
 
     def groups(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """Give up to `size` rows at a time, in order: how many, and their bytes one after the other."""
+        """Yield up to `size` rows at a time, in order: their number, and their bytes one after the other."""
         spans: list[tuple[int, int]] = []  # neighbours in the file are read as one
         start = end = rows = 0
         for at, length in zip(self._starts, self._lengths, strict=True):
@@ -94,7 +94,7 @@ class Spool:
             yield rows, self._gather([*spans, (start, end)])
 
     def close(self) -> None:
-        """Give the disk space back; may be called twice."""
+        """Free the disk space; may be called twice."""
         with suppress(OSError):  # what could not be written any more is not needed any more
             self._file.close()
 
@@ -136,7 +136,7 @@ _decode = msgspec.msgpack.Decoder(Patch).decode
 
 
 def fold(spool: Spool, hashes: array[int], mode: Mode, refuse: Callable[[Patch, str], None]) -> int:
-    """Fold the spooled patches and give the number of rows that went into an earlier one.
+    """Fold the spooled patches and return the number of rows that were merged into an earlier one.
 
     `hashes` holds a hash of each row's id: rows of one id share it, other rows may. In `merge` mode later keys win
     over earlier ones and the keys unite; in `replace` mode the last row wins whole. A row that would bring its
@@ -150,7 +150,7 @@ def fold(spool: Spool, hashes: array[int], mode: Mode, refuse: Callable[[Patch, 
 
 
 def _buckets(hashes: array[int]) -> list[array[int]]:
-    """Deal the row numbers out so that rows of one id meet in one bucket, each in file order."""
+    """Return the row numbers in buckets, so that rows of one id share a bucket, each in file order."""
     buckets = [array("I") for _ in range(len(hashes) // _BUCKET_ROWS + 1)]
     number = len(buckets)
     for row, value in enumerate(hashes):
@@ -190,7 +190,7 @@ def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode, refuse: Callable
 
 
 def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
-    """Fold a later row into the patch so far, which keeps its line."""
+    """Return the patch with a later row folded in; it keeps its line."""
     metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata
     return Patch(first.line, first.completion_id, metadata)
 
@@ -204,7 +204,7 @@ _decode_rejection = msgspec.msgpack.Decoder(Rejection).decode
 
 
 class RejectedRows:
-    """Rejections in any order of coming; iterating gives them in order of their lines."""
+    """Rejections, added in any order; iterating yields them in order of their lines."""
 
     def __init__(self, folder: Path) -> None:
         self._spool = Spool(folder)
@@ -227,15 +227,15 @@ class RejectedRows:
             yield _decode_rejection(self._spool.read(row))
 
     def add(self, rejection: Rejection) -> None:
-        """Keep one more."""
+        """Add a rejection."""
         self._sorted = self._sorted and (not self._lines or self._lines[-1] <= rejection.line)
         self._lines.append(rejection.line)
         self._spool.append(_encode_rejection(rejection))
 
     def blocks(self) -> Iterator[bytes]:
-        """Give their bytes in order of coming."""
+        """Yield their bytes in the order they were added."""
         return self._spool.blocks()
 
     def close(self) -> None:
-        """Give the disk space back; may be called twice."""
+        """Free the disk space; may be called twice."""
         self._spool.close()

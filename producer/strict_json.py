@@ -1,4 +1,4 @@
-"""Reads JSON twice as carefully as usual: repeated keys, numbers' own text, and what exactly is wrong."""
+"""Parses JSON strictly: detects repeated keys, keeps the text of numbers, and reports each error exactly."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from producer.rules import Number, checked_metadata, shown
 
 
 class JsonObject(dict[str, object]):
-    """A JSON object that knows which of its keys came more than once."""
+    """A JSON object with the keys that it has more than once."""
 
     repeated: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, pairs: list[tuple[str, object]]) -> JsonObject:
-        """Build the object from its pairs in file order."""
+        """Return the object of these pairs, in file order."""
         made = cls(pairs)
         if len(made) != len(pairs):
             times = Counter(key for key, _ in pairs)
@@ -35,7 +35,7 @@ _decoder = json.JSONDecoder(
 
 
 def parse_json(text: str, column: str | None) -> object:
-    """Give the value the text holds, objects as `JsonObject` and numbers as `Number`; raise BadRow for bad JSON."""
+    """Return the value of the text, objects as `JsonObject` and numbers as `Number`; raises BadRow."""
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
@@ -50,7 +50,7 @@ def parse_json(text: str, column: str | None) -> object:
 
 
 def metadata_of(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
-    """Give the pairs of a parsed `metadata` value, or raise BadRow; a repeated key leaves open which value is meant."""
+    """Return the pairs of a parsed `metadata` value; raises BadRow, also for a repeated key, which is ambiguous."""
     if isinstance(value, JsonObject) and value.repeated:
         raise BadRow(column, f"key {shown(min(value.repeated))} stands in the object more than once")
     return checked_metadata(value, column, stringify=stringify)

@@ -1,4 +1,4 @@
-"""Turns a checked file into a job: stored first, then opened to the workers, then announced."""
+"""Creates a job of a checked file: stored first, then opened to the workers, then announced."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Announce = Callable[[str, Iterable[int]], None]
 
 
 class JobRequest(NamedTuple):
-    """What is asked for beside the rows. `again` submits the same content once more; `hold` waits for `resume`.
+    """The options of a job beside its rows. `again` submits the same content once more; `hold` waits for `resume`.
 
     `parent` is the job that the rows were made of, where they are taken back or tried again.
     """
@@ -61,7 +61,7 @@ class Submitted(NamedTuple):
 
 
 async def submit(
-    checked: Checked, order: JobRequest, *, ledger: Ledger, announce: Announce, new_id: Callable[[], str] = new_job_id
+    checked: Checked, request: JobRequest, *, ledger: Ledger, announce: Announce, new_id: Callable[[], str] = new_job_id
 ) -> Submitted:
     """Store the job and open it; workers see either all of it or nothing.
 
@@ -69,62 +69,64 @@ async def submit(
         RedisError: the ledger is away or full. The job stays `submitting`; the same call again replaces it.
 
     """
-    if not order.again and (holder := await find_existing(checked, order, ledger=ledger)):
+    if not request.again and (holder := await find_existing(checked, request, ledger=ledger)):
         return Submitted(holder, existed=True)
-    spec = await _create(checked, order, ledger, new_id)
+    spec = await _create(checked, request, ledger, new_id)
     former = None
-    if order.again:
-        await ledger.fingerprints.take(spec.fingerprint, spec.job_id, order.keep_s)
+    if request.again:
+        await ledger.fingerprints.take(spec.fingerprint, spec.job_id, request.keep_s)
     else:
-        holder, former = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, order.keep_s)
+        holder, former = await ledger.fingerprints.claim(spec.fingerprint, spec.job_id, request.keep_s)
         if holder != spec.job_id:
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger)
-    await ledger.jobs.open(spec.job_id, hold=order.hold)
+    await ledger.jobs.open(spec.job_id, hold=request.hold)
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
     return Submitted(spec.job_id, existed=False, former=former)
 
 
-async def find_existing(checked: Checked, order: JobRequest, *, ledger: Ledger) -> str | None:
-    """Give the job that `submit` would find there already, None where it would make one."""
-    return await ledger.fingerprints.holder(_fingerprint(checked, order))
+async def find_existing(checked: Checked, request: JobRequest, *, ledger: Ledger) -> str | None:
+    """Return the id of the job that `submit` would find, None where it would create one."""
+    return await ledger.fingerprints.holder(_fingerprint(checked, request))
 
 
-def _fingerprint(checked: Checked, order: JobRequest) -> str:
-    asked = f"{checked.fingerprint} {order.target} {order.mode} {order.journal} {order.kind} {order.parent or ''}"
+def _fingerprint(checked: Checked, request: JobRequest) -> str:
+    asked = (
+        f"{checked.fingerprint} {request.target} {request.mode} {request.journal} {request.kind} {request.parent or ''}"
+    )
     return hashlib.sha256(asked.encode()).hexdigest()
 
 
-async def _create(checked: Checked, order: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
+async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
     """Write the job under an id of its own: only then may anything else name it."""
     for _ in range(TRIED_IDS):
-        spec = _spec(checked, order, new_id())
+        spec = _spec(checked, request, new_id())
         with contextlib.suppress(JobIdTaken):
-            await ledger.jobs.create(spec, rate_per_minute=order.rate_per_minute)
+            await ledger.jobs.create(spec, rate_per_minute=request.rate_per_minute)
             return spec
     raise JobIdTaken(spec.job_id)
 
 
-def _spec(checked: Checked, order: JobRequest, job_id: str) -> JobSpec:
+def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
     return JobSpec(
         job_id=job_id,
-        name=job_name(order.name),
-        mode=order.mode,
-        journal=order.journal,
-        target=order.target,
+        name=job_name(request.name),
+        mode=request.mode,
+        journal=request.journal,
+        target=request.target,
         columns=checked.columns,
         rows=checked.total,
-        shards=-(-checked.total // order.shard_rows),
-        shard_rows=order.shard_rows,
+        shards=-(-checked.total // request.shard_rows),
+        shard_rows=request.shard_rows,
         rejected=checked.rejected,
         folded=checked.folded,
-        fingerprint=_fingerprint(checked, order),
-        keep_s=order.keep_s,
-        kind=order.kind,
-        parent=order.parent,
-        max_failures=order.max_failures,
-        priority=order.priority,
+        fingerprint=_fingerprint(checked, request),
+        keep_s=request.keep_s,
+        kind=request.kind,
+        parent=request.parent,
+        max_failures=request.max_failures,
+        priority=request.priority,
     )
 
 
@@ -149,8 +151,8 @@ def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
 DAY_S = 86_400.0
 
 
-def order_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> JobRequest:
-    """Make an order with the target, the shards and the life that the settings give a job."""
+def request_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> JobRequest:
+    """Return a request with the target, the shard size and the retention of the settings."""
     return JobRequest(
         name=name,
         mode=mode,

@@ -1,4 +1,4 @@
-"""Makes the rows that take a job back: what each completion held before, and what it must still hold."""
+"""Derives the rows that undo a job: what each completion held before, and what it must still hold."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.row_reader import ReportedRow, read_rows
 async def undo_rows(
     ledger: Ledger, spec: JobSpec, *, keys: Container[str] | None = None, force: bool = False
 ) -> AsyncIterator[Patch]:
-    """Give a patch for every row that has a before-image and that the job meant to change; `keys` limits the keys.
+    """Yield a patch for every row that has a before-image and that the job intended to change; `keys` limits the keys.
 
     Whatever became of the row: a write may have happened although its answer was lost. The patch names the keys that
     the job changed and no others, and expects them to hold what the job wrote, or what the service made of that
@@ -31,7 +31,7 @@ async def undo_rows(
 
 
 def undo_columns(columns: Columns) -> Columns:
-    """Lay an undo's report out so that it can hold any key, and say of a key that it is removed."""
+    """Return the columns of an undo's report, in which any key can be set or removed."""
     if columns.format != "csv":
         return columns
     return Columns("csv", columns.id_column, [columns.id_column, "metadata"])

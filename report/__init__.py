@@ -1,1 +1,1 @@
-"""Writes down what became of a job's rows, in the layout of its input."""
+"""The outcome of a job's rows, in the format of its input, and what was changed."""

@@ -1,4 +1,4 @@
-"""A report as CSV: the input's own columns, then what became of the row."""
+"""A report as CSV: the input's own columns, then the outcome of the row."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_formula import escape_cell
 from producer.csv_header import REPORT_PREFIX, lay_out
-from report.rows import Standing
+from report.rows import RowStatus
 
 INPUT = "input"
 """The outcome column for a rejected row whose cells do not fit the header: the row as it was read."""
@@ -18,7 +18,7 @@ _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
 
 
 class CsvReport:
-    """Rows as CSV lines. Every cell is guarded against spreadsheets; the producer takes the guard off again."""
+    """Rows as CSV lines. Cells are escaped against formulas; the producer removes the escape again."""
 
     def __init__(self, columns: Columns) -> None:
         self._columns = columns if columns.format == "csv" else _columns_of_jsonl(columns)
@@ -27,23 +27,23 @@ class CsvReport:
         self._writer = csv.writer(self._text, lineterminator="\r\n")
 
     def head(self) -> bytes:
-        """Give the header."""
-        return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in (*Standing._fields, INPUT))])
+        """Return the header."""
+        return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in (*RowStatus._fields, INPUT))])
 
-    def row(self, patch: Patch, standing: Standing) -> bytes:
-        """Give a row that was or will be sent."""
-        return self._line([*lay_out(self._columns, patch), *_cells(standing), ""])
+    def row(self, patch: Patch, status: RowStatus) -> bytes:
+        """Return the line of a row that was or will be sent."""
+        return self._line([*lay_out(self._columns, patch), *_cells(status), ""])
 
-    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
-        """Give a row that never will be.
+    def rejected(self, rejection: Rejection, status: RowStatus) -> bytes:
+        """Return the line of a rejected row.
 
         Cells that do not fit the header stay out of the row's own columns: filled up or cut off they could make a
         valid row that nobody wrote.
         """
         cells, own = rejection.cells, len(self._columns.header)
         if len(cells) == own and not any(_REPLACEMENT in cell for cell in cells):
-            return self._line([*cells, *_cells(standing), ""])
-        return self._line([*[""] * own, *_cells(standing), raw_text(cells)])
+            return self._line([*cells, *_cells(status), ""])
+        return self._line([*[""] * own, *_cells(status), raw_text(cells)])
 
     def _line(self, cells: Iterable[str]) -> bytes:
         self._text.seek(0)
@@ -53,7 +53,7 @@ class CsvReport:
 
 
 def raw_text(cells: list[str]) -> str:
-    """Give a rejected row as the text it was: the one line kept of it, or its cells as CSV again."""
+    """Return a rejected row as its text: the one line that was kept of it, or its cells as CSV again."""
     if len(cells) == 1:
         return cells[0]
     text = io.StringIO(newline="")
@@ -65,5 +65,5 @@ def _columns_of_jsonl(columns: Columns) -> Columns:
     return Columns("csv", columns.id_column, [columns.id_column, "metadata"])
 
 
-def _cells(standing: Standing) -> Iterable[str]:
-    return ("" if value is None else str(value) for value in standing)
+def _cells(status: RowStatus) -> Iterable[str]:
+    return ("" if value is None else str(value) for value in status)

@@ -1,4 +1,4 @@
-"""A report as JSONL: the id, the metadata, and what became of the row under `relabel`."""
+"""A report as JSONL: the id, the metadata, and the outcome of the row under `relabel`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from config.text import escaped_json
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from report.as_csv import raw_text
-from report.rows import Standing
+from report.rows import RowStatus
 
 FIELD = "relabel"
-"""The field that holds what became of the row; the producer passes over it."""
+"""The field with the outcome of the row; the producer ignores it."""
 _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
 
 _encode = msgspec.json.Encoder().encode
@@ -29,28 +29,28 @@ class JsonlReport:
         self._columns = columns
 
     def head(self) -> bytes:
-        """Give nothing: JSONL has no header."""
+        """Return no bytes: JSONL has no header."""
         return b""
 
-    def row(self, patch: Patch, standing: Standing) -> bytes:
-        """Give a row that was or will be sent."""
+    def row(self, patch: Patch, status: RowStatus) -> bytes:
+        """Return the line of a row that was or will be sent."""
         row = {
             self._columns.id_column: patch.completion_id,
             "metadata": patch.metadata,
-            FIELD: standing._asdict(),
+            FIELD: status._asdict(),
         }
         return escaped_json(_encode(row)) + b"\n"
 
-    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
-        """Give a row that never will be: its own text where that is an object, else the text as `relabel.input`."""
+    def rejected(self, rejection: Rejection, status: RowStatus) -> bytes:
+        """Return the line of a rejected row: its own text where that is an object, else the text as `relabel.input`."""
         members = None
         if self._columns.format == "jsonl" and _REPLACEMENT not in rejection.cells[0]:
             members = members_of(rejection.cells[0])
         if members is None:
-            said = standing._asdict() | {"input": raw_text(rejection.cells)}
+            said = status._asdict() | {"input": raw_text(rejection.cells)}
             return escaped_json(_encode({FIELD: said})) + b"\n"
         own = [text for name, text in members if name != FIELD]
-        added = f'"{FIELD}":{_encode(standing._asdict()).decode()}'
+        added = f'"{FIELD}":{_encode(status._asdict()).decode()}'
         return escaped_json(("{" + ", ".join([*own, added]) + "}").encode()) + b"\n"
 
 
@@ -62,7 +62,7 @@ _scan = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=_no_cons
 
 
 def members_of(text: str) -> list[tuple[str, str]] | None:
-    """Give the members of a JSON object as written, each with its name; None where the text is no object.
+    """Return the members of a JSON object as written, each with its name; None where the text is not an object.
 
     A repeated name, which may be why the row was rejected, is kept each time.
     """

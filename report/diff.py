@@ -25,13 +25,13 @@ _encode = msgspec.json.Encoder().encode
 
 
 class DiffLayout(Protocol):
-    """A way to write changes down, row by row."""
+    """A format of changes, row by row."""
 
     def head(self) -> bytes:
-        """Give what comes before the first row."""
+        """Return what comes before the first row."""
 
     def row(self, row: ReportedRow, changed: dict[str, Change]) -> bytes:
-        """Give the lines of a row."""
+        """Return the lines of a row."""
 
 
 class CsvDiff:
@@ -41,11 +41,11 @@ class CsvDiff:
         self._id_column = id_column
 
     def head(self) -> bytes:
-        """Give the header."""
+        """Return the header."""
         return _csv([(self._id_column, *COLUMNS)])
 
     def row(self, row: ReportedRow, changed: dict[str, Change]) -> bytes:
-        """Give the lines of a row."""
+        """Return the lines of a row."""
         completion_id, word = row.patch.completion_id, row.outcome.word
         return _csv(
             [
@@ -62,11 +62,11 @@ class JsonlDiff:
         self._id_column = id_column
 
     def head(self) -> bytes:
-        """Give nothing: JSONL has no header."""
+        """Return no bytes: JSONL has no header."""
         return b""
 
     def row(self, row: ReportedRow, changed: dict[str, Change]) -> bytes:
-        """Give the line of a row."""
+        """Return the line of a row."""
         shown = {
             self._id_column: row.patch.completion_id,
             "outcome": row.outcome.word,
@@ -79,7 +79,7 @@ class JsonlDiff:
 async def diff_lines(
     ledger: Ledger, spec: JobSpec, layout: DiffLayout, only: Set[Outcome] = WRITTEN
 ) -> AsyncIterator[bytes]:
-    """Give what the job changed in the rows of these outcomes; `after` is what it meant the key to hold.
+    """Yield what the job changed in the rows of these outcomes; `after` is the value the job intended.
 
     Raises:
         StateLost: some of the rows are gone from Redis.

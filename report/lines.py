@@ -19,7 +19,7 @@ WRITE_TOGETHER = 1 << 16
 async def report_lines(
     ledger: Ledger, spec: JobSpec, *, only: Set[Outcome] = frozenset(Outcome), layout: str | None = None
 ) -> AsyncIterator[bytes]:
-    """Give the rows of these outcomes; `layout` is `csv` or `jsonl`, that of the input unless one is named.
+    """Yield the rows of these outcomes; `layout` is `csv` or `jsonl`, that of the input unless one is named.
 
     Raises:
         StateLost: some of the rows are gone from Redis.

@@ -15,8 +15,8 @@ INVALID_CODE = "invalid_row"
 """The code of a row that was never sent."""
 
 
-class Standing(NamedTuple):
-    """What a report says of a row beside its own columns; None where there is nothing to say."""
+class RowStatus(NamedTuple):
+    """The columns of a report on what happened to a row; None where there is nothing to report."""
 
     outcome: str
     code: str | None = None
@@ -29,20 +29,20 @@ class Standing(NamedTuple):
 
 
 class Layout(Protocol):
-    """A way to write a report down, row by row."""
+    """A format of a report, row by row."""
 
     def head(self) -> bytes:
-        """Give what comes before the first row."""
+        """Return what comes before the first row."""
 
-    def row(self, patch: Patch, standing: Standing) -> bytes:
-        """Give a row that was or will be sent."""
+    def row(self, patch: Patch, status: RowStatus) -> bytes:
+        """Return the line of a row that was or will be sent."""
 
-    def rejected(self, rejection: Rejection, standing: Standing) -> bytes:
-        """Give a row that never will be."""
+    def rejected(self, rejection: Rejection, status: RowStatus) -> bytes:
+        """Return the line of a rejected row."""
 
 
 async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[Outcome]) -> AsyncIterator[ReportedRow | Rejection]:
-    """Give the rows of these outcomes by their line in the file; memory holds a shard of them.
+    """Yield the rows of these outcomes by their line in the file; memory holds a shard of them.
 
     Raises:
         StateLost: some of the rows are gone from Redis.
@@ -62,22 +62,22 @@ async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[Outcome]) -> Asyn
 
 
 def laid_out(row: ReportedRow | Rejection, layout: Layout) -> bytes:
-    """Give one row as the layout has it."""
+    """Return one row in the layout."""
     if isinstance(row, Rejection):
         return layout.rejected(row, _of_rejection(row))
     return layout.row(row.patch, _of_row(row))
 
 
-def _of_rejection(rejection: Rejection) -> Standing:
+def _of_rejection(rejection: Rejection) -> RowStatus:
     place = f"column {rejection.column}: " if rejection.column else ""
-    return Standing(Outcome.REJECTED.word, INVALID_CODE, message=place + rejection.reason, line=rejection.line)
+    return RowStatus(Outcome.REJECTED.word, INVALID_CODE, message=place + rejection.reason, line=rejection.line)
 
 
-def _of_row(row: ReportedRow) -> Standing:
+def _of_row(row: ReportedRow) -> RowStatus:
     detail, word, line = row.detail, row.outcome.word, row.patch.line
     if detail is None:
-        return Standing(word, line=line)
-    return Standing(
+        return RowStatus(word, line=line)
+    return RowStatus(
         word,
         code=detail.code or None,
         status=detail.status or None,

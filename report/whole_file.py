@@ -1,4 +1,4 @@
-"""Writes a file that is there whole or not at all."""
+"""Writes a file atomically."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def whole_file_in(folder: Folder, name: str, access: Access = PRIVATE) -> Iterat
 
 
 def _give_access(fd: int, access: Access) -> None:
-    """Let those read it that the mode means: the named group, or no group where it cannot be that one."""
+    """Set the mode and the group of a file; without the right to set the group, no group may read it."""
     mode = access.mode
     if access.group not in {-1, os.fstat(fd).st_gid}:
         try:

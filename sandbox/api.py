@@ -95,7 +95,7 @@ class Api:
         return reply if headers is None else reply._replace(headers=headers | (reply.headers or {}))
 
     def _admit(self, call: Call, headers: Mapping[str, str], now: float) -> dict[str, str] | None:
-        """Let a request in, with the rate headers it earns; or raise what refuses it, in the API's order."""
+        """Admit a request and return its rate headers; raises the refusal, in the API's order of checks."""
         key = headers.get("api-key") or headers.get("Authorization", "").removeprefix("Bearer").strip()
         if not key:
             raise missing_key()

@@ -42,12 +42,12 @@ class Completion(msgspec.Struct, gc=False):
         self.metadata = metadata
 
     def metadata_at(self, moment: float) -> dict[str, str]:
-        """What it held at a monotonic time."""
+        """Return its metadata at a monotonic time."""
         return next((held for at, held in self.former or () if at > moment), self.metadata)
 
 
 def is_plausible(completion_id: str) -> bool:
-    """Whether the id looks like one some server gives out (contract section 4), and is not a pasted message id."""
+    """Return whether the id looks like one of a server (contract section 4), and is not a pasted message id."""
     return bool(_PLAUSIBLE.fullmatch(completion_id)) and not _MESSAGE_ID.fullmatch(completion_id)
 
 
@@ -73,7 +73,7 @@ def created_of(completion_id: str, *, now: int) -> int:
 
 
 def created_answer(completion: Completion) -> dict[str, Any]:
-    """What create answers: the object without its metadata (openai/openai-node#1818)."""
+    """Return the answer of create: the object without its metadata (openai/openai-node#1818)."""
     message: dict[str, Any] = {"role": "assistant", "content": _ANSWER, "refusal": None, "annotations": []}
     return {
         "id": completion.id,
@@ -88,7 +88,7 @@ def created_answer(completion: Completion) -> dict[str, Any]:
 
 
 def stored_answer(completion: Completion, metadata: dict[str, str] | None = None) -> dict[str, Any]:
-    """What get, list and update answer: no refusal, null tool calls, and keys the schema does not have.
+    """Return the answer of get, list and update: no refusal, null tool calls, and keys the schema does not have.
 
     `metadata` is what is shown where that is not what is held.
     """

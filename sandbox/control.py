@@ -16,7 +16,7 @@ from sandbox.reply import Reply, json_reply
 from sandbox.script import decode_script
 
 PREFIX = "/_sandbox/"
-"""Where the paths of this file begin."""
+"""Prefix of the paths of this file."""
 
 
 class Ask(NamedTuple):

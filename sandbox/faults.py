@@ -34,7 +34,7 @@ class _Posted:
     def strikes(
         self, method: str, operation: str, completion_id: str, draw: Callable[[int], float], now: float
     ) -> bool:
-        """Whether this request is struck; counts it as seen if it matches."""
+        """Return whether the rule strikes this request; counts it as seen if it matches."""
         rule, match = self.rule, self.rule.match
         age = now - self._origin
         if (
@@ -68,7 +68,7 @@ class Faults:
         self._occurrences: Counter[tuple[str, str]] = Counter()
 
     def add(self, script: Script, now: float) -> None:
-        """Put more rules in force, behind those that are, and set the probabilities named (0 takes one away)."""
+        """Add rules, after those in force, and set the named probabilities (0 removes one)."""
         self.rates = checked_rates({kind.value: rate for kind, rate in self.rates.items()} | script.rates)
         for rule in script.rules:
             self._number += 1
@@ -77,13 +77,13 @@ class Faults:
             rules.append(_Posted(rule, self._number, now, self._started))
 
     def clear(self) -> None:
-        """Let nothing go wrong any more."""
+        """Remove all rules and probabilities."""
         self.rates.clear()
         self._by_id.clear()
         self._general.clear()
 
     def facts(self) -> dict[str, Any]:
-        """Rules in force, with how often each one struck, and probabilities."""
+        """Return the rules in force, with how often each one struck, and the probabilities."""
         rules = heapq.merge(self._general, *self._by_id.values(), key=lambda posted: posted.number)
         return {
             "rules": [
@@ -93,7 +93,7 @@ class Faults:
         }
 
     def choose(self, method: str, operation: str, completion_id: str | None, now: float) -> Fault | None:
-        """The fault this request meets.
+        """Return the fault of this request, None where there is none.
 
         Draws depend on the seed, method, id and how often that pair was seen, so the order in which requests for
         different ids arrive changes nothing.

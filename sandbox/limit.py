@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Verdict(NamedTuple):
-    """Whether a request may pass; if not, how long until one may. `remaining` and `reset_s` are for headers."""
+    """Whether a request is allowed; if not, the time until one is. `remaining` and `reset_s` are for headers."""
 
     allowed: bool
     wait_s: float

@@ -1,4 +1,4 @@
-"""What the sandbox saw: every request in order of arrival."""
+"""The requests that the sandbox received, in order of arrival."""
 
 from __future__ import annotations
 
@@ -61,13 +61,13 @@ class RequestLog:
             self._file = None
 
     def begin(self, entry: Entry, now: float) -> None:
-        """Take a request in as it arrives; its number is its place in the order."""
+        """Record a request as it arrives; its number is its place in the order."""
         self.total += 1
         self.entries.append(entry)
         self.stats.arrived(entry, now)
 
     def end(self, entry: Entry) -> None:
-        """Take note that a request is over, answered or not."""
+        """Record that a request has ended, answered or not."""
         self.stats.ended(entry)
         if self._file is not None:
             self._file.write(self._encode(entry) + b"\n")

@@ -60,7 +60,7 @@ def check_pairs(metadata: dict[str, str]) -> None:
 
 
 def stored_values(metadata: dict[str, str], values: str) -> dict[str, str]:
-    """What a service stores that does not keep each value as it is (`sandbox.options.Values`)."""
+    """Return what a service stores that does not keep each value as it is (`sandbox.options.Values`)."""
     match values:
         case "trimmed":
             return {key: value.strip() for key, value in metadata.items()}

@@ -1,4 +1,4 @@
-"""How each fault is carried out, before or after the request is."""
+"""Performs each fault, before or after the request is applied."""
 
 from __future__ import annotations
 

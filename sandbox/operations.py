@@ -1,4 +1,4 @@
-"""What the API does: one function an operation, from a call to a reply. Source: contract section 1."""
+"""The operations of the API: one function each, from a call to a reply. Source: contract section 1."""
 
 from __future__ import annotations
 

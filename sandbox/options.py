@@ -1,4 +1,4 @@
-"""What the sandbox can be told: one frozen value, checked when it is made."""
+"""The options of the sandbox: one frozen value, checked when it is created."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ import msgspec
 from sandbox.script import checked_rates
 
 Semantics = Literal["replace", "merge"]
-"""What an update does with keys it does not name. Which one OpenAI uses is not known (contract section 1)."""
+"""How an update treats keys that it does not name. Which one OpenAI uses is not known (contract section 1)."""
 
 Values = Literal["kept", "trimmed", "lower_case", "non_empty"]
-"""What an update stores of each value: all of it, or what is left of it. `non_empty` drops pairs without a value."""
+"""How an update stores each value: as it is, or changed. `non_empty` drops pairs without a value."""
 
 LIVE = frozenset(
     {
@@ -40,7 +40,7 @@ LIVE = frozenset(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SandboxOptions:
-    """How one sandbox behaves.
+    """The behaviour of one sandbox.
 
     `burst` of None means one second's worth of requests. A get shows what was
     stored `read_lag_s` ago. `api_key` of None takes any key that is not empty.

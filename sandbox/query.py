@@ -10,7 +10,7 @@ from sandbox.errors import bad_request
 MAX_LIMIT = 100
 """The most a page holds; 100 was seen to work, more is not known to."""
 DEFAULT_LIMIT = 20
-"""What a page holds when nothing is said."""
+"""Default size of a page."""
 
 
 class Query(NamedTuple):

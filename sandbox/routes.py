@@ -15,7 +15,7 @@ _MESSAGES = {"GET": "messages"}
 
 
 class Call(NamedTuple):
-    """What one request asks for; `operation` is None where the API has no answer, and `refusal` says why."""
+    """The operation that a request calls; `operation` is None where the API has no answer, and `refusal` says why."""
 
     method: str
     path: str
@@ -26,7 +26,7 @@ class Call(NamedTuple):
 
 
 def resolve(method: str, raw_path: str) -> Call:
-    """What a request line asks for: OpenAI's path, or one of Azure's two forms."""
+    """Return the call of a request line: OpenAI's path, or one of Azure's two forms."""
     path, _, query = raw_path.partition("?")
     operations, completion_id = _place(path, query)
     if operations is None:

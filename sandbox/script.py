@@ -11,7 +11,7 @@ import msgspec
 
 
 class FaultKind(enum.StrEnum):
-    """What can go wrong; those of `APPLIED` change the completion first.
+    """The kinds of faults; those of `APPLIED` change the completion first.
 
     `ignored` answers an update as if it were a get. `echo` answers one with the metadata of the request, and
     `shows_before` with that of before. All three let other operations be. `answer` says what its rule says.
@@ -70,7 +70,7 @@ class Match(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Answer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What the fault `answer` says: any status, headers and body; a body that is no string is sent as JSON."""
+    """The reply of the fault `answer`: any status, headers and body; a body that is no string is sent as JSON."""
 
     status: int
     body: Any = ""

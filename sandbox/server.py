@@ -58,13 +58,13 @@ class Sandbox:
 
     @property
     def address(self) -> str:
-        """Where the server listens, without a path: the control endpoints are under it."""
+        """URL of the server without a path: the control endpoints are under it."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{host}:{self._port}"
 
     @property
     def base_url(self) -> str:
-        """What a client of the API takes as its base URL."""
+        """Base URL for a client of the API."""
         return f"{self.address}/v1"
 
     def configure(self, **changes: Any) -> None:
@@ -72,7 +72,7 @@ class Sandbox:
         self.api.configure(changes)
 
     def add_faults(self, rules: Sequence[Mapping[str, Any]] = (), rates: Mapping[str, float] | None = None) -> None:
-        """Put rules in force, written as in a script, and set probabilities by fault name."""
+        """Add rules, written as in a script, and set probabilities by fault name."""
         script = Script(msgspec.convert(list(rules), list[Rule]))
         if rates:
             script = msgspec.convert({"rules": script.rules, "rates": dict(rates)}, Script)
@@ -114,7 +114,7 @@ def _request(message: Any, payload: Any, protocol: Any, writer: Any, task: async
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address to listen on can be reached from this machine only."""
+    """Return whether an address can be reached from this machine only."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class Counted(Protocol):
-    """What the figures need to know of a request."""
+    """The facts of a request that the statistics use."""
 
     operation: str | None
     id: str | None

@@ -20,7 +20,7 @@ from tasks.announce import ask_to_carry_on
 from tasks.worker_thread import WorkerThread
 
 EVERY_S = 2.0
-NUDGE_EVERY_S = 5.0
+ASK_EVERY_S = 5.0
 """Shortest time between two messages that ask for a nightly run to be carried on."""
 LAST_STEP_S = 3.0
 """Bound of the last notifications of a worker that is ending."""
@@ -73,5 +73,5 @@ class BackgroundThread(WorkerThread):
             inbox_id = await asyncio.to_thread(Inbox(nightly.inbox).inbox_id)
         except OSError:  # no such folder: the run belongs to another worker
             return
-        if await has_pending_work(ledger, inbox_id) and await nights.try_schedule_tick(NUDGE_EVERY_S):
+        if await has_pending_work(ledger, inbox_id) and await nights.try_schedule_tick(ASK_EVERY_S):
             await asyncio.to_thread(ask_to_carry_on, self._app)

@@ -1,4 +1,4 @@
-"""A look at Celery's broker, whichever it is."""
+"""Checks Celery's broker, whichever it is."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from kombu.exceptions import OperationalError
 from config.settings import Settings
 from tasks.celery_app import QUEUE, make_app
 
-LOOK_TIMEOUT_S = 2.0
-"""Bound of each step of a look, so that a broker that hangs holds nobody up."""
+CHECK_TIMEOUT_S = 2.0
+"""Bound of each step of a check, so that a broker that hangs blocks nobody."""
 
 NOT_FOUND = "404"
-"""What a broker answers to a question for a queue that is not there (AMQP 0-9-1, as does kombu for Redis)."""
+"""The reply code for a queue that does not exist (AMQP 0-9-1; kombu has the same for Redis)."""
 
 
 class BrokerUnreachable(Exception):
@@ -22,20 +22,20 @@ class BrokerUnreachable(Exception):
 
 
 class Broker:
-    """The broker that the settings name. Looks are synchronous, as Celery is."""
+    """The broker that the settings name. Calls are synchronous, as Celery is."""
 
     def __init__(self, settings: Settings) -> None:
         self._app: Celery = make_app(settings)
 
     def queue_length(self) -> int:
-        """Give the number of messages that no worker has taken yet.
+        """Return the number of messages that no worker has taken yet.
 
         Raises:
             BrokerUnreachable: it does not answer in time, or refuses us.
 
         """
-        bounds = {"socket_timeout": LOOK_TIMEOUT_S, "socket_connect_timeout": LOOK_TIMEOUT_S}
-        connection: Any = self._app.connection_for_read(connect_timeout=LOOK_TIMEOUT_S, transport_options=bounds)
+        bounds = {"socket_timeout": CHECK_TIMEOUT_S, "socket_connect_timeout": CHECK_TIMEOUT_S}
+        connection: Any = self._app.connection_for_read(connect_timeout=CHECK_TIMEOUT_S, transport_options=bounds)
         unreachable = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
         with connection:
             try:

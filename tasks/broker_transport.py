@@ -1,4 +1,4 @@
-"""The broker as Celery is told of it: Redis, Redis behind sentinels, or RabbitMQ."""
+"""Celery's configuration of the broker: Redis, Redis behind sentinels, or RabbitMQ."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _RABBITMQ: dict[str, Any] = {
 
 
 class Transport(NamedTuple):
-    """What Celery's `broker_url`, `broker_use_ssl` and `broker_transport_options` are set to."""
+    """The values of Celery's `broker_url`, `broker_use_ssl` and `broker_transport_options`."""
 
     url: str
     use_ssl: dict[str, Any] | None
@@ -43,7 +43,7 @@ class Transport(NamedTuple):
 
 
 def transport_of(settings: Settings) -> Transport:
-    """Give the broker that the settings name.
+    """Return the broker of the settings.
 
     Raises:
         SettingsError: no Redis server is set.

@@ -1,4 +1,4 @@
-"""Makes the Celery application from the settings."""
+"""Creates the Celery application from the settings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ TASK_TIME_LIMIT_S = 900
 
 
 def make_app(settings: Settings) -> Celery:
-    """Make the application, which can send messages; nothing is connected yet. Its values: facts section 1.4.
+    """Return the application, which can send messages; nothing is connected yet. Its values: facts section 1.4.
 
     Raises:
         SettingsError: no Redis server is set.

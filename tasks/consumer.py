@@ -12,9 +12,9 @@ from celery.worker.consumer import Consumer as CeleryConsumer
 from tasks.announce import APPLY_SHARD
 
 OURS = "relabel."
-"""How the names of our tasks begin; Celery registers some of its own, which nobody asks for here."""
+"""Prefix of the names of our tasks; Celery registers a few of its own, which are not used here."""
 ARGUMENTS: dict[str, list[type]] = {APPLY_SHARD: [str, int]}
-"""What a task is called with; one that is not named takes nothing."""
+"""Types of a task's arguments; a task that is not listed has none."""
 MOST_SHARDS = 1 << 53
 _ID = re.compile(r"[\w.-]{1,100}", re.ASCII)
 """Ids of jobs and of messages: these are logged, and become parts of keys."""
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 
 class Consumer(CeleryConsumer):
-    """Takes the messages that ask for our tasks, and drops all others with a line that quotes nothing of them.
+    """Accepts messages for our tasks, and drops all others with a log line that quotes nothing of them.
 
     Without it, one message ends every worker in turn: each dies before it is acknowledged, and hands it to the next.
     """

@@ -25,7 +25,7 @@ _INSTEAD = "set RELABEL_FLOWER__BASIC_AUTH=user:password"
 
 
 def set_up_flower(app: Celery, settings: Settings) -> None:
-    """Let Flower start from these settings, which its own options go before, and refuse to stand open."""
+    """Configure Flower from the settings, which its own options override, and refuse to start it unprotected."""
 
     def prepare(**_: Any) -> None:
         if click.get_current_context().info_name == "flower":
@@ -68,29 +68,29 @@ def _answer_to_our_hosts_alone(settings: Settings) -> None:
 def _check(**_: Any) -> None:
     from tornado.options import options  # noqa: PLC0415 - as above
 
-    if complaint := why_open(options) or _cannot_listen(options):
-        sys.stderr.write(f"relabel: {printable(complaint)}\n")
+    if error := why_open(options) or _cannot_listen(options):
+        sys.stderr.write(f"relabel: {printable(error)}\n")
         raise SystemExit(2)
     if options.basic_auth:
         log.info("Flower asks for a password, but not at /metrics and /healthcheck, which name workers and tasks.")
 
 
 def why_open(options: Any) -> str:
-    """Say what in Flower's options would leave it open to everybody; '' where nothing would."""
+    """Return what in Flower's options would leave it open to everybody; '' where nothing would."""
     if not all(map(is_user_and_password, options.basic_auth)):
         return f"Flower's basic auth must be user:password, in plain characters; {_INSTEAD}."
     if options.basic_auth:
         return ""
     if opens_flower_api():
-        return f"FLOWER_UNAUTHENTICATED_API would let any web page steer the workers; unset it and {_INSTEAD}."
+        return f"FLOWER_UNAUTHENTICATED_API would let any web page control the workers; unset it and {_INSTEAD}."
     if not options.unix_socket and not is_loopback(options.address):
         where = options.address or "every address"
-        return f"Flower would stand open on {where}; {_INSTEAD}, or let it listen on 127.0.0.1."
+        return f"Flower would be open to everybody on {where}; {_INSTEAD}, or have it listen on 127.0.0.1."
     return ""
 
 
 def _cannot_listen(options: Any) -> str:
-    """Say why the address and port cannot be had, where Flower itself would end with a traceback."""
+    """Return why Flower cannot listen, where it would end with a traceback itself; '' where it can."""
     from tornado.netutil import bind_sockets  # noqa: PLC0415 - as above
 
     if options.unix_socket:

@@ -1,4 +1,4 @@
-"""The log of Celery's commands: its set-up, their option `--log-format`, and what a worker says of itself."""
+"""The log of Celery's commands: its set-up, their option `--log-format`, and the start and stop of a worker."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _LASTING = frozenset({"worker", "beat"})
 
 
 def set_up_logs(app: Celery, settings: Settings) -> None:
-    """Let Celery's commands log as ours do, in the form that the settings or `--log-format` name."""
+    """Configure Celery's commands to log as ours do, in the format of the settings or of `--log-format`."""
     logs = _Logs(settings)
     app.user_options["preload"].add(_FORMAT)
     user_preload_options.connect(logs.choose, weak=False)
     setup_logging.connect(logs.set_up, weak=False)
-    worker_ready.connect(logs.tell_start, weak=False)
-    worker_shutdown.connect(logs.tell_end, weak=False)
+    worker_ready.connect(logs.log_start, weak=False)
+    worker_shutdown.connect(logs.log_stop, weak=False)
 
 
 class _Logs:
@@ -60,7 +60,7 @@ class _Logs:
             pool.propagate = True
             pool.setLevel(logging.ERROR)
 
-    def tell_start(self, *, sender: Any, **_: Any) -> None:
+    def log_start(self, *, sender: Any, **_: Any) -> None:
         # pydantic shows secrets as stars
         in_force = self._settings.model_dump(mode="json", exclude_none=True) | {"log_format": self._format}
         children = sender.controller.concurrency
@@ -68,5 +68,5 @@ class _Logs:
             log.warning(warning)
         log.info("worker started", extra={"worker": sender.hostname, "children": children, "settings": in_force})
 
-    def tell_end(self, *, sender: Any, **_: Any) -> None:
+    def log_stop(self, *, sender: Any, **_: Any) -> None:
         log.info("worker stopped", extra={"worker": sender.hostname})

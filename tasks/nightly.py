@@ -63,7 +63,7 @@ async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
     date = schedule.until(at + EARLY_S).date if schedule else settings.nightly.date_of(at)
     night, new = await Nights(ledger.redis).begin(date, asked_by="schedule", overlap=settings.nightly.overlap)
     if not new:
-        log.info("The run of %s was begun before; it is not begun again.", date)
+        log.info("The run of %s was started before; it is not started again.", date)
     elif night.state is not NightState.RUNNING:
         log.warning(
             "The run of %s %s: %s.", date, "waits" if night.state is NightState.WAITING else "is skipped", night.reason
@@ -72,11 +72,11 @@ async def _begin(settings: Settings, ledger: Ledger, run: NightRun) -> None:
 
 
 def _run(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
-    asyncio.run(_take_step(app, settings, stopping, step))
+    asyncio.run(_run_step(app, settings, stopping, step))
 
 
-async def _take_step(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
-    """Take a step that may be repeated, once the ledger answers or until the worker is stopping."""
+async def _run_step(app: Celery, settings: Settings, stopping: Callable[[], bool], step: Step) -> None:
+    """Run a step that may be repeated, once the ledger answers or until the worker is stopping."""
     redis = new_client(settings.ledger_url)
     ledger = Ledger(redis)
     run = NightRun(settings, ledger, lambda job_id, shards: announce(app, job_id, shards), stopping=stopping)

@@ -1,4 +1,4 @@
-"""The nightly schedule as Celery's beat asks for it."""
+"""The nightly schedule for Celery's beat."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from celery.schedules import BaseSchedule, schedstate
 from config.schedule import Schedule
 
 LATEST_S = 6 * 3600.0
-"""Delay after which a run is not begun any more, so that a night that was missed does not run at noon."""
+"""Delay after which a run is not started any more, so that a night that was missed does not run at noon."""
 
 
 class NightSchedule(BaseSchedule):
@@ -24,11 +24,11 @@ class NightSchedule(BaseSchedule):
         self.schedule = schedule
 
     def now(self) -> datetime:
-        """Give the time of this machine."""
+        """Return the time of this machine."""
         return datetime.now(UTC)
 
     def is_due(self, last_run_at: datetime) -> schedstate:
-        """Tell whether to fire now, and in how many seconds to ask again."""
+        """Return whether a run is due, and in how many seconds to ask again."""
         now = time.time()
         last = self.schedule.until(now).at
         is_due = last > last_run_at.timestamp() and now - last <= LATEST_S
@@ -44,5 +44,5 @@ class NightSchedule(BaseSchedule):
         return f"<nightly: {self.schedule.cron} {self.schedule.time_zone}>"
 
     def __reduce__(self) -> tuple[type[NightSchedule], tuple[Schedule]]:
-        """Let beat keep it in its file."""
+        """Return how to pickle it, as beat stores it in a file."""
         return type(self), (self.schedule,)

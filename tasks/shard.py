@@ -1,4 +1,4 @@
-"""The task that carries out one shard."""
+"""The task that applies one shard."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from worker.worker_key import Standby
 
 
 class Process:
-    """What a worker process keeps between tasks. Made before the fork; the runtime is opened after it."""
+    """The state of a worker process between tasks. Created before the fork; the runtime is opened after it."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        # shared memory: the parent hears of a shutdown, the children look here (facts, section 2.1)
+        # shared memory: the parent gets the signal of a shutdown, the children read it here (facts, section 2.1)
         self._stop = multiprocessing.Value("b", 0, lock=False)
         self._runtime: Runtime | None = None
         self.standby = Standby()
 
     def runtime(self) -> Runtime:
-        """Give this process's runtime; the first task opens it."""
+        """Return this process's runtime; the first task opens it."""
         if self._runtime is None:
             runtime = Runtime(self._settings, stopping=self.stopping, standby=self.standby)
             runtime.open()
@@ -33,15 +33,15 @@ class Process:
         return self._runtime
 
     def stopping(self) -> bool:
-        """Tell whether this worker is ending."""
+        """Return whether this worker is stopping."""
         return bool(self._stop.value)
 
     def name(self, *, sender: str, **_: Any) -> None:
-        """Take the worker's name, before its children are forked."""
+        """Store the worker's name, before its children are forked."""
         self.standby.worker = sender
 
     def stop(self, **_: Any) -> None:
-        """Let all processes of this worker hand back what they have."""
+        """Have all processes of this worker hand back their shards."""
         self._stop.value = 1
 
     def close(self, **_: Any) -> None:

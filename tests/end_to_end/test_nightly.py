@@ -112,7 +112,7 @@ async def test_a_night_in_fast_motion(relabel: CliProcess, serve: StartServer, s
         worker = await start("worker", "--without-mingle", says=" ready.", **receiver.settings)
         for name in ("one", "two"):
             await start("beat", "-s", late_beat_file(relabel, name), says="Sending due task nightly")
-        await worker.says("was begun before; it is not begun again")
+        await worker.says("was started before; it is not started again")
         night = await run_ended(relabel)
         await wait_until(lambda: len(receiver.taken) == 3, within=60, what="all three ends are told")
         refused = await relabel("nightly", "run", "--wait")

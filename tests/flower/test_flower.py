@@ -102,7 +102,7 @@ async def test_it_refuses_to_stand_open_however_it_is_asked(tmp_path: Path) -> N
 
     for (code, said), how in zip(refused, asked, strict=True):
         assert (code, len(said.splitlines())) == (2, 1), (how, said)
-        assert said.startswith("relabel: Flower would stand open on ")
+        assert said.startswith("relabel: Flower would be open to everybody on ")
         assert "RELABEL_FLOWER__BASIC_AUTH" in said
 
 
@@ -114,10 +114,10 @@ async def test_it_refuses_to_stand_open_however_it_is_asked(tmp_path: Path) -> N
         ("::1", [], "", "0", ""),
         ("", [], "/run/flower.sock", "", ""),
         ("0.0.0.0", ["ops:word"], "", "true", ""),
-        ("0.0.0.0", [], "", "", "would stand open on 0.0.0.0"),
-        ("", [], "", "", "would stand open on every address"),
-        ("::", [], "", "", "would stand open on ::"),
-        ("127.0.0.1.example.com", [], "", "", "would stand open on 127.0.0.1.example.com"),
+        ("0.0.0.0", [], "", "", "would be open to everybody on 0.0.0.0"),
+        ("", [], "", "", "would be open to everybody on every address"),
+        ("::", [], "", "", "would be open to everybody on ::"),
+        ("127.0.0.1.example.com", [], "", "", "would be open to everybody on 127.0.0.1.example.com"),
         ("127.0.0.1", [], "", "true", "FLOWER_UNAUTHENTICATED_API would"),
         ("127.0.0.1", [], "/run/flower.sock", "Yes", "FLOWER_UNAUTHENTICATED_API would"),
         ("0.0.0.0", ["ops:"], "", "", "must be user:password"),
