@@ -37,7 +37,7 @@ class Verbs(click.Group):
     """Loads a verb when it is asked for, so that looking at a job need not wait for Celery to load."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - the signature is click's
-        """Name the verbs."""
+        """Return the verbs."""
         return list(VERBS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - as above
@@ -52,7 +52,7 @@ class Verbs(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the verb; of one that is not there, name the one that was meant."""
         if args and args[0] not in VERBS and (meant := _closest_verb(args[0])):
-            ctx.fail(f"There is no verb {args[0]!r}; did you mean {meant!r}?")
+            ctx.fail(f"Unknown verb {args[0]!r}; did you mean {meant!r}?")
         return super().resolve_command(ctx, args)
 
 

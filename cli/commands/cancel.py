@@ -27,10 +27,10 @@ CLOSE_WITHIN_S = 15.0
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
 def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: bool) -> None:
-    """End JOB for good: rows that are done stay done, the others end as cancelled.
+    """End JOB for good; finished rows stay as they are.
 
-    Cancelled rows of which a write may have left before are counted, and marked may_have_been_written in the report.
-    `relabel undo` restores them, too.
+    The other rows end as cancelled. Cancelled rows of which a write may have left before are counted, and marked
+    may_have_been_written in the report. `relabel undo` restores them, too.
 
     \b
     Example:

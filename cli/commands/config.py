@@ -33,9 +33,9 @@ _SHOWN_OPTIONS = frozenset({"db", "virtual_host"})
 )
 @pass_settings
 def config_command(settings: Settings, *, as_json: bool) -> int:
-    """Show every setting, its value and what it does; keys and passwords stay hidden.
+    """Show every setting and its value, without secrets.
 
-    Below stands what `relabel probe` found out about the service, where the ledger knows it.
+    What `relabel probe` found out about the service follows, where the ledger knows it.
 
     Settings come from environment variables and from the file .env in the current folder; the environment wins.
 
@@ -58,7 +58,7 @@ def config_command(settings: Settings, *, as_json: bool) -> int:
 
 
 def settings_facts(settings: Settings) -> dict[str, dict[str, Any]]:
-    """Give each setting by the name of its environment variable; `source` is `set` or `default`."""
+    """Return each setting by the name of its environment variable; `source` is `set` or `default`."""
     facts = {}
     for name, (model, field) in environment_names().items():
         group = _group(settings, name, model)
@@ -71,7 +71,7 @@ def settings_facts(settings: Settings) -> dict[str, dict[str, Any]]:
 
 
 def hide_password(url: str) -> str:
-    """Give a URL without its user and password; nothing of it where they might stand in an unusual place."""
+    """Return a URL without its user and password; nothing of it where they might stand in an unusual place."""
     try:
         parts = urlsplit(url)
         port = f":{parts.port}" if parts.port is not None else ""

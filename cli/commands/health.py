@@ -22,7 +22,7 @@ UNWELL = SOME_ROWS_FAILED
 
 # generic from click 8.5 on only
 class Checks(click.ParamType):  # type: ignore[type-arg]
-    """Names of checks with commas between them."""
+    """A comma-separated list of checks."""
 
     name = "checks"
 
@@ -39,7 +39,7 @@ class Checks(click.ParamType):  # type: ignore[type-arg]
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @pass_settings
 def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json: bool) -> int:
-    """Check the deployment; show what to do where it is wrong.
+    """Check the deployment and show how to fix it.
 
     Checks Redis, Celery's broker, the workers, the clock, the API and the key, each within 8 s. worker-here is for a
     worker's own machine or container. The exit code is 0 where all is well or only a warning was given, 1 where

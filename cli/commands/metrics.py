@@ -24,10 +24,11 @@ DOWN = "relabel_ledger_up 0.0"
 @click.option("--once", is_flag=True, help="Print what a scrape would get, and end.")
 @pass_settings
 def metrics_command(settings: Settings, *, address: str | None, port: int | None, once: bool) -> None:
-    """Serve metrics of rows, jobs, rate and workers to Prometheus, until SIGTERM or Ctrl-C.
+    """Serve metrics to Prometheus until SIGTERM or Ctrl-C.
 
-    Everything is read from the ledger when it is asked for, so that no worker is needed and one endpoint is enough.
-    While Redis is away it answers with `relabel_ledger_up 0`. Nothing in it is secret, or was written by a customer.
+    They cover rows, jobs, rate and workers. Everything is read from the ledger when it is asked for, so that no
+    worker is needed and one endpoint is enough. While Redis is away it answers with `relabel_ledger_up 0`. Nothing
+    in it is secret, or was written by a customer.
 
     \b
     Examples:

@@ -32,7 +32,7 @@ from relabel.session import Session, require_workers
 
 @click.group("nightly")
 def nightly_command() -> None:
-    """Take the files of an inbox each night: look at the last run, at the next ones, or run now.
+    """Apply the files of an inbox every night.
 
     \b
     Examples:

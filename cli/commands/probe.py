@@ -26,7 +26,7 @@ from relabel.errors import Declined, Unreachable
 from relabel.session import server_for
 
 QUESTION = (
-    "For some seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"
+    "For a few seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"
     "After that it is restored. Some 30 requests will be sent."
 )
 
@@ -37,9 +37,9 @@ QUESTION = (
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @pass_settings
 def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json: bool) -> int:
-    """Find out on the completion ID how the service treats an update, and restore what it held.
+    """Find out on completion ID how the service updates.
 
-    Tells whether an update replaces all metadata or merges, what null and an empty text do, which pairs count against
+    Shows whether an update replaces all metadata or merges, what null and an empty text do, which pairs count against
     the 16 that are allowed, whether its answer shows what is stored, how fast the service is, and how soon an update
     can be read. Only a key that the completion has is touched. It is restored after an error and after Ctrl-C,
     too; a copy lies in the state folder meanwhile, from which the same command restores it after a crash. What was

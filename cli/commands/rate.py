@@ -36,11 +36,12 @@ MOST_BURST = 100_000
 def rate_command(
     settings: Settings, *, value: float | None, job_id: str | None, burst: int | None, reset: bool, as_json: bool
 ) -> None:
-    """Show the rate that all workers share, or set it to VALUE: 600/m, 10/s, 36000/h.
+    """Show the shared rate, or set it to VALUE.
 
-    A change is in effect within a second on all workers and stays until --reset. The rate corrects itself: a 429
-    slows it down, then it rises again, never above what was set; setting or resetting it lets it begin anew. Where
-    workers are set to different rates, the lowest one that a living worker has holds for all.
+    VALUE is a number of requests per time: 600/m, 10/s, 36000/h. A change is in effect within a second on all
+    workers and stays until --reset. The rate corrects itself: a 429 slows it down, then it rises again, never above
+    what was set; setting or resetting it lets it begin anew. Where workers are set to different rates, the lowest
+    one that a living worker has holds for all.
 
     The rate belongs to OPENAI_BASE_URL with RELABEL_RATE__NAME, else with OPENAI_PROJECT_ID, else with OPENAI_API_KEY
     and OPENAI_ORG_ID. This command needs the values that the workers have; with --job it does not.

@@ -51,7 +51,7 @@ def report_command(
     summary: bool,
     as_json: bool,
 ) -> int:
-    """Write every row of JOB with what became of it.
+    """Write every row of JOB with its outcome.
 
     The input's own columns come first, then relabel.outcome, .code, .status, .message, .request_id, .attempts, .at,
     .line and .input (JSONL: one field, relabel). Rows that have not ended are pending; rows that were never sent

@@ -16,11 +16,13 @@ from relabel.session import server_for
 
 @click.command("resume")
 @click.argument("job_id", metavar="JOB")
-@click.option("--run", "carry_out", is_flag=True, help="Carry it out in this process tree, as `relabel run` does.")
+@click.option("--run", "carry_out", is_flag=True, help="Run it in this process tree, as `relabel run` does.")
 @click.option("--json", "as_json", is_flag=True, help="With --run: print the job as JSON at the end.")
 @pass_settings
 def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json: bool) -> int:
-    """Go on with JOB, which was paused or held; the deployed workers take it up within seconds.
+    """Continue a paused or held JOB.
+
+    Deployed workers start on it within seconds.
 
     \b
     Examples:

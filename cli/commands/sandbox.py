@@ -18,7 +18,7 @@ from sandbox.server import is_loopback, run_sandbox
 _FAULTS = ", ".join(kind.value for kind in FaultKind if kind is not FaultKind.ANSWER)
 _AFTER = ", ".join(kind.value for kind in FaultKind if kind in APPLIED)
 
-HELP = f"""Stand in for the stored chat completions API, on this machine.
+HELP = f"""Run a stand-in for the stored chat completions API.
 
 Serves create, list, get, messages, update and delete under /v1, with errors, limits and faults like the real
 service. Point any client at the printed address; every key that is not empty is accepted unless --api-key is given.

@@ -24,7 +24,7 @@ NAME_CHARS = 200
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
 def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
-    """Show the state of JOB, and why it is slow.
+    """Show the state of JOB and what it waits for.
 
     The exit code is 0 while the job runs; then it is that of the job: 0 all rows as wanted, 1 some failed, were
     rejected or had drifted, 3 paused, held, cancelled or lost.

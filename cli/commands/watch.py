@@ -28,9 +28,9 @@ OBJECT_EVERY_S = 1.0
 )
 @pass_settings
 def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
-    """Follow JOB until it ends, is paused or is held; the exit code tells how it went.
+    """Follow JOB until it ends, is paused or is held.
 
-    Ctrl-C ends the watching, not the job.
+    The exit code is that of `run`. Ctrl-C ends the watching, not the job.
 
     \b
     Example:
