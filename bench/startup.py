@@ -41,7 +41,9 @@ def main(options: argparse.Namespace) -> None:
         folder = Path(temporary)
         with embedded_server(folder / "state") as server:
             job_id = asyncio.run(_make_job(server, write_csv(folder / "rows.csv", ROWS)))
-            environment = dict(os.environ) | {"RELABEL_REDIS__URL": server.ledger_url}
+            # compiled, as an installed command is
+            environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+            environment |= {"RELABEL_REDIS__URL": server.ledger_url, "PYTHONPYCACHEPREFIX": str(folder / "compiled")}
             seconds = _measure(job_id, environment, options.repeats or REPEATS)
     print_head("", "CPU ms (least to most)", "ratio", "target")
     for name, runs in seconds.items():
