@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from typing import Protocol
 
 from rich.console import Console, Group, RenderableType
@@ -18,11 +18,10 @@ from config.text import printable
 from ledger.job import Job
 from ledger.ledger import Ledger
 from relabel.explain import is_idle
+from relabel.run import LOOK_EVERY_S
 from relabel.snapshots import JobSnapshot, job_snapshots
 from relabel.wording import count_of, duration
 
-LOOK_EVERY_S = 0.25
-"""How often the job is looked at; a look is a round trip or two."""
 LINE_EVERY_S = 5.0
 """Shortest time between two plain lines, unless another tenth of the rows is done."""
 LINE_LATER_EVERY_S = 30.0
@@ -39,21 +38,37 @@ class Display(Protocol):
 
 
 async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: float | None = None) -> Job:
-    """Show a job's progress until it ends or is paused or held, and give it as it then stands.
+    """Show a job's progress until it ends or is paused or held, and return it as it then stands.
 
-    May be cancelled at any moment; the terminal is left as it was. `shared_rate`, in requests a minute, lets the
-    display name the rate that rows wait for.
+    May be cancelled at any moment; the terminal is left as it was.
 
     Raises:
         NoSuchJob: there is no such job.
 
     """
-    outages = OutageNotice(console)
-    with _display(console, shared_rate) as display:
+    with progress_display(console, shared_rate) as show:
         async for seen in job_snapshots(ledger, job_id, every_s=LOOK_EVERY_S):
-            outages.show(seen)
-            display.show(seen)
+            show(seen)
     return seen.job
+
+
+@contextmanager
+def progress_display(console: Console, shared_rate: float | None) -> Iterator[Callable[[JobSnapshot], None]]:
+    """Yield the function that shows each snapshot of a job.
+
+    `shared_rate`, in requests a minute, lets the display name the rate that rows wait for.
+    """
+    outages = OutageNotice(console)
+    display: Display | None = None
+    with ExitStack() as stack:
+
+        def show(seen: JobSnapshot) -> None:
+            nonlocal display
+            outages.show(seen)
+            display = display or stack.enter_context(_display(console, shared_rate))
+            display.show(seen)
+
+        yield show
 
 
 def _display(console: Console, shared_rate: float | None) -> AbstractContextManager[Display]:

@@ -67,7 +67,10 @@ def in_session(settings: Settings, verb: Callable[[Session], Awaitable[T]]) -> T
             return await verb(session)
 
     with server_for(settings) as (reachable, server):
-        return asyncio.run(run(reachable, server))
+        try:
+            return asyncio.run(run(reachable, server))
+        except asyncio.CancelledError:  # by a signal that was handled here
+            raise click.Abort from None
 
 
 @asynccontextmanager

@@ -78,13 +78,6 @@ def user_and_password(value: SecretStr | None) -> SecretStr | None:
     return value
 
 
-def failure_limit(value: str) -> str:
-    """Return a limit that `ledger.failures.FailureLimit` reads; ValueError where it is none."""
-    if not re.fullmatch(r"none|[0-9]{1,9}|(100|[0-9]{1,2}(\.[0-9]{1,6})?)%", value):
-        raise ValueError("must be a share of the rows like 5%, a number of rows, or none")
-    return value
-
-
 def webhook_url(value: SecretStr) -> SecretStr:
     """Return the URL of a webhook; ValueError says what is wrong with it."""
     parts = http_url(value.get_secret_value())

@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, SecretStr, model_validator
 
-from config.checks import command_line, failure_limit, header_value, signing_secret, user_and_password, webhook_url
+from config.checks import command_line, header_value, signing_secret, user_and_password, webhook_url
+from config.failure_limit import failure_limit
 from config.schedule import Schedule, cron_line, local_date, zone_name
 from config.server_url import plain, server_url, speaks_tls, with_options, with_password
 

@@ -6,7 +6,6 @@ import msgspec
 from redis.asyncio import Redis
 
 from config.text import REASON_CHARS, sanitize
-from ledger.clock import server_time
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 
@@ -23,6 +22,11 @@ class AuditLine(msgspec.Struct, frozen=True):
     why: str
 
 
+def audit_entry(who: str, verb: str, why: str) -> bytes:
+    """Return an entry for the scripts that write it together with a change; they add the server's time."""
+    return msgspec.json.encode({"who": sanitize(who, WHO_CHARS), "verb": verb, "why": sanitize(why, REASON_CHARS)})
+
+
 class Audit:
     """The audit logs in one ledger."""
 
@@ -31,11 +35,9 @@ class Audit:
         self._note = load_script(redis, "note")
 
     async def note(self, job_id: str, *, who: str, verb: str, why: str = "") -> None:
-        """Append a line; without effect where the job is gone."""
-        at = await server_time(self._redis)
-        line = AuditLine(at, sanitize(who, WHO_CHARS), verb, sanitize(why, REASON_CHARS))
+        """Append an entry of something that changes no state; without effect where the job is gone."""
         keys = JobKeys(job_id)
-        await self._note([keys.job, keys.audit], [msgspec.json.encode(line)])
+        await self._note([keys.job, keys.audit], [audit_entry(who, verb, why)])
 
     async def read(self, job_id: str) -> list[AuditLine]:
         """Give the lines, oldest first."""

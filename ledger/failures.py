@@ -6,12 +6,12 @@ rows all fail with one code, as with the key of another project (`lua/settle.lua
 
 from __future__ import annotations
 
-import re
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, NamedTuple, Self
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from config.failure_limit import NO_LIMIT, FailureLimit
 from ledger.codec import Detail, unpack_detail, unpack_shard
 from ledger.job import JobSpec
 from ledger.keys import JobKeys
@@ -20,33 +20,10 @@ from ledger.row_reader import read_outcomes
 
 TOO_MANY_CODE = "too_many_failures"
 """The reason code of a job that paused because of its failures."""
-LEAST_SETTLED = 100
-"""Rows that have to end before the failures among them say anything."""
 KNOWN_KEEP_MS = 60_000
 """Life of what is noted of a job that is gone."""
-NO_LIMIT = "none"
-"""What `--max-failures` names to switch both rules off."""
 SAME_FAILURES, LEAST_ROWS = 100, 20
 """Rows that fail alike before the job pauses, all of them in a smaller job; in one of fewer than 20, none does."""
-
-
-class FailureLimit(NamedTuple):
-    """Failures that are put up with: a share of the rows that have ended, or a number."""
-
-    most: float
-    is_share: bool
-
-    @classmethod
-    def parse(cls, text: str) -> Self:
-        """Read `5%` or `20`; ValueError where it is neither."""
-        match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,6})?)(%?)", text.strip())
-        if match is None or (match[2] and float(match[1]) > 100) or (not match[2] and "." in match[1]):
-            raise ValueError(text)
-        return cls(float(match[1]) / 100 if match[2] else float(match[1]), bool(match[2]))
-
-    def is_passed(self, failed: int, settled: int) -> bool:
-        """Tell whether so many failures among so many rows are too many."""
-        return settled >= LEAST_SETTLED and failed > self.most * (settled if self.is_share else 1)
 
 
 class FailureCounts(NamedTuple):

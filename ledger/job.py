@@ -81,7 +81,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for.
 
     `parent` is the id of the job whose rows these are, where they come from no file. `max_failures` is what
-    `ledger.failures.FailureLimit` reads.
+    `config.failure_limit.FailureLimit` reads.
     """
 
     job_id: str

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, TypedDict
 
 import msgspec
 from redis.asyncio import Redis
 
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
+from ledger.audit import audit_entry
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
 from ledger.errors import JobIdTaken, NoSuchJob
@@ -89,38 +90,37 @@ class Jobs:
             pipe.pexpire(key, int(STORING_KEEP_S * 1000))
             await pipe.execute()
 
-    async def open(self, job_id: str, *, hold: bool = False) -> None:
-        """Let workers see a job whose shards are all stored; one without any rows to send is finished at once."""
+    async def open(self, job_id: str, *, by: str = "", remark: str = "", hold: bool = False) -> None:
+        """Let workers see a job whose shards are all stored; one without any rows to send is finished at once.
+
+        Its audit log, and that of the job it was made of, name who submitted it (`by`), with a remark.
+        """
         spec = await self._spec(job_id)
         await watch_first_failures(self._redis, spec)
         state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold else JobState.RUNNING
         await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
-        await self.move(job_id, state, come_from=(JobState.SUBMITTING,))
+        await self.move(job_id, state, come_from=(JobState.SUBMITTING,), **_entries(spec, by, remark))
         if state.ended:
             await self._totals.take_over(job_id)
 
-    async def move(
-        self, job_id: str, state: JobState, *, come_from: Iterable[JobState], code: str = "", reason: str = ""
-    ) -> JobState:
-        """Move the job to a state if it is in one of others; give the state that it had.
+    async def pause(self, job_id: str, *, by: str, code: str, reason: str, why: str | None = None) -> JobState:
+        """Pause a running job; return the state that the job had.
+
+        Workers start no row after a second or two, and rows in flight end. `why` is for the audit log, the reason where
+        it is left out.
 
         Raises:
             NoSuchJob: there is no such job.
 
         """
-        said = (sanitize(code, CODE_CHARS), sanitize(reason, REASON_CHARS))
-        had = (await self._move([JobKeys(job_id).job], [state, *said, *come_from])).decode()
-        if not had:
-            raise NoSuchJob(job_id)
-        return JobState(had)
+        entry = audit_entry(by, "pause", reason if why is None else why)
+        return await self.move(
+            job_id, JobState.PAUSED, come_from=(JobState.RUNNING,), code=code, reason=reason, entry=entry
+        )
 
-    async def pause(self, job_id: str, *, code: str, reason: str) -> JobState:
-        """Let the workers put the job down within a second or two; rows in flight end first."""
-        return await self.move(job_id, JobState.PAUSED, come_from=(JobState.RUNNING,), code=code, reason=reason)
-
-    async def resume(self, job_id: str) -> JobState:
-        """Let the workers take the job up again; one without a row left is finished. Return the state that it had.
+    async def resume(self, job_id: str, *, by: str) -> JobState:
+        """Let workers run a paused or held job, one without a row left is finished; return the state that it had.
 
         Raises:
             NoSuchJob: there is no such job.
@@ -128,28 +128,61 @@ class Jobs:
         """
         keys = JobKeys(job_id)
         await note_known(self._redis, job_id)
-        had = (
-            await self._resume([keys.job, keys.waiting, keys.announced, keys.leased, keys.pace, keys.outcomes], [])
-        ).decode()
+        touched = [keys.job, keys.waiting, keys.announced, keys.leased, keys.pace, keys.outcomes, keys.audit]
+        had = (await self._resume(touched, [audit_entry(by, "resume", "")])).decode()
         if not had:
             raise NoSuchJob(job_id)
         if had == JobState.PAUSED and (await self.get(job_id)).state.ended:
             await self.retire(job_id)
         return JobState(had)
 
-    async def cancel(self, job_id: str) -> JobState:
-        """Let the workers put the job down for good; its open rows are then to be closed as cancelled."""
-        return await self.move(job_id, JobState.CANCELLED, come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD))
+    async def cancel(self, job_id: str, *, by: str, reason: str = "") -> JobState:
+        """Cancel a job that has not ended, whose open rows are then to be closed; return the state that it had.
 
-    async def set_rate(self, job_id: str, per_minute: float | None) -> Job:
-        """Give the job a rate of its own, in effect at once, or None of it; give the job as it was.
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        come_from = (JobState.RUNNING, JobState.PAUSED, JobState.HELD)
+        return await self.move(job_id, JobState.CANCELLED, come_from=come_from, entry=audit_entry(by, "cancel", reason))
+
+    async def move(
+        self,
+        job_id: str,
+        state: JobState,
+        *,
+        come_from: Iterable[JobState],
+        code: str = "",
+        reason: str = "",
+        entry: bytes = b"",
+        parent: tuple[str, bytes] | None = None,
+    ) -> JobState:
+        """Move the job to a state if it is in one of others; return the state that it had.
+
+        `entry` goes to its audit log; `parent` is another job with the entry for the log of that one.
+
+        Raises:
+            NoSuchJob: there is no such job.
+
+        """
+        text = (sanitize(code, CODE_CHARS), sanitize(reason, REASON_CHARS))
+        other, other_entry = parent or (job_id, b"")
+        touched = [key for keys in (JobKeys(job_id), JobKeys(other)) for key in (keys.job, keys.audit)]
+        had = (await self._move(touched, [state, *text, entry, other_entry, *come_from])).decode()
+        if not had:
+            raise NoSuchJob(job_id)
+        return JobState(had)
+
+    async def set_rate(self, job_id: str, per_minute: float | None, *, by: str, why: str) -> Job:
+        """Set the job's own rate in requests a minute, in effect at once, or remove it; return the job as it was.
 
         Raises:
             NoSuchJob: there is no such job.
 
         """
         job = await self.get(job_id)
-        if not await self._set_rate([JobKeys(job_id).job], ["" if per_minute is None else per_minute]):
+        keys, rate = JobKeys(job_id), "" if per_minute is None else per_minute
+        if not await self._set_rate([keys.job, keys.audit], [rate, audit_entry(by, "rate", why)]):
             raise NoSuchJob(job_id)
         return job
 
@@ -246,6 +279,22 @@ class Jobs:
             there = await pipe.execute()
         for job_id in (job_id for job_id, is_there in zip(count_of, there, strict=True) if not is_there):
             await self.forget(job_id)
+
+
+class _Entries(TypedDict):
+    entry: bytes
+    parent: tuple[str, bytes] | None
+
+
+def _entries(spec: JobSpec, by: str, remark: str) -> _Entries:
+    """Return the audit entries of a submission: the job's own, and that of the job whose rows it is made of."""
+    rest = f", {remark}" if remark else ""
+    if not by:
+        return {"entry": b"", "parent": None}
+    if not spec.parent:
+        return {"entry": audit_entry(by, "submit", spec.name + rest), "parent": None}
+    made = audit_entry(by, spec.kind, f"as job {spec.job_id}{rest}")
+    return {"entry": audit_entry(by, spec.kind, f"of job {spec.parent}{rest}"), "parent": (spec.parent, made)}
 
 
 def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:

@@ -87,6 +87,11 @@ class LeasedShard(NamedTuple):
     tries: dict[int, Tries]
 
     @property
+    def worker(self) -> str:
+        """The worker that holds the lease, as host:pid."""
+        return self.owner.rpartition(":")[0] or self.owner
+
+    @property
     def first_row(self) -> int:
         """Number within the job of the shard's first row."""
         return self.number * self.spec.shard_rows

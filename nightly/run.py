@@ -170,8 +170,9 @@ class NightRun:
 
     async def _submit_checked(self, date: str, file: NightFile, checked: Checked) -> None:
         nightly = self._settings.nightly
-        request = request_for(self._settings, file.name, mode=Mode(nightly.mode))._replace(
-            rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures
+        by = f"nightly@{socket.gethostname()}"
+        request = request_for(self._settings, file.name, by=by, mode=Mode(nightly.mode))._replace(
+            rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures, remark=f"run of {date}"
         )
         job_id, existed, former = await submit(checked, request, ledger=self._ledger, announce=self._announce)
         job = await find_job(self._ledger, job_id)
@@ -184,9 +185,6 @@ class NightRun:
             return
         if former:
             file = replace(file, reason=f"job {former} of the same content applied nothing, so a new job was made")
-        if not existed:
-            why = f"{file.name}, run of {date}" + (f", instead of job {former}" if former else "")
-            await self._ledger.audit.note(job_id, who=f"nightly@{socket.gethostname()}", verb="submit", why=why)
         await self._nights.put_file(date, file)
         log.info("The run of %s submitted job %s.", date, job_id)
 

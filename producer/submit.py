@@ -31,7 +31,8 @@ Announce = Callable[[str, Iterable[int]], None]
 class JobRequest(NamedTuple):
     """The options of a job beside its rows. `again` submits the same content once more; `hold` waits for `resume`.
 
-    `parent` is the job that the rows were made of, where they are taken back or tried again.
+    `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
+    audit log, and `remark` what else it is to tell.
     """
 
     name: str
@@ -47,6 +48,8 @@ class JobRequest(NamedTuple):
     parent: str | None = None
     max_failures: str | None = None
     priority: Priority = Priority.NORMAL
+    by: str = ""
+    remark: str = ""
 
 
 class Submitted(NamedTuple):
@@ -81,9 +84,13 @@ async def submit(
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger)
-    await ledger.jobs.open(spec.job_id, hold=request.hold)
+    await ledger.jobs.open(spec.job_id, hold=request.hold, by=request.by, remark=_remark(request, former))
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
     return Submitted(spec.job_id, existed=False, former=former)
+
+
+def _remark(request: JobRequest, former: str | None) -> str:
+    return ", ".join(filter(None, (request.remark, f"instead of job {former}" if former else "")))
 
 
 async def find_existing(checked: Checked, request: JobRequest, *, ledger: Ledger) -> str | None:
@@ -151,7 +158,7 @@ def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
 DAY_S = 86_400.0
 
 
-def request_for(settings: Settings, name: str, *, mode: Mode, journal: bool = True) -> JobRequest:
+def request_for(settings: Settings, name: str, *, by: str, mode: Mode, journal: bool = True) -> JobRequest:
     """Return a request with the target, the shard size and the retention of the settings."""
     return JobRequest(
         name=name,
@@ -160,6 +167,7 @@ def request_for(settings: Settings, name: str, *, mode: Mode, journal: bool = Tr
         target=settings.openai_base_url,
         shard_rows=settings.job.shard_rows,
         keep_s=settings.job.keep_days * DAY_S,
+        by=by,
     )
 
 

@@ -95,9 +95,8 @@ async def set_job_rate(session: Session, job_id: str, rate_per_minute: float | N
     job = await jobs.get(job_id)
     if job.state.ended:
         raise WrongState(f"job {job_id} is {job.state}; its rate matters no more.")
-    await jobs.set_rate(job_id, rate_per_minute)
     why = per_minute(rate_per_minute) if rate_per_minute else "reset"
-    await session.ledger.audit.note(job_id, who=session.user, verb="rate", why=why)
+    await jobs.set_rate(job_id, rate_per_minute, by=session.user, why=why)
     return await jobs.get(job_id)
 
 

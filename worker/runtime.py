@@ -107,7 +107,7 @@ class Runtime:
         fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=fields)
         reason = f"a worker met an error of its own ({_names(error)}); see the traceback in its log"
-        await self._retry(lambda: self._ledger.jobs.pause(job_id, code="worker_error", reason=reason))
+        await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._name, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -115,7 +115,9 @@ class Runtime:
             return None
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
-            await self._ledger.jobs.pause(job_id, code="state_lost", reason="Redis lost some of the job's rows")
+            await self._ledger.jobs.pause(
+                job_id, by=self._name, code="state_lost", reason="Redis lost some of the job's rows"
+            )
             return None
         await log_started(self._ledger, shard.spec)
         log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})
@@ -137,7 +139,7 @@ class Runtime:
         try:
             if shard.spec.target != self._settings.openai_base_url:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
-                await self._ledger.jobs.pause(job_id, code="other_target", reason=reason)
+                await self._ledger.jobs.pause(job_id, by=self._name, code="other_target", reason=reason)
             elif await self._has_key(job_id):
                 self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
                 await self._retry(self._note_limit)

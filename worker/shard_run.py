@@ -181,7 +181,9 @@ class ShardRun:
             return
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
         await retry_while_unavailable(
-            lambda: self._ledger.jobs.pause(self._shard.spec.job_id, code=error.code, reason=reason)
+            lambda: self._ledger.jobs.pause(
+                self._shard.spec.job_id, by=self._shard.worker, code=error.code, reason=reason
+            )
         )
 
     async def _stop_for_key(self, error: KeyRefused, worker_key: WorkerKey) -> None:
@@ -243,7 +245,7 @@ class ShardRun:
         """Pause the job where more rows failed than its `--max-failures` allows."""
         spec = self._shard.spec
         if reason := await too_many_failures(self._ledger.redis, spec):
-            await self._ledger.jobs.pause(spec.job_id, code=TOO_MANY_CODE, reason=reason)
+            await self._ledger.jobs.pause(spec.job_id, by=self._shard.worker, code=TOO_MANY_CODE, reason=reason)
             self._drain.stop_starting_rows()
 
     async def _hand_back(self) -> None:

@@ -92,7 +92,8 @@ class WorkerKey:
             return
         status = f" (HTTP {error.status})" if error.status else ""
         reason = f"{error.message.rstrip('.')}{status}; correct the key of worker {self._standby.worker or 'this job'}"
-        await self._ledger.jobs.pause(job_id, code=error.code, reason=reason)
+        by = self._standby.worker or "worker"
+        await self._ledger.jobs.pause(job_id, by=by, code=error.code, reason=reason)
 
     async def _others_are_accepted(self) -> bool:
         loop = asyncio.get_running_loop()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.console import echo
-from cli.order import Rate
+from cli.options import Rate
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.settings import Settings

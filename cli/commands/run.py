@@ -2,40 +2,40 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, nullcontext
 from urllib.parse import urlsplit
 
 import click
 from pydantic import SecretStr
 from rich.console import Console
 
-from cli.confirmation import confirm_submission
+from cli.carry_out import carry_out_shown, get_ready, resume_and_carry_out
 from cli.console import shown, stderr_console
-from cli.former import go_on_if_interrupted, tell_former
-from cli.order import FileOptions, checked_file, order_of, order_options, submit_file
-from cli.run_job import MakeJob, carry_out_job, resume_job
-from cli.session import need_api_key, pass_settings
+from cli.options import file_options
+from cli.session import in_session, need_api_key, pass_settings
+from cli.submission import confirm_submission, show_checked, show_former
 from config.settings import Settings
-from ledger.ledger import Ledger
 from producer.check import Checked
-from relabel.session import server_for
+from relabel.control import pause_orphans, resume_interrupted
+from relabel.session import Session
+from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit
 from sandbox import Sandbox, SandboxOptions
-from tasks.announce import announce
-from tasks.celery_app import make_app
 
 SANDBOX_KEY = SecretStr("sandbox")
 """Sent to the bundled API, so that the real key never goes there."""
 
 
 @click.command("run")
-@order_options
+@file_options
 @click.option("--sandbox", is_flag=True, help="Rehearse against the bundled API; nothing leaves this machine.")
 @click.option("--resume", metavar="JOB", help="Go on with a job that was interrupted or paused, instead of FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at the end.")
 @pass_settings
-def run_command(settings: Settings, *, asked: FileOptions, sandbox: bool, resume: str | None, as_json: bool) -> int:
+def run_command(
+    settings: Settings, *, options: FileOptions, yes: bool, sandbox: bool, resume: str | None, as_json: bool
+) -> int:
     """Apply FILE to the stored chat completions, all in one process tree.
 
     Brings its own Redis server unless RELABEL_REDIS__URL names one, and its own workers. Ctrl-C lets the rows in
@@ -47,44 +47,56 @@ def run_command(settings: Settings, *, asked: FileOptions, sandbox: bool, resume
       OPENAI_API_KEY=... relabel run patches.jsonl.gz --rate 600/m
       relabel run --resume 20261123-205318-c81e4f02
     """
-    if bool(asked.file) == bool(resume):
+    if bool(options.file) == bool(resume):
         raise click.UsageError("Give either FILE or --resume JOB.")
     if not sandbox:
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
     console = stderr_console()
-    with _checked(asked, settings, resume, console) as checked, server_for(settings) as (reachable, server):
-        if checked and not sandbox:
-            confirm_submission(checked, order_of(asked, settings), reachable, console, yes=asked.yes)
-        make_job = _submit(checked, asked, console) if checked else resume_job(resume or "", console)
-        around = functools.partial(_sandboxed, resume=resume) if sandbox else None
-        return carry_out_job(reachable, make_job, server=server, console=console, as_json=as_json, around=around)
-
-
-@contextmanager
-def _checked(asked: FileOptions, settings: Settings, resume: str | None, console: Console) -> Iterator[Checked | None]:
     if resume:
-        yield None
-        return
-    with checked_file(asked, settings, console) as checked:
-        yield checked
+        return in_session(settings, lambda session: _resume(session, resume, console, sandbox=sandbox, as_json=as_json))
+    with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
+        show_checked(checked, console)
+        if options.strict:
+            require_valid_rows(checked)
+        return in_session(
+            settings,
+            lambda session: _run(session, checked, options, console, yes=yes, sandbox=sandbox, as_json=as_json),
+        )
 
 
-def _submit(checked: Checked, asked: FileOptions, console: Console) -> MakeJob:
-    async def make(ledger: Ledger, settings: Settings) -> str:
-        send = functools.partial(announce, make_app(settings))
-        submitted = await submit_file(checked, order_of(asked, settings), ledger=ledger, announce=send)
-        await tell_former(ledger, submitted, console)
-        await go_on_if_interrupted(ledger, submitted)
+async def _run(
+    session: Session,
+    checked: Checked,
+    options: FileOptions,
+    console: Console,
+    *,
+    yes: bool,
+    sandbox: bool,
+    as_json: bool,
+) -> int:
+    await pause_orphans(session)
+    if not sandbox:
+        await confirm_submission(session, checked, request_for(options, session), console, yes=yes)
+    async with _sandboxed(session) if sandbox else nullcontext(session) as here:
+        signals = await get_ready(here, console)
+        submitted = await submit(here, checked, request_for(options, here))
+        await show_former(here, submitted, console)
+        await resume_interrupted(here, submitted)
         console.print(shown(f"Job {submitted.job_id}"))
-        return submitted.job_id
+        return await carry_out_shown(here, submitted.job_id, signals, console, as_json=as_json)
 
-    return make
+
+async def _resume(session: Session, job_id: str, console: Console, *, sandbox: bool, as_json: bool) -> int:
+    await pause_orphans(session)
+    async with _sandboxed(session, job_id) if sandbox else nullcontext(session) as here:
+        return await resume_and_carry_out(here, job_id, console, as_json=as_json)
 
 
 @asynccontextmanager
-async def _sandboxed(ledger: Ledger, settings: Settings, *, resume: str | None) -> AsyncIterator[Settings]:
-    """Serve the bundled API, at the address of an earlier rehearsal where one is resumed."""
-    port = (urlsplit((await ledger.jobs.get(resume)).spec.target).port or 0) if resume else 0
+async def _sandboxed(session: Session, job_id: str | None = None) -> AsyncIterator[Session]:
+    """Serve the bundled API for as long as the block runs, at the address of the rehearsal that is resumed."""
+    port = (urlsplit((await session.ledger.jobs.get(job_id)).spec.target).port or 0) if job_id else 0
+    settings = session.settings
     async with Sandbox(SandboxOptions(accept_any_id=True), port=port) as sandbox:
         update = {
             "openai_base_url": sandbox.base_url,
@@ -93,4 +105,4 @@ async def _sandboxed(ledger: Ledger, settings: Settings, *, resume: str | None) 
             "secrets_dir": None,
             "api": settings.api.model_copy(update={"key_command": None}),
         }
-        yield settings.model_copy(update=update)
+        yield session._replace(settings=settings.model_copy(update=update))

@@ -1,13 +1,14 @@
 #!lua flags=allow-oom
--- Move a job from one of some states to another.
--- KEYS: 1 job
--- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), then the states it may come from
+-- Move a job from one of some states to another, with an entry in its audit log, and in that of a second job.
+-- KEYS: 1 job, 2 its audit log, 3 second job, 4 audit log of that
+-- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), 4 audit entry, 5 that for the
+--       second job ('' for none, JSON without the time), then the states it may come from
 -- Returns: the state that the job had; '' where there is no such job
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return ''
 end
-for i = 4, #ARGV do
+for i = 6, #ARGV do
   if ARGV[i] == state then
     redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
     if ARGV[1] == 'finished' or ARGV[1] == 'cancelled' then
@@ -20,6 +21,8 @@ for i = 4, #ARGV do
     if ARGV[2] ~= '' then
       redis.call('HSET', KEYS[1], 'reason_code', ARGV[2], 'reason', ARGV[3])
     end
+    audit(KEYS[1], KEYS[2], ARGV[4])
+    audit(KEYS[3], KEYS[4], ARGV[5])
     return state
   end
 end

@@ -13,6 +13,18 @@ local function finish(job, state) -- end a job as `finished` or `cancelled`
   redis.call('HDEL', job, 'reason', 'reason_code')
 end
 
+-- Append an entry to a job's audit log, which lives as long as the job. The entry is JSON without the time; '' is none.
+-- Returns the entries that the log has; 0 where the job is gone, whose log would stay for ever
+local function audit(job, log, entry)
+  local life = redis.call('PTTL', job)
+  if entry == '' or life < 0 then
+    return 0
+  end
+  local entries = redis.call('RPUSH', log, '{"at":' .. timestamp() .. ',' .. string.sub(entry, 2))
+  redis.call('PEXPIRE', log, life)
+  return entries
+end
+
 local function is_owner(owners, shard, owner) -- whether the lease on the shard is this worker's
   return redis.call('HGET', owners, shard) == owner
 end

@@ -1,6 +1,6 @@
 -- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by now.
--- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes
--- ARGV: none
+-- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes, 7 audit log
+-- ARGV: 1 audit entry (JSON without the time)
 -- Returns: the state that the job had, '' where there is no such job
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
@@ -22,4 +22,5 @@ if not outcomes or string.find(outcomes, '%z') then
 else
   finish(KEYS[1], 'finished')
 end
+audit(KEYS[1], KEYS[7], ARGV[1])
 return state

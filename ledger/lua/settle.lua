@@ -1,5 +1,5 @@
 -- Write the outcomes of rows that have none yet, if their shard is still the worker's, and count what was written.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners, 9 audit log
 -- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled of the turn so far, then for each row: row number in the job,
 --       outcome (1-6), detail (msgpack, '' for none)
 -- A job whose first rows all fail with one code pauses here: of its hash, `same_after` is how many (absent: it never
@@ -46,8 +46,11 @@ if written > 0 then
     redis.call('HSET', KEYS[1], 'same_rows', same, 'same_code', code)
   end
   if after and not differs and same == after and rule[4] == 'running' then
-    redis.call('HSET', KEYS[1], 'state', 'paused', 'reason_code', 'same_failure', 'reason',
-      'the first ' .. same .. ' rows all failed with ' .. code, 'paused_at', timestamp())
+    local reason = 'the first ' .. same .. ' rows all failed with ' .. code
+    redis.call('HSET', KEYS[1], 'state', 'paused', 'reason_code', 'same_failure', 'reason', reason,
+      'paused_at', timestamp())
+    local worker = string.match(ARGV[2], '^(.*):') or ARGV[2]
+    audit(KEYS[1], KEYS[9], cjson.encode({ who = worker, verb = 'pause', why = reason }))
   end
   redis.call('HDEL', KEYS[5], ARGV[1], 'owners:' .. ARGV[1])
   -- pace: two marks at least 5 s apart, between which the rate is read

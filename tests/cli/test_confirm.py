@@ -185,5 +185,5 @@ async def changed_job(ledger: Ledger, checked: Checked) -> str:
         job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
     images = [BeforeImage(row, {"team": "red"}) for row in range(MANY)]
     await ledger.redis.append(JobKeys(job_id).journal(0), pack_images(images))
-    await ledger.jobs.cancel(job_id)
+    await ledger.jobs.cancel(job_id, by="test")
     return job_id

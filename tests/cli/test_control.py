@@ -6,14 +6,15 @@ import json
 
 import pytest
 
-from cli import control
+from config.settings import Settings
 from ledger.codec import BeforeImage
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from relabel import control
 from relabel.advice import next_step
-from relabel.session import current_user
+from relabel.session import Session
 from sandbox import Sandbox, SandboxOptions
 
 CSV = "completion_id,team\nchatcmpl-1,blue\nchatcmpl-2,blue\nchatcmpl-3,red\n"
@@ -23,17 +24,18 @@ async def test_each_change_is_written_down_once(make_job, ledger: Ledger) -> Non
     """A job that is interrupted twice and resumed twice changed twice."""
     job_id = (await make_job(CSV, {0: Outcome.UPDATED})).job_id
 
-    await control.pause_interrupted(ledger, job_id, "its `relabel run` ended in mid-job")
-    await control.pause_interrupted(ledger, job_id, "again")
+    session = Session(ledger, Settings(), "ada@a")
+    await control.pause_interrupted(session, job_id, "its `relabel run` ended in mid-job")
+    await control.pause_interrupted(session, job_id, "again")
     job = await ledger.jobs.get(job_id)
     assert job.state is JobState.PAUSED
     assert job.reason.endswith(f"go on with `relabel run --resume {job_id}`")
 
-    assert await control.resume(ledger, job_id) is JobState.PAUSED
-    assert await control.resume(ledger, job_id) is JobState.RUNNING
+    assert (await control.resume(session, job_id)).had is JobState.PAUSED
+    assert (await control.resume(session, job_id)).had is JobState.RUNNING
 
     lines = [(line.who, line.verb, line.why) for line in await ledger.audit.read(job_id)]
-    assert lines == [(current_user(), "pause", "its `relabel run` ended in mid-job"), (current_user(), "resume", "")]
+    assert lines == [("ada@a", "pause", "its `relabel run` ended in mid-job"), ("ada@a", "resume", "")]
 
 
 async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were_not_sent(
@@ -61,7 +63,7 @@ async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were
 async def test_a_job_for_another_url_is_not_resumed_here_but_told_of(make_job, ledger: Ledger, relabel, verb) -> None:
     """Its worker would pause it again: both URLs are named, and what to do where the job's is the wrong one."""
     job_id = (await make_job(CSV)).job_id
-    await ledger.jobs.pause(job_id, code="unknown_url", reason="Invalid URL")
+    await ledger.jobs.pause(job_id, by="test", code="unknown_url", reason="Invalid URL")
 
     async with Sandbox(SandboxOptions(api_key="sk-test")) as api:
         settings = {"OPENAI_BASE_URL": api.base_url, "OPENAI_API_KEY": "sk-test"}
@@ -78,7 +80,7 @@ async def test_a_job_for_another_url_is_not_resumed_here_but_told_of(make_job, l
 async def test_a_job_that_may_carry_the_wrong_url_says_so(make_job, ledger: Ledger, code) -> None:
     """Resuming alone mends nothing: a job keeps its URL."""
     job_id = (await make_job(CSV)).job_id
-    await ledger.jobs.pause(job_id, code=code, reason="no")
+    await ledger.jobs.pause(job_id, by="test", code=code, reason="no")
 
     said = next_step(await ledger.jobs.get(job_id))
 

@@ -133,7 +133,7 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
         assert (ended.code, ended.out) == (2, ""), arguments
         assert words in ended.err
         assert "Traceback" not in ended.err
-    await ledger.jobs.pause(running, code="paused", reason="")
+    await ledger.jobs.pause(running, by="test", code="paused", reason="")
     assert "is for https://api.openai.com/v1, but" in (await desk("undo", running, "--run")).err
     assert len(await ledger.jobs.latest(100)) == jobs
 
@@ -145,11 +145,11 @@ async def test_a_job_with_rows_in_flight_is_not_undone_yet(
     spec = await make_job("completion_id,team\na-1,x\n")
 
     async with at_work(spec, Waits()):
-        await ledger.jobs.pause(spec.job_id, code="paused", reason="")
+        await ledger.jobs.pause(spec.job_id, by="test", code="paused", reason="")
         ended = await desk("undo", spec.job_id)
 
     assert ended.code == 2
-    assert "still has rows in flight; try again in some seconds" in ended.err
+    assert "still has rows in flight; try again in a few seconds" in ended.err
 
 
 @pytest.mark.parametrize("verb", ["undo", "retry"])
@@ -164,7 +164,7 @@ async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
     await ledger.settlements.journal(stopped, [BeforeImage(0, {"team": "w"})], [])
     failed = Settlement(0, Outcome.FAILED, Detail("timeout", 0, "no answer", "", 5, 1.0))
     await ledger.settlements.settle(stopped, [failed], Traffic())
-    await ledger.jobs.pause(spec.job_id, code="paused", reason="")
+    await ledger.jobs.pause(spec.job_id, by="test", code="paused", reason="")
     await ledger.redis.zadd(JobKeys(spec.job_id).leased, {"0": 1})
 
     assert (await desk(verb, spec.job_id)).code == 0

@@ -32,7 +32,7 @@ async def test_submit_names_the_former_job_its_state_and_the_next_step(
     assert (again.code, again.out.strip()) == (0, first)
     assert f"as job {first}, which is running; `relabel watch {first}`" in again.err
     for move, state, step in (
-        (lambda: ledger.jobs.pause(first, code="paused", reason="by me"), "paused: by me", "resume"),
+        (lambda: ledger.jobs.pause(first, by="test", code="paused", reason="by me"), "paused: by me", "resume"),
         (lambda: ledger.jobs.move(first, JobState.HELD, come_from=[JobState.PAUSED]), "held", "resume"),
     ):
         await move()
@@ -42,7 +42,7 @@ async def test_submit_names_the_former_job_its_state_and_the_next_step(
         assert f"`relabel {step} {first}`" in again.err
     assert len(await ledger.jobs.latest(10)) == 1
 
-    await ledger.jobs.cancel(first)
+    await ledger.jobs.cancel(first, by="test")
     second = await relabel("submit", file)
     assert (second.code, second.out.strip() != first) == (0, True)
     assert f"Job {first} of the same content was cancelled" in second.err
@@ -72,7 +72,7 @@ async def test_run_goes_on_with_what_was_interrupted_and_leaves_alone_what_someb
     async with Sandbox(SandboxOptions(api_key=KEY, accept_any_id=True)) as sandbox:
         api = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": sandbox.base_url}
         job_id = (await relabel("submit", file, **api)).out.strip()
-        await ledger.jobs.pause(job_id, code="paused", reason="by the operator")
+        await ledger.jobs.pause(job_id, by="test", code="paused", reason="by the operator")
 
         left = await relabel("run", file, "--json", **api)
 
@@ -81,8 +81,8 @@ async def test_run_goes_on_with_what_was_interrupted_and_leaves_alone_what_someb
         assert f"`relabel run --resume {job_id}`" in left.err
         assert (await ledger.jobs.get(job_id)).counts.pending == 2
 
-        await ledger.jobs.resume(job_id)
-        await ledger.jobs.pause(job_id, code="interrupted", reason="interrupted")
+        await ledger.jobs.resume(job_id, by="test")
+        await ledger.jobs.pause(job_id, by="test", code="interrupted", reason="interrupted")
         ended = await relabel("run", file, "--json", **api)
 
     assert (ended.code, json.loads(ended.out)["job_id"], json.loads(ended.out)["state"]) == (0, job_id, "finished")

@@ -111,7 +111,7 @@ async def test_a_pause_is_shown_by_its_code_unless_a_server_made_it_up(relabel, 
     """A label must hold nothing that a stranger may choose."""
     for number, code in enumerate(("invalid_api_key", "http_403", "chatcmpl-Abc", "x" * 60)):
         job = await make_job(f"id,team\na{number},red\n")
-        await ledger.jobs.pause(job.job_id, code=code, reason="whatever")
+        await ledger.jobs.pause(job.job_id, by="test", code=code, reason="whatever")
 
     lines = (await relabel("metrics", "--once")).out.splitlines()
 

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.confirmation import tell_overlaps
+from cli.submission import show_overlaps
 from ledger.row import Outcome
 from producer.overlap import Overlap, Overlaps, find_overlaps
 
@@ -38,7 +38,7 @@ async def test_the_same_completions_in_an_active_job_are_counted_with_lines_of_t
 async def test_jobs_that_ended_or_call_another_api_are_no_reason_to_warn(relabel, make_job, ledger, mine):
     """Nor is the job itself, where it is found again, which is said in one line though the log is narrow."""
     ended = await make_job(OTHER)
-    await ledger.jobs.cancel(ended.job_id)
+    await ledger.jobs.cancel(ended.job_id, by="test")
 
     first = await relabel("submit", mine, **API)
     again = await relabel("submit", mine, COLUMNS="40", **API)
@@ -75,7 +75,7 @@ async def test_a_comparison_that_takes_too_long_is_broken_off_and_said(make_job,
 
     assert overlaps == Overlaps([], [spec.job_id])
     out = io.StringIO()
-    tell_overlaps(Overlaps([Overlap(spec.job_id, 2, [3, 4])], overlaps.unread), Console(file=out, width=200))
+    show_overlaps(Overlaps([Overlap(spec.job_id, 2, [3, 4])], overlaps.unread), Console(file=out, width=200))
     assert "changes at least 2 completions of these, too (lines 3, 4)" in out.getvalue()
     assert f"Not compared with all rows of job {spec.job_id}: they are too many for 10 s." in out.getvalue()
 

@@ -191,7 +191,7 @@ async def test_status_tells_which_rate_holds_a_job_back(relabel, make_job, at_wo
     """By the words of its workers, who know what is set live and what slowed it down."""
     job = await make_job(CSV)
     if own:
-        await ledger.jobs.set_rate(job.job_id, float(own))
+        await ledger.jobs.set_rate(job.job_id, float(own), by="test", why="")
 
     async with at_work(job, waits):
         ended = await relabel("status", job.job_id)

@@ -53,7 +53,7 @@ async def test_the_exit_code_tells_how_an_ended_job_went(relabel, make_job, cont
 async def test_a_paused_job_says_why_and_how_to_go_on(relabel, make_job, ledger):
     """The server's words are shown without what a terminal would act on."""
     job = await make_job(CSV)
-    await ledger.jobs.pause(job.job_id, code="invalid_api_key", reason="Incorrect \x1b[5mkey [red]x")
+    await ledger.jobs.pause(job.job_id, by="test", code="invalid_api_key", reason="Incorrect \x1b[5mkey [red]x")
 
     ended = await relabel("status", job.job_id)
 
@@ -134,7 +134,7 @@ async def test_jobs_are_listed_newest_first(relabel, make_job, ledger):
     """Each on a line of its own, with what a hostile name holds spelled out."""
     first = await make_job(CSV, {0: Outcome.UPDATED})
     second = await make_job(CSV, name="\x1b[2J[red]evil.csv")
-    await ledger.jobs.pause(first.job_id, code="x", reason="no credit")
+    await ledger.jobs.pause(first.job_id, by="test", code="x", reason="no credit")
 
     table = await relabel("jobs")
     latest = json.loads((await relabel("jobs", "--json", "-n", "1")).out)

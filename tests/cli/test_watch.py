@@ -88,7 +88,7 @@ async def test_a_pause_ends_the_watching(watching, make_job, ledger):
     job = await make_job(CSV)
     async with watching(job.job_id) as process:
         await process.stderr.readline()
-        await ledger.jobs.pause(job.job_id, code="insufficient_quota", reason="You exceeded your quota")
+        await ledger.jobs.pause(job.job_id, by="test", code="insufficient_quota", reason="You exceeded your quota")
         code, _, err = await ended(process)
 
     assert code == 3

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from cli.options import MaxFailures
 from config.environment import child_environment, load_settings
 from config.errors import SettingsError
 
@@ -92,3 +93,12 @@ def test_a_child_process_reads_the_same_nights_and_notices(monkeypatch, tmp_path
     assert load_settings() == settings
     assert settings.nightly.cron == "30 2 * * MON-FRI"
     assert "hooks" not in repr(settings)
+
+
+@pytest.mark.parametrize("limit", ["5%", " 0.5% ", "20", "none"])
+def test_a_limit_of_failures_is_read_as_the_option_reads_it(monkeypatch, limit):
+    """By one grammar, with space around it, too."""
+    monkeypatch.setenv(f"{NIGHTLY}MAX_FAILURES", limit)
+
+    assert load_settings().nightly.max_failures == limit.strip()
+    assert MaxFailures().convert(limit, None, None) == limit.strip()

@@ -15,8 +15,8 @@ from pydantic import SecretStr
 from ruamel.yaml import YAML
 
 from cli.main import cli
-from cli.worker_process import STOP_S
 from config.environment import environment_names
+from relabel.worker_process import STOP_S
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = YAML(typ="safe").load(ROOT / "docker-compose.yml")

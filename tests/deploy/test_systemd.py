@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from cli.worker_process import STOP_S
 from config.environment import environment_names
+from relabel.worker_process import STOP_S
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 NAMES = sorted(path.name.replace("@.", "@1.") for path in UNITS.glob("*.service"))

@@ -197,7 +197,7 @@ async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Cluster, re
 
     stand.sandbox.faults.clear()
     stand.sandbox.configure(api_key=None)
-    await stand.ledger.jobs.resume(job_id)
+    await stand.ledger.jobs.resume(job_id, by="test")
 
     await stand.finished(job_id)
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
@@ -255,7 +255,7 @@ async def test_a_redirect_is_not_followed(stand: Cluster) -> None:
         assert elsewhere.log.total == 0
     await stand.put_down(job_id)
     stand.sandbox.faults.clear()
-    await stand.ledger.jobs.resume(job_id)
+    await stand.ledger.jobs.resume(job_id, by="test")
     await stand.finished(job_id)
     await check_exact(stand.ledger, stand.sandbox, rows, job_id)
 

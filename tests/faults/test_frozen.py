@@ -73,7 +73,7 @@ async def test_a_slow_write_of_a_dead_worker_is_not_overtaken_by_another_job(sta
     await wait_until(lambda: slow_writes(stand) == 8, within=30, what="eight slow writes are under way")
     for worker in workers:
         await stand.kill_at_work(worker, older)
-    await stand.ledger.jobs.cancel(older)
+    await stand.ledger.jobs.cancel(older, by="test")
 
     job_id = await stand.start_job(newer, load=False)
 

@@ -47,7 +47,7 @@ async def test_pause_and_resume_are_in_effect_at_once(stand: Cluster) -> None:
     await stand.settled(job_id, 80)
 
     watch = StopWatch(stand)
-    await stand.ledger.jobs.pause(job_id, code="user", reason="paused by a test")
+    await stand.ledger.jobs.pause(job_id, by="test", code="user", reason="paused by a test")
     await wait_until(lambda: watch.quiet_for(2), within=60, what="nothing more is sent")
     assert watch.asked <= SENT_IN_2_S
     asked = stand.asked
@@ -55,7 +55,7 @@ async def test_pause_and_resume_are_in_effect_at_once(stand: Cluster) -> None:
     assert paused is not None
     assert paused.counts.pending > 0
 
-    await stand.ledger.jobs.resume(job_id)
+    await stand.ledger.jobs.resume(job_id, by="test")
     # the workers look at all jobs every 2 s; messages that were lost would be noticed after 30 s only
     await wait_until(lambda: stand.asked > asked, within=2 + 15, what="the workers are at it again")
 

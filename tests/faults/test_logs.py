@@ -87,9 +87,9 @@ async def test_every_line_is_json_and_tells_what_happens(start_stand: StartStand
 
 
 async def _pause_and_resume(stand: Cluster, worker: WorkerProcess, job_id: str) -> None:
-    await stand.ledger.jobs.pause(job_id, code="paused", reason=f"{VALUE} looks wrong")
+    await stand.ledger.jobs.pause(job_id, by="test", code="paused", reason=f"{VALUE} looks wrong")
     assert [line["reason"] for line in await tells(worker, "job paused")] == ["paused"]
-    await stand.ledger.jobs.resume(job_id)
+    await stand.ledger.jobs.resume(job_id, by="test")
     await tells(worker, "job resumed")
 
 

@@ -26,7 +26,7 @@ async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goe
     paused = await stand.ledger.jobs.get(job_id)
     assert paused.counts.pending > 0
 
-    await stand.ledger.jobs.resume(job_id)
+    await stand.ledger.jobs.resume(job_id, by="test")
 
     job = await stand.finished(job_id)
     assert (job.counts.failed, job.counts.pending) == (MISSING, 0)

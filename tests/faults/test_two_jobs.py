@@ -50,6 +50,6 @@ async def test_a_small_job_need_not_wait_for_a_large_one(stand: Cluster) -> None
     before = (await stand.job(first)).counts.settled
     await stand.finished(second)
     await stand.settled(first, before + 1)
-    await stand.ledger.jobs.pause(first, code="user", reason="the test has seen enough")
+    await stand.ledger.jobs.pause(first, by="test", code="user", reason="the test has seen enough")
     await stand.put_down(first)
     await check_exact(stand.ledger, stand.sandbox, small, second)

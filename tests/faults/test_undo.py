@@ -42,7 +42,7 @@ async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(st
     job_id = await stand.start_job(rows)
     await kill_children_as_rows_settle(stand, worker, job_id, [40, 80, 120])
     await stand.settled(job_id, 160)
-    await stand.ledger.jobs.cancel(job_id)
+    await stand.ledger.jobs.cancel(job_id, by="test")
     await wait_until(lambda: ended(stand, job_id), within=60, what="the job's shards are closed")
     assert stand.sandbox.store.dump() != rows.before
 

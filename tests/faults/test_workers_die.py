@@ -82,7 +82,7 @@ async def test_a_message_lost_on_its_way_is_sent_again(stand: Cluster) -> None:
         await wait_until(lambda: _waits_for_messages(stand), within=60, what="the worker waits in BRPOP")
         worker.send(signal.SIGSTOP)
         if not shards:
-            await stand.ledger.jobs.resume(job_id)
+            await stand.ledger.jobs.resume(job_id, by="test")
             shards.extend(await stand.ledger.shards.to_announce(job_id))
         if await _waits_for_messages(stand):
             announce(stand.app, job_id, shards)

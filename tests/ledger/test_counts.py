@@ -182,9 +182,9 @@ class Workers(RuleBasedStateMachine):
     @rule(resumes=st.booleans())
     def pause_or_resume(self, resumes):
         jobs = self.desk.ledger.jobs
-        self.run(jobs.resume(self.spec.job_id))
+        self.run(jobs.resume(self.spec.job_id, by="test"))
         if not resumes:
-            self.run(jobs.pause(self.spec.job_id, code="c", reason="r"))
+            self.run(jobs.pause(self.spec.job_id, by="test", code="c", reason="r"))
 
     @invariant()
     def counts_sum_up(self):
@@ -211,7 +211,7 @@ class Workers(RuleBasedStateMachine):
         self.runner.close()
 
     async def finish(self):
-        await self.desk.ledger.jobs.resume(self.spec.job_id)
+        await self.desk.ledger.jobs.resume(self.spec.job_id, by="test")
         for number in list(self.owners):
             await self.desk.expire_lease(self.spec, number)
         await self.desk.shards.rescue(self.spec.job_id)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from config.failure_limit import FailureLimit
 from ledger.codec import Detail
-from ledger.failures import FailureLimit, past_limit
+from ledger.failures import past_limit
 from ledger.job import JobState, Kind, Traffic
 from ledger.keys import JobKeys
 from ledger.row import Outcome
@@ -46,8 +47,8 @@ async def test_failures_that_were_known_at_the_resume_do_not_count(desk, redis):
     await redis.hset(counts, mapping={"failed": 30, "updated": 170})
     assert await past_limit(redis, spec) == (30, 200)
 
-    await desk.ledger.jobs.pause(spec.job_id, code="x", reason="x")
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="x", reason="x")
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
     assert await past_limit(redis, spec) is None
 
     await redis.hset(counts, mapping={"failed": 36, "updated": 264})
@@ -140,7 +141,7 @@ async def test_a_resumed_job_never_stops_for_it_again(desk):
     await settle(desk, first, *["not_found"] * 120)
     await desk.shards.release(first)
 
-    assert await desk.ledger.jobs.resume(spec.job_id) is JobState.PAUSED
+    assert await desk.ledger.jobs.resume(spec.job_id, by="test") is JobState.PAUSED
     second = await desk.lease(spec, 1)
     await settle(desk, second, *["not_found"] * 120)
     await desk.shards.release(second)
@@ -155,7 +156,7 @@ async def test_a_resumed_job_without_a_row_left_is_finished(desk, redis):
     await settle(desk, shard, *["not_found"] * 20)
     await desk.shards.release(shard)
 
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
 
     job = await desk.ledger.jobs.get(spec.job_id)
     assert (job.state, job.reason, job.finished_at is not None) == (JobState.FINISHED, None, True)
@@ -166,10 +167,10 @@ async def test_a_resumed_job_without_a_row_left_is_finished(desk, redis):
 async def test_a_resume_of_a_job_that_lost_its_shards_does_not_finish_it(desk, redis):
     """Rows are left that nobody will carry out."""
     spec = await desk.submit(20, 20)
-    await desk.ledger.jobs.pause(spec.job_id, code="state_lost", reason="x")
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="state_lost", reason="x")
     await redis.delete(JobKeys(spec.job_id).waiting)
 
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
 
     assert await desk.state(spec) is JobState.RUNNING
 
@@ -179,7 +180,7 @@ async def test_a_held_job_that_is_started_is_watched(desk):
     spec = desk.spec(200, 200)
     await desk.store(spec)
     await desk.ledger.jobs.open(spec.job_id, hold=True)
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
 
     await settle(desk, await desk.lease(spec, 0), *["not_found"] * 100)
 

@@ -84,7 +84,7 @@ async def test_only_a_running_job_can_be_paused(desk, state):
     spec = await desk.submit()
     await desk.ledger.jobs.move(spec.job_id, state, come_from=[JobState.RUNNING], code="first", reason="the first")
 
-    had = await desk.ledger.jobs.pause(spec.job_id, code="second", reason="the second")
+    had = await desk.ledger.jobs.pause(spec.job_id, by="test", code="second", reason="the second")
 
     job = await desk.ledger.jobs.get(spec.job_id)
     assert had is state
@@ -97,8 +97,8 @@ async def test_only_a_running_job_can_be_paused(desk, state):
 async def test_a_resumed_job_has_no_reason_any_more(desk):
     """The reason belongs to the pause."""
     spec = await desk.submit()
-    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
 
     job = await desk.ledger.jobs.get(spec.job_id)
     assert (job.state, job.reason, job.reason_code) == (JobState.RUNNING, None, None)
@@ -107,7 +107,7 @@ async def test_a_resumed_job_has_no_reason_any_more(desk):
 async def test_moving_a_job_that_is_not_there_is_told(desk, redis):
     """And leaves nothing behind."""
     with pytest.raises(NoSuchJob):
-        await desk.ledger.jobs.pause("none", code="c", reason="r")
+        await desk.ledger.jobs.pause("none", by="test", code="c", reason="r")
     with pytest.raises(NoSuchJob):
         await desk.ledger.jobs.get("none")
     assert await redis.keys("*") == []

@@ -55,7 +55,7 @@ async def finished(desk: LedgerHarness) -> JobSpec:
 async def cancelled(desk: LedgerHarness) -> JobSpec:
     """In mid-job."""
     spec = await begin(desk)
-    await desk.ledger.jobs.cancel(spec.job_id)
+    await desk.ledger.jobs.cancel(spec.job_id, by="test")
     await rescue_all(desk.ledger, lambda *_: None)
     return spec
 
@@ -63,8 +63,8 @@ async def cancelled(desk: LedgerHarness) -> JobSpec:
 async def paused_then_cancelled(desk: LedgerHarness) -> JobSpec:
     """By `relabel cancel`, where no worker is left."""
     spec = await begin(desk)
-    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
-    await desk.ledger.jobs.cancel(spec.job_id)
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
+    await desk.ledger.jobs.cancel(spec.job_id, by="test")
     await desk.shards.close_all(spec, Outcome.CANCELLED)
     await desk.ledger.jobs.retire(spec.job_id)
     return spec
@@ -215,7 +215,7 @@ async def test_without_before_images_each_row_of_a_dead_workers_shard_may_have_b
     if died:
         await desk.lease(spec, 0)
         await desk.expire_lease(spec, 0)
-    await desk.ledger.jobs.cancel(spec.job_id)
+    await desk.ledger.jobs.cancel(spec.job_id, by="test")
 
     assert await desk.shards.close_all(spec, Outcome.CANCELLED)
 

@@ -30,7 +30,7 @@ async def test_a_job_of_low_priority_alone_has_all_workers(desk):
     """Also beside jobs that are paused or have ended: they need nobody."""
     await desk.shards.beat("w1", 7)
     idle = await desk.submit(rows=40, priority=Priority.HIGH)
-    await desk.ledger.jobs.pause(idle.job_id, code="paused", reason="by a test")
+    await desk.ledger.jobs.pause(idle.job_id, by="test", code="paused", reason="by a test")
     low = await desk.submit(rows=40, priority=Priority.LOW)
 
     assert len(await desk.shards.to_announce(low.job_id)) == 8

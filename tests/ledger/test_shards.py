@@ -123,12 +123,12 @@ async def test_a_shard_of_a_paused_job_is_put_back(desk):
     """It waits, and is announced again after the resume."""
     spec = await desk.submit()
     await desk.shards.to_announce(spec.job_id)
-    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
 
     assert await desk.shards.lease(spec.job_id, 0, "w") is LeaseAnswer.IDLE
     assert await desk.places(spec) == {"waiting": [0, 2], "announced": [1], "leased": []}
 
-    await desk.ledger.jobs.resume(spec.job_id)
+    await desk.ledger.jobs.resume(spec.job_id, by="test")
     assert await desk.shards.to_announce(spec.job_id) == [0]
 
 
@@ -180,7 +180,7 @@ async def test_a_renewal_lengthens_the_lease_and_tells_the_state(desk, redis):
     assert await redis.zscore(JobKeys(spec.job_id).leased, "0") > 1000
     waits = (await desk.ledger.jobs.get(spec.job_id)).waits
     assert (waits.in_flight, waits.for_rate, waits.backing_off, waits.paused_by) == (3, 2, 1, "rate_limited")
-    await desk.ledger.jobs.pause(spec.job_id, code="c", reason="r")
+    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
     assert await desk.shards.renew(shard, Waits()) is JobState.PAUSED
 
 

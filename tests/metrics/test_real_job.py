@@ -73,7 +73,7 @@ async def test_the_dashboard_shows_a_real_job(stand: Cluster, tmp_path: Path) ->
     await stand.worker(rate={"per_minute": 3000})
     await stand.start_job(PatchRows(4000))
     held = await stand.start_job(PatchRows(3, seed=9))
-    await stand.ledger.jobs.pause(held, code="invalid_api_key", reason="the key is wrong")
+    await stand.ledger.jobs.pause(held, by="test", code="invalid_api_key", reason="the key is wrong")
     await Nights(stand.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
     await Nights(stand.ledger.redis).note_schedule(Schedule("30 2 * * *", "UTC"))
     with endpoint(settings, address="127.0.0.1", port=0) as port, prometheus(port, tmp_path) as ask:

@@ -71,7 +71,7 @@ def cancel(ledger: Ledger) -> Callable[[str], Any]:
     """End a job that no worker is at."""
 
     async def cancel(job_id: str) -> None:
-        await ledger.jobs.cancel(job_id)
+        await ledger.jobs.cancel(job_id, by="test")
         await ledger.shards.close_all((await ledger.jobs.get(job_id)).spec, Outcome.CANCELLED)
         await ledger.jobs.retire(job_id)
 

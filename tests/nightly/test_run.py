@@ -110,7 +110,7 @@ async def test_a_paused_job_keeps_its_night_open(ledger: Ledger, start_run: Star
     await begun(ledger, "2026-11-25")
     await start_run().carry_on()
     (job,) = await ledger.jobs.latest(10)
-    await ledger.jobs.pause(job.spec.job_id, code="invalid_api_key", reason="Incorrect API key")
+    await ledger.jobs.pause(job.spec.job_id, by="test", code="invalid_api_key", reason="Incorrect API key")
 
     await start_run().carry_on()
 
@@ -127,7 +127,9 @@ async def test_a_job_that_paused_as_its_first_rows_failed_alike_holds_up_no_nigh
     await start_run().carry_on()
     (job,) = await ledger.jobs.latest(10)
     job_id = job.spec.job_id
-    await ledger.jobs.pause(job_id, code="same_failure", reason="the first 100 rows all failed with not_found")
+    await ledger.jobs.pause(
+        job_id, by="test", code="same_failure", reason="the first 100 rows all failed with not_found"
+    )
 
     assert await has_pending_work(ledger, (await night_of(ledger, "2026-11-25")).inbox)
     await start_run().carry_on()
@@ -143,7 +145,7 @@ async def test_a_job_that_paused_as_its_first_rows_failed_alike_holds_up_no_nigh
     assert (await begun(ledger, "2026-11-26")).state is not NightState.SKIPPED
     await start_run().carry_on()
     assert (await night_of(ledger, "2026-11-26")).rejected == 1, "the same content again is no more done than before"
-    assert await ledger.jobs.resume(job_id) == "paused"
+    assert await ledger.jobs.resume(job_id, by="test") == "paused"
 
 
 async def test_a_run_that_died_after_a_submission_finds_its_own_job(
@@ -340,7 +342,7 @@ async def test_a_file_whose_content_an_earlier_job_has_waits_for_it_and_is_filed
     await begun(ledger, "2026-11-24")
     await start_run().carry_on()
     (former,) = [job.spec.job_id for job in await ledger.jobs.latest(10)]
-    await ledger.jobs.pause(former, code="paused", reason="by somebody")
+    await ledger.jobs.pause(former, by="test", code="paused", reason="by somebody")
     drop("b.csv", (inbox / "a.csv").read_text())
     await ledger.redis.srem("relabel:nights:open", "2026-11-24")  # as if the former had been submitted by hand
 

@@ -235,10 +235,10 @@ async def test_a_job_that_pauses_by_itself_is_told_each_time_and_one_that_people
     said = "Invalid URL (GET /v1/chat/completions/chatcmpl-Secret1) for chatcmpl-Secret2"
 
     for code in ("unknown_url", "unknown_url", "paused", "interrupted"):
-        await ledger.jobs.pause(job_id, code=code, reason=said)
+        await ledger.jobs.pause(job_id, by="test", code=code, reason=said)
         await notifier.step()
         await notifier.step()
-        await ledger.jobs.resume(job_id)
+        await ledger.jobs.resume(job_id, by="test")
 
     assert [notice["type"] for notice in receiver.notices] == ["job.paused"] * 2
     assert len({notice["delivery_id"] for notice in receiver.notices}) == 2

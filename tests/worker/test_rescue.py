@@ -33,7 +33,7 @@ async def test_every_running_job_gets_its_shards_announced(rig, rescue):
     """Also two at a time, and none of a paused one."""
     first, second = [await rig.submit(*patches(3), shard_rows=1) for _ in range(2)]
     paused = await rig.submit(*patches(1))
-    await rig.ledger.jobs.pause(paused, code="c", reason="r")
+    await rig.ledger.jobs.pause(paused, by="test", code="c", reason="r")
 
     announced = await rescue()
 

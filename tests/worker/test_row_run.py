@@ -525,7 +525,7 @@ async def test_what_no_row_can_mend_pauses_the_job_and_fails_nothing(rig, comple
     assert len(rig.sent()) <= 51 + 51
 
     rig.sandbox.faults.clear()
-    await rig.ledger.jobs.resume(job_id)
+    await rig.ledger.jobs.resume(job_id, by="test")
     assert await rig.turn(job_id) is ReleaseAnswer.FINISHED
     assert (await rig.job(job_id)).counts.updated == 51
     assert all(applied == 1 for applied in (rig.applied(each) for each in rig.sandbox.store.dump()))

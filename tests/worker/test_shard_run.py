@@ -106,7 +106,7 @@ async def test_a_job_put_down_ends_its_turns_within_seconds(rig, completion_id, 
     await eventually(lambda: len(rig.sent()) >= 3)
 
     if move == "pause":
-        await rig.ledger.jobs.pause(job_id, code="user", reason="you asked")
+        await rig.ledger.jobs.pause(job_id, by="test", code="user", reason="you asked")
     else:
         await rig.ledger.jobs.move(job_id, JobState.CANCELLED, come_from=[JobState.RUNNING])
     answer = await asyncio.wait_for(turn, LONG_S)
@@ -218,7 +218,7 @@ async def test_a_row_that_gets_no_slot_to_write_leaves_no_image_behind(rig, comp
     turn = asyncio.create_task(rig.turn(job_id))
     await eventually(lambda: len(rig.sent("POST")) >= 5)
 
-    await rig.ledger.jobs.cancel(job_id)
+    await rig.ledger.jobs.cancel(job_id, by="test")
     await asyncio.wait_for(turn, LONG_S)
 
     written = {entry.id for entry in rig.sent("POST")}

@@ -186,7 +186,7 @@ async def test_a_job_that_was_cancelled_half_way_is_taken_back(rig, stored, undo
     """Done rows and one that was killed between its write and its settlement; rows never begun are left out."""
     job_id = await rig.submit((completion_id, PATCH), (OTHER, PATCH), (THIRD, PATCH), shard_rows=1)
     await rig.turn(job_id, 0)
-    await rig.ledger.jobs.cancel(job_id)
+    await rig.ledger.jobs.cancel(job_id, by="test")
     await rig.redis.append(*await journal_of(rig, job_id, shard=1, metadata={}))
     rig.sandbox.store.load({OTHER: {"team": "green", "new": "n"}})
     await rig.ledger.shards.close_all((await rig.job(job_id)).spec, Outcome.CANCELLED)

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from cli.errors import CliError
 from config.environment import child_environment
+from config.errors import SettingsError
 from config.settings import Settings
 from embedded.private import make_private, open_private
 from relabel.errors import WorkerDied
@@ -92,7 +92,7 @@ async def worker_process(settings: Settings, *, keep_open: tuple[int, ...]) -> A
     try:
         make_private(folder)
     except OSError as error:
-        raise CliError(f"{folder} cannot be used ({error.strerror}); set RELABEL_STATE_DIR.") from error
+        raise SettingsError(f"{folder} cannot be used ({error.strerror}); set RELABEL_STATE_DIR.") from error
     worker = WorkerProcess(settings, folder / "worker.log", keep_open)
     try:
         yield worker

@@ -1,0 +1,92 @@
+"""What `undo` and `retry` have in common: their options, and what follows once the new job's rows are there."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import click
+from rich.console import Console
+
+from cli.carry_out import carry_out_shown, get_ready
+from cli.console import echo, shown, stderr_console
+from cli.options import Rate
+from cli.output import print_json
+from cli.session import in_session, need_api_key, pass_settings
+from cli.submission import confirm_submission, exit_code_after, show_former
+from config.settings import Settings
+from producer.submit import Submitted
+from relabel.control import pause_orphans, resume_interrupted
+from relabel.derived import DerivedOptions, Prepared
+from relabel.session import Session, require_workers
+from relabel.submit import submit
+from relabel.wording import count_of
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def derived_options(verb: F) -> F:
+    """Add the options of `DerivedOptions` to a verb, which receives them as `options`, and JOB, --yes and --json."""
+
+    @functools.wraps(verb)
+    def gathered(*args: Any, **kwargs: Any) -> Any:
+        fields = {name: kwargs.pop(name) for name in DerivedOptions._fields}
+        return verb(*args, options=DerivedOptions(**fields), **kwargs)
+
+    options = [
+        click.argument("job_id", metavar="JOB"),
+        click.option("--rate", type=Rate(), help="Slow the new job down, as in `submit`. Default: JOB's own rate."),
+        click.option("--name", help="Name of the new job."),
+        click.option("--again", is_flag=True, help="Make a new job although the same one was made of JOB before."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
+        click.option("--run", "here", is_flag=True, help="Carry it out in this process tree, as `relabel run` does."),
+        click.option("--json", "as_json", is_flag=True, help="Print the new job as JSON, with --run at its end."),
+    ]
+    wrapped: Any = pass_settings(gathered)
+    for option in reversed(options):
+        wrapped = option(wrapped)
+    return wrapped  # type: ignore[no-any-return]
+
+
+def in_derived_session(settings: Settings, verb: Callable[[Session], Awaitable[int]], *, here: bool) -> int:
+    """Run the verb in a session where the new job can be carried out: by this process tree, or by deployed workers."""
+    if here:
+        need_api_key(settings)
+    else:
+        require_workers(settings, "--run")
+
+    async def run(session: Session) -> int:
+        await pause_orphans(session)
+        return await verb(session)
+
+    return in_session(settings, run)
+
+
+async def carry_out_derived(session: Session, prepared: Prepared, *, here: bool, yes: bool, as_json: bool) -> int:
+    """Confirm the new job, then carry it out here or hand it to the deployed workers; return the exit code."""
+    checked, request, note = prepared
+    console = stderr_console()
+    with checked:
+        if note:
+            echo(note, err=True)
+        console.print(shown(f"{count_of(checked.total, 'row')} of job {request.parent} to {request.kind}."))
+        await confirm_submission(session, checked, request, console, yes=yes)
+        if not here:
+            submitted = await _submit(session, prepared, console)
+            job = await session.ledger.jobs.get(submitted.job_id)
+            print_json(job) if as_json else echo(submitted.job_id)
+            return exit_code_after(submitted, job)
+        signals = await get_ready(session, console)
+        submitted = await _submit(session, prepared, console)
+        await resume_interrupted(session, submitted)
+        echo(f"Job {submitted.job_id}", err=True)
+        return await carry_out_shown(session, submitted.job_id, signals, console, as_json=as_json)
+
+
+async def _submit(session: Session, prepared: Prepared, console: Console) -> Submitted:
+    request = prepared.request
+    submitted = await submit(session, prepared.checked, request)
+    what = f"The {request.kind} of job {request.parent} was submitted before,"
+    await show_former(session, submitted, console, what=what)
+    return submitted

@@ -1,0 +1,97 @@
+"""The options that `run` and `submit` have in common."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+from config.failure_limit import failure_limit
+from ledger.job import Mode, Priority
+from relabel.submit import FileOptions
+
+_PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+# generic from click 8.5 on only
+class Rate(click.ParamType):  # type: ignore[type-arg]
+    """A rate as people write it: 600/m, 10/s, 36000/h, or a number a minute."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return requests a minute."""
+        number, _, unit = str(value).partition("/")
+        try:
+            rate = float(number) * _PER_MINUTE[unit[:1] or "m"]
+        except (ValueError, KeyError):
+            rate = -1.0
+        if not 0 < rate < 1e9:
+            self.fail(f"{value!r} is not a rate; write requests a minute, or 10/s, 600/m, 36000/h.", param, ctx)
+        return rate
+
+
+# as above
+class MaxFailures(click.ParamType):  # type: ignore[type-arg]
+    """Failures that are put up with: 5%, a number of rows, or none to be asked about."""
+
+    name = "limit"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return it as it was written, without space around it."""
+        try:
+            return failure_limit(str(value))
+        except ValueError:
+            what = f"{value!r} is no limit; write a share of the rows like 5%, a number of rows, or none."
+            self.fail(what, param, ctx)
+
+
+def file_options(verb: F) -> F:
+    """Add the options of `FileOptions` to a verb, which receives them as one value, `options`, and --yes as `yes`."""
+
+    @functools.wraps(verb)
+    def gathered(*args: Any, mode: str, priority: str, **kwargs: Any) -> Any:
+        fields = {name: kwargs.pop(name) for name in FileOptions._fields if name not in {"mode", "priority"}}
+        options = FileOptions(mode=Mode(mode), priority=Priority(priority), **fields)
+        return verb(*args, options=options, **kwargs)
+
+    options = [
+        click.argument("file", required=False, default=""),
+        click.option(
+            "--mode",
+            type=click.Choice([mode.value for mode in Mode]),
+            default="merge",
+            show_default=True,
+            help="merge: change the named keys, keep the others. replace: the row is all the metadata there is to be.",
+        ),
+        click.option("--rate", type=Rate(), help="Slow this job down, for example 600/m. Never above the shared rate."),
+        click.option(
+            "--max-failures",
+            type=MaxFailures(),
+            help="Pause once more rows failed than this: 5% of those that ended, or a number. Looked at from 100 on. "
+            "none: also go on where the first rows all fail with one code.",
+        ),
+        click.option(
+            "--priority",
+            type=click.Choice([priority.value for priority in Priority]),
+            default="normal",
+            show_default=True,
+            help="Share of the workers while other jobs run: high gets twice what normal gets, low half of it.",
+        ),
+        click.option("--name", help="Name of the job. Default: the file's name."),
+        click.option(
+            "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
+        ),
+        click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is invalid."),
+        click.option("--stringify", is_flag=True, help="Take JSON numbers and booleans as their text."),
+        click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
+        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
+        click.option("--input-format", type=click.Choice(["csv", "jsonl"]), help="Default: told by the file's name."),
+    ]
+    for option in reversed(options):
+        gathered = option(gathered)
+    return gathered  # type: ignore[return-value]

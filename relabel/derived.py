@@ -1,0 +1,168 @@
+"""Prepares the jobs that are made of another job's rows: an undo and a retry."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from config.text import printable
+from ledger import errors as ledger_errors
+from ledger.job import Job, JobState, Kind, Mode
+from producer.check import Checked, check_made
+from producer.retry import RetryRows
+from producer.submit import JobRequest, request_for
+from producer.undo import undo_columns, undo_rows
+from relabel.errors import InvalidInput, WrongState
+from relabel.session import Session
+from relabel.wording import count_of
+
+SHOWN_CODES = 5
+CODE_CHARS = 64
+
+
+class DerivedOptions(NamedTuple):
+    """What an undo and a retry have in common. `here`: it is to be carried out in this process tree."""
+
+    rate: float | None = None
+    name: str | None = None
+    again: bool = False
+    here: bool = False
+
+
+class Prepared(NamedTuple):
+    """The rows of a new job and the request for it; `note` is something to know before, '' where there is nothing."""
+
+    checked: Checked
+    request: JobRequest
+    note: str
+
+
+async def prepare_undo(
+    session: Session,
+    job_id: str,
+    options: DerivedOptions,
+    *,
+    keys: frozenset[str] | None = None,
+    force: bool = False,
+) -> Prepared:
+    """Return the rows that restore what a job changed, in these metadata keys only where some are named.
+
+    With `force` they also restore what somebody else changed since. The caller closes the rows.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        WrongState: its rows may still change, or are lost.
+        InvalidInput: it kept nothing to restore, or changed nothing.
+
+    """
+    job = await _settled_job(session, job_id, here=options.here)
+    spec = job.spec
+    if not spec.journal:
+        raise InvalidInput(f"job {job_id} kept nothing to restore (--no-undo); submit a file with the old values.")
+    rows = undo_rows(session.ledger, spec, keys=keys, force=force)
+    try:
+        checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=_spool())
+    except ledger_errors.StateLost as error:
+        raise _rows_lost(job_id) from error
+    if not checked.total:
+        checked.close()
+        limit = " in these keys" if keys else ""
+        raise InvalidInput(f"job {job_id} changed nothing{limit}, so there is nothing to undo.")
+    waits = job.state in {JobState.PAUSED, JobState.HELD}
+    note = f"Job {job_id} is {job.state} and may be resumed; `relabel cancel` ends it." if waits else ""
+    remark = ", ".join((["forced"] if force else []) + ([f"keys {','.join(sorted(keys))}"] if keys else []))
+    request = _request(session, job, options, kind=Kind.UNDO, mode=Mode.MERGE, journal=True, remark=remark)
+    return Prepared(checked, request, note)
+
+
+async def prepare_retry(
+    session: Session,
+    job_id: str,
+    options: DerivedOptions,
+    *,
+    codes: frozenset[str] | None = None,
+    everything: bool = False,
+) -> Prepared:
+    """Return the failed rows of a job that may work, those of some codes, or all of them. The caller closes them.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        WrongState: its rows may still change, or are lost.
+        InvalidInput: no row is left to try.
+
+    """
+    job = await _settled_job(session, job_id, here=options.here)
+    spec = job.spec
+    rows = RetryRows(session.ledger, spec, codes=codes, everything=everything)
+    try:
+        checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=_spool())
+    except ledger_errors.StateLost as error:
+        raise _rows_lost(job_id) from error
+    if not checked.total:
+        checked.close()
+        raise InvalidInput(f"job {job_id} has no rows to retry{_why_none(rows.left_out, codes)}.")
+    hopeless = rows.left_out and codes is None
+    note = f"{_numbered(rows.left_out)} can never work as they are; --all takes them, too." if hopeless else ""
+    remark = f"codes {','.join(sorted(codes))}" if codes else ""
+    request = _request(session, job, options, kind=Kind.RETRY, mode=spec.mode, journal=spec.journal, remark=remark)
+    return Prepared(checked, request, note)
+
+
+async def _settled_job(session: Session, job_id: str, *, here: bool) -> Job:
+    """Return a job whose rows stay as they are; `here` also refuses one for another API than the settings name."""
+    job = await session.ledger.jobs.get(job_id)
+    if job.state is JobState.LOST:
+        raise _rows_lost(job_id)
+    if job.state is JobState.SUBMITTING:
+        raise WrongState(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
+    if job.state is JobState.RUNNING:
+        raise WrongState(f"job {job_id} is running; pause or cancel it first.")
+    # a worker whose lease ran out may only be stopped: when it goes on, it is refused
+    await session.ledger.shards.rescue(job_id)
+    if await session.ledger.shards.is_leased(job_id):
+        raise WrongState(f"job {job_id} still has rows in flight; try again in a few seconds.")
+    target, url = job.spec.target, session.settings.openai_base_url
+    if here and target != url:
+        where = f"{target}, but OPENAI_BASE_URL is {url}"
+        raise InvalidInput(f"job {job_id} is for {where}; set it to the former and try again.")
+    return job
+
+
+def _request(
+    session: Session, job: Job, options: DerivedOptions, *, kind: Kind, mode: Mode, journal: bool, remark: str
+) -> JobRequest:
+    spec = job.spec
+    name = options.name or f"{kind} of {spec.name}"
+    return request_for(session.settings, name, by=session.user, mode=mode, journal=journal)._replace(
+        target=spec.target,
+        rate_per_minute=options.rate or job.rate_per_minute,
+        again=options.again,
+        kind=kind,
+        parent=spec.job_id,
+        remark=remark,
+    )
+
+
+def _spool() -> Path:
+    return Path(tempfile.gettempdir())  # for files without a name
+
+
+def _rows_lost(job_id: str) -> WrongState:
+    return WrongState(f"Redis lost rows of job {job_id}, so nothing can be made of it.")
+
+
+def _why_none(left_out: Counter[str], codes: frozenset[str] | None) -> str:
+    if not left_out:
+        return ": none failed"
+    if codes is not None:
+        return f" with these codes; failed are: {_numbered(left_out)}"
+    return f" that can work as they are; correct them, or say --all: {_numbered(left_out)}"
+
+
+def _numbered(left_out: Counter[str]) -> str:
+    most = [f"{printable(code, CODE_CHARS)} {number:,}" for code, number in left_out.most_common(SHOWN_CODES)]
+    more = len(left_out) - len(most)
+    rest = f", {count_of(more, 'other code')}" if more > 0 else ""
+    return f"{count_of(left_out.total(), 'row')} ({', '.join(most)}{rest})"

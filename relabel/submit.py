@@ -1,0 +1,150 @@
+"""Checks a file, finds out what its job would meet, and submits it."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+from config.settings import Settings
+from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
+from producer import submit as producer
+from producer.check import Checked, check
+from producer.overlap import Overlaps, find_overlaps
+from producer.source import open_source
+from producer.submit import JobRequest, Submitted
+from relabel.capacity import least_seconds, pace_hint
+from relabel.errors import InvalidInput
+from relabel.explain import WAITING_FOR_USER, standing
+from relabel.rate import look_at_rate
+from relabel.session import Session
+
+
+class FileOptions(NamedTuple):
+    """A file and what to do with it. `rate` is in requests a minute; `undo` keeps what was there before."""
+
+    file: str
+    mode: Mode = Mode.MERGE
+    rate: float | None = None
+    max_failures: str | None = None
+    priority: Priority = Priority.NORMAL
+    name: str | None = None
+    undo: bool = True
+    strict: bool = False
+    stringify: bool = False
+    again: bool = False
+    input_format: Literal["csv", "jsonl"] | None = None
+
+
+def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> Checked:
+    """Read and check the whole file, and return it for submission; the caller closes it. `-` reads `stdin`.
+
+    Raises:
+        UnreadableFile: the file cannot be trusted.
+
+    """
+    limits = producer.limits_of(settings)
+    # the files have no names, so they need no folder of their own, which a killed command would leave behind
+    spool = Path(tempfile.gettempdir())
+    with open_source(options.file, stdin=stdin, layout=options.input_format, limits=limits) as source:
+        return check(source, mode=options.mode, stringify=options.stringify, spool_dir=spool)
+
+
+def require_valid_rows(checked: Checked) -> None:
+    """Raise InvalidInput where a row of the file is invalid (`--strict`)."""
+    if checked.rejected:
+        what = "1 row is" if checked.rejected == 1 else f"{checked.rejected:,} rows are"
+        raise InvalidInput(f"{what} invalid, so nothing was sent (--strict); correct the file.")
+
+
+def request_for(options: FileOptions, session: Session, *, hold: bool = False) -> JobRequest:
+    """Return the request for a job of the file, for the API of the settings."""
+    name = options.name or ("stdin" if options.file == "-" else Path(options.file).name)
+    request = producer.request_for(session.settings, name, by=session.user, mode=options.mode, journal=options.undo)
+    return request._replace(
+        rate_per_minute=options.rate,
+        hold=hold,
+        again=options.again,
+        max_failures=options.max_failures,
+        priority=options.priority,
+    )
+
+
+class Outlook(NamedTuple):
+    """What a job would meet: jobs that change the same completions, and what it takes at most.
+
+    `rate_per_minute` is the lower of its own rate and the shared one as it is set now; `hint` says where one worker
+    cannot use it, '' where it can or the service was never probed.
+    """
+
+    overlaps: Overlaps
+    rows: int
+    requests: int
+    rate_per_minute: float
+    seconds: float
+    hint: str
+
+
+async def outlook(session: Session, checked: Checked, request: JobRequest) -> Outlook | None:
+    """Return what the job would meet; None where it exists already, so that nothing new would be sent."""
+    ledger, settings, rows = session.ledger, session.settings, checked.total
+    if not request.again and await producer.find_existing(checked, request, ledger=ledger):
+        return None
+    overlaps = await find_overlaps(checked, request.target, ledger=ledger)
+    shared = (await look_at_rate(settings, ledger)).asked_per_minute
+    rate = min(request.rate_per_minute or math.inf, shared)
+    reads = request.mode is Mode.MERGE or request.journal
+    requests = rows * 2 if reads else rows
+    seconds, hint = requests / rate * 60, ""
+    if (behaviour := await ledger.behaviours.of(request.target)) is not None:
+        seconds = max(seconds, least_seconds(settings, behaviour, rows, reads=reads))
+        hint = pace_hint(settings, behaviour, rate)
+    return Outlook(overlaps, rows, requests, rate, seconds, hint)
+
+
+async def submit(session: Session, checked: Checked, request: JobRequest) -> Submitted:
+    """Store the job, open it to the workers and announce it, or find the one of the same content.
+
+    Raises:
+        RedisError: the ledger is away or full; the same call again replaces what was stored.
+
+    """
+
+    def announce(job_id: str, shards: Iterable[int]) -> None:
+        from tasks import announce as tasks_announce  # noqa: PLC0415 - loads Celery, which a look at a job needs not
+        from tasks.celery_app import make_app  # noqa: PLC0415 - as above
+
+        tasks_announce.announce(make_app(session.settings), job_id, shards)
+
+    return await producer.submit(checked, request, ledger=session.ledger, announce=announce)
+
+
+async def former_job(session: Session, submitted: Submitted, *, what: str) -> str:
+    """Return a sentence on the former job of the same content, with the next step; '' where there is none.
+
+    `what` begins it where the former job is the one that was found again.
+    """
+    if submitted.existed:
+        return f"{what} as job {_found_again(await session.ledger.jobs.get(submitted.job_id))}"
+    if submitted.former:
+        job = await session.ledger.jobs.get(submitted.former)
+        return f"Job {submitted.former} of the same content {_why_not_counted(job)}, so this is a new job."
+    return ""
+
+
+def _found_again(job: Job) -> str:
+    job_id = job.spec.job_id
+    if job.state is JobState.FINISHED:
+        return f"{job_id}; --again applies it once more."
+    if job.state in WAITING_FOR_USER:
+        return f"{job_id}, which is {standing(job)}"
+    return f"{job_id}, which is {job.state}; `relabel watch {job_id}` follows it."
+
+
+def _why_not_counted(job: Job) -> str:
+    """Return why a former job does not count (`ledger.fingerprints.counts_as_submitted`)."""
+    if job.state is JobState.LOST:
+        return f"is lost ({LOST_REASON})"
+    return "was cancelled" if job.state is JobState.CANCELLED else "ended without one row updated or unchanged"
