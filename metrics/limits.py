@@ -28,10 +28,10 @@ async def limit_families(ledger: Ledger) -> list[Metric]:
     for seen in await limits_in_use(ledger.redis):
         labels = [printable(seen.endpoint, LABEL_CHARS), printable(seen.name, LABEL_CHARS)]
         configured.add_metric(labels, seen.configured.rate)
-        asked.add_metric(labels, seen.standing.asked)
-        in_force.add_metric(labels, seen.standing.rate)
-        used.add_metric(labels, seen.standing.used / USED_OVER_S)
-        pause.add_metric(labels, seen.standing.paused_s)
+        asked.add_metric(labels, seen.status.asked)
+        in_force.add_metric(labels, seen.status.rate)
+        used.add_metric(labels, seen.status.used / USED_OVER_S)
+        pause.add_metric(labels, seen.status.paused_s)
         for reason, seconds in seen.paused_s.items():
             paused.add_metric([*labels, printable(reason, LABEL_CHARS)], seconds)
     return [configured, asked, in_force, used, pause, paused]

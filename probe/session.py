@@ -25,7 +25,7 @@ from probe.calls import RetryingCalls
 from probe.examine import NotAsSent, OnStep, Probe
 from probe.restore import NotRestored, restore
 from ratelimit.limiter import Limits, RateLimiter
-from ratelimit.shared_rate import limit_of
+from ratelimit.shared_rate import shared_limit
 
 T = TypeVar("T")
 EXAMINE_WITHIN_S = 300.0
@@ -162,13 +162,13 @@ async def _calls(
 ) -> AsyncIterator[RetryingCalls]:
     """Open what a probe needs: the completion for itself, the API, the shared rate."""
     target = await read_target(settings)
-    key, limit = limit_of(settings, target.secret)
+    shared = shared_limit(settings, target.secret)
     claim = claim_of(target.base_url, completion_id)
     life_s = claim_life_s(settings.api.timeout_s)
     read_key = functools.partial(read_api_key, settings)
     api_of = open_api(target, in_flight=1, read_key=read_key)
     async with _claimed(ledger.claims, claim, life_s, max_wait_s), api_of as api:
-        limiter = RateLimiter(Limits(ledger.redis), key=key, limit=limit, job_id=None, rate_headers=api.rate_headers)
+        limiter = RateLimiter(Limits(ledger.redis), shared, job_id=None, rate_headers=api.rate_headers)
         try:
             yield RetryingCalls(api, limiter, completion_id, name=f"probe-{secrets.token_hex(4)}")
         finally:

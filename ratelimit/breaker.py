@@ -1,4 +1,4 @@
-"""Tells a failing endpoint from a failing row, together with all workers, and lets everybody wait out a storm."""
+"""The circuit breaker: tells a failing endpoint from a failing row by what all workers saw, and pauses all of them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ledger.connect import AWAY
 from ledger.scripts import load_script
 
 REPORT_EVERY_S = 0.5
-"""How often a turn says what it saw."""
+"""How often a shard's run reports its requests."""
 WINDOW_S, LEAST_FAILURES, SHARE = 10.0, 10, 0.5
 """A storm: at least so many failures of reads or of writes in the window, and at least this share of them."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 2.0, 30.0
@@ -23,35 +23,35 @@ RETRY_DELAY_S = 900.0
 
 
 def health_key(limit_key: str) -> str:
-    """Name the health of the endpoint that the limit is for."""
+    """Return the key of the health of the endpoint that the limit is for."""
     return f"{limit_key}:health"
 
 
 class CircuitBreaker:
-    """What one turn saw of an endpoint, and what all turns saw together."""
+    """Reports what one shard's run saw of an endpoint, and reads what all of them saw together."""
 
     def __init__(self, redis: Redis, limit_key: str) -> None:
         self._report = load_script(redis, "report", package="ratelimit")
         self._keys = [health_key(limit_key), limit_key]
         self._seen = [0, 0, 0, 0]
 
-    def saw(self, *, write: bool, well: bool) -> None:
-        """Note whether a read or a write was answered as a working endpoint would answer it."""
-        self._seen[2 * write + (not well)] += 1
+    def record(self, *, write: bool, succeeded: bool) -> None:
+        """Count a read or a write by whether the answer was one of a working endpoint."""
+        self._seen[2 * write + (not succeeded)] += 1
 
     async def run(self) -> None:
-        """Say every half second what was seen, until cancelled; while Redis is away nothing is sent anyway."""
+        """Report every half second what was recorded, until cancelled; while Redis is away nothing is sent anyway."""
         while not is_cancelled():
             await asyncio.sleep(REPORT_EVERY_S)
             if any(self._seen):
-                await self._say()
+                await self._send_report()
 
     async def row_at_fault(self, *, write: bool) -> bool:
-        """Tell whether a row whose reads or writes keep failing is to blame, as those of others succeed."""
-        verdict = await self._say()
+        """Return whether a row whose reads or writes keep failing is at fault, as those of others succeed."""
+        verdict = await self._send_report()
         return verdict is not None and bool(verdict[write])
 
-    async def _say(self) -> list[int] | None:
+    async def _send_report(self) -> list[int] | None:
         seen, self._seen = self._seen, [0, 0, 0, 0]
         bounds = [WINDOW_S, LEAST_FAILURES, SHARE, FIRST_PAUSE_S, LONGEST_PAUSE_S, WELL_FOR_S, RETRY_DELAY_S]
         try:

@@ -1,4 +1,4 @@
-"""What the API says of its own limit: the `x-ratelimit-*-requests` headers, where an answer carries them.
+"""Reads the API's statement of its own limit: the `x-ratelimit-*-requests` headers, where an answer carries them.
 
 None was ever seen on the update endpoint (contract section 2), so their absence must cost next to nothing.
 """
@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 LEFT, RENEWED_IN, LIMIT = (f"x-ratelimit-{what}-requests" for what in ("remaining", "reset", "limit"))
 """Source: contract section 2."""
-LONGEST_TOLD_S = 60.0
-"""Longest that one answer's word counts: limits by the day renew in hours, and others may hand requests back."""
+LONGEST_S = 60.0
+"""Longest that one answer counts: limits by the day renew in hours, and others may hand requests back."""
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9}
 _PART = r"(?:\d+(?:\.\d*)?|\.\d+)(?:ms|us|µs|μs|ns|h|m|s)"
 _DURATION = re.compile(rf"(?:{_PART})+", re.ASCII)
@@ -45,7 +45,7 @@ def parse_duration(text: str) -> float | None:
     return sum(float(number) * _UNITS[unit] for number, unit in _PARTS.findall(text))
 
 
-def read_allowance(headers: Mapping[str, str]) -> Remaining | None:
+def parse_remaining(headers: Mapping[str, str]) -> Remaining | None:
     """Read what is left and until when; None where that is missing, negative (Azure) or contradicts itself."""
     left = parse_duration(headers.get(LEFT, ""))
     renewed_in = parse_duration(headers.get(RENEWED_IN, ""))
@@ -56,7 +56,7 @@ def read_allowance(headers: Mapping[str, str]) -> Remaining | None:
 
 
 class RateLimitHeaders:
-    """Keeps the latest allowance that this process was told, until the limiter takes it.
+    """Keeps the latest statement that this process received, until the limiter takes it.
 
     That nothing is left counts only once something was: Azure says 0 of limits that it does not have (contract
     section 2, openai/openai-dotnet#838).
@@ -65,24 +65,24 @@ class RateLimitHeaders:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._latest: Remaining | None = None
-        self._heard_at = 0.0
+        self._observed_at = 0.0
         self._counts_down = False
 
     def observe(self, headers: Mapping[str, str]) -> None:
-        """Take note of an answer's headers."""
+        """Read an answer's headers."""
         if LEFT not in headers:
             return
-        allowance = read_allowance(headers)
-        if allowance is None:
+        remaining = parse_remaining(headers)
+        if remaining is None:
             return
-        self._counts_down = self._counts_down or allowance.left > 0
+        self._counts_down = self._counts_down or remaining.left > 0
         if self._counts_down:
-            self._latest, self._heard_at = allowance, self._clock()
+            self._latest, self._observed_at = remaining, self._clock()
 
     def take(self) -> Remaining | None:
-        """Give what was heard since the last time, as it stands now; None where there is nothing new."""
+        """Return what was observed since the last call, as of now; None where there is nothing new."""
         latest, self._latest = self._latest, None
         if latest is None:
             return None
-        renewed_in = min(latest.renewed_in_s, LONGEST_TOLD_S) - (self._clock() - self._heard_at)
+        renewed_in = min(latest.renewed_in_s, LONGEST_S) - (self._clock() - self._observed_at)
         return latest._replace(renewed_in_s=renewed_in) if renewed_in > 0 else None

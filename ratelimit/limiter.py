@@ -37,7 +37,7 @@ LONGEST_PAUSE_S = 30.0
 
 
 class HandBack(Exception):
-    """The row goes back unsettled: the shard's time is up, the job was put down, or the worker is ending."""
+    """The row goes back unsettled: the shard's time is up, the job was paused, or the worker is ending."""
 
 
 class Limit(NamedTuple):
@@ -48,9 +48,16 @@ class Limit(NamedTuple):
 
     @classmethod
     def per_minute(cls, requests: float, burst: int | None = None) -> Limit:
-        """Make a limit from requests a minute; without a burst, a tenth of a second's worth may go at once."""
+        """Return the limit of so many requests a minute; the burst is a tenth of a second's worth unless it is set."""
         rate = requests / 60
         return cls(rate, burst or max(1, int(rate / 10)))
+
+
+class SharedLimit(NamedTuple):
+    """The limit that calls share: its Redis key, and what it allows unless a rate was set live."""
+
+    key: str
+    limit: Limit
 
 
 def limit_key(
@@ -76,8 +83,8 @@ def rates_key(limit: str) -> str:
     return f"{limit}:rates"
 
 
-class Standing(NamedTuple):
-    """How the shared rate stands: in force and asked for (requests a second), why it is lower, slots used in 5 s.
+class RateStatus(NamedTuple):
+    """The shared rate now: in force and asked for (requests a second), why it is lower, slots used in 5 s.
 
     `slowed_by` is `429`, `headers` or `failing`, '' where the rate is as asked for; `paused_by` is `rate_limited`,
     `used_up` or `failing`. `asks` are the different rates of living workers; the lowest holds, unless one was set live.
@@ -97,11 +104,11 @@ class Grant(NamedTuple):
 
     slots: Sequence[float]
     ask_again_s: float
-    standing: Standing
+    status: RateStatus
 
 
 class Limits:
-    """The limits as they stand in Redis."""
+    """The limits in Redis."""
 
     def __init__(self, redis: Redis) -> None:
         self._acquire = load_script(redis, "acquire", package="ratelimit")
@@ -110,23 +117,24 @@ class Limits:
     async def acquire(
         self,
         want: int,
-        shared: tuple[str, Limit],
+        shared: SharedLimit,
         *,
         job_id: str | None = None,
-        told: Remaining | None = None,
+        remaining: Remaining | None = None,
         alive: bool = False,
     ) -> Grant:
-        """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only look.
+        """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only read the status.
 
-        `told` is what the API's own headers said last. The rate of `shared` counts for all workers while its caller
+        `remaining` is what the API's headers said last. The rate of `shared` counts for all workers while its caller
         wants slots, or says that it is `alive`.
         """
-        key, limit = shared
-        keys = [key, rates_key(key)] + ([] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job])
-        again, paused, code, rate, asked, slowed_by, used, asks, *slots = await self._acquire(
-            keys, [want, HORIZON_S, *limit, *(told or ("", "")), LONGEST_PAUSE_S, int(alive or want > 0)]
+        keys = [shared.key, rates_key(shared.key)] + (
+            [] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job]
         )
-        standing = Standing(
+        again, paused, code, rate, asked, slowed_by, used, asks, *slots = await self._acquire(
+            keys, [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, int(alive or want > 0)]
+        )
+        status = RateStatus(
             paused_s=paused / 1e6,
             paused_by=code.decode(),
             rate=float(rate),
@@ -135,10 +143,10 @@ class Limits:
             used=used / 1e3,
             asks=tuple(sorted({float(each) for each in asks.split()})),
         )
-        return Grant([slot / 1e6 for slot in slots], again / 1e6, standing)
+        return Grant([slot / 1e6 for slot in slots], again / 1e6, status)
 
     async def pause(self, key: str, retry_after: float | None, *, sent_s_ago: float = 0.0) -> float:
-        """Let everybody on the limit wait and slow down, as a request was refused; give the seconds to wait.
+        """Pause and slow down all calls on the limit after a refused request; return the seconds to wait.
 
         They are `retry_after`, or longer each time. Refusals of requests sent before that count as the same one.
         """
@@ -152,16 +160,15 @@ class RateLimiter:
     def __init__(
         self,
         limits: Limits,
+        shared: SharedLimit,
         *,
-        key: str,
-        limit: Limit,
         job_id: str | None,
         rate_headers: RateLimitHeaders | None = None,
         clocks: Clocks = CLOCKS,
     ) -> None:
         self._limits = limits
         self._clocks = clocks
-        self._shared = (key, limit)
+        self._shared = shared
         self._job_id = job_id
         self._rate_headers = rate_headers or RateLimitHeaders()
         self._reads: deque[asyncio.Future[None]] = deque()
@@ -171,7 +178,7 @@ class RateLimiter:
         self._refusals = 0
         self._plenty = False
         self.waiting = 0
-        self.standing = Standing()
+        self.status = RateStatus()
 
     async def acquire(self, *, write: bool) -> None:
         """Wait for a slot.
@@ -193,17 +200,17 @@ class RateLimiter:
             self.waiting -= 1
 
     async def pause(self, retry_after: float | None, *, sent_s_ago: float = 0.0) -> None:
-        """Let every worker on this limit wait. When Redis is away there is nothing to do: nobody gets a slot."""
+        """Pause every worker on this limit. While Redis is away there is nothing to do, as nobody gets a slot."""
         self._refusals += 1
         try:
-            await self._limits.pause(self._shared[0], retry_after, sent_s_ago=sent_s_ago)
+            await self._limits.pause(self._shared.key, retry_after, sent_s_ago=sent_s_ago)
         except AWAY:
             return
         finally:
             self._refusals += 1  # also a lease that was taken meanwhile knows nothing of the pause
 
     def close(self, *, to_writes: bool) -> None:
-        """Give no more slots to reads, or to anything; whoever waits for one gets `HandBack`."""
+        """Stop handing slots to reads, or to anything; waiters get `HandBack`."""
         self._closed_to |= {"read", "write"} if to_writes else {"read"}
         for waiters in (self._reads, self._writes) if to_writes else (self._reads,):
             for waiter in waiters:
@@ -212,7 +219,7 @@ class RateLimiter:
             waiters.clear()
 
     async def aclose(self) -> None:
-        """End the handing out."""
+        """Stop handing out slots and wait until that has ended."""
         self.close(to_writes=True)
         if self._pump is not None:
             self._pump.cancel()
@@ -226,13 +233,13 @@ class RateLimiter:
             want = len(self._writes) + len(self._reads)
             refusals, asked = self._refusals, self._clocks.read()
             try:
-                told = self._rate_headers.take()
-                grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, told=told)
+                remaining = self._rate_headers.take()
+                grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, remaining=remaining)
             except AWAY:
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
             began = loop.time()
-            self.standing = grant.standing
+            self.status = grant.status
             self._plenty = len(grant.slots) == want and not any(grant.slots)
             if not grant.slots:
                 await asyncio.sleep(min(grant.ask_again_s, LONGEST_SLEEP_S))

@@ -13,10 +13,10 @@ from ledger.errors import NoSuchJob
 from ledger.keys import LIMITS
 from ledger.ledger import Ledger
 from ledger.scripts import Argument, load_script
-from ratelimit.limiter import Limit, Limits, Standing, limit_key
+from ratelimit.limiter import Limit, Limits, RateStatus, SharedLimit, limit_key
 
 USED_OVER_S = 5.0
-"""Seconds that `Standing.used` is about (`lua/acquire.lua`, WINDOW)."""
+"""Seconds that `RateStatus.used` is about (`lua/acquire.lua`, WINDOW)."""
 LIVE_KEEP_S = 366 * 86_400
 """Life of a rate that was set live and that nobody uses: long enough to count as kept."""
 USED_KEEP_S = 7 * 86_400
@@ -24,32 +24,33 @@ USED_KEEP_S = 7 * 86_400
 MOST_LIMITS = 20
 """Limits that are shown, the latest used: one endpoint and project is usual, a few are possible."""
 PAUSES = ("rate_limited", "failing", "used_up")
-"""What pauses a limit: 429s, a failing endpoint, the API's word that no request is left."""
+"""What pauses a limit: 429s, a failing endpoint, headers that say that no request is left."""
 
 
-def limit_of(settings: Settings, secret: str) -> tuple[str, Limit]:
-    """Return the Redis key of the limit that calls with these settings and this API key share, and what it allows."""
+def shared_limit(settings: Settings, secret: str | None = None) -> SharedLimit:
+    """Return the limit that calls with these settings share; `secret` is the API key if it is not the settings' own."""
+    if secret is None:
+        secret = settings.openai_api_key.get_secret_value() if settings.openai_api_key else ""
     key = limit_key(
         settings.openai_base_url, secret, settings.openai_org_id, settings.openai_project_id, settings.rate.name
     )
-    return key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst)
+    return SharedLimit(key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst))
 
 
 class SharedRate:
     """The limit of one endpoint and project, with what the settings say of it."""
 
-    def __init__(self, redis: Redis, *, key: str, limit: Limit) -> None:
+    def __init__(self, redis: Redis, shared: SharedLimit) -> None:
         self._redis = redis
-        self._key = key
-        self._limit = limit
+        self._shared = shared
         self._limits = Limits(redis)
         self._set = load_script(redis, "set_rate", package="ratelimit")
 
-    async def look(self) -> tuple[Standing, float | None, int | None]:
-        """Give the rate as it stands, and the rate and burst that were set live; no slot is used."""
-        standing = (await self._limits.acquire(0, (self._key, self._limit))).standing
-        rate, burst = await self._redis.hmget(self._key, ["rate", "burst"])
-        return standing, None if rate is None else float(rate), None if burst is None else int(burst)
+    async def read(self) -> tuple[RateStatus, float | None, int | None]:
+        """Return the status of the rate, and the rate and burst that were set live; no slot is used."""
+        status = (await self._limits.acquire(0, self._shared)).status
+        rate, burst = await self._redis.hmget(self._shared.key, ["rate", "burst"])
+        return status, None if rate is None else float(rate), None if burst is None else int(burst)
 
     async def set(self, rate: float | None, burst: int | None) -> None:
         """Set the rate, the burst, or both for all workers, in effect within a second and until `reset`.
@@ -58,28 +59,29 @@ class SharedRate:
         """
         limit = None if rate is None else Limit.per_minute(rate * 60)
         args: list[Argument] = ["" if limit is None else limit.rate, burst or (limit.burst if limit else "")]
-        await self._set([self._key], [*args, LIVE_KEEP_S * 1000])
+        await self._set([self._shared.key], [*args, LIVE_KEEP_S * 1000])
 
     async def reset(self) -> None:
-        """Go back to the settings, and forget what self-correction learned."""
-        await self._set([self._key], ["", "", LIVE_KEEP_S * 1000])
+        """Reset the rate to the settings, and forget what self-correction learned."""
+        await self._set([self._shared.key], ["", "", LIVE_KEEP_S * 1000])
 
 
 class LimitSeen(NamedTuple):
-    """A limit that workers use: its name without the prefix, the host it is for, what the settings say, how it stands.
+    """A limit that workers use: its name without the prefix, the host it is for, the limit in the settings, its status.
 
-    `paused_s` gives the seconds that it was paused in all, by what paused it; a pause counts in full when it begins.
+    `paused_s` maps what paused it to seconds in all; a pause counts in full when it begins.
     """
 
     name: str
     endpoint: str
     configured: Limit
-    standing: Standing
+    status: RateStatus
     paused_s: dict[str, float]
 
 
-async def note_use(redis: Redis, key: str, limit: Limit, *, endpoint: str) -> None:
-    """Leave word of a limit that is used, for those who watch without having its key."""
+async def record_use(redis: Redis, shared: SharedLimit, *, endpoint: str) -> None:
+    """Record that a limit is used, so that metrics need no API key."""
+    key, limit = shared
     seconds, _ = await redis.time()
     fields: dict[Any, Any] = {
         "host": urlsplit(endpoint).netloc,
@@ -96,7 +98,7 @@ async def note_use(redis: Redis, key: str, limit: Limit, *, endpoint: str) -> No
 
 
 async def limits_in_use(redis: Redis) -> list[LimitSeen]:
-    """Give the limits that workers used in the last week, the latest used first; no slot is used."""
+    """Return the limits that workers used in the last week, the latest used first; no slot is used."""
     seen = []
     names: list[Any] = await redis.zrevrange(LIMITS, 0, MOST_LIMITS - 1)
     for key in (name.decode() for name in names):
@@ -107,9 +109,9 @@ async def limits_in_use(redis: Redis) -> list[LimitSeen]:
         if host is None or rate is None or burst is None:
             continue
         limit = Limit(float(rate), int(burst))
-        standing = (await Limits(redis).acquire(0, (key, limit))).standing
+        status = (await Limits(redis).acquire(0, SharedLimit(key, limit))).status
         paused_s = {code: float(number or 0) for code, number in zip(PAUSES, paused, strict=True)}
-        seen.append(LimitSeen(key.rpartition(":")[2], host.decode(), limit, standing, paused_s))
+        seen.append(LimitSeen(key.rpartition(":")[2], host.decode(), limit, status, paused_s))
     return seen
 
 
@@ -121,8 +123,3 @@ async def jobs_on(settings: Settings, ledger: Ledger) -> list[str]:
             if (await ledger.jobs.get(job_id)).spec.target == settings.openai_base_url:
                 found.append(job_id)
     return found
-
-
-def configured_limit(settings: Settings) -> tuple[str, Limit]:
-    """Return the Redis key of the limit that workers with these settings share, and what it allows."""
-    return limit_of(settings, settings.openai_api_key.get_secret_value() if settings.openai_api_key else "")

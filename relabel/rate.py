@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
-from ratelimit.shared_rate import USED_OVER_S, SharedRate, configured_limit, jobs_on
+from ratelimit.shared_rate import USED_OVER_S, SharedRate, jobs_on, shared_limit
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
 from relabel.wording import per_minute
@@ -39,24 +39,24 @@ class RateSeen(NamedTuple):
         return self.live_burst or self.configured_burst
 
 
-async def look_at_rate(settings: Settings, ledger: Ledger) -> RateSeen:
+async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
     """Return the rate of the endpoint, key, organisation and project that these settings name."""
-    _, limit = configured_limit(settings)
-    standing, live_rate, live_burst = await _shared(settings, ledger).look()
+    shared = shared_limit(settings)
+    status, live_rate, live_burst = await SharedRate(ledger.redis, shared).read()
     now = await ledger.jobs.now()
     return RateSeen(
         configured_per_minute=settings.rate.per_minute,
-        configured_burst=limit.burst,
+        configured_burst=shared.limit.burst,
         live_per_minute=None if live_rate is None else live_rate * 60,
         live_burst=live_burst,
-        asked_per_minute=standing.asked * 60,
-        in_force_per_minute=standing.rate * 60,
-        slowed_by=standing.slowed_by,
-        used_per_minute=standing.used / USED_OVER_S * 60,
-        paused_s=standing.paused_s,
-        paused_until=now + standing.paused_s if standing.paused_s else None,
-        paused_by=standing.paused_by,
-        worker_rates_per_minute=[round(rate * 60, 6) for rate in standing.asks],
+        asked_per_minute=status.asked * 60,
+        in_force_per_minute=status.rate * 60,
+        slowed_by=status.slowed_by,
+        used_per_minute=status.used / USED_OVER_S * 60,
+        paused_s=status.paused_s,
+        paused_until=now + status.paused_s if status.paused_s else None,
+        paused_by=status.paused_by,
+        worker_rates_per_minute=[round(rate * 60, 6) for rate in status.asks],
     )
 
 
@@ -71,7 +71,7 @@ def require_rate_owner(settings: Settings) -> None:
 
 async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateSeen:
     """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is."""
-    await _shared(session.settings, session.ledger).set(
+    await SharedRate(session.ledger.redis, shared_limit(session.settings)).set(
         None if rate_per_minute is None else rate_per_minute / 60, burst
     )
     return await _note_shared(session)
@@ -79,7 +79,7 @@ async def set_shared_rate(session: Session, *, rate_per_minute: float | None, bu
 
 async def reset_shared_rate(session: Session) -> RateSeen:
     """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is."""
-    await _shared(session.settings, session.ledger).reset()
+    await SharedRate(session.ledger.redis, shared_limit(session.settings)).reset()
     return await _note_shared(session, ", as configured")
 
 
@@ -107,13 +107,8 @@ def job_rate_facts(job: Job) -> dict[str, Any]:
 
 async def _note_shared(session: Session, remark: str = "") -> RateSeen:
     """Log a change of the shared rate with every job under way that has it."""
-    seen = await look_at_rate(session.settings, session.ledger)
+    seen = await read_rate(session.settings, session.ledger)
     why = f"shared rate {per_minute(seen.asked_per_minute)}, burst {seen.burst}{remark}"
     for job_id in await jobs_on(session.settings, session.ledger):
         await session.ledger.audit.note(job_id, who=session.user, verb="rate", why=why)
     return seen
-
-
-def _shared(settings: Settings, ledger: Ledger) -> SharedRate:
-    key, limit = configured_limit(settings)
-    return SharedRate(ledger.redis, key=key, limit=limit)

@@ -18,7 +18,7 @@ from producer.submit import JobRequest, Submitted
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import InvalidInput
 from relabel.explain import WAITING_FOR_USER, standing
-from relabel.rate import look_at_rate
+from relabel.rate import read_rate
 from relabel.session import Session
 
 
@@ -93,7 +93,7 @@ async def outlook(session: Session, checked: Checked, request: JobRequest) -> Ou
     if not request.again and await producer.find_existing(checked, request, ledger=ledger):
         return None
     overlaps = await find_overlaps(checked, request.target, ledger=ledger)
-    shared = (await look_at_rate(settings, ledger)).asked_per_minute
+    shared = (await read_rate(settings, ledger)).asked_per_minute
     rate = min(request.rate_per_minute or math.inf, shared)
     reads = request.mode is Mode.MERGE or request.journal
     requests = rows * 2 if reads else rows

@@ -13,7 +13,7 @@ from config.settings import Settings
 from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.ledger import Ledger
 from ledger.shards import LEASE_S
-from ratelimit.shared_rate import configured_limit
+from ratelimit.shared_rate import shared_limit
 from tasks.announce import announce
 from tasks.worker_thread import WorkerThread
 from worker.job_log import RateLog
@@ -45,8 +45,7 @@ class RescueThread(WorkerThread):
         """Repeat the step until stopped; while Redis is away nobody is rescued."""
         redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
-        key, limit = configured_limit(self._settings)
-        rate = RateLog(ledger, key=key, limit=limit)
+        rate = RateLog(ledger, shared_limit(self._settings))
         try:
             await self.repeat(lambda: self._step(ledger, rate), every_s=RESCUE_EVERY_S)
         finally:

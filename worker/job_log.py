@@ -8,7 +8,7 @@ import msgspec
 
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limit, Limits
+from ratelimit.limiter import Limits, SharedLimit
 
 log = logging.getLogger(__name__)
 
@@ -46,25 +46,25 @@ def _log_end(job: Job) -> None:
 class RateLog:
     """Logs changes of the rate that this worker shares."""
 
-    def __init__(self, ledger: Ledger, *, key: str, limit: Limit) -> None:
+    def __init__(self, ledger: Ledger, shared: SharedLimit) -> None:
         self._news = ledger.news
         self._limits = Limits(ledger.redis)
-        self._shared = (key, limit)
+        self._shared = shared
 
     async def log_change(self) -> None:
         """Keep this worker's rate in force, and log when a 429 or a failing API lowers the shared rate, and its end."""
-        standing = (await self._limits.acquire(0, self._shared, alive=True)).standing
-        if standing.slowed_by == "headers":  # the API's own headers change every second
+        status = (await self._limits.acquire(0, self._shared, alive=True)).status
+        if status.slowed_by == "headers":  # the API's own headers change every second
             return
-        before = await self._news.of(self._shared[0], standing.slowed_by)
+        before = await self._news.of(self._shared.key, status.slowed_by)
         if before is None:
             return
-        fields = {"per_minute": round(standing.rate * 60, 1), "asked_per_minute": round(standing.asked * 60, 1)}
-        if standing.slowed_by == "failing":
+        fields = {"per_minute": round(status.rate * 60, 1), "asked_per_minute": round(status.asked * 60, 1)}
+        if status.slowed_by == "failing":
             log.warning("breaker opened: the API fails, all workers wait and probe", extra=fields)
         elif before == "failing":
             log.info("breaker closed: the API works again", extra=fields)
-        elif standing.slowed_by == "429":
-            log.warning("rate lowered after a 429", extra=fields | {"paused_s": standing.paused_s})
+        elif status.slowed_by == "429":
+            log.warning("rate lowered after a 429", extra=fields | {"paused_s": status.paused_s})
         else:
             log.info("rate as asked for again", extra=fields)

@@ -104,7 +104,7 @@ class RowCalls:
             reply = await self._call(write)
         except (Retryable, RowFailed) as refusal:
             failing = isinstance(refusal, Retryable) and refusal.endpoint_fails
-            context.breaker.saw(write=self.wrote_last, well=not failing)
+            context.breaker.record(write=self.wrote_last, succeeded=not failing)
             raise
         except NotSent:
             context.counters.requests -= 1
@@ -117,7 +117,7 @@ class RowCalls:
             raise NotSent from None  # the API did nothing: the try begins again, with the new key
         finally:
             context.counters.in_flight -= 1
-        context.breaker.saw(write=self.wrote_last, well=True)
+        context.breaker.record(write=self.wrote_last, succeeded=True)
         self._sent_with_new_key = False
         return reply
 

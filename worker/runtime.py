@@ -26,7 +26,7 @@ from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
-from ratelimit.shared_rate import limit_of, note_use
+from ratelimit.shared_rate import record_use, shared_limit
 from worker.checked_api import KnownCompletions
 from worker.job_log import log_job, log_started
 from worker.redis_outage import retry_while_unavailable
@@ -81,7 +81,7 @@ class Runtime:
         self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
-        endpoint, _ = limit_of(self._settings, "")  # the same for all keys of the endpoint
+        endpoint = shared_limit(self._settings, "").key  # the same for all keys of the endpoint
         self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint.rpartition(":")[2])
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
@@ -141,7 +141,7 @@ class Runtime:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
                 await self._ledger.jobs.pause(job_id, by=self._name, code="other_target", reason=reason)
             elif await self._has_key(job_id):
-                self._limit_key, self._limit = limit_of(self._settings, self._api.credential.secret)
+                self._limit = shared_limit(self._settings, self._api.credential.secret)
                 await self._retry(self._note_limit)
                 run = self._new_run(
                     shard,
@@ -169,7 +169,7 @@ class Runtime:
         return not trouble
 
     async def _note_limit(self) -> None:
-        await note_use(self._redis, self._limit_key, self._limit, endpoint=self._settings.openai_base_url)
+        await record_use(self._redis, self._limit, endpoint=self._settings.openai_base_url)
 
     async def _service(self) -> Service:
         return service_of(await self._ledger.behaviours.of(self._settings.openai_base_url))
@@ -187,8 +187,7 @@ class Runtime:
         settings = self._settings
         limiter = RateLimiter(
             self._limits,
-            key=self._limit_key,
-            limit=self._limit,
+            self._limit,
             job_id=shard.spec.job_id,
             rate_headers=self._api.rate_headers,
         )
@@ -197,7 +196,7 @@ class Runtime:
             ledger=self._ledger,
             api=self._api,
             limiter=limiter,
-            breaker=CircuitBreaker(self._redis, self._limit_key),
+            breaker=CircuitBreaker(self._redis, self._limit.key),
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
             stopping=self._stopping,
             known=self._known,

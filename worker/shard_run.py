@@ -259,17 +259,17 @@ class ShardRun:
 
 
 def _waits(counters: RunCounters, limiter: RateLimiter, todo: RowQueue) -> Waits:
-    standing = limiter.standing
+    status = limiter.status
     blocked, blocked_by = todo.blocked
     return Waits(
         in_flight=counters.in_flight,
         for_rate=limiter.waiting,
         backing_off=counters.backing_off,
-        paused_s=standing.paused_s,
-        paused_by=standing.paused_by,
-        rate_per_minute=standing.rate * 60,
-        asked_per_minute=standing.asked * 60,
-        slowed_by=standing.slowed_by,
+        paused_s=status.paused_s,
+        paused_by=status.paused_by,
+        rate_per_minute=status.rate * 60,
+        asked_per_minute=status.asked * 60,
+        slowed_by=status.slowed_by,
         blocked=blocked,
         blocked_by=blocked_by,
     )

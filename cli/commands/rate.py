@@ -14,7 +14,7 @@ from relabel.explain import paused_because, slowed_because
 from relabel.rate import (
     RateSeen,
     job_rate_facts,
-    look_at_rate,
+    read_rate,
     require_rate_owner,
     reset_shared_rate,
     set_job_rate,
@@ -78,7 +78,7 @@ async def _shared(session: Session, value: float | None, burst: int | None, *, r
     if reset:
         return await reset_shared_rate(session)
     if value is None and burst is None:
-        return await look_at_rate(session.settings, session.ledger)
+        return await read_rate(session.settings, session.ledger)
     return await set_shared_rate(session, rate_per_minute=value, burst=burst)
 
 

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from ledger.job import JobState, Waits
-from ratelimit.limiter import Limit, Limits, limit_key
+from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
 
 CSV = "id,team\na,red\nb,blue\n"
 KEY = {"OPENAI_API_KEY": "sk-canary-rate"}
@@ -46,7 +46,7 @@ async def test_a_rate_that_no_decimal_fraction_a_second_equals_is_shown_as_it_wa
 async def test_workers_with_different_rates_are_shown_with_the_one_in_force(relabel, ledger):
     """It is the lowest, whatever this command's own settings say."""
     for rate in (10.0, 100.0):
-        await Limits(ledger.redis).acquire(0, (LIMIT, Limit(rate, 1)), alive=True)
+        await Limits(ledger.redis).acquire(0, SharedLimit(LIMIT, Limit(rate, 1)), alive=True)
 
     told = await relabel("rate", RELABEL_RATE__PER_MINUTE="6000", **KEY)
     facts = json.loads((await relabel("rate", "--json", RELABEL_RATE__PER_MINUTE="6000", **KEY)).out)
@@ -58,17 +58,17 @@ async def test_workers_with_different_rates_are_shown_with_the_one_in_force(rela
 
 async def test_a_rate_that_is_set_holds_for_workers_until_it_is_reset(relabel, ledger):
     """In the units that people use; the burst comes along or is given."""
-    shared = (LIMIT, Limit(10.0, 1))
+    shared = SharedLimit(LIMIT, Limit(10.0, 1))
     told = await relabel("rate", "3/s", "--burst", "4", **KEY)
     assert "Set live    180/min, burst 4; `relabel rate --reset` takes it back" in told.out
-    assert (await Limits(ledger.redis).acquire(0, shared)).standing.rate == 3
+    assert (await Limits(ledger.redis).acquire(0, shared)).status.rate == 3
 
     await relabel("rate", "--burst", "2", **KEY)
     assert json.loads((await relabel("rate", "--json", **KEY)).out)["live_burst"] == 2
 
     told = await relabel("rate", "--reset", **KEY)
     assert "Set live    no\nIn force    600/min\n" in told.out
-    assert (await Limits(ledger.redis).acquire(0, shared)).standing.rate == 10
+    assert (await Limits(ledger.redis).acquire(0, shared)).status.rate == 10
 
 
 async def test_the_rate_of_a_project_or_a_name_needs_no_key(relabel, ledger):
@@ -78,13 +78,13 @@ async def test_the_rate_of_a_project_or_a_name_needs_no_key(relabel, ledger):
         ({"RELABEL_RATE__NAME": "n"}, limit_key("https://api.openai.com/v1", "sk-any", None, None, "n")),
     ]:
         assert (await relabel("rate", "3/s", **named)).code == 0
-        assert (await Limits(ledger.redis).acquire(0, (key, Limit(10.0, 1)))).standing.rate == 3
+        assert (await Limits(ledger.redis).acquire(0, SharedLimit(key, Limit(10.0, 1)))).status.rate == 3
 
 
 async def test_what_slows_the_rate_down_and_what_pauses_it_is_said(relabel, ledger):
     """The rate in force after a 429, what was used, and how long all wait."""
     limits = Limits(ledger.redis)
-    await limits.acquire(10, (LIMIT, Limit(1000.0, 100)))
+    await limits.acquire(10, SharedLimit(LIMIT, Limit(1000.0, 100)))
     await limits.pause(LIMIT, 600.0)
 
     told = await relabel("rate", RELABEL_RATE__PER_MINUTE="60000", **KEY)

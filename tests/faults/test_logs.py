@@ -8,7 +8,7 @@ import re
 import signal
 from typing import Any
 
-from ratelimit.limiter import Limit, limit_key
+from ratelimit.limiter import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import SharedRate
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows
@@ -101,7 +101,7 @@ async def _slow_down(stand: Cluster, worker: WorkerProcess) -> None:
 
 async def _speed_up(stand: Cluster, worker: WorkerProcess) -> None:
     key = limit_key(stand.sandbox.base_url, KEY, None, None)
-    await SharedRate(stand.ledger.redis, key=key, limit=Limit.per_minute(RATE["per_minute"])).set(1000.0, None)
+    await SharedRate(stand.ledger.redis, SharedLimit(key, Limit.per_minute(RATE["per_minute"]))).set(1000.0, None)
     (normal,) = await tells(worker, "rate as asked for again")
     assert normal["per_minute"] == 60_000
 

@@ -24,7 +24,7 @@ from ledger.row import Metadata, Patch
 from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
-from ratelimit.limiter import Limit, Limits, RateLimiter
+from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.service import Service
@@ -102,7 +102,7 @@ class WorkerHarness:
         """Take one turn at a shard, from lease to release."""
         shard = await self.lease(job_id, number)
         target = Target(self.sandbox.base_url, KEY, **self.api)
-        limiter = RateLimiter(Limits(self.redis), key=LIMIT_KEY, limit=self.limit, job_id=job_id)
+        limiter = RateLimiter(Limits(self.redis), SharedLimit(LIMIT_KEY, self.limit), job_id=job_id)
         async with open_api(target, in_flight=in_flight, read_key=self.read_key) as api:
             await ShardRun(
                 shard,

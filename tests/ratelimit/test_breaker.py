@@ -8,7 +8,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ratelimit.breaker import CircuitBreaker, health_key
-from ratelimit.limiter import Limit, Limits
+from ratelimit.limiter import Limit, Limits, SharedLimit
 
 LIMIT = "relabel:limit:test"
 
@@ -21,16 +21,16 @@ def health(redis):
 
 async def paused(redis):
     """Seconds that the shared pause lasts, and why."""
-    grant = await Limits(redis).acquire(1, (LIMIT, Limit(1000.0, 10)))
-    return grant.standing.paused_s, grant.standing.paused_by
+    grant = await Limits(redis).acquire(1, SharedLimit(LIMIT, Limit(1000.0, 10)))
+    return grant.status.paused_s, grant.status.paused_by
 
 
 def saw(health, *, write=True, well=0, failed=0):
     """Let the turn see answers."""
     for _ in range(well):
-        health.saw(write=write, well=True)
+        health.record(write=write, succeeded=True)
     for _ in range(failed):
-        health.saw(write=write, well=False)
+        health.record(write=write, succeeded=False)
 
 
 async def test_a_row_is_to_blame_where_others_succeed(redis, health):
@@ -116,8 +116,8 @@ async def test_while_it_probes_only_one_request_a_second_goes(redis, health):
     await redis.hset(LIMIT, "pause_until", 0)
 
     limits = Limits(redis)
-    first = await limits.acquire(10, (LIMIT, Limit(1000.0, 10)))
-    second = await limits.acquire(10, (LIMIT, Limit(1000.0, 10)))
+    first = await limits.acquire(10, SharedLimit(LIMIT, Limit(1000.0, 10)))
+    second = await limits.acquire(10, SharedLimit(LIMIT, Limit(1000.0, 10)))
 
     assert (len(first.slots), len(second.slots)) == (1, 0)
     assert 0 < second.ask_again_s <= 1

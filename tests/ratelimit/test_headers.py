@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ratelimit.headers import LEFT, LIMIT, LONGEST_TOLD_S, RENEWED_IN, RateLimitHeaders, Remaining, parse_duration
-from ratelimit.headers import read_allowance as read
+from ratelimit.headers import LEFT, LIMIT, LONGEST_S, RENEWED_IN, RateLimitHeaders, Remaining, parse_duration
+from ratelimit.headers import parse_remaining as read
 
 _UNITS = {"h": 3600, "m": 60, "s": 1, "ms": 1e-3, "us": 1e-6, "µs": 1e-6, "ns": 1e-9}
 
@@ -91,7 +91,7 @@ def test_what_was_heard_is_given_once_and_grows_old():
     now[0] += 11
     assert rate_headers.take() is None
     rate_headers.observe(headers("8", "8h0m0s"))
-    assert rate_headers.take() == Remaining(8, LONGEST_TOLD_S)
+    assert rate_headers.take() == Remaining(8, LONGEST_S)
 
 
 def test_that_nothing_is_left_counts_only_where_something_was():

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.clock import Clocks
 from ledger.connect import new_client
 from ledger.keys import JobKeys
-from ratelimit.limiter import HORIZON_S, HandBack, Limit, Limits, RateLimiter, limit_key, rates_key
+from ratelimit.limiter import HORIZON_S, HandBack, Limit, Limits, RateLimiter, SharedLimit, limit_key, rates_key
 
 KEY = "relabel:limit:test"
 LONG_S = 30.0
@@ -28,7 +28,7 @@ async def limiters(redis_url):
         def make(limit, *, job_id="job", url=redis_url, **more):
             client = new_client(url)
             stack.push_async_callback(client.aclose)
-            limiter = RateLimiter(Limits(client), key=KEY, limit=limit, job_id=job_id, **more)
+            limiter = RateLimiter(Limits(client), SharedLimit(KEY, limit), job_id=job_id, **more)
             stack.push_async_callback(limiter.aclose)
             return limiter
 
@@ -82,7 +82,7 @@ async def spend(limiter, number, *, write=False):
 @pytest.mark.parametrize(("rate", "burst"), [(50.0, 1), (200.0, 20), (1000.0, 100), (10.0, 5)])
 async def test_no_window_of_leased_slots_holds_more_than_rate_and_burst(redis, rate, burst):
     """Slots are given ahead of time; their moments keep the limit whoever asks, and how much he asks for."""
-    asks = [leased(redis, Limits(redis), (KEY, Limit(rate, burst)), want=want) for want in (1, 3, 50, 1000)]
+    asks = [leased(redis, Limits(redis), SharedLimit(KEY, Limit(rate, burst)), want=want) for want in (1, 3, 50, 1000)]
     moments = [moment for part in await asyncio.gather(*asks) for moment in part]
 
     assert len(moments) >= burst
@@ -92,7 +92,7 @@ async def test_no_window_of_leased_slots_holds_more_than_rate_and_burst(redis, r
 
 async def test_workers_that_are_set_to_different_rates_keep_the_lowest_together(redis):
     """The lowest that a living worker asks for holds for all, whoever asks how often; it is the one that is shown."""
-    slow, fast = (KEY, Limit(10.0, 1)), (KEY, Limit(100.0, 10))
+    slow, fast = SharedLimit(KEY, Limit(10.0, 1)), SharedLimit(KEY, Limit(100.0, 10))
     await Limits(redis).acquire(0, slow, alive=True)  # the heartbeat of a worker that has nothing to do
 
     parts = await asyncio.gather(*(leased(redis, Limits(redis), shared) for shared in (fast, slow, fast)))
@@ -101,29 +101,29 @@ async def test_workers_that_are_set_to_different_rates_keep_the_lowest_together(
     assert len(moments) >= 2
     for seconds in (0.1, 0.2, 0.5):
         assert most_in(moments, seconds) <= 10.0 * seconds + 1 + 1
-    for shared in (slow, fast, (KEY, Limit(3.0, 1))):
-        standing = (await Limits(redis).acquire(0, shared)).standing
-        assert (standing.rate, standing.asked, standing.asks) == (10.0, 10.0, (10.0, 100.0)), "a look asks for nothing"
+    for shared in (slow, fast, SharedLimit(KEY, Limit(3.0, 1))):
+        status = (await Limits(redis).acquire(0, shared)).status
+        assert (status.rate, status.asked, status.asks) == (10.0, 10.0, (10.0, 100.0)), "a look asks for nothing"
 
 
 async def test_a_lower_rate_holds_as_long_as_a_worker_that_asks_for_it_lives(redis):
     """And a rate that was set live goes before what any worker asks for."""
-    limits, fast = Limits(redis), (KEY, Limit(100.0, 10))
-    await limits.acquire(0, (KEY, Limit(10.0, 1)), alive=True)
+    limits, fast = Limits(redis), SharedLimit(KEY, Limit(100.0, 10))
+    await limits.acquire(0, SharedLimit(KEY, Limit(10.0, 1)), alive=True)
     await limits.acquire(1, fast)
     await redis.hset(KEY, mapping={"rate": 50.0, "burst": 5})
-    assert (await limits.acquire(1, fast)).standing.rate == 50.0
+    assert (await limits.acquire(1, fast)).status.rate == 50.0
     await redis.hdel(KEY, "rate", "burst")
 
     await redis.zadd(rates_key(KEY), {"10.0|1": await server_time(redis) - 16})
 
-    assert (await limits.acquire(1, fast)).standing.rate == 100.0
+    assert (await limits.acquire(1, fast)).status.rate == 100.0
     assert 0 < await redis.ttl(rates_key(KEY)) <= 60
 
 
 async def test_slots_are_given_no_further_ahead_than_the_horizon(redis):
     """So a pause or a new rate is in effect soon."""
-    limits, shared = Limits(redis), (KEY, Limit(20.0, 1))
+    limits, shared = Limits(redis), SharedLimit(KEY, Limit(20.0, 1))
     slots = []
     while (grant := await limits.acquire(100, shared)).slots:
         slots += grant.slots
@@ -135,8 +135,8 @@ async def test_a_lease_is_part_of_what_was_asked_for(redis):
     """Nobody takes more than a tenth of a second's worth at a time, so that others get some."""
     limits = Limits(redis)
 
-    assert len((await limits.acquire(1000, (KEY, Limit(200.0, 200)))).slots) == 20
-    assert len((await limits.acquire(3, (KEY, Limit(200.0, 200)))).slots) == 3
+    assert len((await limits.acquire(1000, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 20
+    assert len((await limits.acquire(3, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 3
     assert len((await limits.acquire(5, ("relabel:limit:slow", Limit(0.5, 5)))).slots) == 1
 
 
@@ -153,7 +153,7 @@ async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
 
 async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
     """Both limits are kept; the other jobs keep theirs."""
-    limits, shared = Limits(redis), (KEY, Limit(1000.0, 100))
+    limits, shared = Limits(redis), SharedLimit(KEY, Limit(1000.0, 100))
     await redis.hset(JobKeys("a").job, "rate_per_minute", 20 * 60)
     began = await server_time(redis)
     slow = await leased(redis, limits, shared, job_id="a")
@@ -168,14 +168,14 @@ async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
 async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
     """The job's own rate lifts nothing."""
     await redis.hset(JobKeys("a").job, "rate_per_minute", 1000 * 60)
-    moments = await leased(redis, Limits(redis), (KEY, Limit(20.0, 2)), job_id="a")
+    moments = await leased(redis, Limits(redis), SharedLimit(KEY, Limit(20.0, 2)), job_id="a")
 
     assert most_in(moments, 0.2) <= 20 * 0.2 + 2 + 1
 
 
 async def test_a_live_rate_goes_before_that_of_the_settings(redis):
     """Fields in the hash are set while workers run."""
-    limits, shared = Limits(redis), (KEY, Limit(10.0, 1))
+    limits, shared = Limits(redis), SharedLimit(KEY, Limit(10.0, 1))
     await redis.hset(KEY, mapping={"rate": 1000, "burst": 50})
 
     assert (await limits.acquire(1000, shared)).slots.count(0.0) == 50
@@ -231,20 +231,20 @@ def test_a_limit_without_either_is_that_of_release_one():
 
 async def test_a_pause_stops_everybody(redis):
     """No slot before its end, for nobody; and the wait is told, with its reason."""
-    limits, shared = Limits(redis), (KEY, Limit(1000.0, 10))
+    limits, shared = Limits(redis), SharedLimit(KEY, Limit(1000.0, 10))
 
     assert await limits.pause(KEY, 60.0) == pytest.approx(60.0, abs=0.01)
 
     grant = await Limits(redis).acquire(10, shared)
     assert grant.slots == []
-    assert 0 < grant.standing.paused_s <= 60
-    assert grant.standing.paused_by == "rate_limited"
+    assert 0 < grant.status.paused_s <= 60
+    assert grant.status.paused_by == "rate_limited"
     assert grant.ask_again_s <= 60
 
 
 async def test_a_pause_ends_and_the_slots_after_it_keep_the_rate(redis):
     """All that waited do not go at once."""
-    limits, shared = Limits(redis), (KEY, Limit(100.0, 3))
+    limits, shared = Limits(redis), SharedLimit(KEY, Limit(100.0, 3))
     before = await server_time(redis)
     await limits.pause(KEY, 0.1)
     moments = await leased(redis, limits, shared)
@@ -291,7 +291,7 @@ async def test_each_further_pause_is_twice_as_long_up_to_a_bound(redis):
 async def test_a_limit_expires(redis):
     """A limit that nobody uses any more goes."""
     await redis.hset(JobKeys("j").job, "rate_per_minute", 60)
-    await Limits(redis).acquire(1, (KEY, Limit(1.0, 1)), job_id="j")
+    await Limits(redis).acquire(1, SharedLimit(KEY, Limit(1.0, 1)), job_id="j")
     assert [await redis.ttl(key) > 0 for key in (KEY, "relabel:{j}:limit")] == [True, True]
     await redis.delete(KEY)
     await Limits(redis).pause(KEY, 1.0)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from ratelimit.breaker import FIRST_PAUSE_S, LEAST_FAILURES, CircuitBreaker
 from ratelimit.headers import Remaining
-from ratelimit.limiter import LONGEST_PAUSE_S, Limit, Limits, limit_key
-from ratelimit.shared_rate import limits_in_use, note_use
+from ratelimit.limiter import LONGEST_PAUSE_S, Limit, Limits, SharedLimit, limit_key
+from ratelimit.shared_rate import limits_in_use, record_use
 
-SHARED = (limit_key("https://api.example/v1", "sk-canary", None, None), Limit(10.0, 2))
+SHARED = SharedLimit(limit_key("https://api.example/v1", "sk-canary", None, None), Limit(10.0, 2))
 
 
 async def note(redis):
     """Use the limit as a worker does."""
-    await note_use(redis, *SHARED, endpoint="https://api.example/v1")
+    await record_use(redis, SHARED, endpoint="https://api.example/v1")
 
 
 async def test_a_limit_is_seen_with_its_host_and_rates_once_it_is_used(redis):
@@ -25,7 +25,7 @@ async def test_a_limit_is_seen_with_its_host_and_rates_once_it_is_used(redis):
     await redis.hset(SHARED[0], "rate", "4")
     (seen,) = await limits_in_use(redis)
 
-    assert (seen.endpoint, seen.configured, seen.standing.asked, seen.standing.used) == (
+    assert (seen.endpoint, seen.configured, seen.status.asked, seen.status.used) == (
         "api.example",
         Limit(10.0, 2),
         4.0,
@@ -54,7 +54,7 @@ async def test_paused_seconds_add_up_by_reason(redis):
     await limits.pause(SHARED[0], 4.0)
     await limits.pause(SHARED[0], 4.0)
     await limits.pause(SHARED[0], 10.0)
-    await limits.acquire(1, SHARED, told=Remaining(0, 600.0))
+    await limits.acquire(1, SHARED, remaining=Remaining(0, 600.0))
     (seen,) = await limits_in_use(redis)
 
     assert 10.0 <= seen.paused_s["rate_limited"] < 20.0
@@ -67,7 +67,7 @@ async def test_a_storm_counts_as_paused_by_the_endpoint(redis):
     await note(redis)
     health = CircuitBreaker(redis, SHARED[0])
     for _ in range(LEAST_FAILURES):
-        health.saw(write=True, well=False)
+        health.record(write=True, succeeded=False)
 
     await health.row_at_fault(write=True)
     (seen,) = await limits_in_use(redis)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.keys import JobKeys
 from ratelimit.headers import Remaining
-from ratelimit.limiter import Limit, Limits, rates_key
+from ratelimit.limiter import Limit, Limits, SharedLimit, rates_key
 from ratelimit.shared_rate import LIVE_KEEP_S, SharedRate
 
 KEY = "relabel:limit:test"
@@ -23,15 +23,15 @@ class Endpoint:
     def __init__(self, redis) -> None:
         self.redis = redis
         self.limits = Limits(redis)
-        self.rate = SharedRate(redis, key=KEY, limit=ASKED)
+        self.rate = SharedRate(redis, SharedLimit(KEY, ASKED))
 
     async def send(self, want=1, *, limit=ASKED, **asked):
         """Lease slots."""
-        return await self.limits.acquire(want, (KEY, limit), **asked)
+        return await self.limits.acquire(want, SharedLimit(KEY, limit), **asked)
 
     async def seen(self):
         """How the rate stands."""
-        return (await self.rate.look())[0]
+        return (await self.rate.read())[0]
 
     async def refuse(self, *, used_for=0.0, retry_after=1.0, **asked):
         """Let the server refuse a request after the rate was used for so long; then let the pause pass."""
@@ -149,7 +149,7 @@ async def test_the_rate_stays_between_what_is_asked_for_and_three_a_minute(redis
         await endpoint.send(limit=limit)
         await endpoint.limits.pause(KEY, retry_after)
         await endpoint.let_pass(130)
-        rate = (await endpoint.send(0, limit=limit)).standing.rate
+        rate = (await endpoint.send(0, limit=limit)).status.rate
 
         assert min(0.05, limit.rate) - 0.001 <= rate <= limit.rate
 
@@ -173,21 +173,21 @@ async def test_while_it_is_slowed_down_requests_go_evenly(endpoint):
 
 async def test_what_is_left_is_spread_until_it_is_renewed(endpoint):
     """100 requests for 4 s are 25 a second, and the reason is told."""
-    await endpoint.send(told=Remaining(100, 4.0))
+    await endpoint.send(remaining=Remaining(100, 4.0))
 
     seen = await endpoint.seen()
     assert (seen.rate, seen.slowed_by) == (25, "headers")
-    await endpoint.send(told=Remaining(100, 0.01))
+    await endpoint.send(remaining=Remaining(100, 0.01))
     assert (await endpoint.seen()).rate == 500
 
 
 async def test_where_nothing_is_left_everybody_waits_for_more(endpoint):
     """But no longer than half a minute; then one request finds out."""
-    await endpoint.send(told=Remaining(0, 7.0))
+    await endpoint.send(remaining=Remaining(0, 7.0))
     seen = await endpoint.seen()
     assert (round(seen.paused_s), seen.paused_by) == (7, "used_up")
 
-    await endpoint.send(told=Remaining(0, 60.0))
+    await endpoint.send(remaining=Remaining(0, 60.0))
     assert round((await endpoint.seen()).paused_s) == 30
 
 
@@ -198,15 +198,15 @@ async def test_a_rate_set_live_counts_until_it_is_reset_and_begins_anew(endpoint
     """Whoever sets a rate wants it tried."""
     await endpoint.refuse()
     await endpoint.rate.set(1000.0, None)
-    standing, rate, burst = await endpoint.rate.look()
-    assert (standing.rate, standing.slowed_by, rate, burst) == (1000, "", 1000, 100)
+    status, rate, burst = await endpoint.rate.read()
+    assert (status.rate, status.slowed_by, rate, burst) == (1000, "", 1000, 100)
     assert await endpoint.redis.ttl(KEY) > LIVE_KEEP_S - 60
 
     await endpoint.refuse()
     assert await endpoint.redis.ttl(KEY) > 360 * 86_400  # also after the scripts had a hand in it
     await endpoint.rate.reset()
 
-    assert (await endpoint.rate.look())[1:] == (None, None)
+    assert (await endpoint.rate.read())[1:] == (None, None)
     assert (await endpoint.seen()).rate == 500
 
 

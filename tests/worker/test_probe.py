@@ -11,7 +11,7 @@ from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from probe.calls import RetryingCalls
 from probe.examine import Probe
 from probe.restore import restore
-from ratelimit.limiter import Limit, Limits, RateLimiter
+from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from tests.harness.odd_service import OddService, serving
 from worker.service import service_of
 
@@ -31,7 +31,7 @@ RELEASE_ONE = {
 async def probed(redis, service: OddService, before: dict[str, str]) -> Behaviour:
     """Probe the service and restore the completion, as the command does."""
     async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
-        limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
+        limiter = RateLimiter(Limits(redis), SharedLimit("relabel:limit:probe", Limit(2000.0, 200)), job_id=None)
         calls = RetryingCalls(api, limiter, ID, name="probe")
         try:
             return await Probe(calls, before, lambda _step: None).examine()
@@ -84,7 +84,9 @@ async def test_keys_that_a_null_left_behind_are_taken_away_again(redis, breaks_o
         if breaks_off:
             service.completions[ID] = many | {"relabel probe 1": ""}
             async with open_api(Target(service.base_url, "sk-test"), in_flight=1) as api:
-                limiter = RateLimiter(Limits(redis), key="relabel:limit:probe", limit=Limit(2000.0, 200), job_id=None)
+                limiter = RateLimiter(
+                    Limits(redis), SharedLimit("relabel:limit:probe", Limit(2000.0, 200)), job_id=None
+                )
                 calls = RetryingCalls(api, limiter, ID, name="probe")
                 calls.wrote = True
                 await restore(calls, many)
