@@ -28,20 +28,20 @@ class Lock:
         self._hold = load_script(redis, "hold")
 
     async def take(self) -> bool:
-        """Take it or keep it; False where another has it."""
+        """Take or renew it; return False where another has it."""
         return bool(await self._hold([self._key], [self._owner, int(self._life_s * 1000)]))
 
-    async def give_up(self) -> None:
-        """Let others have it at once."""
+    async def release(self) -> None:
+        """Release it, so that others may take it at once."""
         await self._hold([self._key], [self._owner, 0])
 
     async def is_held(self) -> bool:
-        """Tell whether anybody has it."""
+        """Return whether anybody has it."""
         return bool(await self._redis.exists(self._key))
 
     @contextlib.asynccontextmanager
     async def held(self) -> AsyncIterator[bool]:
-        """Hold it for as long as the block runs, however long that is; gives False where another has it."""
+        """Hold it for as long as the block runs, however long that is; yield False where another has it."""
         if not await self.take():
             yield False
             return
@@ -51,7 +51,7 @@ class Lock:
         finally:
             await end_tasks([keeper])
             with contextlib.suppress(*AWAY):
-                await self.give_up()
+                await self.release()
 
     async def _keep(self) -> None:
         while not is_cancelled():

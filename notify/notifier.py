@@ -46,7 +46,7 @@ class Notifier:
     async def end(self) -> None:
         """Deliver what is due a last time, and release the lock to other workers."""
         await self.step()
-        await self._lock.give_up()
+        await self._lock.release()
 
     async def _deliver(self, notice: Notice, now: float) -> None:
         try:
