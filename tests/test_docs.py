@@ -8,6 +8,8 @@ import pytest
 
 from cli.main import VERBS, cli
 from docs.generate import SETTINGS, settings_page
+from ledger.job import JobState
+from ledger.row import OUTCOMES
 
 ROOT = Path(__file__).parent.parent
 MADE = ("secrets/", "docs/_site/")
@@ -41,6 +43,19 @@ def test_no_verb_is_in_the_readme_that_does_not_exist():
     named = set(re.findall(r"^\| `relabel (\w+)", README, flags=re.MULTILINE))
 
     assert set(VERBS) == named
+
+
+def test_the_diagrams_of_states_show_the_states_that_are_stored():
+    """And the scripts named in them are there."""
+    text = (ROOT / "docs/states.md").read_text(encoding="utf-8")
+    diagrams = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
+    jobs, shards, rows = (set(re.findall(r"(?<=> )\w+|\w+(?= -->)", diagram)) for diagram in diagrams)
+
+    assert jobs == set(JobState) - {JobState.LOST}
+    assert shards == {"waiting", "announced", "leased", "closed"}
+    assert rows == {"pending", *OUTCOMES}
+    scripts = {path.name for path in ROOT.glob("ledger/lua/*.lua")}
+    assert set(re.findall(r"\w+\.lua", text)) <= scripts
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)
