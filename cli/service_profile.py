@@ -40,7 +40,7 @@ def known_behaviour(settings: Settings) -> Behaviour | None:
         return None
 
     async def read(url: str) -> Behaviour | None:
-        async with open_ledger(url, patient=False) as redis:
+        async with open_ledger(url, retry=False) as redis:
             return await Ledger(redis).behaviours.of(settings.openai_base_url)
 
     try:

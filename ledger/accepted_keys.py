@@ -11,7 +11,7 @@ KEEP_S = 600
 
 
 class AcceptedKeys:
-    """Names of workers by the time of their last accepted request, an endpoint each; no key and no part of one."""
+    """The workers by the time of their last accepted request, an endpoint each; no key and no part of one."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

@@ -15,7 +15,7 @@ CANCEL_AGAIN_S = 0.02
 
 
 def is_cancelled() -> bool:
-    """Tell whether this task was told to end; a loop that nothing else ends asks it on each round."""
+    """Return whether this task was cancelled; a loop that nothing else ends checks it on each round."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 

@@ -20,7 +20,7 @@ TAKEN_OVER, WITH_RECORD = b"24", b"34"
 
 
 def claim_of(target: str, completion_id: str) -> str:
-    """Name a completion of an API; nothing can be read from it."""
+    """Return the name of a claim on a completion of an API; nothing can be read from it."""
     return hashlib.blake2b(f"{target}\0{completion_id}".encode(), digest_size=12).hexdigest()
 
 
@@ -46,7 +46,7 @@ class Claimant(NamedTuple):
 
 
 class GivenUp(NamedTuple):
-    """A claim to give up, and the record to leave in its place; without one, that which the claim found stays."""
+    """A claim to release, and the record to leave in its place; without one, that which the claim found stays."""
 
     claim: str
     record: Record | None = None
@@ -87,7 +87,7 @@ class Claims:
         keep: Sequence[str] = (),
         take: Sequence[str] = (),
     ) -> Swapped:
-        """Give some claims up, renew others, and take more; safe to repeat.
+        """Release some claims, renew others, and take more; safe to repeat.
 
         A claim to keep that is gone is not taken anew: others may have changed the completion meanwhile.
 

@@ -129,7 +129,7 @@ def pack_tries(tries: Tries) -> bytes:
 
 
 def unpack_tries(packed: bytes) -> Tries:
-    """Give how often a row has failed."""
+    """Return how often a row has failed."""
     return _tries.decode(packed)
 
 

@@ -1,4 +1,4 @@
-"""Opens the ledger's server and says what is wrong with it."""
+"""Opens the ledger's server, and explains its errors."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from ledger.sentinel import is_sentinel, sentinel_client
 SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
 LOOK_TIMEOUT_S = 2.0
-"""The same for those who only look, and would rather hear soon that the server is away."""
+"""The same for readers that would rather know soon that the server is away."""
 
 ERROR_CHARS = 120
 """Most that is shown of an error's words, which the server wrote."""
@@ -43,7 +43,7 @@ A refusal counts whatever its name: a full disk (MISCONF) or a missing replica (
 
 
 def describe(error: Exception) -> str:
-    """Say in one sentence what is wrong with the server and what to do about it."""
+    """Return one sentence on what is wrong with the server and what to do about it."""
     for each in _with_causes(error):
         if sentence := _refusal(each):
             return sentence
@@ -52,7 +52,7 @@ def describe(error: Exception) -> str:
     if isinstance(error, ReadOnlyError):
         return "Redis is a read-only replica; point RELABEL_REDIS__URL at the primary and try again."
     if isinstance(error, ResponseError):
-        return f"Redis refuses to work ({sanitize(str(error), ERROR_CHARS)}); mend it and try again."
+        return f"Redis refuses to work ({sanitize(str(error), ERROR_CHARS)}); fix it and try again."
     if any(isinstance(each, ConnectionResetError) for each in _with_causes(error)):
         # since Python 3.12, asyncio may meet the end of a refused TLS connection before the alert that explains it
         look = "check that the server runs and, where it asks for a client certificate, RELABEL_REDIS__CERT_FILE"
@@ -61,7 +61,7 @@ def describe(error: Exception) -> str:
 
 
 def _refusal(error: BaseException) -> str:
-    """Say what one error of a chain tells of a connection that is refused; '' where it tells nothing of one."""
+    """Return the sentence on a refused connection that one error of a chain shows; '' where it shows none."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return "Redis refuses the user or password in RELABEL_REDIS__URL; correct it and try again."
     if isinstance(error, NoPermissionError):
@@ -71,7 +71,7 @@ def _refusal(error: BaseException) -> str:
         return "The sentinels in RELABEL_REDIS__URL name no primary; check them, their password and the service's name."
     if isinstance(error, ssl.SSLCertVerificationError):
         why = error.verify_message.rstrip(".")
-        return f"The certificate of Redis is refused ({why}); mend it, or name its CA in RELABEL_REDIS__CA_FILE."
+        return f"The certificate of Redis is refused ({why}); fix it, or name its CA in RELABEL_REDIS__CA_FILE."
     if isinstance(error, ssl.SSLError):
         why = (error.reason or "unknown").lower().replace("_", " ")
         return f"TLS with Redis fails ({why}); check that the server speaks TLS and takes RELABEL_REDIS__CERT_FILE."
@@ -86,14 +86,14 @@ def _with_causes(error: BaseException | None) -> Iterator[BaseException]:
 
 
 @asynccontextmanager
-async def open_ledger(url: str, *, patient: bool = True) -> AsyncIterator[Redis]:
-    """Connect to the ledger and close the connection at the end; without patience nothing is tried twice.
+async def open_ledger(url: str, *, retry: bool = True) -> AsyncIterator[Redis]:
+    """Connect to the ledger and close the connection at the end; `retry=False` tries nothing twice.
 
     Raises:
         LedgerUnreachable: the server is away, full, read-only or refuses the password, now or while it is in use.
 
     """
-    redis = new_client(url, patient=patient)
+    redis = new_client(url, retry=retry)
     try:
         await redis.ping()
         yield redis
@@ -103,10 +103,10 @@ async def open_ledger(url: str, *, patient: bool = True) -> AsyncIterator[Redis]
         await redis.aclose()
 
 
-def new_client(url: str, *, patient: bool = True) -> Redis:
-    """Make a client for the ledger; the caller closes it. One without patience tries nothing twice."""
-    timeout_s = SOCKET_TIMEOUT_S if patient else LOOK_TIMEOUT_S
-    once: dict[str, Any] = {} if patient else {"retry": Retry(NoBackoff(), 0)}
+def new_client(url: str, *, retry: bool = True) -> Redis:
+    """Return a client for the ledger; the caller closes it. With `retry=False` it tries nothing twice."""
+    timeout_s = SOCKET_TIMEOUT_S if retry else LOOK_TIMEOUT_S
+    once: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), 0)}
     return _client(
         url,
         socket_timeout=timeout_s,
@@ -124,7 +124,7 @@ def _client(url: str, **bounds: Any) -> Redis:
 
 
 async def persistence_warnings(redis: Redis) -> list[str]:
-    """Say what in the server's settings puts jobs at risk: eviction, or nothing written to disk."""
+    """Return a sentence for each setting of the server that puts jobs at risk: eviction, or nothing written to disk."""
     try:
         policy = await _setting(redis, "maxmemory-policy")
         append_only = await _setting(redis, "appendonly")

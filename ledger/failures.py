@@ -1,4 +1,4 @@
-"""Tells when so many rows of a job have failed that somebody should look before it goes on.
+"""Decides when so many rows of a job have failed that a person should check before it goes on.
 
 Two rules: a limit of failures that the job's owner sets, and one that needs no setting, for a job of which the first
 rows all fail with one code, as with the key of another project (`lua/settle.lua` counts and pauses).
@@ -34,7 +34,7 @@ class FailureCounts(NamedTuple):
 
 
 async def past_limit(redis: Redis, spec: JobSpec) -> FailureCounts | None:
-    """Give how the job stands where more of its rows failed than it may have; None where it may go on.
+    """Return the counts where more rows of the job failed than its limit allows; None where it may go on.
 
     Rows that had ended when the job was last resumed do not count: whoever resumed it knew of them.
     """
@@ -47,7 +47,7 @@ async def past_limit(redis: Redis, spec: JobSpec) -> FailureCounts | None:
 
 
 async def watch_first_failures(redis: Redis, spec: JobSpec) -> None:
-    """Have the job pause once its first rows all failed with one code, unless it is small or nobody wants that."""
+    """Set the job to pause once its first rows all failed with one code, unless it is small or that is switched off."""
     if spec.rows >= LEAST_ROWS and spec.max_failures != NO_LIMIT:
         await redis.hset(JobKeys(spec.job_id).job, "same_after", str(min(SAME_FAILURES, spec.rows)))
 
@@ -116,7 +116,7 @@ async def read_causes(redis: Redis, spec: JobSpec, outcome: Outcome = Outcome.FA
 
 
 async def too_many_failures(redis: Redis, spec: JobSpec) -> str | None:
-    """Give the reason to pause a job of which too many rows failed, with the causes; None where it may go on.
+    """Return the reason to pause a job of which too many rows failed, with the causes; None where it may go on.
 
     Raises:
         StateLost: the job's keys are gone or torn.
@@ -134,7 +134,7 @@ async def too_many_failures(redis: Redis, spec: JobSpec) -> str | None:
 
 
 async def _details(redis: Redis, spec: JobSpec, outcome: Outcome) -> AsyncIterator[tuple[int, Detail]]:
-    """Give the rows of an outcome in order. The outcomes tell where to look: a byte a row, no row read twice."""
+    """Yield the rows of an outcome in order. The outcomes show which: a byte a row, and no row is read twice."""
     keys = JobKeys(spec.job_id)
     for start in range(0, spec.rows, _OUTCOMES_TOGETHER):
         outcomes = await read_outcomes(redis, spec, start, min(spec.rows - start, _OUTCOMES_TOGETHER))

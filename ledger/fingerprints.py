@@ -73,7 +73,7 @@ class Fingerprints:
         await self._redis.set(fingerprint_key(fingerprint), job_id, px=_life_ms(keep_s))
 
     async def still_storing(self, job_id: str) -> None:
-        """Say that the job's producer is alive."""
+        """Record that the job's producer is alive."""
         await self._redis.set(JobKeys(job_id).producer, "1", px=int(ALIVE_S * 1000))
 
     async def _find(self, job_id: str) -> Job | None:

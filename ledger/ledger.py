@@ -9,7 +9,7 @@ from ledger.audit import Audit
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.job_store import Jobs
-from ledger.log_state import News
+from ledger.log_state import LogStates
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
@@ -27,5 +27,5 @@ class Ledger:
         self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)
         self.claims = Claims(redis)
-        self.news = News(redis)
+        self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)

@@ -1,4 +1,4 @@
-"""What the log was told last of a job or a limit: many workers look, one tells."""
+"""The logged state of a job or a limit: of all workers that see a change, one logs it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from ledger.keys import JobKeys
 from ledger.scripts import load_script
 
 
-class News:
-    """Decides who tells a change."""
+class LogStates:
+    """Decides which worker logs a change."""
 
     def __init__(self, redis: Redis) -> None:
-        self._news = load_script(redis, "log_once")
+        self._log_once = load_script(redis, "log_once")
 
     async def of_job(self, job_id: str, state: str) -> str | None:
-        """Give the state that was told last, where this one is for the caller to tell; else None."""
+        """Return the state that was logged last, where the caller has to log this one; else None."""
         return await self.of(JobKeys(job_id).job, state)
 
-    async def of(self, key: str, standing: str) -> str | None:
-        """Give what was told last of what this key holds, where its standing is for the caller to tell; else None."""
-        told = await self._news([key], [standing])
-        return None if told is None else told.decode()
+    async def of(self, key: str, state: str) -> str | None:
+        """Return what was logged last for this key, where the caller has to log its new state; else None."""
+        before = await self._log_once([key], [state])
+        return None if before is None else before.decode()

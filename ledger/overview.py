@@ -1,4 +1,4 @@
-"""All active jobs and the lasting totals in one look: what it costs depends on the active jobs alone."""
+"""All active jobs and the lasting totals in one read; its cost depends on the active jobs alone."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Overview(NamedTuple):
 
 
 async def read_overview(redis: Redis) -> Overview:
-    """Look at everything at once, so that a job that ends meanwhile is counted once."""
+    """Read everything at one moment, so that a job that ends meanwhile is counted once."""
     ids = sorted(raw.decode() for raw in await redis.smembers(ACTIVE) if isinstance(raw, bytes))
     reads = [(TOTALS, "HGETALL")]
     for keys in map(JobKeys, ids):

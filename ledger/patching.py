@@ -17,7 +17,7 @@ class Change(NamedTuple):
 
 
 def apply_patch(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> Metadata:
-    """Give the metadata that the completion is to have; in a merge, what was there before stays.
+    """Return the metadata that the completion is to have; in a merge, what was there before stays.
 
     The whole map is sent in either mode, so the result is the same whether the service replaces or merges (contract
     section 1). A key set to None is left out.
@@ -31,8 +31,8 @@ def apply_patch(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -
     return after
 
 
-def changes(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> dict[str, Change]:
-    """Give the keys that the patch changes where a completion holds `before`, sorted."""
+def diff(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> dict[str, Change]:
+    """Return the keys that the patch changes where a completion holds `before`, sorted."""
     after = apply_patch(before, patch, mode)
     return {
         key: Change(before.get(key), after.get(key))

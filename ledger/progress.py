@@ -1,15 +1,15 @@
-"""Reads how fast a job goes and what its workers wait for, from what they leave word of."""
+"""Reads how fast a job goes and what its workers wait for, as they recorded it."""
 
 from __future__ import annotations
 
 from ledger.job import Waits
 
-WORD_KEPT_S = 5.0
-"""Age at which what a worker said of its shard counts no more."""
+RECORD_KEPT_S = 5.0
+"""Age at which what a worker recorded of its shard counts no more."""
 
 
 def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
-    """Give the rows that settled in a second lately."""
+    """Return the rows a second that settled lately."""
     if b"before_at" not in pace:
         return 0.0
     settled, since, before = (float(pace[name]) for name in (b"settled", b"before_at", b"before_rows"))
@@ -17,9 +17,9 @@ def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
 
 
 def waits(pace: dict[bytes, bytes], now: float) -> Waits:
-    """Add up what the workers said of their shards in the last seconds; of the rate, the last word counts."""
+    """Return the sum of what workers recorded of their shards lately; of the rate, the last record counts."""
     said = [value.decode().split(" ") for name, value in pace.items() if name.startswith(b"shard:")]
-    fresh = sorted(words for words in said if now - float(words[0]) < WORD_KEPT_S)
+    fresh = sorted(words for words in said if now - float(words[0]) < RECORD_KEPT_S)
     in_flight, for_rate, backing_off = (sum(int(words[place]) for words in fresh) for place in (1, 2, 3))
     paused = max(((float(words[4]) - (now - float(words[0])), words[5]) for words in fresh), default=(0.0, ""))
     paused_s, paused_by = paused if paused[0] > 0 else (0.0, "")

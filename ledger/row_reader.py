@@ -1,4 +1,4 @@
-"""Reads a job's rows back for reports: patch, outcome, what there is to say, what was there before."""
+"""Reads a job's rows back for reports: patch, outcome, details, what was there before."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class ReportedRow(NamedTuple):
 async def read_rows(
     redis: Redis, spec: JobSpec, *, only: Container[Outcome] | None = None
 ) -> AsyncIterator[ReportedRow]:
-    """Give the job's rows in the order of its file, a shard at a time; `only` those of some outcomes.
+    """Yield the job's rows in the order of its file, a shard at a time; `only` those of some outcomes.
 
     Raises:
         StateLost: the job's keys are gone or torn.
@@ -88,7 +88,7 @@ def _groups(first: int, rows: int) -> Iterator[range]:
 
 
 async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[Patch]]:
-    """Give the patches of the rows that have not ended, a shard at a time; reads no other shards.
+    """Yield the patches of the rows that have not ended, a shard at a time; reads no other shards.
 
     Raises:
         StateLost: the job's keys are gone or torn.
@@ -106,7 +106,7 @@ async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[P
 
 
 async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> bytes:
-    """Give the outcomes of some rows, a byte each (`Outcome`).
+    """Return the outcomes of some rows, a byte each (`Outcome`).
 
     Raises:
         StateLost: they are not all there.
@@ -119,7 +119,7 @@ async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> b
 
 
 async def read_rejections(redis: Redis, spec: JobSpec) -> AsyncIterator[Rejection]:
-    """Return the rows of the file that were never sent, in order.
+    """Yield the rows of the file that were never sent, in order.
 
     Raises:
         StateLost: the job's keys are torn.

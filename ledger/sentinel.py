@@ -1,4 +1,4 @@
-"""A ledger whose primary is told by sentinels: `sentinel://user:password@host:26379,host:26379/SERVICE/0`."""
+"""A ledger whose primary is found by sentinels: `sentinel://user:password@host:26379,host:26379/SERVICE/0`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class SentinelAddress(NamedTuple):
 
 
 def is_sentinel(url: str) -> bool:
-    """Tell whether sentinels are asked for the server."""
+    """Return whether sentinels are asked for the server."""
     return url.startswith(("sentinel://", "sentinels://"))
 
 
@@ -56,7 +56,7 @@ def parse_sentinel_url(url: str) -> SentinelAddress:
 
 
 def sentinel_client(url: str, **bounds: Any) -> Redis:
-    """Make a client that asks the sentinels for the primary at each new connection; the caller closes it."""
+    """Return a client that asks the sentinels for the primary at each new connection; the caller closes it."""
     address = parse_sentinel_url(url)
     encryption: dict[str, Any] = {} if address.tls is None else {"ssl": True} | address.tls
     sentinel = Sentinel(  # type: ignore[no-untyped-call]

@@ -39,7 +39,7 @@ async def server_facts(redis: Redis) -> ServerFacts:
 
 
 async def clock_ahead_s(redis: Redis, *, clock: Callable[[], float] = time.time) -> float:
-    """Give the seconds that this machine's clock is ahead of the server's, as near as half a round trip allows."""
+    """Return the seconds that this machine's clock is ahead of the server's, as near as half a round trip allows."""
     before = clock()
     theirs = await server_time(redis)
     return (before + clock()) / 2 - theirs

@@ -75,14 +75,14 @@ class Behaviours:
         self._redis = redis
 
     async def keep(self, target: str, behaviour: Behaviour) -> None:
-        """Keep what was found at the base URL, in place of what was known before."""
+        """Store what was found at the base URL, in place of what was known before."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hset(BEHAVIOURS, target, msgspec.json.encode(behaviour))
             pipe.expire(BEHAVIOURS, KEEP_S)
             await pipe.execute()
 
     async def of(self, target: str) -> Behaviour | None:
-        """Give what is known of the service at the base URL; None where nobody probed it, or another version did."""
+        """Return what is known of the service at the base URL; None where nobody probed it, or another version did."""
         found = await self._redis.hget(BEHAVIOURS, target)
         try:
             return None if found is None else msgspec.json.decode(found, type=Behaviour)

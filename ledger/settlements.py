@@ -44,7 +44,7 @@ class Settlements:
 
         Raises:
             StateLost: the job is gone.
-            LeaseLost: the shard is another's by now, whose word counts.
+            LeaseLost: the shard is another's by now, whose results count.
 
         """
         keys = JobKeys(shard.spec.job_id)
@@ -61,7 +61,7 @@ class Settlements:
         return written
 
     async def hand_back(self, shard: LeasedShard, tries: Mapping[int, Tries], traffic: Traffic) -> None:
-        """Keep how often rows failed that go on in the next turn, and the turn's traffic; safe to say twice."""
+        """Store how often rows failed that go on in the next turn, and the turn's traffic; safe to repeat."""
         keys = JobKeys(shard.spec.job_id)
         args: list[Argument] = [shard.number, shard.owner, traffic.requests, traffic.retries, traffic.throttled]
         for row, tried in tries.items():
@@ -69,7 +69,7 @@ class Settlements:
         await self._hand_back([keys.job, keys.counts, keys.tries, keys.owners, keys.pace], args)
 
     async def journal(self, shard: LeasedShard, images: list[BeforeImage], claims: Sequence[str]) -> list[str]:
-        """Keep the before-images; when this returns an empty list, the server has them.
+        """Store the before-images; when this returns an empty list, the server has them.
 
         `claims` are those on the rows' completions. Where some are lost, these are returned and no image is kept.
 

@@ -159,12 +159,12 @@ class Shards:
         )
 
     async def is_leased(self, job_id: str) -> bool:
-        """Tell whether a worker may be at the job; a lease that ran out is a dead worker's."""
+        """Return whether a worker may be at the job; a lease that ran out is a dead worker's."""
         seconds, _ = await self._redis.time()
         return bool(await self._redis.zcount(JobKeys(job_id).leased, seconds, "+inf"))
 
     async def renew(self, shard: LeasedShard, waits: Waits) -> JobState | None:
-        """Keep the lease, and learn the job's state; None where the lease is lost."""
+        """Renew the lease and return the job's state; None where the lease is lost."""
         keys = JobKeys(shard.spec.job_id)
         answer = (
             await self._renew(
@@ -201,11 +201,11 @@ class Shards:
         return ReleaseAnswer(answer.decode())
 
     async def survive(self, job_id: str, number: int, owner: str) -> bool:
-        """Take back the crash that was counted for an owner that lives, if one was; return whether there was one."""
+        """Subtract the crash that was counted for an owner that is alive; return whether there was one."""
         return bool(await self._survive([JobKeys(job_id).crashes], [number, owner]))
 
     async def rescue(self, job_id: str) -> Rescued:
-        """Let shards wait again that nobody is at; park those whose worker died `PARK_AFTER` times."""
+        """Queue the shards again that no worker has; return those to park, whose worker died `PARK_AFTER` times."""
         keys = JobKeys(job_id)
         parked, messages_lost, workers_lost = await self._rescue(
             [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace],
@@ -267,7 +267,7 @@ class Shards:
         return sorted(tried | {first + row for row in images})
 
     async def close_all(self, spec: JobSpec, outcome: Outcome) -> bool:
-        """Close every shard that no worker is at with this outcome for its open rows; tell whether none is left."""
+        """Close every shard that no worker is at with this outcome for its open rows; return whether none is left."""
         keys = JobKeys(spec.job_id)
         await self.rescue(spec.job_id)
         for key in (keys.waiting, keys.announced):
@@ -310,7 +310,7 @@ class Shards:
         return bool(await self._redis.set(RESCUE_LOCK, "1", nx=True, px=int(seconds * 1000)))
 
     async def running(self) -> dict[str, Priority]:
-        """Give the jobs that run now, with their priorities."""
+        """Return the jobs that run now, with their priorities."""
         job_ids = [raw.decode() for raw in await self._redis.smembers(ACTIVE) if isinstance(raw, bytes)]
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in job_ids:

@@ -8,7 +8,7 @@ from ledger.keys import ACTIVE, ENDED, TOTALS, JobKeys
 from ledger.scripts import load_script
 
 ENDED_KEEP_S = 86_400.0
-"""Time that an end waits for somebody to be told of it (`notify.events`)."""
+"""Time that an end waits for its notification (`notify.events`)."""
 
 
 class Totals:
@@ -18,6 +18,6 @@ class Totals:
         self._leave = load_script(redis, "leave")
 
     async def take_over(self, job_id: str) -> None:
-        """Take the job off the active ones, keep what it counted, and leave word of its end: once, however often."""
+        """Remove the job from the active ones, add its counts, and record its end: once, however often it is called."""
         keys = JobKeys(job_id)
         await self._leave([ACTIVE, TOTALS, keys.job, keys.counts, ENDED], [job_id, int(ENDED_KEEP_S)])

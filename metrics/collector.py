@@ -69,7 +69,7 @@ class LedgerCollector(Collector):
             return []
 
     async def _read(self) -> list[Metric]:
-        async with asyncio.timeout(LONGEST_SCRAPE_S), open_ledger(self._settings.ledger_url, patient=False) as redis:
+        async with asyncio.timeout(LONGEST_SCRAPE_S), open_ledger(self._settings.ledger_url, retry=False) as redis:
             ledger = Ledger(redis)
             return [family for section in SECTIONS for family in await section(ledger)]
 

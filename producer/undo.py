@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Container
 
 from ledger.job import Columns, JobSpec
 from ledger.ledger import Ledger
-from ledger.patching import changes
+from ledger.patching import diff
 from ledger.row import Patch
 from ledger.row_reader import ReportedRow, read_rows
 
@@ -40,7 +40,7 @@ def undo_columns(columns: Columns) -> Columns:
 def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, force: bool) -> Patch | None:
     if row.before is None:
         return None
-    left = {key: change.after for key, change in changes(row.before, row.patch.metadata, spec.mode).items()}
+    left = {key: change.after for key, change in diff(row.before, row.patch.metadata, spec.mode).items()}
     left |= row.altered or {}
     back = {key: row.before.get(key) for key in sorted(left) if keys is None or key in keys}
     if not back:

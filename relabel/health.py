@@ -86,7 +86,7 @@ class HealthChecks:
 
     async def ledger(self) -> CheckResult:
         """Check that Redis answers, takes writes and keeps them."""
-        async with open_ledger(self._settings.ledger_url, patient=False) as redis:
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             await write_and_forget(redis)
             if not (await server_facts(redis)).disk_writes_ok:
                 return CheckResult(
@@ -134,7 +134,7 @@ class HealthChecks:
 
     async def clock(self) -> CheckResult:
         """Check that this machine's clock and that of the server agree."""
-        async with open_ledger(self._settings.ledger_url, patient=False) as redis:
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             return judge_clock(await clock_ahead_s(redis))
 
     async def api(self) -> CheckResult:
@@ -162,7 +162,7 @@ class HealthChecks:
         return CheckResult(Verdict.OK, "the API takes the key")
 
     async def _workers(self) -> list[LivingWorker]:
-        async with open_ledger(self._settings.ledger_url, patient=False) as redis:
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             return await Ledger(redis).shards.workers()
 
     async def _api_seen(self) -> ApiSeen:

@@ -12,7 +12,7 @@ import msgspec
 from config.text import escaped_json
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
-from ledger.patching import Change, changes
+from ledger.patching import Change, diff
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow, read_rows
 from producer.csv_formula import escape_cell
@@ -89,7 +89,7 @@ async def diff_lines(
     async for row in read_rows(ledger.redis, spec, only=only):
         if row.before is None:
             continue
-        if changed := changes(row.before, row.patch.metadata, spec.mode):
+        if changed := diff(row.before, row.patch.metadata, spec.mode):
             yield layout.row(row, changed)
 
 

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 async def log_started(ledger: Ledger, spec: JobSpec) -> None:
     """Log that a job runs, for the first time or again."""
-    before = await ledger.news.of_job(spec.job_id, JobState.RUNNING)
+    before = await ledger.log_states.of_job(spec.job_id, JobState.RUNNING)
     if before is not None:
         event = "job resumed" if before in {JobState.PAUSED, JobState.HELD} else "job opened"
         fields = {"job": spec.job_id, "kind": spec.kind, "mode": spec.mode, "rows": spec.rows, "shards": spec.shards}
@@ -26,7 +26,7 @@ async def log_job(ledger: Ledger, job: Job) -> None:
     """Log the job's state, where no worker has logged it yet."""
     if job.state is JobState.RUNNING:
         await log_started(ledger, job.spec)
-    elif await ledger.news.of_job(job.spec.job_id, job.state) is None:
+    elif await ledger.log_states.of_job(job.spec.job_id, job.state) is None:
         return
     elif job.state.ended:
         _log_end(job)
@@ -47,7 +47,7 @@ class RateLog:
     """Logs changes of the rate that this worker shares."""
 
     def __init__(self, ledger: Ledger, shared: SharedLimit) -> None:
-        self._news = ledger.news
+        self._log_states = ledger.log_states
         self._limits = Limits(ledger.redis)
         self._shared = shared
 
@@ -56,7 +56,7 @@ class RateLog:
         status = (await self._limits.acquire(0, self._shared, alive=True)).status
         if status.slowed_by == "headers":  # the API's own headers change every second
             return
-        before = await self._news.of(self._shared.key, status.slowed_by)
+        before = await self._log_states.of(self._shared.key, status.slowed_by)
         if before is None:
             return
         fields = {"per_minute": round(status.rate * 60, 1), "asked_per_minute": round(status.asked * 60, 1)}

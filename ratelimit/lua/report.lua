@@ -2,7 +2,7 @@
 -- KEYS: 1 health, 2 limit
 -- ARGV: 1 reads that succeeded, 2 reads that failed, 3 writes that succeeded, 4 writes that failed (since the last
 --       report), 5 window (seconds), 6 least failures, 7 share of failures, 8 first pause (seconds), 9 longest pause,
---       10 seconds after a success for which the endpoint counts as well, 11 patience (seconds)
+--       10 seconds after a success for which the endpoint counts as well, 11 longest outage that fails no row (seconds)
 -- Fields of health, for kind read and write: {kind}_ok and {kind}_bad (numbers in the window), {kind}_good_at (last
 --       success), {kind}_since (first failure after it); at (start of the window), opens, opened_at
 -- Returns: list: 1 whether failed reads are the row's fault (1) or the endpoint's (0), 2 the same for writes

@@ -137,7 +137,7 @@ async def test_a_lease_is_part_of_what_was_asked_for(redis):
 
     assert len((await limits.acquire(1000, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 20
     assert len((await limits.acquire(3, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 3
-    assert len((await limits.acquire(5, ("relabel:limit:slow", Limit(0.5, 5)))).slots) == 1
+    assert len((await limits.acquire(5, SharedLimit("relabel:limit:slow", Limit(0.5, 5)))).slots) == 1
 
 
 async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
