@@ -40,6 +40,6 @@ class Audit:
         await self._note([keys.job, keys.audit], [audit_entry(who, verb, why)])
 
     async def read(self, job_id: str) -> list[AuditLine]:
-        """Give the lines, oldest first."""
+        """Return the lines, oldest first."""
         lines = await self._redis.lrange(JobKeys(job_id).audit, 0, -1)
         return [msgspec.json.decode(line, type=AuditLine) for line in lines]

@@ -1,4 +1,4 @@
-"""Makes jobs, finds them, and moves them from state to state."""
+"""Creates jobs, finds them, and moves them from state to state."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
-from ledger.job import Counts, Job, JobSpec, JobState, Traffic, Waits
+from ledger.job import Job, JobSpec, JobState
+from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
-from ledger.progress import rows_per_s, waits
-from ledger.row import OUTCOMES, Rejection
+from ledger.row import Rejection
 from ledger.scripts import load_script
-from ledger.snapshot import as_hash, read_together
+from ledger.snapshot import read_together
 from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
@@ -193,7 +193,7 @@ class Jobs:
         await self._totals.take_over(job_id)
 
     async def bound(self, job_id: str) -> None:
-        """Give an end to those keys of the job that came up since it was opened, so that nothing stays for ever."""
+        """Set a life for those keys of the job that came up since it was opened, so that nothing stays for ever."""
         keys = JobKeys(job_id)
         names = (*keys.lasting, *keys.passing)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -212,28 +212,25 @@ class Jobs:
         await self.forget(job_id)
 
     async def forget(self, job_id: str) -> None:
-        """Take a job that is gone off the lists, and let what is left of it expire."""
+        """Remove a job that is gone from the lists, and let what is left of it expire."""
         await self.bound(job_id)
         await self._totals.take_over(job_id)
         await self._redis.zrem(JOBS, job_id)
 
     async def get(self, job_id: str) -> Job:
-        """Give the job as it stands now.
+        """Return the job as it is now.
 
         Raises:
             NoSuchJob: there is no such job.
 
         """
-        keys = JobKeys(job_id)
-        hashes = [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
-        (*flat, there), now = await read_together(self._redis, [*hashes, (keys.outcomes, "EXISTS")])
-        fields, counts, pace = map(as_hash, flat)
-        if b"spec" not in fields:
+        job = job_of(*await read_together(self._redis, job_reads(job_id)))
+        if job is None:
             raise NoSuchJob(job_id)
-        return job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
+        return job
 
     async def latest(self, number: int) -> list[Job]:
-        """Give the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
+        """Return the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
         jobs = []
         for job_id in _texts(await self._redis.zrevrange(JOBS, 0, number - 1)):
             try:
@@ -243,11 +240,11 @@ class Jobs:
         return jobs
 
     async def active(self) -> list[str]:
-        """Give the ids of the jobs that have not ended."""
+        """Return the ids of the jobs that have not ended."""
         return sorted(_texts(await self._redis.smembers(ACTIVE)))
 
     async def now(self) -> float:
-        """Give the server's time, seconds since the epoch: the one clock that all workers share."""
+        """Return the server's time, seconds since the epoch: the one clock that all workers share."""
         return await server_time(self._redis)
 
     async def _spec(self, job_id: str) -> JobSpec:
@@ -270,7 +267,7 @@ class Jobs:
             await pipe.execute()
 
     async def _trim(self) -> None:
-        """Take some jobs off the list that have expired: a list that is never looked at stays bounded, too."""
+        """Remove a few expired jobs from the list, so that a list that nobody reads stays bounded, too."""
         drawn: Any = await self._redis.zrandmember(JOBS, TRIMMED)
         count_of = _texts(drawn)
         async with self._redis.pipeline(transaction=False) as pipe:
@@ -297,39 +294,5 @@ def _entries(spec: JobSpec, by: str, remark: str) -> _Entries:
     return {"entry": audit_entry(by, spec.kind, f"of job {spec.parent}{rest}"), "parent": (spec.parent, made)}
 
 
-def job_of(fields: dict[bytes, bytes], counts: dict[bytes, bytes], pace: float, waiting: Waits, *, torn: bool) -> Job:
-    """Make a job of what its keys hold."""
-    spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
-    numbers = {name.decode(): int(value) for name, value in counts.items()}
-    ended = sum(numbers.get(word, 0) for word in OUTCOMES)
-    rows = Counts(
-        pending=numbers.get("total", 0) - ended,
-        **{name: numbers.get(name, 0) for name in Counts.__struct_fields__ if name != "pending"},
-    )
-    lost = spec.rows > 0 and (torn or not counts)
-    return Job(
-        spec=spec,
-        state=JobState.LOST if lost else JobState(fields[b"state"].decode()),
-        reason=_text(fields, b"reason"),
-        reason_code=_text(fields, b"reason_code"),
-        rate_per_minute=_number(fields, b"rate_per_minute"),
-        submitted_at=float(fields[b"submitted_at"]),
-        finished_at=_number(fields, b"finished_at"),
-        counts=rows,
-        traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
-        rows_per_s=pace,
-        waits=waiting,
-        may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
-    )
-
-
 def _texts(raw: Iterable[Any]) -> list[str]:
     return [value.decode() for value in raw]
-
-
-def _text(fields: dict[bytes, bytes], name: bytes) -> str | None:
-    return fields[name].decode() if name in fields else None
-
-
-def _number(fields: dict[bytes, bytes], name: bytes) -> float | None:
-    return float(fields[name]) if name in fields else None

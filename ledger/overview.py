@@ -8,9 +8,8 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from ledger.job import Job, JobState
-from ledger.job_store import job_of
+from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, TOTALS, JobKeys
-from ledger.progress import rows_per_s, waits
 from ledger.snapshot import as_hash, read_together
 
 _ENDED = "jobs:"
@@ -40,24 +39,24 @@ async def read_overview(redis: Redis) -> Overview:
     """Read everything at one moment, so that a job that ends meanwhile is counted once."""
     ids = sorted(raw.decode() for raw in await redis.smembers(ACTIVE) if isinstance(raw, bytes))
     reads = [(TOTALS, "HGETALL")]
-    for keys in map(JobKeys, ids):
-        reads += [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
-        reads += [(keys.outcomes, "EXISTS"), (keys.announced, "ZRANGE 0 0 WITHSCORES")]
-    (raw_totals, *facts), now = await read_together(redis, reads)
-    seen = _seen(zip(*[iter(facts)] * 5, strict=True), now)
+    for job_id in ids:
+        reads += [*job_reads(job_id), (JobKeys(job_id).announced, "ZRANGE 0 0 WITHSCORES")]
+    (raw_totals, *answers), now = await read_together(redis, reads)
+    seen = _seen(zip(*[iter(answers)] * 5, strict=True), now)
     totals = {name.decode(): int(number) for name, number in as_hash(raw_totals).items()}
     ended = {state: totals.pop(f"{_ENDED}{_word(state)}", 0) for state in JobState if state.ended}
     return Overview(now, totals, ended, list(seen))
 
 
-def _seen(facts: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:
-    for *flat, there, oldest in facts:
-        fields, counts, pace = map(as_hash, flat)
+def _seen(answers: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:
+    for *of_job, oldest in answers:
+        fields = as_hash(of_job[0])
         # one that has left since is in the totals by now (lua/leave.lua); one that is being stored counts nowhere yet
-        if b"spec" not in fields or b"counted" in fields or fields[b"state"] == JobState.SUBMITTING.encode():
+        if b"counted" in fields or fields.get(b"state") == JobState.SUBMITTING.encode():
             continue
-        job = job_of(fields, counts, rows_per_s(pace, now), waits(pace, now), torn=not there)
-        yield SeenJob(job, float(oldest[1]) if oldest else None)
+        job = job_of(of_job, now)
+        if job is not None:
+            yield SeenJob(job, float(oldest[1]) if oldest else None)
 
 
 def _word(state: JobState) -> str:

@@ -1,0 +1,58 @@
+"""Reads a job from its keys, for those who read one and for those who read all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ledger.job import Counts, Job, JobSpec, JobState, Traffic
+from ledger.keys import JobKeys
+from ledger.progress import rows_per_s, waits
+from ledger.row import OUTCOMES
+from ledger.snapshot import as_hash
+
+
+def job_reads(job_id: str) -> list[tuple[str, str]]:
+    """Return what `ledger.snapshot.read_together` reads of a job for `job_of`."""
+    keys = JobKeys(job_id)
+    return [*((key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)), (keys.outcomes, "EXISTS")]
+
+
+def job_of(answers: Sequence[Any], now: float) -> Job | None:
+    """Return the job in the answers to `job_reads`, given at `now`; None where there is none."""
+    *hashes, has_outcomes = answers
+    fields, counts, pace = map(as_hash, hashes)
+    if b"spec" not in fields:
+        return None
+    spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
+    numbers = {name.decode(): int(value) for name, value in counts.items()}
+    is_lost = spec.rows > 0 and not (has_outcomes and counts)
+    return Job(
+        spec=spec,
+        state=JobState.LOST if is_lost else JobState(fields[b"state"].decode()),
+        reason=_text(fields, b"reason"),
+        reason_code=_text(fields, b"reason_code"),
+        rate_per_minute=_number(fields, b"rate_per_minute"),
+        submitted_at=float(fields[b"submitted_at"]),
+        finished_at=_number(fields, b"finished_at"),
+        counts=_counts(numbers),
+        traffic=Traffic(**{name: numbers.get(name, 0) for name in Traffic.__struct_fields__}),
+        rows_per_s=rows_per_s(pace, now),
+        waits=waits(pace, now),
+        may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
+    )
+
+
+def _counts(numbers: dict[str, int]) -> Counts:
+    known = {name: numbers.get(name, 0) for name in Counts.__struct_fields__ if name != "pending"}
+    return Counts(pending=known["total"] - sum(known[word] for word in OUTCOMES), **known)
+
+
+def _text(fields: dict[bytes, bytes], name: bytes) -> str | None:
+    return fields[name].decode() if name in fields else None
+
+
+def _number(fields: dict[bytes, bytes], name: bytes) -> float | None:
+    return float(fields[name]) if name in fields else None
