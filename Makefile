@@ -53,7 +53,7 @@ bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use toda
 
 docs: $(VENV)/.installed-docs ## Build the docs as a site in docs/_site
 	$(BIN)/python -m docs.generate
-	$(BIN)/sphinx-build -q -W --keep-going -c docs . docs/_site
+	$(BIN)/sphinx-build -q -E -W --keep-going -c docs . docs/_site
 
 flower: $(VENV)/.installed-flower ## Watch workers and shards in a browser, on http://127.0.0.1:5555
 	@$(BIN)/celery -A tasks.app flower

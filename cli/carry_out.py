@@ -34,7 +34,7 @@ class StopSignals:
         self._deferred = True
 
     def name_job(self, job_id: str) -> None:
-        """Name the job that is to stop; a signal may have come before."""
+        """Record the job that is to stop; a signal may have come before."""
         self._job_id = job_id
         if self.stop.is_set():
             self._print()

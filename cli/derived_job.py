@@ -40,7 +40,7 @@ def derived_options(verb: F) -> F:
         click.option("--name", help="Name of the new job."),
         click.option("--again", is_flag=True, help="Make a new job although the same one was made of JOB before."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
-        click.option("--run", "here", is_flag=True, help="Carry it out in this process tree, as `relabel run` does."),
+        click.option("--run", "here", is_flag=True, help="Run it in this process tree, as `relabel run` does."),
         click.option("--json", "as_json", is_flag=True, help="Print the new job as JSON, with --run at its end."),
     ]
     wrapped: Any = pass_settings(gathered)

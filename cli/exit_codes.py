@@ -19,7 +19,7 @@ INTERRUPTED = 130
 
 
 def exit_code_of(job: Job) -> int:
-    """Give the exit code that tells how the job stands."""
+    """Return the exit code for the state of the job."""
     if job.state is not JobState.FINISHED:
         return NOT_FINISHED
     counts = job.counts

@@ -51,7 +51,7 @@ def need_api_key(settings: Settings, *, otherwise: str = "") -> None:
 
 
 def warn_before_sending(settings: Settings) -> None:
-    """Say where the key is about to go, where that is not from where the key is."""
+    """Show where the key is about to be sent, where the URL comes from elsewhere than the key."""
     if warning := warn_of_base_url(settings):
         echo(f"Warning: {warning}", err=True)
 

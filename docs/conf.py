@@ -48,7 +48,7 @@ NAVIGATION = {
         "flower",
     ],
     "Reference": ["verbs", "settings", "comparison"],
-    "Operations": ["operations", "reliability", "/SECURITY"],
+    "Operations": ["operations", "monitoring", "reliability", "/SECURITY"],
     "How it works": ["architecture", "walkthrough", "states", "glossary", "adr/README", "/tests/faults/README"],
     "Project": ["/CONTRIBUTING", "/CHANGELOG", "/bench/RESULTS"],
 }
@@ -67,9 +67,10 @@ def add_navigation(app: Sphinx, name: str, content: list[str]) -> None:
     """Append the tables of contents, which a repository's host would not show, to the start page."""
     if name == "README":
         content[0] += "".join(toctree(app, title, pages) for title, pages in NAVIGATION.items())
-    elif name == "docs/adr/README":
-        records = sorted(path.stem for path in (ROOT / "docs" / "adr").glob("0*.md"))
-        content[0] += "\n".join(["\n```{toctree}\n:hidden:", *records, "```\n"])
+    elif name in {"docs/adr/README", "examples/README"}:
+        folder = name.removesuffix("README")
+        pages = sorted(page for page in app.env.found_docs if page.startswith(folder) and page != name)
+        content[0] += "\n".join(["\n```{toctree}\n:hidden:", *(page.removeprefix(folder) for page in pages), "```\n"])
 
 
 def toctree(app: Sphinx, title: str, pages: list[str]) -> str:

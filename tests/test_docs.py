@@ -7,7 +7,7 @@ import click
 import pytest
 
 from cli.main import VERBS, cli
-from docs.generate import SETTINGS, settings_page
+from docs.generate import SETTINGS, VERB_PAGE, settings_page, verbs_page
 from ledger.job import JobState
 from ledger.row import OUTCOMES
 
@@ -26,6 +26,11 @@ REGENERATE = "run `.venv/bin/python -m docs.generate`"
 def test_the_settings_table_is_that_of_the_model():
     """Every setting is in docs/settings.md with its default and description."""
     assert SETTINGS.read_text(encoding="utf-8") == settings_page(), REGENERATE
+
+
+def test_the_page_of_verbs_is_that_of_the_command_line():
+    """Every option and every help text."""
+    assert VERB_PAGE.read_text(encoding="utf-8") == verbs_page(), REGENERATE
 
 
 @pytest.mark.parametrize("verb", VERBS)

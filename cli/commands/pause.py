@@ -16,7 +16,9 @@ from relabel.control import pause
 @click.option("--reason", default="", help="Why, for those who look at the job later.")
 @pass_settings
 def pause_command(settings: Settings, *, job_id: str, reason: str) -> None:
-    """Pause JOB. No new rows start after 2 seconds; rows in flight finish.
+    """Pause JOB; rows in flight finish.
+
+    No new rows start after 2 seconds.
 
     \b
     Example:

@@ -24,11 +24,11 @@ def retry_command(
     codes: str | None,
     everything: bool,
 ) -> int:
-    """Try the failed rows of JOB again: a new job of these rows, with the same mode.
+    """Retry the failed rows of JOB as a new job.
 
-    Rows that can never work as they are stay out: those that the API refused (not_found, too long, a wrong type), and
-    too_many_pairs, key_not_removed and value_altered. Asking for the same retry twice finds the first one, unless
-    --again is given.
+    The mode is that of JOB. Rows that can never succeed as they are stay out: those that the API refused
+    (not_found, too long, a wrong type), and too_many_pairs, key_not_removed and value_altered. Asking for the same
+    retry twice finds the first one, unless --again is given.
 
     \b
     Examples:

@@ -30,16 +30,16 @@ SANDBOX_KEY = SecretStr("sandbox")
 @click.command("run")
 @file_options
 @click.option("--sandbox", is_flag=True, help="Rehearse against the bundled API; nothing leaves this machine.")
-@click.option("--resume", metavar="JOB", help="Go on with a job that was interrupted or paused, instead of FILE.")
+@click.option("--resume", metavar="JOB", help="Continue a job that was interrupted or paused, instead of FILE.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at the end.")
 @pass_settings
 def run_command(
     settings: Settings, *, options: FileOptions, yes: bool, sandbox: bool, resume: str | None, as_json: bool
 ) -> int:
-    """Apply FILE to the stored chat completions, all in one process tree.
+    """Apply FILE in one process tree, with its own workers.
 
     Brings its own Redis server unless RELABEL_REDIS__URL names one, and its own workers. Ctrl-C lets the rows in
-    flight end and leaves a job that --resume goes on with; a second Ctrl-C ends at once.
+    flight finish, and --resume continues the job; a second Ctrl-C ends at once.
 
     \b
     Examples:

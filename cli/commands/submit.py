@@ -27,13 +27,13 @@ from relabel.submit import FileOptions, check_file, request_for, require_valid_r
 @click.command("submit")
 @file_options
 @click.option("--hold", is_flag=True, help="Store the job, but wait for `relabel resume`.")
-@click.option("--wait", is_flag=True, help="Follow the job to its end; the exit code tells how it went.")
+@click.option("--wait", is_flag=True, help="Follow the job to its end; the exit code is that of `run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON instead of its id.")
 @pass_settings
 def submit_command(
     settings: Settings, *, options: FileOptions, yes: bool, hold: bool, wait: bool, as_json: bool
 ) -> int:
-    """Hand FILE to the deployed workers and print the job's id.
+    """Hand FILE to deployed workers and print the job id.
 
     FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; invalid rows
     are reported and the others go on, unless --strict is given.

@@ -24,7 +24,7 @@ def undo_command(
     force: bool,
     keys: str | None,
 ) -> int:
-    """Restore what JOB changed: a new job that gives every row the metadata it held before.
+    """Restore the metadata that JOB changed, as a new job.
 
     Each completion is read first. Where a key holds neither what JOB wrote nor what it held before, somebody else
     changed it since: the row is left alone and ends as drifted. Keys that JOB did not change are never touched. Keys
