@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from cli.commands.sandbox import sandbox_command
 from sandbox import Sandbox
 
-COMMAND = [sys.executable, "-c", "from cli.sandbox import sandbox_command; sandbox_command()"]
+COMMAND = [sys.executable, "-c", "from cli.commands.sandbox import sandbox_command; sandbox_command()"]
 
 
 @asynccontextmanager
