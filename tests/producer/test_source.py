@@ -7,27 +7,25 @@ import io
 import os
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import pytest
-import zstandard
 
 from ledger.job import Mode
 from ledger.row import Patch
 from producer.check import check
 from producer.csv_rows import CsvRows
+from producer.decompress import decompressed
 from producer.errors import UnreadableFile
 from producer.jsonl_rows import JsonlRows
 from producer.source import LINES_A_ROW, MAX_LINE_BYTES, InputLimits, open_source
+from tests.harness.compress import zst
 
 CSV = b"id,team\nabc,red\ndef,blue\n"
 JSONL = b'{"id":"abc","metadata":{"team":"red"}}\n{"id":"def","metadata":{"team":"blue"}}\n'
 CSV_PATCHES = [Patch(2, "abc", {"team": "red"}), Patch(3, "def", {"team": "blue"})]
 JSONL_PATCHES = [Patch(1, "abc", {"team": "red"}), Patch(2, "def", {"team": "blue"})]
-
-
-def zst(content: bytes) -> bytes:
-    return zstandard.ZstdCompressor().compress(content)
 
 
 @pytest.mark.parametrize(
@@ -174,6 +172,20 @@ def test_compressed_data_that_is_cut_short_is_refused(refusal, compress, cut):
 def test_data_that_is_not_compressed_as_named_is_refused(refusal, name):
     """Plain text with a compressed name is damaged data, not an empty file."""
     assert "damaged" in str(refusal(name, CSV))
+
+
+def test_an_expanding_zstd_file_is_decompressed_a_buffer_at_a_time():
+    """4 kB of zstd may expand to 134 MB; only as much as is asked for is decompressed."""
+    bomb = zst(bytes(256 << 20))
+    stream = decompressed(io.BytesIO(bomb), ".zst")
+    tracemalloc.start()
+    try:
+        stream.read(1)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 4 << 20
 
 
 def test_damaged_gzip_data_is_refused(refusal):
