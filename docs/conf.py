@@ -35,20 +35,9 @@ html_copy_source = False
 html_show_sphinx = False
 
 NAVIGATION = {
-    "Guides": [
-        "files",
-        "modes",
-        "outcomes",
-        "undo",
-        "rate",
-        "workers",
-        "nightly",
-        "notifications",
-        "monitoring",
-        "flower",
-    ],
+    "Guides": ["/examples/README", "files", "modes", "outcomes", "undo", "rate", "workers", "nightly", "notifications"],
     "Reference": ["verbs", "settings", "comparison"],
-    "Operations": ["operations", "monitoring", "reliability", "/SECURITY"],
+    "Operations": ["operations", "monitoring", "flower", "reliability", "/SECURITY"],
     "How it works": ["architecture", "walkthrough", "states", "glossary", "adr/README", "/tests/faults/README"],
     "Project": ["/CONTRIBUTING", "/CHANGELOG", "/bench/RESULTS"],
 }
