@@ -1,8 +1,8 @@
-"""A real sandbox on a free loopback port, and clients for it."""
+"""Clients for a real sandbox; `start` and `completion_id` are those of `tests.harness.worker_harness`."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from typing import Any
 
@@ -10,28 +10,7 @@ import aiohttp
 import openai
 import pytest
 
-from sandbox import Sandbox, SandboxOptions
-
-COMPLETION = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqX"
-
-
-@pytest.fixture
-def completion_id() -> str:
-    """An id of the recorded form."""
-    return COMPLETION
-
-
-@pytest.fixture
-async def start() -> AsyncIterator[Callable[..., Awaitable[Sandbox]]]:
-    """Start a sandbox with some options; one completion is stored in it."""
-    async with AsyncExitStack() as stack:
-
-        async def start(**options: Any) -> Sandbox:
-            sandbox = await stack.enter_async_context(Sandbox(SandboxOptions(**options)))
-            sandbox.store.load({COMPLETION: {"team": "blue"}})
-            return sandbox
-
-        yield start
+from sandbox import Sandbox
 
 
 @pytest.fixture
