@@ -1,4 +1,4 @@
-"""A job as JSON: the fields that other programs rely on (design, "Pinned interface"), the same at every door."""
+"""A job as JSON: the fields that other programs rely on, the same at every door."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The floor plan holds: who may import whom, and which package knows which library (design, "Folders")."""
+"""The floor plan holds: who may import whom, and which package knows which library (docs/architecture.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Carries one row out and decides how it ends: read, journal, write, check the reply (ARCHITECTURE, "A row's life")."""
+"""Carries one row out and decides how it ends: read, journal, write, check the reply (docs/architecture.md)."""
 
 from __future__ import annotations
 
