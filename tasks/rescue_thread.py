@@ -17,7 +17,7 @@ from ratelimit.shared_rate import shared_limit
 from tasks.announce import announce
 from tasks.worker_thread import WorkerThread
 from worker.job_log import RateLog
-from worker.redis_outage import RedisOutage
+from worker.redis_outage import OUTAGE
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 from worker.worker_key import Standby
 
@@ -37,7 +37,6 @@ class RescueThread(WorkerThread):
         self._children = children
         self._owner = owner
         self._standby = standby
-        self._outage = RedisOutage()
         self._has_warned = False
         self._rescue_from = 0.0
 
@@ -54,20 +53,21 @@ class RescueThread(WorkerThread):
     async def _step(self, ledger: Ledger, rate: RateLog) -> None:
         if self._owner is not None and os.getppid() != self._owner:
             os.kill(os.getpid(), signal.SIGTERM)
+        tried_at = time.monotonic()
         try:
-            await self._beat_and_rescue(ledger, rate)
+            await self._beat_and_rescue(ledger, rate, tried_at)
         except AWAY as error:
-            self._outage.begin(error)
+            OUTAGE.begin(error, tried_at=tried_at)
             # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued
             self._rescue_from = time.monotonic() + LEASE_S
 
-    async def _beat_and_rescue(self, ledger: Ledger, rate: RateLog) -> None:
+    async def _beat_and_rescue(self, ledger: Ledger, rate: RateLog, tried_at: float) -> None:
         if not self._has_warned:
             for warning in await persistence_warnings(ledger.redis):
                 log.warning("%s", warning)
             self._has_warned = True
         await ledger.shards.beat(self._worker, self._children, key_refused=self._standby.is_on)
-        self._outage.end()
+        OUTAGE.end(tried_at=tried_at)
         await rate.log_change()
         if time.monotonic() > self._rescue_from:
             await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))

@@ -18,6 +18,8 @@ from tests.harness.worker_process import WorkerProcess
 
 VALUE, KEPT = "canary value 41d8", "canary before 9be2"
 ROWS, SHARDS = 600, 6
+PROCESSES = 3
+"""The worker's main process and its two children, each of which logs the outage that it meets."""
 RATE = {"per_minute": 1200}
 """Slow enough that the job outlasts all that is done to it."""
 REFUSAL = {"status": 429, "headers": {"retry-after": "1"}, "body": {"error": {"code": "rate_limit_exceeded"}}}
@@ -118,7 +120,7 @@ async def _lose_redis(stand: Cluster, worker: WorkerProcess) -> None:
     await tells(worker, "Redis cannot be reached")
     await asyncio.to_thread(stand.redis.start)
     await stand.reconnect()
-    assert [line["seconds"] > 0 for line in await tells(worker, "Redis is back")] == [True]
+    await tells(worker, "Redis is back")
 
 
 def _refuse(stand: Cluster, completion_id: str) -> None:
@@ -144,6 +146,9 @@ def _check_once(lines: list[dict[str, Any]], job_id: str) -> None:
     (finished,) = [line for line in lines if line["event"] == "job finished"]
     assert (finished["failed"], finished["pending"], finished["total"]) == (1, 0, ROWS)
     assert [line["event"] for line in lines if line["logger"] == "tasks.logs"] == ["worker started", "worker stopped"]
+    back = [line["seconds"] for line in lines if line["event"] == "Redis is back"]
+    assert 1 <= len(back) <= PROCESSES
+    assert min(back) > 0
     (started,) = [line for line in lines if line["event"] == "worker started"]
     assert (started["children"], started["settings"]["rate"]["per_minute"]) == (2, RATE["per_minute"])
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from redis.exceptions import ConnectionError as RedisAway
 
-from worker.redis_outage import retry_while_unavailable
+from worker.redis_outage import RedisOutage, retry_while_unavailable
 
 
 async def test_the_result_comes_once_redis_answers(caplog):
@@ -21,6 +22,37 @@ async def test_the_result_comes_once_redis_answers(caplog):
 
     with caplog.at_level("INFO"):
         assert await retry_while_unavailable(step) == 7
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+async def test_an_outage_that_several_steps_meet_is_logged_once(caplog):
+    """All steps of a process meet the same outage: each fails once, then each succeeds."""
+    tries: list[str] = []
+
+    async def step(name: str) -> None:
+        tries.append(name)
+        await asyncio.sleep(0)
+        if tries.count(name) == 1:
+            raise RedisAway("away")
+
+    with caplog.at_level("INFO"):
+        await asyncio.gather(*(retry_while_unavailable(lambda name=name: step(name)) for name in ("a", "b", "c")))
+
+    assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
+
+
+def test_a_try_from_before_the_last_change_says_nothing_new(caplog):
+    """A late failure does not begin an outage anew, and an old answer does not end one."""
+    outage = RedisOutage()
+    before = time.monotonic()
+
+    with caplog.at_level("INFO"):
+        outage.begin(RedisAway("away"), tried_at=before)
+        outage.end(tried_at=before)
+        assert [record.levelname for record in caplog.records] == ["WARNING"]
+        outage.end(tried_at=time.monotonic())
+        outage.begin(RedisAway("away"), tried_at=before)
 
     assert [record.levelname for record in caplog.records] == ["WARNING", "INFO"]
 
