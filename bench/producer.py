@@ -121,6 +121,7 @@ def _whole_submit(on: Stage, layout: Layout, rows: int) -> None:
 
 
 def measure(path: Path, *, stringify: bool) -> None:
+    from config.input_options import InputOptions  # noqa: PLC0415 - as below
     from ledger.job import Mode  # noqa: PLC0415 - what the parent needs would count as peak memory here
     from producer.check import check  # noqa: PLC0415
     from producer.source import open_source  # noqa: PLC0415
@@ -128,7 +129,7 @@ def measure(path: Path, *, stringify: bool) -> None:
     began = time.process_time()
     with (
         open_source(path) as source,
-        check(source, mode=Mode.MERGE, stringify=stringify, spool_dir=path.parent) as checked,
+        check(source, mode=Mode.MERGE, options=InputOptions(stringify=stringify), spool_dir=path.parent) as checked,
     ):
         stored = sum(len(shard.body) for shard in checked.shards(SHARD_ROWS))
         took = time.process_time() - began

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import click
 
 from config.failure_limit import failure_limit
+from config.input_options import INPUT_OPTIONS, InputOption, input_options
 from ledger.job import Mode, Priority
 from relabel.submit import FileOptions
 
@@ -50,13 +51,35 @@ class MaxFailures(click.ParamType):  # type: ignore[type-arg]
             self.fail(what, param, ctx)
 
 
+# as above
+class InputText(click.ParamType):  # type: ignore[type-arg]
+    """The text of an option that says how a file is read."""
+
+    name = "text"
+
+    def __init__(self, read: Callable[[str], Any]) -> None:
+        self._read = read
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return what the option's own function makes of it."""
+        try:
+            return self._read(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
+
+
 def file_options(verb: F) -> F:
     """Add the options of `FileOptions` to a verb, which receives them as one value, `options`, and --yes as `yes`."""
 
     @functools.wraps(verb)
     def gathered(*args: Any, mode: str, priority: str, **kwargs: Any) -> Any:
-        fields = {name: kwargs.pop(name) for name in FileOptions._fields if name not in {"mode", "priority"}}
-        options = FileOptions(mode=Mode(mode), priority=Priority(priority), **fields)
+        try:
+            reading = input_options({option.field: kwargs.pop(option.field) for option in INPUT_OPTIONS})
+        except ValueError as error:
+            raise click.UsageError(f"{error}.") from None
+        own = {"mode", "priority", "reading"}
+        fields = {name: kwargs.pop(name) for name in FileOptions._fields if name not in own}
+        options = FileOptions(mode=Mode(mode), priority=Priority(priority), reading=reading, **fields)
         return verb(*args, options=options, **kwargs)
 
     options = [
@@ -87,11 +110,19 @@ def file_options(verb: F) -> F:
             "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
         ),
         click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is invalid."),
-        click.option("--stringify", is_flag=True, help="Take JSON numbers and booleans as their text."),
         click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
-        click.option("--input-format", type=click.Choice(["csv", "jsonl"]), help="Default: told by the file's name."),
+        *map(_input_option, INPUT_OPTIONS),
     ]
     for option in reversed(options):
         gathered = option(gathered)
     return gathered  # type: ignore[return-value]
+
+
+def _input_option(option: InputOption) -> Callable[[F], F]:
+    if option.read is None:
+        return click.option(option.flag, option.field, is_flag=True, help=option.help)
+    kind = click.Choice(option.choices) if option.choices else InputText(option.read)
+    return click.option(
+        option.flag, option.field, type=kind, metavar=option.metavar, multiple=option.many, help=option.help
+    )

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, FilePath, Sec
 
 from config.checks import command_line, header_value, signing_secret, user_and_password, webhook_url
 from config.failure_limit import failure_limit
+from config.input_options import InputOptions, input_options_text, parse_input_options
 from config.schedule import Schedule, cron_line, local_date, zone_name
 from config.server_url import plain, server_url, speaks_tls, with_options, with_password
 
@@ -165,6 +166,17 @@ class NightlySettings(Group):
     max_failures: Annotated[str | None, AfterValidator(lambda value: value and failure_limit(value))] = Field(
         None, description="As `--max-failures` of submit: a share like `5%`, a number of rows, or `none`."
     )
+
+    input: Annotated[str | None, AfterValidator(lambda value: value and input_options_text(value))] = Field(
+        None,
+        description="How each file of the inbox is read, by options of submit: `--delimiter ';' --id-column Id`, and "
+        "`--input-format`, `--columns`, `--null`, `--stringify`.",
+    )
+
+    @property
+    def input_options(self) -> InputOptions:
+        """How each file of the inbox is read."""
+        return parse_input_options(self.input or "")
 
     @property
     def schedule(self) -> Schedule | None:

@@ -156,9 +156,10 @@ class NightRun:
         """Read and check the whole file; return None where it changes meanwhile."""
         listed = listed_file(file)
         try:
-            with open_source(file.name, opened=stream, limits=limits_of(self._settings)) as source:
-                mode = Mode(self._settings.nightly.mode)
-                checked = check(source, mode=mode, spool_dir=Path(tempfile.gettempdir()))
+            options, mode = self._settings.nightly.input_options, Mode(self._settings.nightly.mode)
+            limits = limits_of(self._settings)
+            with open_source(file.name, opened=stream, layout=options.layout, limits=limits) as source:
+                checked = check(source, mode=mode, options=options, spool_dir=Path(tempfile.gettempdir()))
         except UnreadableFile:
             if not self._inbox.is_unchanged(listed):
                 return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
 
+from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Mode
 from ledger.row import Patch, Rejection
 from producer.csv_header import lay_out
@@ -103,16 +104,16 @@ class Checked:
             yield EncodedShard(number, _array_head(number) + bodies)
 
 
-def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Path) -> Checked:
+def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spool_dir: Path) -> Checked:
     """Read the whole source, check every row and fold duplicate ids.
 
-    Rows are staged in temporary files in `spool_dir`. `stringify` accepts JSON numbers and booleans as text.
+    Rows are staged in temporary files in `spool_dir`.
 
     Raises:
         UnreadableFile: the source cannot be trusted as a whole.
 
     """
-    rows = (CsvRows if source.format == "csv" else JsonlRows)(source, stringify=stringify)
+    rows = rows_of(source, options)
     with ExitStack() as stack:
         intake = Intake(stack, spool_dir)
         for number, row in enumerate(rows, 1):
@@ -120,6 +121,21 @@ def check(source: Source, *, mode: Mode, stringify: bool = False, spool_dir: Pat
                 raise source.too_large()
             intake.add(row)
         return intake.checked(rows.columns, mode)
+
+
+def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
+    """Return the rows of a source, not checked against each other.
+
+    Raises:
+        UnreadableFile: the source cannot be trusted as a whole.
+
+    """
+    if source.format == "csv":
+        return CsvRows(source, options)
+    for field, flag in (("id_column", "--id-column"), ("columns", "--columns"), ("null", "--null")):
+        if getattr(options, field):
+            raise source.fault(f"{flag} is for CSV files, and this one is JSONL; leave it out")
+    return JsonlRows(source, stringify=options.stringify)
 
 
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:

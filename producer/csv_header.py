@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, NamedTuple
 
+from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Columns
 from producer.csv_formula import unescape_cell
 from producer.errors import BadRow
 from producer.rules import checked_key, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
+    from config.input_options import KeyColumn
     from ledger.row import Patch
 
 ID_COLUMNS = ("completion_id", "id")
@@ -23,6 +25,8 @@ REPORT_PREFIX = "relabel."
 
 _WHOLE = "metadata"
 _PREFIX = "metadata."
+_LISTED = 12
+"""Columns that a message names."""
 
 
 class HeaderFault(Exception):
@@ -37,29 +41,35 @@ class HeaderFault(Exception):
 class Layout(NamedTuple):
     """The positions of the id and the keys in a CSV row. `whole_at` is that of the `metadata` column, if there is one.
 
-    `escaped` tells that the file was a report, so that its cells carry a guard against formulas; `own` are then the
-    places of the columns that are not the report's.
+    `escaped` tells that the file was a report, so that its cells carry a guard against formulas. `own` are the places
+    of the columns that are taken, with their names as a report writes them: the report's own columns are not among
+    them, and neither are those that `--columns` leaves out, which `ignored` names.
     """
 
     names: list[str]
     id_at: int
     keys: list[tuple[int, str]]
     whole_at: int | None
-    own: list[int]
+    own: dict[int, str]
+    ignored: list[str]
     escaped: bool
 
     @property
     def columns(self) -> Columns:
         """The columns, from which a report writes the same ones."""
-        return Columns("csv", self.names[self.id_at], [self.names[at] for at in self.own])
+        return Columns("csv", self.own[self.id_at], list(self.own.values()))
 
     def own_cells(self, cells: list[str]) -> list[str]:
-        """Return a row's cells without those that a report added; all of them for a plain file."""
-        return [cells[at] for at in self.own if at < len(cells)] if self.escaped else cells
+        """Return a row's cells without those that are not taken; all of them where every column is."""
+        whole = len(self.own) == len(self.names)
+        return cells if whole else [cells[at] for at in self.own if at < len(cells)]
 
 
-def read_header(cells: list[str]) -> Layout:
-    """Parse a header; raises HeaderFault."""
+def read_header(cells: list[str], options: InputOptions = NO_OPTIONS) -> Layout:
+    """Parse a header; raises HeaderFault.
+
+    The options rename columns: after that it is read as if the file had these names.
+    """
     if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
         found = "semicolon" if ";" in cells[0] else "tab"
         raise HeaderFault(f"the columns seem to be separated by a {found}; save the file with commas")
@@ -67,52 +77,80 @@ def read_header(cells: list[str]) -> Layout:
     escaped = any(name.startswith(REPORT_PREFIX) for name in names)
     if escaped:
         names = [unescape_cell(name) for name in names]
-    own = [at for at, name in enumerate(names) if not name.startswith(REPORT_PREFIX)]
-    _refuse_empty_and_repeated(names, own)
-    id_at = _id_place(names, own)
-    rest = [at for at in own if at != id_at]
+    own = {at: name for at, name in enumerate(names) if not name.startswith(REPORT_PREFIX)}
+    id_at = _place_of(options.id_column, names) if options.id_column else _id_place(own)
+    taken = own if not options.columns else _chosen(options.columns, names, id_at)
+    if options.id_column and names[id_at] not in ID_COLUMNS:
+        taken[id_at] = ID_COLUMNS[0]
+    ignored = [name for at, name in own.items() if at not in taken]
+    _refuse_empty_and_repeated(taken)
+    rest = {at: name for at, name in taken.items() if at != id_at}
     if not rest:
         raise HeaderFault("there is no metadata column; add one column for each key, or one named 'metadata'")
-    if _WHOLE in names:
-        return Layout(names, id_at, [], _only_whole(names, rest), own, escaped)
-    return Layout(names, id_at, _key_places(names, rest), None, own, escaped)
+    whole_at = _only_whole(rest) if _WHOLE in rest.values() else None
+    keys = [] if whole_at is not None else _key_places(rest)
+    return Layout(names, id_at, keys, whole_at, taken, ignored, escaped)
 
 
-def _refuse_empty_and_repeated(names: list[str], own: Iterable[int]) -> None:
+def _place_of(name: str, names: list[str]) -> int:
+    places = [at for at, found in enumerate(names) if found == name]
+    if not places:
+        raise HeaderFault(f"there is no column {shown(name)}; the columns are {_listed(names)}")
+    if len(places) > 1:
+        raise HeaderFault(f"column {shown(name)} stands in column {places[0] + 1} too; keep one of them", places[1] + 1)
+    return places[0]
+
+
+def _chosen(columns: Iterable[KeyColumn], names: list[str], id_at: int) -> dict[int, str]:
+    """Return the places of the id and of these columns, with the names of their keys."""
+    chosen = {id_at: names[id_at]}
+    for key, column in columns:
+        at = _place_of(column, names)
+        if at in chosen:
+            raise HeaderFault(f"--columns names {shown(column)}, which is the id column; leave it out", at + 1)
+        chosen[at] = key
+    return dict(sorted(chosen.items()))
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
+    return ", ".join(map(shown, listed[:_LISTED])) + more
+
+
+def _refuse_empty_and_repeated(own: Mapping[int, str]) -> None:
     seen: dict[str, int] = {}
-    for at in own:
-        if not names[at]:
+    for at, name in own.items():
+        if not name:
             raise HeaderFault("the header names no column here; give it a name or delete the column", at + 1)
-        if names[at] in seen:
-            first = seen[names[at]] + 1
-            raise HeaderFault(f"column {shown(names[at])} stands in column {first} too; keep one of them", at + 1)
-        seen[names[at]] = at
+        if name in seen:
+            raise HeaderFault(f"column {shown(name)} stands in column {seen[name] + 1} too; keep one of them", at + 1)
+        seen[name] = at
 
 
-def _id_place(names: list[str], own: Iterable[int]) -> int:
-    places = [at for at in own if names[at] in ID_COLUMNS]
-    if len(places) == 2:
+def _id_place(own: Mapping[int, str]) -> int:
+    places = [at for at, name in own.items() if name in ID_COLUMNS]
+    if len({own[at] for at in places}) == 2:
         raise HeaderFault("there is a 'completion_id' and an 'id' column; keep one of them", places[1] + 1)
     if not places:
         raise HeaderFault("there is no id column; the first row must be a header with 'completion_id' or 'id'")
     return places[0]
 
 
-def _only_whole(names: list[str], rest: list[int]) -> int:
-    for at in rest:
-        if names[at] != _WHOLE:
+def _only_whole(rest: Mapping[int, str]) -> int:
+    for at, name in rest.items():
+        if name != _WHOLE:
             raise HeaderFault(
-                f"column {shown(names[at])} is unknown beside a 'metadata' column; delete one of the two",
-                at + 1,
+                f"column {shown(name)} is unknown beside a 'metadata' column; delete one of the two", at + 1
             )
-    return rest[0]
+    return next(iter(rest))
 
 
-def _key_places(names: list[str], rest: Iterable[int]) -> list[tuple[int, str]]:
+def _key_places(rest: Mapping[int, str]) -> list[tuple[int, str]]:
     places: dict[str, int] = {}
-    for at in rest:
+    for at, name in rest.items():
         try:
-            key = checked_key(names[at].removeprefix(_PREFIX), None)
+            key = checked_key(name.removeprefix(_PREFIX), None)
         except BadRow as error:
             raise HeaderFault(f"{error.reason}; rename the column", at + 1) from None
         if key in places:

@@ -23,7 +23,7 @@ class QuoteFault(NamedTuple):
     cell: int
 
 
-def find_fault(text: str) -> QuoteFault:
+def find_fault(text: str, delimiter: str = ",") -> QuoteFault:
     """Return the first place in a row's text that breaks the csv module's rules."""
     line, cell, at = 0, 1, 0
     while at < len(text):
@@ -34,15 +34,15 @@ def find_fault(text: str) -> QuoteFault:
                 return QuoteFault(Quoting.UNCLOSED, start, cell)
             line += text.count("\n", at, end)
             at = end + 1
-            if text[at : at + 1] not in {"", ",", "\r", "\n"}:
+            if text[at : at + 1] not in {"", delimiter, "\r", "\n"}:
                 return QuoteFault(Quoting.TEXT_AFTER_QUOTE, start, cell)
-        comma = text.find(",", at)
-        unquoted = text[at:] if comma < 0 else text[at:comma]
-        if "\r" in unquoted.rstrip("\r\n") or (comma >= 0 and "\r" in unquoted):
+        next_cell = text.find(delimiter, at)
+        unquoted = text[at:] if next_cell < 0 else text[at:next_cell]
+        if "\r" in unquoted.rstrip("\r\n") or (next_cell >= 0 and "\r" in unquoted):
             return QuoteFault(Quoting.BARE_CR, line, cell)
-        if comma < 0:
+        if next_cell < 0:
             break
-        at, cell = comma + 1, cell + 1
+        at, cell = next_cell + 1, cell + 1
     return QuoteFault(Quoting.SOUND, line, cell)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from typing import TYPE_CHECKING
 
+from config.input_options import NO_OPTIONS, InputOptions
 from ledger.completion_id import is_plain_id
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
 from producer.csv_formula import unescape_cell
@@ -30,11 +31,12 @@ class CsvRows:
     The header is read at once. `stringify` concerns the values in a `metadata` column; other cells are strings.
     """
 
-    def __init__(self, source: Source, *, stringify: bool = False) -> None:
+    def __init__(self, source: Source, options: InputOptions = NO_OPTIONS) -> None:
         self._source = source
-        self._stringify = stringify
+        self._options = options
+        self._delimiter = options.delimiter or ","
         self._text = CsvText(source)
-        self._reader = csv.reader(iter(self._text), strict=True)
+        self._reader = csv.reader(iter(self._text), strict=True, delimiter=self._delimiter)
         self._layout = self._read_header()
 
     @property
@@ -43,7 +45,7 @@ class CsvRows:
         return self._layout.columns
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
-        reader, text, layout = self._reader, self._text, self._layout
+        reader, text, layout, null = self._reader, self._text, self._layout, self._options.null
         while True:
             line = reader.line_num + 1
             try:
@@ -54,7 +56,7 @@ class CsvRows:
                 continue
             if cells is None:
                 return
-            patch = None if text.trouble or layout.escaped else _proven(layout, line, cells)
+            patch = None if text.trouble or layout.escaped or null else _proven(layout, line, cells)
             if patch is not None:
                 yield patch
             elif not _blank(cells):
@@ -78,10 +80,11 @@ class CsvRows:
         completion_id = checked_id(cells[layout.id_at], layout.names[layout.id_at])
         if layout.whole_at is not None:
             return Patch(line, completion_id, self._whole(cells[layout.whole_at], layout.names[layout.whole_at]))
+        null = self._options.null
         metadata = {
-            key: checked_value(key, cells[at], layout.names[at], stringify=False)
+            key: None if cells[at] in null else checked_value(key, cells[at], layout.names[at], stringify=False)
             for at, key in layout.keys
-            if cells[at]
+            if cells[at] or "" in null
         }
         if not metadata:
             raise BadRow(None, "all metadata cells are empty, so there is nothing to change")
@@ -91,14 +94,16 @@ class CsvRows:
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
         if not cell.strip():
             raise BadRow(column, "the metadata is empty, so there is nothing to change")
-        proven = proven_metadata(cell.encode(), stringify=self._stringify)
-        return proven or metadata_of(parse_json(cell, column), column, stringify=self._stringify)
+        stringify, null = self._options.stringify, self._options.null
+        proven = proven_metadata(cell.encode(), stringify=stringify)
+        metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
+        return {key: None if value in null else value for key, value in metadata.items()} if null else metadata
 
     def _unparsed(self, line: int) -> Rejection:
         """Reject a row with a quoting error where its end is certain; refuse the file where it is not."""
         lines = self._text.lines
         row = "".join(lines)
-        fault = find_fault(row)
+        fault = find_fault(row, self._delimiter)
         if fault.kind is Quoting.BARE_CR:
             raise self._bare_cr(line + fault.line)
         # With an odd number of quotes, or after a line end within quotes, the quote may have swallowed rows.
@@ -128,7 +133,7 @@ class CsvRows:
                 line = self._reader.line_num + 1
                 cells = next(self._reader, None)
         except csv.Error:
-            fault = find_fault("".join(text.lines))
+            fault = find_fault("".join(text.lines), self._delimiter)
             if fault.kind is Quoting.BARE_CR:
                 raise self._bare_cr(line + fault.line) from None
             raise source.fault(
@@ -142,7 +147,7 @@ class CsvRows:
             raise source.fault(f"the header cannot be read: {text.trouble}", line=line)
         text.next_row()
         try:
-            return read_header(cells)
+            return read_header(cells, self._options)
         except HeaderFault as fault_found:
             raise source.fault(fault_found.what, line=line, column=fault_found.column) from None
 

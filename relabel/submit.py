@@ -6,8 +6,9 @@ import math
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO, Literal, NamedTuple
+from typing import BinaryIO, NamedTuple
 
+from config.input_options import NO_OPTIONS, InputOptions
 from config.settings import Settings
 from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
 from producer import submit as producer
@@ -23,7 +24,10 @@ from relabel.session import Session
 
 
 class FileOptions(NamedTuple):
-    """A file and what to do with it. `rate` is in requests a minute; `undo` keeps what was there before."""
+    """A file, how it is read, and what to do with it.
+
+    `rate` is in requests a minute; `undo` keeps what was there before.
+    """
 
     file: str
     mode: Mode = Mode.MERGE
@@ -33,9 +37,8 @@ class FileOptions(NamedTuple):
     name: str | None = None
     undo: bool = True
     strict: bool = False
-    stringify: bool = False
     again: bool = False
-    input_format: Literal["csv", "jsonl"] | None = None
+    reading: InputOptions = NO_OPTIONS
 
 
 def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> Checked:
@@ -45,11 +48,13 @@ def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> 
         UnreadableFile: the file cannot be trusted.
 
     """
-    limits = producer.limits_of(settings)
+    reading, limits = options.reading, producer.limits_of(settings)
     # the files have no names, so they need no folder of their own, which a killed command would leave behind
     spool = Path(tempfile.gettempdir())
-    with open_source(options.file, stdin=stdin, layout=options.input_format, limits=limits) as source:
-        return check(source, mode=options.mode, stringify=options.stringify, spool_dir=spool)
+    with open_source(options.file, stdin=stdin, layout=reading.layout, limits=limits) as source:
+        if reading.delimiter and source.format != "csv":
+            raise source.fault("--delimiter is for CSV files, and this one is JSONL; leave it out")
+        return check(source, mode=options.mode, options=reading, spool_dir=spool)
 
 
 def require_valid_rows(checked: Checked) -> None:

@@ -52,6 +52,23 @@ def test_a_limit_of_failures_that_is_none_is_refused(monkeypatch, limit):
     )
 
 
+def test_options_of_reading_that_cannot_be_read_are_refused(monkeypatch):
+    """In the words of the command line's option, before any file is looked at."""
+    said = refusal(monkeypatch, **{f"{NIGHTLY}INPUT": "--delimiter ab"})
+
+    assert said.startswith("RELABEL_NIGHTLY__INPUT: must be options of `relabel submit` that say how a file is read")
+    assert "--delimiter: must be one character" in said
+
+
+def test_options_of_reading_reach_a_process_of_ours_as_they_are(monkeypatch):
+    """With their quotes."""
+    monkeypatch.setenv(f"{NIGHTLY}INPUT", "--delimiter ';' --null ''")
+    settings = load_settings()
+
+    assert (settings.nightly.input_options.delimiter, settings.nightly.input_options.null) == (";", frozenset({""}))
+    assert child_environment(settings)[f"{NIGHTLY}INPUT"] == "--delimiter ';' --null ''"
+
+
 @pytest.mark.parametrize(
     ("settings", "said"),
     [

@@ -98,6 +98,9 @@ async def test_a_wrong_setting_is_refused_by_its_name(
         ["run", "rows.csv", "--resume", "20261123-205318-c81e"],
         ["run", "rows.csv", "--rate", "fast"],
         ["run", "rows.csv", "--mode", "append"],
+        ["run", "rows.csv", "--delimiter", "ab"],
+        ["run", "rows.csv", "--columns", "team,team"],
+        ["run", "rows.jsonl", "--delimiter", ";"],
         ["submit", "rows.csv"],
         ["dance"],
     ],
@@ -105,6 +108,7 @@ async def test_a_wrong_setting_is_refused_by_its_name(
 async def test_a_call_that_cannot_be_meant_is_refused(relabel: CliProcess, arguments: list[str]) -> None:
     """Exit code 2, no traceback."""
     relabel.file("rows.csv", GOOD)
+    relabel.file("rows.jsonl", b"{}")
 
     ended = await relabel.here(*arguments, **KEY)
 

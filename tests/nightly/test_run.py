@@ -61,6 +61,19 @@ async def test_files_are_submitted_in_name_order_and_wait_in_the_inbox_for_their
     assert not await has_pending_work(ledger, night.inbox), "until a job ends"
 
 
+async def test_files_of_the_inbox_are_read_by_the_options_of_the_settings(
+    ledger: Ledger, start_run: StartRun, drop: Drop
+) -> None:
+    """All of them by the same ones."""
+    drop("a.csv", "Id;Quality;note\nchatcmpl-a;good;secret\n")
+    await begun(ledger, "2026-11-25")
+
+    await start_run(input="--delimiter ';' --id-column Id --columns quality=Quality").carry_on()
+
+    [job] = await ledger.jobs.latest(10)
+    assert (job.spec.rows, job.spec.columns.header) == (1, ["completion_id", "quality"])
+
+
 async def test_a_night_is_skipped_while_the_one_before_has_not_ended(
     ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
 ) -> None:

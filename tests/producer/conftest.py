@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 
+from config.input_options import InputOptions
 from ledger.job import Mode
 from ledger.row import Patch, Rejection
-from producer.check import Checked, check
-from producer.csv_rows import CsvRows
+from producer.check import Checked, check, rows_of
 from producer.errors import UnreadableFile
-from producer.jsonl_rows import JsonlRows
 from producer.source import open_source
 
 Read = Callable[..., list[Patch | Rejection]]
@@ -29,12 +28,11 @@ def _bytes(content: str | bytes) -> bytes:
 def read(tmp_path: Path) -> Read:
     """Write a file and give the rows it holds."""
 
-    def read_file(name: str, content: str | bytes, *, stringify: bool = False) -> list[Patch | Rejection]:
+    def read_file(name: str, content: str | bytes, **options: Any) -> list[Patch | Rejection]:
         path = tmp_path / name
         path.write_bytes(_bytes(content))
         with open_source(path) as source:
-            reader = CsvRows if source.format == "csv" else JsonlRows
-            return list(reader(source, stringify=stringify))
+            return list(rows_of(source, InputOptions(**options)))
 
     return read_file
 
@@ -43,9 +41,9 @@ def read(tmp_path: Path) -> Read:
 def refusal(read: Read) -> Refusal:
     """Write a file that must be refused as a whole and give the error."""
 
-    def refuse(name: str, content: str | bytes) -> UnreadableFile:
+    def refuse(name: str, content: str | bytes, **options: Any) -> UnreadableFile:
         with pytest.raises(UnreadableFile) as caught:
-            read(name, content)
+            read(name, content, **options)
         assert str(caught.value).startswith(name)
         return caught.value
 
@@ -57,11 +55,11 @@ def checked(tmp_path: Path) -> Any:
     """Write a file and check it whole; what was checked is closed after the test."""
     opened: list[Checked] = []
 
-    def check_file(name: str, content: str | bytes, *, mode: Mode = Mode.MERGE) -> Checked:
+    def check_file(name: str, content: str | bytes, *, mode: Mode = Mode.MERGE, **options: Any) -> Checked:
         path = tmp_path / name
         path.write_bytes(_bytes(content))
         with open_source(path) as source:
-            opened.append(check(source, mode=mode, spool_dir=tmp_path))
+            opened.append(check(source, mode=mode, options=InputOptions(**options), spool_dir=tmp_path))
         return opened[-1]
 
     yield check_file

@@ -14,6 +14,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from config.input_options import InputOptions
 from ledger.job import Columns, Mode
 from ledger.row import Patch
 from producer.check import check
@@ -160,7 +161,7 @@ def assert_survives(content: bytes, folder: Path, *, layout: str | None, stringi
     try:
         with (
             open_source("-", stdin=io.BytesIO(content), layout=layout) as source,
-            check(source, mode=Mode.MERGE, stringify=stringify, spool_dir=folder) as checked,
+            check(source, mode=Mode.MERGE, options=InputOptions(stringify=stringify), spool_dir=folder) as checked,
         ):
             shards = list(checked.shards(3))
             rejections = list(checked.rejections())
