@@ -22,6 +22,11 @@ def utc_time(at: float) -> str:
     return datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def utc_second(at: float) -> str:
+    """Return a moment, seconds since the epoch, as ISO 8601 in UTC to the second."""
+    return datetime.fromtimestamp(int(at), tz=UTC).isoformat().replace("+00:00", "Z")
+
+
 CLOCKS_AGREE_S = 1.0
 """Difference between the clocks past which neither is believed."""
 

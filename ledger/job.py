@@ -11,6 +11,8 @@ import msgspec
 
 from config.text import sanitize
 
+KEPT_KEYS = 64
+"""Metadata keys that a job keeps the names of; of a file with more, the first ones."""
 NAME_CHARS = 255
 """Characters of a job's name: those of any file's name."""
 SAME_FAILURE_CODE = "same_failure"
@@ -81,7 +83,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for.
 
     `parent` is the id of the job whose rows these are, where they come from no file. `max_failures` is what
-    `config.failure_limit.FailureLimit` reads.
+    `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known). `keys` are the
+    metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
+    were not kept.
     """
 
     job_id: str
@@ -101,6 +105,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     parent: str | None = None
     max_failures: str | None = None
     priority: Priority = Priority.NORMAL
+    by: str = ""
+    keys: list[str] | None = None
+    more_keys: bool = False
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

@@ -51,7 +51,7 @@ class Jobs:
 
         """
         keys = JobKeys(spec.job_id)
-        first = (keys.job, keys.counts, keys.outcomes)
+        first = (keys.job, keys.counts, keys.outcomes, keys.times)
         others = [key for key in (*keys.lasting, *keys.passing) if key not in first]
         made = await self._create(
             [JOBS, *first, *others],

@@ -91,6 +91,8 @@ class JobKeys(NamedTuple):
             self.rejected,
             self.journals,
             self.audit,
+            self.times,
+            self.row_index,
         )
 
     @property
@@ -117,6 +119,16 @@ class JobKeys(NamedTuple):
     def outcomes(self) -> str:
         """String: one byte a row, see `ledger.row.Outcome`."""
         return self._key("outcomes")
+
+    @property
+    def times(self) -> str:
+        """String: four bytes a row, big-endian: when it was settled, in seconds since the epoch; 0 for an open row."""
+        return self._key("times")
+
+    @property
+    def row_index(self) -> str:
+        """String: the rows sorted by a hash of their ids, twelve bytes a row (`ledger.row_index`)."""
+        return self._key("index")
 
     @property
     def details(self) -> str:

@@ -10,6 +10,7 @@ from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.job_store import Jobs
 from ledger.log_state import LogStates
+from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
@@ -27,5 +28,6 @@ class Ledger:
         self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)
         self.claims = Claims(redis)
+        self.row_indexes = RowIndexes(redis)
         self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)

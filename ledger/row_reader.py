@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import AsyncIterator, Container, Iterator
 from typing import NamedTuple
 
@@ -15,6 +16,8 @@ from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch, Rejection
 from ledger.snapshot import read_together
 
+TIME_BYTES = 4
+"""Bytes of the time of a settled row (`JobKeys.times`)."""
 _DETAILS_TOGETHER = 1000
 
 
@@ -22,6 +25,7 @@ class ReportedRow(NamedTuple):
     """A row and how it stands. `before` is its before-image where one was kept.
 
     `altered` is what the service held of the keys that it stored otherwise than they were sent (`BeforeImage`).
+    `settled_at` is when the row ended, in seconds since the epoch; None for an open row, and in a job of release one.
     """
 
     patch: Patch
@@ -29,6 +33,7 @@ class ReportedRow(NamedTuple):
     detail: Detail | None
     before: Metadata | None
     altered: dict[str, str | None] | None = None
+    settled_at: int | None = None
 
 
 async def read_rows(
@@ -40,33 +45,57 @@ async def read_rows(
         StateLost: the job's keys are gone or torn.
 
     """
-    keys = JobKeys(spec.job_id)
     for number in range(spec.shards):
         first, rows = number * spec.shard_rows, spec.rows_in(number)
         if only is not None:
             standing = await read_outcomes(redis, spec, first, rows)
             if not any(Outcome(byte) in only for byte in set(standing)):
                 continue
-        (body, outcomes, closed, journal, *groups), _ = await read_together(
-            redis,
-            [
-                (keys.shards, f"HGET {number}"),
-                (keys.outcomes, f"GETRANGE {first} {first + rows - 1}"),
-                (keys.journals, f"HGET {number}"),
-                (keys.journal(number), "GET"),
-                *((keys.details, f"HMGET {' '.join(map(str, group))}") for group in _groups(first, rows)),
-            ],
-        )
-        details = [detail for group in groups for detail in group]
-        if body is None or len(outcomes) != rows:
-            raise StateLost(spec.job_id)
-        images = unpack_images((closed or b"") + (journal or b""), rows)
-        for row, patch in enumerate(unpack_shard(body, rows)):
-            outcome = Outcome(outcomes[row])
-            if only is None or outcome in only:
-                detail = unpack_detail(details[row]) if details[row] else None
-                before, altered = (image.metadata, image.altered) if (image := images.get(row)) else (None, None)
-                yield ReportedRow(patch, outcome, detail, before, altered)
+        for row in await _read_part(redis, spec, number, range(rows)):
+            if only is None or row.outcome in only:
+                yield row
+
+
+async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
+    """Return one row of a job by its number.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    number, place = divmod(row, spec.shard_rows)
+    if row >= spec.rows:
+        raise StateLost(spec.job_id)
+    return (await _read_part(redis, spec, number, range(place, place + 1)))[0]
+
+
+async def _read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> list[ReportedRow]:
+    """Return some rows of a shard, by their places in it."""
+    keys, shard_rows = JobKeys(spec.job_id), spec.rows_in(number)
+    first, rows = number * spec.shard_rows + part.start, len(part)
+    (body, outcomes, times, closed, journal, *groups), _ = await read_together(
+        redis,
+        [
+            (keys.shards, f"HGET {number}"),
+            (keys.outcomes, f"GETRANGE {first} {first + rows - 1}"),
+            (keys.times, f"GETRANGE {first * TIME_BYTES} {(first + rows) * TIME_BYTES - 1}"),
+            (keys.journals, f"HGET {number}"),
+            (keys.journal(number), "GET"),
+            *((keys.details, f"HMGET {' '.join(map(str, group))}") for group in _groups(first, rows)),
+        ],
+    )
+    details = [detail for group in groups for detail in group]
+    if body is None or len(outcomes) != rows:
+        raise StateLost(spec.job_id)
+    settled = struct.unpack(f">{rows}I", times) if len(times) == rows * TIME_BYTES else (0,) * rows
+    images = unpack_images((closed or b"") + (journal or b""), shard_rows)
+    patches = unpack_shard(body, shard_rows)
+    found = []
+    for at, place in enumerate(part):
+        detail = unpack_detail(details[at]) if details[at] else None
+        before, altered = (image.metadata, image.altered) if (image := images.get(place)) else (None, None)
+        found.append(ReportedRow(patches[place], Outcome(outcomes[at]), detail, before, altered, settled[at] or None))
+    return found
 
 
 async def read_patch(redis: Redis, job_id: str, row: int) -> tuple[Patch, Mode] | None:

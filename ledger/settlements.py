@@ -52,7 +52,7 @@ class Settlements:
         for row, outcome, detail in settlements:
             args += (shard.first_row + row, int(outcome), pack_detail(detail) if detail else b"")
         touched = [keys.job, keys.counts, keys.outcomes, keys.details, keys.crashes, keys.pace, keys.tries, keys.owners]
-        touched.append(keys.audit)
+        touched += (keys.audit, keys.times)
         written = int(await self._settle(touched, args))
         if written == LEASE_LOST:
             raise LeaseLost(shard.spec.job_id)

@@ -232,6 +232,7 @@ class Shards:
                 keys.tries,
                 keys.journal(number),
                 keys.journals,
+                keys.times,
             ],
             [
                 number,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import msgspec
 
 from config.input_options import NO_OPTIONS, InputOptions
-from ledger.job import Mode
+from ledger.job import KEPT_KEYS, Mode
 from ledger.row import Patch, Rejection
 from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
@@ -48,6 +48,13 @@ class OddIds(NamedTuple):
     lines: list[int]
 
 
+class NamedKeys(NamedTuple):
+    """The metadata keys that rows name, sorted, up to `KEPT_KEYS`, and whether there are more."""
+
+    names: list[str]
+    more: bool
+
+
 class EncodedShard(NamedTuple):
     """Patches ready to be stored: `body` is one msgpack array of `rows` patches."""
 
@@ -70,6 +77,7 @@ class Checked:
         columns: Columns,
         folded: int,
         odd_ids: OddIds,
+        keys: NamedKeys,
         fingerprint: str,
         patches: Spool,
         rejected: RejectedRows,
@@ -79,6 +87,7 @@ class Checked:
         self.rejected = len(rejected)
         self.total = len(patches)
         self.odd_ids = odd_ids
+        self.keys = keys
         self.fingerprint = fingerprint
         self._patches = patches
         self._rejected = rejected
@@ -165,6 +174,7 @@ class Intake:
         self._rejected = stack.enter_context(RejectedRows(spool_dir))
         self._hashes = array("q")
         self._odd, self._odd_lines = 0, list[int]()
+        self._keys = set[str]()
 
     def add(self, row: Patch | Rejection) -> None:
         """Stage the next row."""
@@ -173,6 +183,8 @@ class Intake:
             return
         self._patches.append(_encode(row))
         self._hashes.append(hash(row.completion_id))
+        if len(self._keys) <= KEPT_KEYS:
+            self._keys.update(row.metadata)
         if not is_usual_id(row.completion_id):
             self._odd += 1
             if self._odd <= _SAMPLES:
@@ -192,6 +204,7 @@ class Intake:
             columns=columns,
             folded=folded,
             odd_ids=OddIds(self._odd, self._odd_lines),
+            keys=NamedKeys(sorted(self._keys)[:KEPT_KEYS], len(self._keys) > KEPT_KEYS),
             fingerprint=fingerprint,
             patches=patches,
             rejected=rejected,

@@ -12,6 +12,7 @@ from config.settings import Settings
 from ledger.errors import JobIdTaken
 from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
 from ledger.ledger import Ledger
+from ledger.row_index import ENTRY_BYTES, IndexBuilder
 from producer.check import Checked
 from producer.source import InputLimits
 
@@ -32,7 +33,8 @@ class JobRequest(NamedTuple):
     """The options of a job beside its rows. `again` submits the same content once more; `hold` waits for `resume`.
 
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
-    audit log, and `remark` what else it is to tell.
+    audit log, and `remark` what else it is to tell. `indexed` keeps by which completion its rows are found
+    (`ledger.row_index`).
     """
 
     name: str
@@ -50,6 +52,7 @@ class JobRequest(NamedTuple):
     priority: Priority = Priority.NORMAL
     by: str = ""
     remark: str = ""
+    indexed: bool = True
 
 
 class Submitted(NamedTuple):
@@ -83,7 +86,7 @@ async def submit(
         if holder != spec.job_id:
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
-    await _store(checked, spec, ledger)
+    await _store(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
     await ledger.jobs.open(spec.job_id, hold=request.hold, by=request.by, remark=_remark(request, former))
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
     return Submitted(spec.job_id, existed=False, former=former)
@@ -134,18 +137,34 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         parent=request.parent,
         max_failures=request.max_failures,
         priority=request.priority,
+        by=request.by,
+        keys=checked.keys.names,
+        more_keys=checked.keys.more,
     )
 
 
-async def _store(checked: Checked, spec: JobSpec, ledger: Ledger) -> None:
+async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: IndexBuilder | None) -> None:
     first = 0
     for shards in _groups(checked.shards(spec.shard_rows), STORE_TOGETHER):
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_shards(spec.job_id, first, [shard.body for shard in shards])
         first += len(shards)
+        if index is not None:
+            for shard in shards:
+                index.add(shard.body)
     for group in _groups(checked.rejections(), min(spec.shard_rows, REJECTIONS_TOGETHER)):
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_rejections(spec.job_id, group)
+    if index is not None and spec.rows:
+        await _store_index(index, spec, ledger)
+
+
+async def _store_index(index: IndexBuilder, spec: JobSpec, ledger: Ledger) -> None:
+    at = 0
+    for part in index.parts():
+        await ledger.fingerprints.still_storing(spec.job_id)
+        await ledger.row_indexes.store(spec.job_id, at, part, size=spec.rows * ENTRY_BYTES)
+        at += len(part)
 
 
 def _groups(things: Iterable[T], most: int) -> Iterator[list[T]]:
@@ -168,6 +187,7 @@ def request_for(settings: Settings, name: str, *, by: str, mode: Mode, journal: 
         shard_rows=settings.job.shard_rows,
         keep_s=settings.job.keep_days * DAY_S,
         by=by,
+        indexed=settings.job.index,
     )
 
 

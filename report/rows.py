@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 from typing import NamedTuple, Protocol
 
-from ledger.clock import utc_time
+from ledger.clock import utc_second, utc_time
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection
@@ -26,6 +26,7 @@ class RowStatus(NamedTuple):
     attempts: int | None = None
     at: str | None = None
     line: int | None = None
+    settled_at: str | None = None
 
 
 class Layout(Protocol):
@@ -75,8 +76,9 @@ def _of_rejection(rejection: Rejection) -> RowStatus:
 
 def _of_row(row: ReportedRow) -> RowStatus:
     detail, word, line = row.detail, row.outcome.word, row.patch.line
+    settled_at = utc_second(row.settled_at) if row.settled_at else None
     if detail is None:
-        return RowStatus(word, line=line)
+        return RowStatus(word, line=line, settled_at=settled_at)
     return RowStatus(
         word,
         code=detail.code or None,
@@ -86,4 +88,5 @@ def _of_row(row: ReportedRow) -> RowStatus:
         attempts=detail.attempts or None,
         at=utc_time(detail.at),
         line=line,
+        settled_at=settled_at,
     )

@@ -54,9 +54,9 @@ def report_command(
     """Write every row of JOB with its outcome.
 
     The input's own columns come first, then relabel.outcome, .code, .status, .message, .request_id, .attempts, .at,
-    .line and .input (JSONL: one field, relabel). Rows that have not ended are pending; rows that were never sent
-    are rejected. The file can be submitted as it is: these columns are passed over. CSV cells that a spreadsheet
-    would run as a formula begin with a ', which submit takes off again.
+    .line, .settled_at (when the row ended, in UTC) and .input (JSONL: one field, relabel). Rows that have not ended are
+    pending; rows that were never sent are rejected. The file can be submitted as it is: these columns are passed over.
+    CSV cells that a spreadsheet would run as a formula begin with a ', which submit takes off again.
 
     \b
     Examples:

@@ -2,7 +2,7 @@
 -- Settle every open row of a parked or cancelled shard with one outcome, and close the shard. Its before-images move to
 -- those of the other closed shards, which expire with the job.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,
---       10 journals
+--       10 journals, 11 times
 -- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none), 6 detail of rows that may have
 --       been written, then the numbers in the job of those rows
 -- Returns: rows written; -1 where a worker is at the shard or the job is gone
@@ -19,6 +19,7 @@ while from do
   local row = ARGV[2] + from - 1
   local detail = in_doubt[row] and ARGV[6] or ARGV[5]
   redis.call('SETRANGE', KEYS[3], row, string.char(ARGV[4]))
+  settled_at(KEYS[11], row)
   if detail ~= '' then
     redis.call('HSET', KEYS[4], row, detail)
   end

@@ -25,6 +25,13 @@ local function audit(job, log, entry)
   return entries
 end
 
+-- Store when a row was settled. A job of release one has no times, and gets none.
+local function settled_at(times, row)
+  if redis.call('EXISTS', times) == 1 then
+    redis.call('SETRANGE', times, row * 4, struct.pack('>I4', math.floor(now())))
+  end
+end
+
 local function is_owner(owners, shard, owner) -- whether the lease on the shard is this worker's
   return redis.call('HGET', owners, shard) == owner
 end

@@ -1,5 +1,5 @@
 -- Write the outcomes of rows that have none yet, if their shard is still the worker's, and count what was written.
--- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners, 9 audit log
+-- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners, 9 audit log, 10 times
 -- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled of the turn so far, then for each row: row number in the job,
 --       outcome (1-6), detail (msgpack, '' for none)
 -- A job whose first rows all fail with one code pauses here: of its hash, `same_after` is how many (absent: it never
@@ -20,6 +20,7 @@ for i = 6, #ARGV, 3 do
   local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
   if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
     redis.call('SETRANGE', KEYS[3], row, string.char(outcome))
+    settled_at(KEYS[10], row)
     if ARGV[i + 2] ~= '' then
       redis.call('HSET', KEYS[4], row, ARGV[i + 2])
     end

@@ -15,6 +15,7 @@ from ledger.job import Columns, Counts, JobSpec, JobState, Mode
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch
+from ledger.row_index import ENTRY_BYTES, IndexBuilder
 from ledger.shards import LeaseAnswer, LeasedShard
 
 
@@ -52,6 +53,16 @@ class LedgerHarness:
         for number in range(spec.shards):
             part = rows[number * spec.shard_rows : (number + 1) * spec.shard_rows]
             await self.ledger.jobs.store_shards(spec.job_id, number, [msgspec.msgpack.encode(part)])
+        if rows:
+            await self.index(spec, rows)
+
+    async def index(self, spec: JobSpec, rows: list[Patch]) -> None:
+        """Write the index of a job's rows."""
+        builder, at = IndexBuilder(len(rows)), 0
+        builder.add(msgspec.msgpack.encode(rows))
+        for part in builder.parts():
+            await self.ledger.row_indexes.store(spec.job_id, at, part, size=len(rows) * ENTRY_BYTES)
+            at += len(part)
 
     async def submit(self, rows: int = 6, shard_rows: int = 2, **changes: Any) -> JobSpec:
         """Store a job and let workers see it."""

@@ -167,7 +167,9 @@ async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: LedgerHarness
     await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
 
     left = await lives(redis, f"*{spec.job_id}*")
-    assert {name.rpartition(":")[2] for name in left} >= {"job", "counts", "outcomes", "shards", "waiting", "rejected"}
+    assert {name.rpartition(":")[2] for name in left} >= {
+        "job", "counts", "outcomes", "times", "shards", "index", "waiting", "rejected",
+    }  # fmt: skip
     assert all(0 < life <= STORING_KEEP_S for life in left.values())
 
 

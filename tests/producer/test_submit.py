@@ -10,9 +10,10 @@ import pytest
 
 from ledger.connect import open_ledger
 from ledger.errors import JobIdTaken
+from ledger.job import KEPT_KEYS
 from ledger.keys import JOBS
 from ledger.ledger import Ledger
-from ledger.row_reader import read_rows
+from ledger.row_reader import read_row, read_rows
 from producer.check import check_rows
 from producer.submit import JobRequest, Submitted, submit
 from tests.harness.rows import PatchRows
@@ -71,3 +72,31 @@ async def test_ids_that_are_all_taken_end_in_an_error(ledger: Ledger, tmp_path: 
 
     with pytest.raises(JobIdTaken):
         await submit_rows(ledger, PatchRows(5), tmp_path, ["same"] * 100)
+
+
+async def test_the_rows_of_a_job_are_found_by_their_completion(ledger: Ledger, tmp_path: Path) -> None:
+    """Each at the number under which it is stored; not where the index is switched off."""
+    rows = PatchRows(5)
+    await submit_rows(ledger, rows, tmp_path, ["with"], by="ada@a")
+    await submit_rows(ledger, rows, tmp_path, ["without"], again=True, indexed=False)
+
+    for completion_id in rows.ids:
+        found = await ledger.row_indexes.find(["with", "without"], completion_id)
+        spec = (await ledger.jobs.get("with")).spec
+        numbers = found["with"] or []
+        assert [(await read_row(ledger.redis, spec, row)).patch.completion_id for row in numbers] == [completion_id]
+        assert found["without"] is None
+
+
+async def test_a_job_keeps_who_submitted_it_and_a_bounded_list_of_keys(ledger: Ledger, tmp_path: Path) -> None:
+    """Those that its rows set or remove; of a file with more, so many."""
+    many = PatchRows(6)
+    for number, patch in enumerate(many.patches.values()):
+        patch |= {f"k{number}-{key}": "v" for key in range(KEPT_KEYS // 2)}
+
+    await submit_rows(ledger, PatchRows(3), tmp_path, ["few"], by="ada@a")
+    await submit_rows(ledger, many, tmp_path, ["many"])
+
+    few, more = [(await ledger.jobs.get(job_id)).spec for job_id in ("few", "many")]
+    assert (few.by, few.keys, few.more_keys) == ("ada@a", ["draft", "reviewed", "team"], False)
+    assert (more.by, len(more.keys or ()), more.more_keys) == ("", KEPT_KEYS, True)
