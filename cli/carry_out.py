@@ -13,6 +13,7 @@ from cli.output import print_json
 from cli.progress import progress_display
 from cli.summary import print_summary
 from relabel.control import resume_here
+from relabel.findings import collect_findings
 from relabel.run import carry_out, require_api
 from relabel.session import Session
 
@@ -82,7 +83,7 @@ async def carry_out_shown(
     with progress_display(console, session.settings.rate.per_minute) as progress:
         job = await carry_out(session, job_id, stop=signals.stop, progress=progress)
     interrupted = signals.stop.is_set()
-    await print_summary(session.ledger, job, console, after_follow=not interrupted)
+    print_summary(job, await collect_findings(session, job), console, after_follow=not interrupted)
     if as_json:
         print_json(job)
     return INTERRUPTED if interrupted and not job.state.ended else exit_code_of(job)

@@ -16,7 +16,16 @@ from config.text import printable, printable_lines, redact
 from embedded.errors import NotPrivate, ServerNotStarted
 from ledger.errors import LedgerUnreachable, NoSuchJob
 from producer.errors import UnreadableFile
-from relabel.errors import Declined, RelabelError, RowsLost, Unreachable, WorkerDied
+from relabel.errors import (
+    CompletionNotRestored,
+    Declined,
+    ProbeFailed,
+    ProbeInterrupted,
+    RelabelError,
+    RowsLost,
+    Unreachable,
+    WorkerDied,
+)
 
 
 class CliError(click.ClickException):
@@ -36,6 +45,9 @@ EXIT_CODES: dict[type[Exception], int] = {
     RowsLost: NOT_FINISHED,
     Unreachable: UNREACHABLE,
     WorkerDied: SOME_ROWS_FAILED,
+    ProbeInterrupted: INTERRUPTED,
+    ProbeFailed: SOME_ROWS_FAILED,
+    CompletionNotRestored: SOME_ROWS_FAILED,
     RelabelError: WRONG_USE,
     LedgerUnreachable: UNREACHABLE,
     ServerNotStarted: UNREACHABLE,

@@ -16,9 +16,9 @@ from cli.console import shown
 from cli.format import outcome_counts, percent, rows_per_second, share
 from config.text import printable
 from ledger.job import Job
-from ledger.ledger import Ledger
 from relabel.explain import is_idle
 from relabel.run import LOOK_EVERY_S
+from relabel.session import Session
 from relabel.snapshots import JobSnapshot, job_snapshots
 from relabel.wording import count_of, duration
 
@@ -37,7 +37,7 @@ class Display(Protocol):
         """Show the job as it stands now."""
 
 
-async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: float | None = None) -> Job:
+async def follow(session: Session, job_id: str, console: Console) -> Job:
     """Show a job's progress until it ends or is paused or held, and return it as it then stands.
 
     May be cancelled at any moment; the terminal is left as it was.
@@ -46,8 +46,8 @@ async def follow(ledger: Ledger, job_id: str, *, console: Console, shared_rate: 
         NoSuchJob: there is no such job.
 
     """
-    with progress_display(console, shared_rate) as show:
-        async for seen in job_snapshots(ledger, job_id, every_s=LOOK_EVERY_S):
+    with progress_display(console, session.settings.rate.per_minute) as show:
+        async for seen in job_snapshots(session, job_id, every_s=LOOK_EVERY_S):
             show(seen)
     return seen.job
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar
 
 import click
@@ -14,8 +13,6 @@ from cli.console import echo
 from config.environment import load_settings, warn_of_base_url
 from config.logs import set_up_logging
 from config.settings import Settings
-from ledger.connect import open_ledger
-from ledger.ledger import Ledger
 from relabel.session import Session, open_session, require_api_key, server_for
 
 if TYPE_CHECKING:
@@ -71,15 +68,3 @@ def in_session(settings: Settings, verb: Callable[[Session], Awaitable[T]]) -> T
             return asyncio.run(run(reachable, server))
         except asyncio.CancelledError:  # by a signal that was handled here
             raise click.Abort from None
-
-
-@asynccontextmanager
-async def ledger_of(settings: Settings) -> AsyncIterator[Ledger]:
-    """Open the ledger that the settings name."""
-    async with open_ledger(settings.ledger_url) as redis:
-        yield Ledger(redis)
-
-
-def with_ledger(settings: Settings, verb: Callable[[Ledger], Awaitable[T]]) -> T:
-    """Carry out an asynchronous verb on the ledger, for as long as it takes."""
-    return in_session(settings, lambda session: verb(session.ledger))

@@ -9,10 +9,9 @@ from cli.format import outcome_counts
 from config.text import printable
 from ledger.failures import Cause, Sample
 from ledger.job import Job, JobState
-from ledger.ledger import Ledger
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
-from relabel.findings import Findings, collect_findings, status_of
+from relabel.findings import Findings, status_of
 from relabel.wording import count_of, duration, per_minute
 
 SHOWN_CAUSES = 10
@@ -21,10 +20,10 @@ MESSAGE_CHARS = 160
 _REPORT = "relabel report"
 
 
-async def print_summary(ledger: Ledger, job: Job, console: Console, *, after_follow: bool = False) -> None:
+def print_summary(job: Job, findings: Findings, console: Console, *, after_follow: bool = False) -> None:
     """Print how the job went, or how it stands; `after_follow` leaves out the reason, which was shown just before."""
     on_terminal = console.file.isatty()
-    for line in summary_lines(job, await collect_findings(ledger, job), after_follow=after_follow):
+    for line in summary_lines(job, findings, after_follow=after_follow):
         # a command stays in one piece for copying; in a log each sentence stays on one line
         console.print(shown(line), soft_wrap=not on_terminal or _REPORT in line)
 

@@ -41,7 +41,7 @@ def verbs_page() -> str:
 
 
 def _section(verb: str) -> str:
-    parent = click.Context(cli, info_name="relabel", terminal_width=100)
+    parent = cli.make_context("relabel", [], resilient_parsing=True, terminal_width=100)
     command = cli.get_command(parent, verb)
     assert command is not None, verb
     context = click.Context(command, parent=parent, info_name=verb, terminal_width=100)

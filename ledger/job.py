@@ -21,6 +21,8 @@ STATE_LOST_CODE = "state_lost"
 """The reason code of a job that is lost, or that a worker paused as rows of it are."""
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
 """The reason of a job that is lost."""
+SUBMIT_AGAIN = "submit the file again with --again: rows that are as they should be are then left unchanged"
+"""What to do about a job that is lost."""
 
 
 class JobState(enum.StrEnum):
@@ -197,6 +199,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 def job_name(text: str) -> str:
     """Return what a job is called, of a file's name or what somebody chose: one printable line."""
     return sanitize(text, NAME_CHARS)
+
+
+def rows_lost(job_id: str, consequence: str) -> str:
+    """Return the sentence, without its period, on a job of which rows are gone, with what follows and what to do."""
+    return f"Redis lost rows of job {job_id}, so {consequence}; {SUBMIT_AGAIN}"
 
 
 def new_job_id() -> str:

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from config.text import printable
 from ledger.errors import StateLost
-from ledger.job import Job, JobState
+from ledger.job import Job, JobState, rows_lost
 from ledger.ledger import Ledger
 from nightly.inbox import DONE, NOTE, REASON, REJECTED, REPORT, Inbox, InboxFile
 from nightly.state import FileState, NightFile
@@ -17,7 +17,6 @@ from nightly.store import Nights
 from report.lines import report_lines, write_lines
 from report.whole_file import Access, Write, whole_file_in
 
-_LOST = "Redis lost rows of job {}, so there is no report; submit the file again with --again"
 _CHANGED = "it was changed or removed after it was read; what is in the inbox now is taken the next time"
 
 
@@ -51,7 +50,7 @@ class Filing:
         place = await self._place(REJECTED if reason else DONE)
         is_whole = job is not None and not job.waits_for_decision and job.state is not JobState.LOST
         if not is_whole or job is None or not await self._report(job, place):
-            self._write(place, REASON, reason or _LOST.format(self._file.job_id))
+            self._write(place, REASON, reason or _rows_lost(self._file))
         await self._move(place, FileState.REJECTED if reason else FileState.DONE, reason)
 
     async def _report(self, job: Job, place: str) -> bool:
@@ -92,9 +91,13 @@ def listed_file(file: NightFile) -> InboxFile:
     return InboxFile(file.name, file.size, file.changed_ns, inode=file.inode)
 
 
+def _rows_lost(file: NightFile) -> str:
+    return rows_lost(file.job_id or "", "there is no report")
+
+
 def _why_rejected(file: NightFile, job: Job | None) -> str:
     if job is None or job.state is JobState.LOST:
-        return _LOST.format(file.job_id)
+        return _rows_lost(file)
     if job.waits_for_decision:
         return (
             f"job {file.job_id} paused, as {job.reason}; `relabel report {file.job_id} --summary` shows the cause, "

@@ -10,13 +10,10 @@ import msgspec
 from embedded.private import make_private
 from ledger.claims import claim_of
 from ledger.row import Metadata
+from probe.errors import BackupError
 
 MAX_BYTES = 1 << 20
 """Bytes that are read of a backup, which takes some 40 kB at most; of a longer file, what is read is no backup."""
-
-
-class BackupError(Exception):
-    """The backup file cannot be read or written, so the completion must not be changed."""
 
 
 class Backup(msgspec.Struct):

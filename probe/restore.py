@@ -8,6 +8,7 @@ import contextlib
 from completions.errors import Refusal, Retryable
 from ledger.row import Metadata
 from probe.calls import RetryingCalls
+from probe.errors import StillChanged
 from probe.examine import MARK
 
 RESTORE_WITHIN_S = 120.0
@@ -21,15 +22,11 @@ LATE_WRITE_S = 3.0
 """Seconds that a write without an answer gets to take effect after all."""
 
 
-class NotRestored(Exception):
-    """The completion could not be restored; the message gives the reason."""
-
-
 async def restore(calls: RetryingCalls, before: Metadata, *, within_s: float = RESTORE_WITHIN_S) -> None:
     """Write what the completion held until a read shows it; nothing where nothing was written.
 
     Raises:
-        NotRestored: the time is up, or the service refused it `MOST_REFUSALS` times.
+        StillChanged: the time is up, or the service refused it `MOST_REFUSALS` times.
 
     """
     if not calls.wrote:
@@ -47,7 +44,7 @@ async def restore(calls: RetryingCalls, before: Metadata, *, within_s: float = R
                     why = refusal.message
                     refusals += not isinstance(refusal, Retryable)
                 await asyncio.sleep(TRY_AGAIN_S)
-    raise NotRestored(why)
+    raise StillChanged(why)
 
 
 async def _once(calls: RetryingCalls, before: Metadata, left_behind: set[str]) -> bool:

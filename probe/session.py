@@ -22,8 +22,9 @@ from ledger.row import Metadata
 from ledger.service_profile import Behaviour
 from ledger.shards import LEASE_S
 from probe.calls import RetryingCalls
+from probe.errors import BrokenOff, NotBegun
 from probe.examine import NotAsSent, OnStep, Probe
-from probe.restore import NotRestored, restore
+from probe.restore import restore
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import shared_limit
 
@@ -34,26 +35,6 @@ RETRY_CLAIM_S = 0.3
 KEEP_CLAIM_S = LEASE_S / 4
 NO_SLOT = "the shared rate had no slot for it within a minute; Redis may be away, or the rate is too low"
 NOT_AS_SENT = "the service answers 200 but does not show what was sent; somebody else may be changing this completion"
-
-
-class NotBegun(Exception):
-    """The probe was not started and changed nothing; `unreachable`: the API could not be reached or refused us."""
-
-    def __init__(self, message: str, *, unreachable: bool = False) -> None:
-        super().__init__(message)
-        self.unreachable = unreachable
-
-
-class BrokenOff(Exception):
-    """The probe was stopped or failed, and the completion was restored; the message gives the reason."""
-
-    def __init__(self, message: str, *, interrupted: bool = False) -> None:
-        super().__init__(message)
-        self.interrupted = interrupted
-
-
-class StillChanged(Exception):
-    """The completion could not be restored; the message gives the reason."""
 
 
 class Watch(NamedTuple):
@@ -84,7 +65,7 @@ async def probe_completion(settings: Settings, ledger: Ledger, completion_id: st
             behaviour = await _examine(Probe(calls, before, watch.on_step), watch.stopped)
         finally:
             watch.on_step("restoring the completion")
-            await _restore(calls, before)
+            await restore(calls, before)
             watch.restored()
     await ledger.behaviours.keep(settings.openai_base_url, behaviour)
     return behaviour
@@ -103,7 +84,7 @@ async def restore_completion(settings: Settings, ledger: Ledger, completion_id: 
     async with _calls(settings, ledger, completion_id, max_wait_s=max_wait_s) as calls:
         if await _read_before(calls, empty=True) != before:
             calls.wrote = calls.in_doubt = True
-            await _restore(calls, before)
+            await restore(calls, before)
 
 
 async def _read_before(calls: RetryingCalls, *, empty: bool = False) -> Metadata:
@@ -147,13 +128,6 @@ async def _unless_stopped(work: Coroutine[Any, Any, T], stopped: asyncio.Event) 
     if stopped.is_set():
         raise BrokenOff("it was interrupted", interrupted=True)
     raise BrokenOff(f"it took more than {EXAMINE_WITHIN_S:.0f} s")
-
-
-async def _restore(calls: RetryingCalls, before: Metadata) -> None:
-    try:
-        await restore(calls, before)
-    except NotRestored as error:
-        raise StillChanged(str(error)) from error
 
 
 @asynccontextmanager

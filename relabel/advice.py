@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.checks import base_url_hint
-from ledger.job import STATE_LOST_CODE, Job, JobState
+from ledger.job import STATE_LOST_CODE, SUBMIT_AGAIN, Job, JobState
 from ledger.service_profile import Behaviour, Semantics
 from relabel.wording import day_of
 
@@ -89,7 +89,7 @@ def next_step(job: Job) -> str:
     """Return what gets a job going again that nothing is happening to; '' for others."""
     job_id = job.spec.job_id
     if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
-        return "Submit the file again with --again: rows that are as they should be are then left unchanged."
+        return f"{SUBMIT_AGAIN[0].upper()}{SUBMIT_AGAIN[1:]}."
     if job.state is JobState.HELD:
         return f"Start it with `relabel resume {job_id}`."
     if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):

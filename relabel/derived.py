@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from config.text import printable
 from ledger import errors as ledger_errors
-from ledger.job import Job, JobState, Kind, Mode
+from ledger.job import Job, JobState, Kind, Mode, rows_lost
 from producer.check import Checked, check_made
 from producer.retry import RetryRows
 from producer.submit import JobRequest, request_for
@@ -150,7 +150,7 @@ def _spool() -> Path:
 
 
 def _rows_lost(job_id: str) -> WrongState:
-    return WrongState(f"Redis lost rows of job {job_id}, so nothing can be made of it.")
+    return WrongState(f"{rows_lost(job_id, 'nothing can be made of it')}.")
 
 
 def _why_none(left_out: Counter[str], codes: frozenset[str] | None) -> str:

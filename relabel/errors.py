@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -45,3 +46,27 @@ class WorkerDied(RelabelError):
     """The worker of this process tree ended by itself, again and again."""
 
     code = "worker_died"
+
+
+class ProbeFailed(RelabelError):
+    """The probe failed, and the completion was restored."""
+
+    code = "probe_failed"
+
+
+class ProbeInterrupted(RelabelError):
+    """The probe was stopped, and the completion was restored."""
+
+    code = "interrupted"
+
+
+class CompletionNotRestored(RelabelError):
+    """The completion could not be restored; `metadata` is what it held, which is also in the file `backup`."""
+
+    code = "not_restored"
+
+    def __init__(self, reason: str, metadata: dict[str, str], backup: Path) -> None:
+        super().__init__(f"the completion could not be restored: {reason.rstrip('.')}; see {backup}.")
+        self.reason = reason
+        self.metadata = metadata
+        self.backup = backup

@@ -12,6 +12,7 @@ from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections
 from ledger.service_profile import Behaviour
 from relabel.advice import about_rows
+from relabel.session import Session
 
 
 class Findings(NamedTuple):
@@ -27,11 +28,12 @@ class Findings(NamedTuple):
         return about_rows(cause.code, status_of(cause), self.behaviour)
 
 
-async def collect_findings(ledger: Ledger, job: Job) -> Findings:
+async def collect_findings(session: Session, job: Job) -> Findings:
     """Return what went wrong; nothing of a job whose state is lost.
 
     What it costs depends on the rows that failed, not on the job's size.
     """
+    ledger = session.ledger
     try:
         return Findings(
             await read_causes(ledger.redis, job.spec) if job.counts.failed else [],

@@ -68,5 +68,5 @@ async def _until_over(
 
 
 async def _watch(session: Session, job_id: str, progress: Progress) -> None:
-    async for seen in job_snapshots(session.ledger, job_id, every_s=LOOK_EVERY_S):
+    async for seen in job_snapshots(session, job_id, every_s=LOOK_EVERY_S):
         progress(seen)

@@ -11,8 +11,8 @@ import msgspec
 from ledger.connect import AWAY, describe
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.ledger import Ledger
 from relabel.explain import is_idle, standing, waiting_for
+from relabel.session import Session
 
 
 class JobSnapshot(NamedTuple):
@@ -34,29 +34,29 @@ class JobSnapshot(NamedTuple):
         return waiting_for(self.job, self.workers, shared_rate=shared_rate) or standing(self.job)
 
 
-async def take_snapshot(ledger: Ledger, job_id: str) -> JobSnapshot:
+async def take_snapshot(session: Session, job_id: str) -> JobSnapshot:
     """Return the job as it stands now.
 
     Raises:
         NoSuchJob: there is no such job.
 
     """
-    return JobSnapshot(await ledger.jobs.get(job_id), len(await ledger.shards.children()))
+    return JobSnapshot(await session.ledger.jobs.get(job_id), len(await session.ledger.shards.children()))
 
 
-async def job_snapshots(ledger: Ledger, job_id: str, *, every_s: float) -> AsyncIterator[JobSnapshot]:
+async def job_snapshots(session: Session, job_id: str, *, every_s: float) -> AsyncIterator[JobSnapshot]:
     """Yield the job every so many seconds; the last snapshot shows it ended, paused, held or lost.
 
     Raises:
         NoSuchJob: there is no such job at the start; one that vanishes later is seen as lost.
 
     """
-    seen = await take_snapshot(ledger, job_id)
+    seen = await take_snapshot(session, job_id)
     yield seen
     while seen.goes_on:
         await asyncio.sleep(every_s)
         try:
-            seen = await take_snapshot(ledger, job_id)
+            seen = await take_snapshot(session, job_id)
         except NoSuchJob:
             seen = JobSnapshot(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.workers)
         except AWAY as error:

@@ -22,6 +22,7 @@ from config.logs import safe_traceback
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.errors import NoSuchJob, StateLost
+from ledger.job import LOST_REASON, STATE_LOST_CODE
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
@@ -97,8 +98,7 @@ class Runtime:
             where = {"job": job_id, "shard": number}
             log.warning("%s The shard is taken up again later.", describe(error), extra=where)
         except (StateLost, NoSuchJob):
-            lost = "Job %s is not in the ledger any more: Redis came back empty, or its keys were removed."
-            log.error(lost, job_id, extra={"job": job_id})
+            log.error("%s.", LOST_REASON, extra={"job": job_id})
         except Exception as error:  # noqa: BLE001 - ours must not count as a worker that died at the shard
             await self._own_error(job_id, error)
         return []
@@ -115,9 +115,7 @@ class Runtime:
             return None
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
-            await self._ledger.jobs.pause(
-                job_id, by=self._name, code="state_lost", reason="Redis lost some of the job's rows"
-            )
+            await self._ledger.jobs.pause(job_id, by=self._name, code=STATE_LOST_CODE, reason=LOST_REASON)
             return None
         await log_started(self._ledger, shard.spec)
         log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})

@@ -10,16 +10,15 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import echo, shown
-from cli.exit_codes import DONE
 from cli.format import local_time
 from cli.output import print_facts
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
-from ledger.ledger import Ledger
 from relabel.explain import reason_of
 from relabel.facts import job_facts
+from relabel.jobs import latest_jobs
 
 NAME_CHARS = 40
 REASON_CHARS = 100
@@ -31,25 +30,20 @@ FILE_WIDTH = 240
 @click.option("-n", "number", type=click.IntRange(min=1), default=20, show_default=True, help="Jobs at most.")
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON array, newest first.")
 @pass_settings
-def jobs_command(settings: Settings, *, number: int, as_json: bool) -> int:
+def jobs_command(settings: Settings, *, number: int, as_json: bool) -> None:
     """List the latest jobs, newest first.
 
     \b
     Example:
       relabel jobs -n 5
     """
-
-    async def tell(ledger: Ledger) -> int:
-        jobs = await ledger.jobs.latest(number)
-        if as_json:
-            print_facts([job_facts(job) for job in jobs])
-        elif jobs:
-            _print(jobs)
-        else:
-            echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
-        return DONE
-
-    return with_ledger(settings, tell)
+    jobs = in_session(settings, lambda session: latest_jobs(session, number))
+    if as_json:
+        print_facts([job_facts(job) for job in jobs])
+    elif jobs:
+        _print(jobs)
+    else:
+        echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
 
 
 def _print(jobs: list[Job]) -> None:

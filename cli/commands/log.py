@@ -8,11 +8,10 @@ import msgspec
 from cli.console import echo
 from cli.format import local_time
 from cli.output import print_facts
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.audit import AuditLine
-from ledger.ledger import Ledger
+from relabel.jobs import job_log
 
 
 @click.command("log")
@@ -26,12 +25,7 @@ def log_command(settings: Settings, *, job_id: str, as_json: bool) -> None:
     Example:
       relabel log 20261123-205318-c81e4f02
     """
-
-    async def read(ledger: Ledger) -> list[AuditLine]:
-        await ledger.jobs.get(job_id)
-        return await ledger.audit.read(job_id)
-
-    lines = with_ledger(settings, read)
+    lines = in_session(settings, lambda session: job_log(session, job_id))
     if as_json:
         print_facts([msgspec.to_builtins(line) for line in lines])
         return

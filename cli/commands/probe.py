@@ -12,23 +12,22 @@ import msgspec
 
 from cli.console import echo
 from cli.errors import CliError
-from cli.exit_codes import INTERRUPTED, SOME_ROWS_FAILED
+from cli.exit_codes import SOME_ROWS_FAILED
 from cli.output import print_facts
-from cli.service_profile import behaviour_lines
-from cli.session import ledger_of, need_api_key, pass_settings
+from cli.session import in_session, need_api_key, pass_settings
 from config.settings import Settings
-from ledger.row import Metadata
 from ledger.service_profile import Behaviour
-from probe.backup_file import BackupError, BackupFile
-from probe.session import BrokenOff, NotBegun, StillChanged, Watch, probe_completion, restore_completion
+from relabel.behaviour import behaviour_lines
 from relabel.capacity import pace_hint
-from relabel.errors import Declined, Unreachable
-from relabel.session import server_for
+from relabel.errors import CompletionNotRestored, Declined
+from relabel.probe import probe
+from relabel.session import Session
 
 QUESTION = (
     "For a few seconds this completion will have one key changed, one left out, then perhaps no metadata at all.\n"
     "After that it is restored. Some 30 requests will be sent."
 )
+RESTORED = "The completion holds again what it held before that probe. Run the command again to probe."
 
 
 @click.command("probe")
@@ -36,7 +35,7 @@ QUESTION = (
 @click.option("--yes", "-y", is_flag=True, help="Do not ask before the completion is changed.")
 @click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
 @pass_settings
-def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json: bool) -> int:
+def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json: bool) -> None:
     """Find out on completion ID how the service updates.
 
     Shows whether an update replaces all metadata or merges, what null and an empty text do, which pairs count against
@@ -50,29 +49,17 @@ def probe_command(settings: Settings, *, completion_id: str, yes: bool, as_json:
       relabel probe chatcmpl-ElXmqK9e4XM3V2Q45Qp7DcwZOy2rH
     """
     need_api_key(settings)
-    copy = BackupFile(settings.state_folder, settings.openai_base_url, completion_id)
     _ask(yes=yes)
-    with server_for(settings) as (reachable, _):
-        try:
-            if (left := copy.read()) is not None:
-                asyncio.run(_restore(reachable, completion_id, left, copy))
-                return 0
-            behaviour = asyncio.run(_probe(reachable, completion_id, copy))
-        except BackupError as error:
-            raise CliError(str(error)) from error
-        except NotBegun as error:
-            said = f"{str(error).rstrip('.')}. Nothing was changed."
-            raise (Unreachable(said) if error.unreachable else CliError(said)) from error
-        except BrokenOff as error:
-            said = f"the probe was broken off: {str(error).rstrip('.')}. The completion holds what it held before."
-            raise CliError(said, INTERRUPTED if error.interrupted else SOME_ROWS_FAILED) from error
-        except StillChanged as error:
-            raise _loud(error, copy) from error
-    if as_json:
+    try:
+        behaviour = in_session(settings, lambda session: _probe(session, completion_id))
+    except CompletionNotRestored as error:
+        raise _loud(error) from error
+    if behaviour is None:
+        echo(RESTORED, err=True)
+    elif as_json:
         print_facts(msgspec.to_builtins(behaviour))
     else:
         _print(settings, behaviour)
-    return 0
 
 
 def _ask(*, yes: bool) -> None:
@@ -83,41 +70,30 @@ def _ask(*, yes: bool) -> None:
         raise Declined("nothing was sent.")
 
 
-async def _probe(settings: Settings, completion_id: str, copy: BackupFile) -> Behaviour:
+async def _probe(session: Session, completion_id: str) -> Behaviour | None:
     stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, _stop, stopped)
-    async with ledger_of(settings) as ledger:
-        watch = Watch(_tell, copy.write, copy.remove, stopped)
-        return await probe_completion(settings, ledger, completion_id, watch)
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped)
+    return await probe(session, completion_id, _show_step, stopped)
 
 
 def _stop(stopped: asyncio.Event) -> None:
     if stopped.is_set():
-        _tell("still restoring the completion; please wait")
+        _show_step("still restoring the completion; please wait")
     stopped.set()
 
 
-async def _restore(settings: Settings, completion_id: str, before: Metadata, copy: BackupFile) -> None:
-    async with ledger_of(settings) as ledger:
-        _tell("an earlier probe was killed before it could restore this completion; restoring it")
-        await restore_completion(settings, ledger, completion_id, before)
-    copy.remove()
-    echo("The completion holds again what it held before that probe. Run the command again to probe.", err=True)
-
-
-def _tell(step: str) -> None:
+def _show_step(step: str) -> None:
     with contextlib.suppress(OSError):  # whether somebody listens or not: the completion must be restored
         echo(f"{step[0].upper()}{step[1:]} ...", err=True)
 
 
-def _loud(error: StillChanged, copy: BackupFile) -> CliError:
-    held = msgspec.json.encode(copy.read()).decode().encode("ascii", "backslashreplace").decode()
+def _loud(error: CompletionNotRestored) -> CliError:
+    held = msgspec.json.encode(error.metadata).decode().encode("ascii", "backslashreplace").decode()
     return CliError(
-        f"THE COMPLETION COULD NOT BE RESTORED: {error}.\n"
+        f"THE COMPLETION COULD NOT BE RESTORED: {error.reason}.\n"
         f"It held this metadata: {held}\n"
-        f"The same is in {copy.path}; run the command again to restore it.",
+        f"The same is in {error.backup}; run the command again to restore it.",
         SOME_ROWS_FAILED,
     )
 

@@ -3,31 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Literal
 
 import click
 from rich.console import Console
 
 from cli.errors import CliError
-from cli.exit_codes import DONE
 from cli.output import print_facts
 from cli.output_file import report_file
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from cli.summary import print_summary
 from config.settings import Settings
-from ledger.errors import StateLost
-from ledger.job import Job, JobSpec, JobState
-from ledger.ledger import Ledger
+from ledger.job import Job
 from ledger.row import Outcome
-from relabel.errors import RowsLost
 from relabel.facts import job_facts
-from relabel.findings import collect_findings, findings_facts
-from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
-from report.lines import report_lines, write_lines
-from report.whole_file import Write
+from relabel.findings import Findings, findings_facts
+from relabel.report import ReportOptions, job_findings, job_report
+from relabel.session import Session
+from report.lines import write_lines
 
-_FORMATS = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+_FORMATS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 _OUTCOMES = {outcome.word: outcome for outcome in Outcome}
 
 
@@ -45,12 +41,12 @@ def report_command(
     *,
     job_id: str,
     only: tuple[str, ...],
-    layout: str | None,
+    layout: Literal["csv", "jsonl"] | None,
     output: str | None,
     diff: bool,
     summary: bool,
     as_json: bool,
-) -> int:
+) -> None:
     """Write every row of JOB with its outcome.
 
     The input's own columns come first, then relabel.outcome, .code, .status, .message, .request_id, .attempts, .at,
@@ -70,23 +66,25 @@ def report_command(
     is what the job meant the key to hold.
     """
     _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or diff))
+    if summary:
+        _print_summary(*in_session(settings, lambda session: job_findings(session, job_id)), as_json=as_json)
+        return
     path = None if output in {None, "-"} else Path(str(output))
-    layout = layout or _format_named(path)
-    wanted = frozenset(_OUTCOMES[word] for word in only) or frozenset(Outcome)
+    options = ReportOptions(frozenset(_OUTCOMES[word] for word in only), layout or _format_named(path), diff)
+    in_session(settings, lambda session: _write(session, job_id, options, path))
 
-    async def report(ledger: Ledger) -> int:
-        job = await ledger.jobs.get(job_id)
-        if summary:
-            await _summarise(ledger, job, as_json=as_json)
-            return DONE
-        _refuse_unreadable(job)
-        rows = report_lines(ledger, job.spec, only=wanted, layout=layout)
-        lines = _diff(ledger, job.spec, layout, only) if diff else rows
-        with report_file(path) as write:
-            await _write(lines, job.spec, write)
-        return DONE
 
-    return with_ledger(settings, report)
+async def _write(session: Session, job_id: str, options: ReportOptions, path: Path | None) -> None:
+    lines = await job_report(session, job_id, options)
+    with report_file(path) as write:
+        await write_lines(lines, write)
+
+
+def _print_summary(job: Job, findings: Findings, *, as_json: bool) -> None:
+    if as_json:
+        print_facts(job_facts(job) | {"findings": findings_facts(findings)})
+    else:
+        print_summary(job, findings, Console(file=sys.stdout))
 
 
 def _refuse_together(*, summary: bool, as_json: bool, rows: bool) -> None:
@@ -97,43 +95,7 @@ def _refuse_together(*, summary: bool, as_json: bool, rows: bool) -> None:
         raise click.UsageError("--summary takes none of --only, --format, --diff and -o.")
 
 
-async def _summarise(ledger: Ledger, job: Job, *, as_json: bool) -> None:
-    if as_json:
-        print_facts(job_facts(job) | {"findings": findings_facts(await collect_findings(ledger, job))})
-    else:
-        await print_summary(ledger, job, Console(file=sys.stdout))
-
-
-async def _write(lines: AsyncIterator[bytes], spec: JobSpec, write: Write) -> None:
-    try:
-        await write_lines(lines, write)
-    except StateLost as error:
-        raise _rows_lost(spec.job_id) from error
-
-
-def _diff(ledger: Ledger, spec: JobSpec, chosen: str | None, only: tuple[str, ...]) -> AsyncIterator[bytes]:
-    if not spec.journal:
-        raise CliError(f"job {spec.job_id} did not keep what was there before (--no-undo), so there is no --diff.")
-    id_column = spec.columns.id_column
-    layout = CsvDiff(id_column) if (chosen or spec.columns.format) == "csv" else JsonlDiff(id_column)
-    return diff_lines(ledger, spec, layout, {_OUTCOMES[word] for word in only} or WRITTEN)
-
-
-def _refuse_unreadable(job: Job) -> None:
-    if job.state is JobState.SUBMITTING:
-        raise CliError(f"job {job.spec.job_id} is still being stored; try again when `relabel status` says running.")
-    if job.state is JobState.LOST:
-        raise _rows_lost(job.spec.job_id)
-
-
-def _rows_lost(job_id: str) -> RowsLost:
-    return RowsLost(
-        f"Redis lost rows of job {job_id}, so there is no whole report; submit the file again with --again: "
-        "rows that are as they should be are then left unchanged."
-    )
-
-
-def _format_named(path: Path | None) -> str | None:
+def _format_named(path: Path | None) -> Literal["csv", "jsonl"] | None:
     ending = path.suffix.lower() if path else ""
     if ending in {".gz", ".zst"}:
         raise CliError(f"{path}: reports are written plain; leave -o out and pipe the report into a compressor.")

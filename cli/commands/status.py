@@ -8,12 +8,12 @@ from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
 from cli.format import local_time, outcome_counts, percent, rows_per_second
 from cli.output import print_json
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
-from ledger.ledger import Ledger
 from relabel.explain import is_idle, standing, waiting_for
+from relabel.snapshots import take_snapshot
 from relabel.wording import count_of, duration, per_minute
 
 NAME_CHARS = 200
@@ -33,22 +33,13 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
     Example:
       relabel status 20261123-205318-c81e4f02 --json
     """
-
-    async def show(ledger: Ledger) -> int:
-        job = await ledger.jobs.get(job_id)
-        if as_json:
-            print_json(job)
-        else:
-            workers = len(await ledger.shards.children())
-            _print(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute))
-        return exit_code_of(job) if is_idle(job) else DONE
-
-    return with_ledger(settings, show)
-
-
-def _print(job: Job, waiting: str) -> None:
-    for word, said in _lines(job, waiting):
-        echo_fact(word, said)
+    job, workers, _ = in_session(settings, lambda session: take_snapshot(session, job_id))
+    if as_json:
+        print_json(job)
+    else:
+        for word, said in _lines(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute)):
+            echo_fact(word, said)
+    return exit_code_of(job) if is_idle(job) else DONE
 
 
 def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:

@@ -77,7 +77,7 @@ async def _submit(
     await show_former(session, submitted, console)
     job_id = submitted.job_id
     if wait:
-        job = await follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)
+        job = await follow(session, job_id, console)
     else:
         job = await ledger.jobs.get(job_id)
     print_json(job) if as_json else echo(job_id)

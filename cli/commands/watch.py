@@ -9,12 +9,13 @@ from cli.console import stderr_console
 from cli.exit_codes import exit_code_of
 from cli.output import print_facts
 from cli.progress import OutageNotice, follow
-from cli.session import pass_settings, with_ledger
+from cli.session import in_session, pass_settings
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
-from ledger.ledger import Ledger
 from relabel.facts import job_facts
+from relabel.findings import collect_findings
+from relabel.session import Session
 from relabel.snapshots import job_snapshots
 
 OBJECT_EVERY_S = 1.0
@@ -36,22 +37,22 @@ def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
     Example:
       relabel watch 20261123-205318-c81e4f02
     """
-
-    async def watch(ledger: Ledger) -> int:
-        console = stderr_console()
-        if as_json:
-            return exit_code_of(await _print_changes(ledger, job_id, console))
-        job = await follow(ledger, job_id, console=console, shared_rate=settings.rate.per_minute)
-        await print_summary(ledger, job, console, after_follow=True)
-        return exit_code_of(job)
-
-    return with_ledger(settings, watch)
+    return in_session(settings, lambda session: _watch(session, job_id, as_json=as_json))
 
 
-async def _print_changes(ledger: Ledger, job_id: str, console: Console) -> Job:
+async def _watch(session: Session, job_id: str, *, as_json: bool) -> int:
+    console = stderr_console()
+    if as_json:
+        return exit_code_of(await _print_changes(session, job_id, console))
+    job = await follow(session, job_id, console)
+    print_summary(job, await collect_findings(session, job), console, after_follow=True)
+    return exit_code_of(job)
+
+
+async def _print_changes(session: Session, job_id: str, console: Console) -> Job:
     outages = OutageNotice(console)
     printed = None
-    async for seen in job_snapshots(ledger, job_id, every_s=OBJECT_EVERY_S):
+    async for seen in job_snapshots(session, job_id, every_s=OBJECT_EVERY_S):
         outages.show(seen)
         facts = job_facts(seen.job)
         if facts != printed:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from cli.commands.config import hide_password
+from relabel.configuration import hide_password
 
 CANARY = "canary-7f3a"
 

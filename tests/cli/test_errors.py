@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from cli.errors import show_error
 from relabel import errors
 
+SENTENCE = "what happened; what to do."
 PINNED = {
-    errors.InvalidInput: ("invalid_input", 2),
-    errors.WrongState: ("wrong_state", 2),
-    errors.RowsLost: ("state_lost", 3),
-    errors.Unreachable: ("unreachable", 4),
-    errors.Declined: ("declined", 130),
-    errors.WorkerDied: ("worker_died", 1),
+    errors.InvalidInput(SENTENCE): ("invalid_input", 2),
+    errors.WrongState(SENTENCE): ("wrong_state", 2),
+    errors.RowsLost(SENTENCE): ("state_lost", 3),
+    errors.Unreachable(SENTENCE): ("unreachable", 4),
+    errors.Declined(SENTENCE): ("declined", 130),
+    errors.WorkerDied(SENTENCE): ("worker_died", 1),
+    errors.ProbeFailed(SENTENCE): ("probe_failed", 1),
+    errors.ProbeInterrupted(SENTENCE): ("interrupted", 130),
+    errors.CompletionNotRestored("the service is away", {"team": "red"}, Path("x.json")): ("not_restored", 1),
 }
 
 
 @pytest.mark.parametrize(("error", "pinned"), PINNED.items())
 def test_an_error_keeps_its_code_its_sentence_and_its_exit_code(error, pinned, capsys):
     """The command line maps it in one place."""
-    exit_code = show_error(error("what happened; what to do."))
+    exit_code = show_error(error)
 
     assert (error.code, exit_code) == pinned
-    assert capsys.readouterr().err == "relabel: what happened; what to do.\n"
+    assert capsys.readouterr().err == f"relabel: {error}\n"
 
 
 def test_no_error_is_without_a_pinned_code():
     """A new one is entered above."""
-    assert set(errors.RelabelError.__subclasses__()) == set(PINNED)
+    assert set(errors.RelabelError.__subclasses__()) == set(map(type, PINNED))

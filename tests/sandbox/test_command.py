@@ -14,6 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.commands.sandbox import sandbox_command
+from cli.main import cli
 from sandbox import Sandbox
 
 COMMAND = [sys.executable, "-c", "from cli.commands.sandbox import sandbox_command; sandbox_command()"]
@@ -87,7 +88,7 @@ async def test_the_options_reach_the_sandbox(http, tmp_path):
 )
 def test_wrong_use_is_exit_code_2_and_a_sentence(arguments, words):
     """Nothing is started when the command line cannot be meant."""
-    result = CliRunner().invoke(sandbox_command, arguments)
+    result = CliRunner().invoke(cli, ["sandbox", *arguments])
 
     assert (result.exit_code, words in result.output) == (2, True)
 
@@ -107,7 +108,7 @@ def test_a_file_that_cannot_be_used_is_exit_code_2(tmp_path, option, text):
     path = tmp_path / "file.json"
     path.write_text(text)
 
-    result = CliRunner().invoke(sandbox_command, [option, str(path)])
+    result = CliRunner().invoke(cli, ["sandbox", option, str(path)])
 
     assert (result.exit_code, "Error: " in result.output) == (2, True)
 
@@ -125,7 +126,7 @@ async def test_a_port_that_is_taken_is_told_plainly(start):
 
 def test_the_help_names_every_option_and_shows_examples():
     """Help is the reference: each option has a sentence."""
-    result = CliRunner().invoke(sandbox_command, ["--help"])
+    result = CliRunner().invoke(cli, ["sandbox", "--help"])
 
     assert result.exit_code == 0
     assert "Examples:" in result.output

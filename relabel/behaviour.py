@@ -1,8 +1,6 @@
-"""Shows what `relabel probe` found out about the service behind the API."""
+"""What a probe found out about the service behind the API, in words."""
 
 from __future__ import annotations
-
-import asyncio
 
 from config.settings import Settings
 from embedded.errors import ServerNotStarted
@@ -34,18 +32,17 @@ _PAIRS = {
 }
 
 
-def known_behaviour(settings: Settings) -> Behaviour | None:
-    """Return what a probe found at the endpoint of these settings; None where there was none or the ledger is away."""
+async def known_behaviour(settings: Settings) -> Behaviour | None:
+    """Return what a probe found at the endpoint of these settings; None where there was none or the ledger is away.
+
+    Where they name no server, the embedded one is started, which blocks for as long as that takes.
+    """
     if settings.redis.url is None and not (settings.state_folder / "redis").exists():
         return None
-
-    async def read(url: str) -> Behaviour | None:
-        async with open_ledger(url, retry=False) as redis:
-            return await Ledger(redis).behaviours.of(settings.openai_base_url)
-
     try:
         with server_for(settings) as (reachable, _):
-            return asyncio.run(read(reachable.ledger_url))
+            async with open_ledger(reachable.ledger_url, retry=False) as redis:
+                return await Ledger(redis).behaviours.of(settings.openai_base_url)
     except (LedgerUnreachable, ServerNotStarted, OSError):
         return None
 

@@ -1,0 +1,78 @@
+"""Reports a job: its rows with what became of each, or its counts and causes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Literal, NamedTuple
+
+from ledger.errors import StateLost
+from ledger.job import Job, JobState, rows_lost
+from ledger.row import Outcome
+from relabel.errors import InvalidInput, RowsLost, WrongState
+from relabel.findings import Findings, collect_findings
+from relabel.session import Session
+from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
+from report.lines import report_lines
+
+
+class ReportOptions(NamedTuple):
+    """Which rows, and how. No outcome means all, with `diff` those that may have been written; no layout the input's.
+
+    `diff` reports each changed key with its value before and after instead.
+    """
+
+    only: frozenset[Outcome] = frozenset()
+    layout: Literal["csv", "jsonl"] | None = None
+    diff: bool = False
+
+
+async def job_report(session: Session, job_id: str, options: ReportOptions) -> AsyncIterator[bytes]:
+    """Return the report's lines, which are read from the ledger as they are taken.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        WrongState: the job is still being stored.
+        InvalidInput: a diff was asked for, and the job kept no before-images.
+        RowsLost: rows of the job are gone from Redis; also while the lines are taken.
+
+    """
+    job = await session.ledger.jobs.get(job_id)
+    if job.state is JobState.SUBMITTING:
+        raise WrongState(f"job {job_id} is still being stored; try again when `relabel status` says running.")
+    if job.state is JobState.LOST:
+        raise _rows_lost(job_id)
+    if options.diff and not job.spec.journal:
+        raise InvalidInput(f"job {job_id} did not keep what was there before (--no-undo), so there is no --diff.")
+    return _whole(_lines(session, job, options), job_id)
+
+
+async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
+    """Return the job, and what went wrong in it.
+
+    Raises:
+        NoSuchJob: there is no such job.
+
+    """
+    job = await session.ledger.jobs.get(job_id)
+    return job, await collect_findings(session, job)
+
+
+def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[bytes]:
+    ledger, spec = session.ledger, job.spec
+    if not options.diff:
+        return report_lines(ledger, spec, only=options.only or frozenset(Outcome), layout=options.layout)
+    id_column = spec.columns.id_column
+    is_csv = (options.layout or spec.columns.format) == "csv"
+    return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), options.only or WRITTEN)
+
+
+async def _whole(lines: AsyncIterator[bytes], job_id: str) -> AsyncIterator[bytes]:
+    try:
+        async for line in lines:
+            yield line
+    except StateLost as error:
+        raise _rows_lost(job_id) from error
+
+
+def _rows_lost(job_id: str) -> RowsLost:
+    return RowsLost(f"{rows_lost(job_id, 'there is no whole report')}.")
