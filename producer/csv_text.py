@@ -29,6 +29,8 @@ class CsvText:
     def __iter__(self) -> Iterator[str]:
         lines = self.lines
         for raw in self._source:
+            if len(raw) > MAX_LINE_BYTES:
+                raise self._source.too_long(raw)
             try:
                 text = raw.decode()
             except UnicodeDecodeError as error:

@@ -21,6 +21,9 @@ _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 _ZSTD_SKIPPABLE = b"\x2a\x4d\x18"  # after one byte of 0x50-0x5f: what pzstd and seekable files begin with
 _BUFFER = 1 << 17
 
+COMPRESSIONS = (".gz", ".zst")
+"""The endings of what can be decompressed."""
+
 DAMAGED = (zlib.error, ZstdError)
 """What reading damaged data raises, beside gzip.BadGzipFile."""
 

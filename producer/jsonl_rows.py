@@ -10,7 +10,9 @@ from ledger.row import Patch, Rejection
 from producer.csv_header import ID_COLUMNS
 from producer.errors import BadRow
 from producer.fast_parse import proven_patch
+from producer.json_shape import shape_around
 from producer.rules import checked_id
+from producer.source import MAX_LINE_BYTES, TOO_LONG
 from producer.strict_json import JsonObject, metadata_of, parse_json
 
 if TYPE_CHECKING:
@@ -43,8 +45,9 @@ class JsonlRows:
         source = self._source
         empty = True
         for line in source:
-            patch = proven_patch(line, source.number, stringify=self._stringify)
-            if patch is None and line.isspace():
+            whole = len(line) <= MAX_LINE_BYTES
+            patch = proven_patch(line, source.number, stringify=self._stringify) if whole else None
+            if patch is None and whole and line.isspace():
                 continue
             empty = False
             if patch is not None and self._id_field is not None:
@@ -55,17 +58,22 @@ class JsonlRows:
             raise source.fault("there are only blank lines; give at least a row")
 
     def _careful(self, line: bytes) -> Patch | Rejection:
-        number = self._source.number
+        source = self._source
         try:
             return self._patch(line)
         except BadRow as error:
             if _two_rows(line):
-                raise self._source.fault(
-                    "lines end in a bare CR; save the file with LF or CRLF line ends", line=number
+                raise source.fault(
+                    "lines end in a bare CR; save the file with LF or CRLF line ends", line=source.number
                 ) from None
-            return error.rejection(number, [line.decode(errors="replace").rstrip("\r\n")])
+            text = line.decode(errors="replace").rstrip("\r\n")
+            if shape := shape_around(text):
+                raise source.fault(source.advice_on(shape), line=source.number) from None
+            return error.rejection(source.number, [text])
 
     def _patch(self, line: bytes) -> Patch:
+        if len(line) > MAX_LINE_BYTES:
+            raise BadRow(None, TOO_LONG)
         if b"\0" in line:
             raise BadRow(None, f"there is a NUL byte at byte offset {self._source.offset + line.index(0)} of the file")
         try:

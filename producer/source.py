@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
-import codecs
 import errno
+import os
+import re
+import stat
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
-from producer.decompress import DAMAGED, compression_of, decompressed, read_head, replayed
+from producer.decompress import DAMAGED
 from producer.errors import UnreadableFile
+from producer.identify import Named, identify, named
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
-Format = Literal["csv", "jsonl"]
-"""The formats of an input."""
+    from producer.identify import Format, Identified
+    from producer.json_shape import Shape
 
 MAX_LINE_BYTES = 1 << 20
 """Bytes one physical line may have. 16 pairs at their limits take 37 kB at most, so a longer line is no row."""
+TOO_LONG = f"the line is longer than {MAX_LINE_BYTES:,} bytes"
+"""What is said of a line beyond the bound."""
 
-_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_HEAD = 4096  # enough to see past the blank lines in front of a first `{`
-_OTHER_ENCODINGS = {
-    codecs.BOM_UTF32_LE: "UTF-32",  # before UTF-16: its mark begins with the mark of UTF-16
-    codecs.BOM_UTF32_BE: "UTF-32",
-    codecs.BOM_UTF16_LE: "UTF-16",
-    codecs.BOM_UTF16_BE: "UTF-16",
-}
 _OPEN_ERRORS = {
     errno.ENOENT: "there is no such file; check the path",
     errno.EISDIR: "this is a folder; name a file in it",
     errno.EACCES: "you have no permission to read it; change its mode or its owner",
+    errno.ENAMETOOLONG: "the name is too long for a file; check the path",
 }
+_is_descriptor = re.compile(r"/dev/stdin|/dev/fd/\d+|/proc/(?:self|\d+)/fd/\d+").fullmatch
+_is_url = re.compile(r"[a-z][a-z0-9+.-]+://", re.IGNORECASE).match
 
 
 class InputLimits(NamedTuple):
@@ -50,29 +50,53 @@ LINES_A_ROW = 16
 class Source:
     """An opened input: iterating gives its physical lines, line ends included.
 
-    `number` is the line last given, counted from 1, and `offset` the bytes in front of it, after decompression.
+    `number` is the line last given, counted from 1, and `offset` the bytes in front of it, after decompression. Of a
+    line that is longer than `MAX_LINE_BYTES` its beginning is given, one byte more than that. `lacks_line_end` is known
+    after the last line: whether it has no line end, so that it may be cut.
     """
 
-    def __init__(self, name: str, layout: Format, stream: BinaryIO, limits: InputLimits, *, offset: int = 0) -> None:
-        self.name = name
+    def __init__(
+        self,
+        given: Named,
+        found: Identified,
+        limits: InputLimits,
+        *,
+        changed: Callable[[], bool],
+    ) -> None:
+        self.name = given.name
         self.limits = limits
-        self.format = layout
+        self.format = found.layout
         self.number = 0
-        self.offset = offset
-        self._stream = stream
+        self.offset = found.offset
+        self.lacks_line_end = False
+        self._given = given._replace(compression=found.compression)
+        self._stream = found.stream
+        self._changed = changed
 
     def __iter__(self) -> Iterator[bytes]:
         read_line = partial(self._stream.readline, MAX_LINE_BYTES + 1)
         most_bytes, most_lines = self.limits.size, self.limits.rows * LINES_A_ROW
+        last = b"\n"
         with _reading(self.name):
             for line in iter(read_line, b""):
                 self.number += 1
-                if len(line) > MAX_LINE_BYTES:
-                    raise self._too_long(line)
                 if self.offset > most_bytes or self.number > most_lines:
                     raise self.too_large()
                 yield line
                 self.offset += len(line)
+                last = self._skip_rest(line) if len(line) > MAX_LINE_BYTES else line
+        self.lacks_line_end = not last.endswith(b"\n")
+        if self._changed():
+            raise self.fault("the file changed while it was read; wait until it is complete, and try again")
+
+    def _skip_rest(self, line: bytes) -> bytes:
+        """Read on to the end of a line that is too long, and return its last part."""
+        while not line.endswith(b"\n") and (more := self._stream.readline(MAX_LINE_BYTES)):
+            line = more
+            self.offset += len(line)
+            if self.offset > self.limits.size:
+                raise self.too_large()
+        return line
 
     def fault(self, what: str, *, line: int | None = None, column: int | str | None = None) -> UnreadableFile:
         """Return the error that names this file and the place in it."""
@@ -92,13 +116,15 @@ class Source:
             line=self.number,
         )
 
-    def _too_long(self, line: bytes) -> UnreadableFile:
+    def advice_on(self, shape: Shape) -> str:
+        """Return what to do with this file where a line shows that it is JSON of another shape."""
+        return shape.advice(self._given.path, self._given.compression)
+
+    def too_long(self, line: bytes) -> UnreadableFile:
+        """Return the error of a line beyond the bound after which no row can be trusted."""
         if b"\r" in line.rstrip(b"\r\n"):
             return self.fault("lines end in a bare CR; save the file with LF or CRLF line ends", line=self.number)
-        return self.fault(
-            f"the line is longer than {MAX_LINE_BYTES:,} bytes; check that each row ends in a line end",
-            line=self.number,
-        )
+        return self.fault(f"{TOO_LONG}; check that each row ends in a line end", line=self.number)
 
 
 @contextmanager
@@ -108,38 +134,61 @@ def open_source(
     stdin: BinaryIO | None = None,
     opened: BinaryIO | None = None,
     layout: Format | None = None,
+    id_named: bool = False,
     limits: InputLimits = InputLimits(),  # noqa: B008 - a constant
 ) -> Iterator[Source]:
     """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
 
-    The name's ending gives format and compression; without one, as on stdin, the first bytes do. `layout` overrides.
-    `opened` is the file of that name, where the caller opened it.
+    The name's ending gives format and compression, and the content has to be that; where the name says nothing, as on
+    stdin and in a pipe, the first bytes decide. `layout` overrides the name. `opened` is the file of that name, where
+    the caller opened it. `id_named`: the user says where in a line the id is.
+
+    Raises:
+        UnreadableFile: it cannot be opened, or is something else than its name says, or changed while it was read.
+
     """
     with ExitStack() as stack:
         if str(path) == "-" and stdin is not None:
-            name, suffixes, stream = "standard input", "", stdin
+            given, stream = _STANDARD_INPUT, stdin
         else:
-            name, suffixes = Path(path).name, "".join(Path(path).suffixes[-2:]).lower()
-            if layout is None:
-                layout = _format_named(name, suffixes)
             stream = opened or stack.enter_context(_opened(path))
-        with _reading(name):
-            source = _identify(name, stream, suffixes, layout, limits)
-        yield source
+            given = _given(path, stream)
+        before = _state(stream)
+        with _reading(given.name):
+            found = identify(given, stream, layout=layout, id_named=id_named)
+
+        def changed() -> bool:
+            return opened is None and _state(path if given.path else stream) != before
+
+        yield Source(given, found, limits, changed=changed)
 
 
-def _format_named(name: str, suffixes: str) -> Format:
-    plain = suffixes.removesuffix(".gz").removesuffix(".zst")
-    layout = _FORMATS.get("." + plain.rpartition(".")[2])
-    if layout is None:
-        raise UnreadableFile(
-            f"{name}: the name does not show the format; use .csv, .jsonl or .ndjson, each also with .gz or .zst, "
-            "or set --input-format"
-        )
-    return layout
+_STANDARD_INPUT = Named("standard input")
+
+
+def _given(path: str | Path, stream: BinaryIO) -> Named:
+    """Return what is known of a file; a descriptor and a pipe without an ending in its name are as standard input."""
+    if str(path) == "/dev/stdin":
+        return _STANDARD_INPUT
+    if _is_descriptor(str(path)):
+        return Named(str(path))
+    given = named(path)
+    is_file = stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    return given if is_file else given._replace(path="")
+
+
+def _state(file: BinaryIO | str | Path) -> tuple[int, ...] | None:
+    """Return what changes with a file: its device, inode, size and time; None where there is no regular file."""
+    try:
+        found = Path(file).stat() if isinstance(file, str | Path) else os.fstat(file.fileno())
+    except OSError:  # a stream in memory has no descriptor
+        return None
+    return (found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
 
 
 def _opened(path: str | Path) -> BinaryIO:
+    if not str(path):
+        raise UnreadableFile("the name of the file is empty; was a variable of the shell not set?")
     try:
         return Path(path).open("rb")
     except OSError as error:
@@ -150,34 +199,12 @@ def _opened(path: str | Path) -> BinaryIO:
 
 def not_opened(path: str | Path, error: OSError) -> UnreadableFile:
     """Return the error of a file that cannot be opened."""
+    if _is_url(str(path)):
+        return UnreadableFile(
+            f"{path}: this is an address; download the file, or pipe it: `curl -fsS URL | relabel ... -`"
+        )
     advice = _OPEN_ERRORS.get(error.errno or 0, f"it cannot be opened ({error.strerror}); check the path")
     return UnreadableFile(f"{path}: {advice}")
-
-
-def _identify(name: str, stream: BinaryIO, suffixes: str, layout: Format | None, limits: InputLimits) -> Source:
-    compression = suffixes[suffixes.rfind(".") :] if suffixes.endswith((".gz", ".zst")) else None
-    if compression is None and "." + suffixes.rpartition(".")[2] not in _FORMATS:
-        head = read_head(stream, 4)
-        stream, compression = replayed(head, stream), compression_of(head)
-    stream = decompressed(stream, compression or "")
-    head = read_head(stream, _HEAD)
-    _refuse_other_contents(name, head)
-    text = head.removeprefix(codecs.BOM_UTF8)
-    if layout is None:
-        layout = "jsonl" if text.lstrip().startswith(b"{") else "csv"
-    return Source(name, layout, replayed(text, stream), limits, offset=len(head) - len(text))
-
-
-def _refuse_other_contents(name: str, head: bytes) -> None:
-    if not head:
-        raise UnreadableFile(f"{name}: the file is empty; use one with at least one row")
-    for mark, encoding in _OTHER_ENCODINGS.items():
-        if head.startswith(mark):
-            raise UnreadableFile(f"{name}: the file is {encoding}; save it as UTF-8")
-    if b"\0" in head[:2]:
-        raise UnreadableFile(f"{name}: the file seems to be UTF-16 or binary; save it as text in UTF-8")
-    if head.startswith(b"PK\x03\x04"):
-        raise UnreadableFile(f"{name}: this is a workbook or a ZIP archive; export it as CSV in UTF-8")
 
 
 @contextmanager

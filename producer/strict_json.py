@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 from typing import NoReturn
 
@@ -29,6 +30,8 @@ def _no_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
+_is_python = re.compile(r"[\[({\s]*\{\s*'").match
+
 _decoder = json.JSONDecoder(
     object_pairs_hook=JsonObject.of, parse_int=Number, parse_float=Number, parse_constant=_no_constant
 )
@@ -39,6 +42,8 @@ def parse_json(text: str, column: str | None) -> object:
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
+        if _is_python(text):
+            raise BadRow(column, "it is Python text, not JSON; write it with json.dumps") from None
         # Only the parser's own words: the text around the place may be customer data.
         raise BadRow(
             column, f"it is not valid JSON: {error.msg.lower().removesuffix(' at')} at character {error.pos + 1}"
@@ -50,7 +55,12 @@ def parse_json(text: str, column: str | None) -> object:
 
 
 def metadata_of(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
-    """Return the pairs of a parsed `metadata` value; raises BadRow, also for a repeated key, which is ambiguous."""
+    """Return the pairs of a parsed `metadata` value; raises BadRow, also for a repeated key, which is ambiguous.
+
+    A string that holds an object counts as the object: a column of JSON text is exported as one.
+    """
+    if isinstance(value, str) and value.lstrip().startswith("{"):
+        value = parse_json(value, column)
     if isinstance(value, JsonObject) and value.repeated:
         raise BadRow(column, f"key {shown(min(value.repeated))} stands in the object more than once")
     return checked_metadata(value, column, stringify=stringify)

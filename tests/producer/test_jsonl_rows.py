@@ -70,7 +70,8 @@ def test_nested_values_stay_rejected_even_then(read, value):
 @pytest.mark.parametrize(
     ("text", "column", "reason"),
     [
-        ("{", None, "it is not valid JSON: expecting property name enclosed in double quotes at character 2"),
+        ('{"id"', None, "it is not valid JSON: expecting ':' delimiter at character 6"),
+        ("{'id': 'a'}", None, "it is Python text, not JSON; write it with json.dumps"),
         ('{"id": "abc"} x', None, "it is not valid JSON: extra data at character 15"),
         ('{"id": NaN}', None, "it is not valid JSON: NaN and Infinity are not allowed"),
         ("[" * 100_000, None, "the JSON is nested too deeply"),
@@ -113,6 +114,31 @@ def test_a_bad_line_is_rejected_and_the_others_go_on(read, text, column, reason)
     assert [type(row) for row in rows] == [Patch, Rejection, Patch]
     assert (rows[1].line, rows[1].column, rows[1].reason) == (2, column, reason)
     assert rows[1].cells == [text[: 16 * 1024]]
+
+
+@pytest.mark.parametrize("text", ['{"team": "red", "gone": null}', ' {"team":"red","gone":null} '])
+def test_metadata_that_is_json_text_counts_as_what_it_holds(read, text):
+    """A column of JSON is exported as a string by databases and by pandas."""
+    content = json.dumps({"id": "abc", "metadata": text})
+
+    assert read("p.jsonl", content) == [Patch(1, "abc", {"team": "red", "gone": None})]
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"a": "x"', "it is not valid JSON: expecting ',' delimiter at character 10"),
+        ('{"a": "x", "a": "y"}', "key 'a' stands in the object more than once"),
+        ('{"a": 1}', "value of 'a' is a number, not a string; use --stringify to send its text"),
+        ("{'a': 'x'}", "it is Python text, not JSON; write it with json.dumps"),
+        ('["a"]', "the metadata is a string, not an object"),
+    ],
+)
+def test_json_text_as_metadata_is_read_strictly(read, text, reason):
+    """Nothing is guessed that would not be in an object either."""
+    [row] = read("p.jsonl", json.dumps({"id": "abc", "metadata": text}))
+
+    assert (row.column, row.reason) == ("metadata", reason)
 
 
 def test_sixteen_pairs_beside_removals_pass(read):

@@ -168,12 +168,6 @@ def test_compressed_data_that_is_cut_short_is_refused(refusal, compress, cut):
     assert "ends too early" in str(refusal(f"p.csv.{ending}", content[:-cut]))
 
 
-@pytest.mark.parametrize("name", ["p.csv.gz", "p.csv.zst"])
-def test_data_that_is_not_compressed_as_named_is_refused(refusal, name):
-    """Plain text with a compressed name is damaged data, not an empty file."""
-    assert "damaged" in str(refusal(name, CSV))
-
-
 def test_an_expanding_zstd_file_is_decompressed_a_buffer_at_a_time():
     """4 kB of zstd may expand to 134 MB; only as much as is asked for is decompressed."""
     bomb = zst(bytes(256 << 20))
@@ -233,13 +227,58 @@ def test_a_path_with_a_nul_character_is_refused():
         pass
 
 
-@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
-def test_an_endless_line_is_refused_by_number(refusal, name):
-    """A line beyond the bound is never held in memory as a whole."""
-    error = refusal(name, b"\nid,team\n" + b"x" * (MAX_LINE_BYTES + 1))
+def test_an_endless_line_of_csv_is_refused_by_number(refusal):
+    """A line beyond the bound is never held in memory as a whole, and a quote in it may reach over rows."""
+    error = refusal("p.csv", b"\nid,team\n" + b"x" * (MAX_LINE_BYTES + 1))
 
     assert error.line == 3
     assert "1,048,576 bytes" in str(error)
+
+
+@pytest.mark.parametrize("ending", [b"\n", b""])
+def test_a_line_of_jsonl_that_is_too_long_is_rejected_and_the_others_go_on(read, ending):
+    """Where the row ends is certain, however long it is."""
+    long = b'{"id":"xyz","note":"' + b"x" * (3 * MAX_LINE_BYTES) + b'","metadata":{"team":"red"}}'
+    first, second = JSONL.splitlines(keepends=True)
+
+    rows = read("p.jsonl", first + long + b"\n" + second.rstrip() + ending)
+
+    assert [row.line for row in rows] == [1, 2, 3]
+    assert [isinstance(row, Patch) for row in rows] == [True, False, True]
+    assert "1,048,576 bytes" in rows[1].reason
+
+
+def test_what_stands_behind_the_bound_of_a_line_is_no_row(read):
+    """A good row, spaces beyond the bound, and another row are one line, which nobody meant as the first alone."""
+    first, second = JSONL.splitlines()
+
+    [row] = read("p.jsonl", first + b" " * MAX_LINE_BYTES + second)
+
+    assert "1,048,576 bytes" in row.reason
+
+
+def test_a_place_behind_a_line_that_is_too_long_is_exact(read):
+    """Byte offsets count what was passed over."""
+    start = b'{"id":"' + b"x" * (2 * MAX_LINE_BYTES) + b'"}\n'
+
+    rows = read("p.jsonl", start + b'{"id":"\xff"}\n')
+
+    assert f"byte offset {len(start) + 7} " in rows[1].reason
+
+
+def test_a_jsonl_line_that_is_too_long_costs_no_more_memory_than_the_bound(tmp_path):
+    """100 MB without a line end are read piece by piece."""
+    (tmp_path / "p.jsonl.zst").write_bytes(zst(JSONL + b'{"id":"' + b"x" * (100 << 20)))
+    with open_source(tmp_path / "p.jsonl.zst") as source:
+        tracemalloc.start()
+        try:
+            rows = list(JsonlRows(source))
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+
+    assert len(rows) == 3
+    assert peak < 12 * MAX_LINE_BYTES
 
 
 def test_a_long_file_with_bare_cr_is_told_what_it_is(refusal):
@@ -282,3 +321,92 @@ def test_an_input_within_its_limits_is_read(tmp_path):
         check(source, mode=Mode.MERGE, spool_dir=tmp_path) as checked,
     ):
         assert checked.total == 2
+
+
+# --- files that move, and last lines ---
+
+
+def append(path: Path) -> None:
+    with path.open("ab") as file:
+        file.write(b"ghi,red\n")
+
+
+def replace(path: Path) -> None:
+    path.with_suffix(".new").write_bytes(path.read_bytes())
+    path.with_suffix(".new").replace(path)
+
+
+def touch(path: Path) -> None:
+    os.utime(path, ns=(1, 1))
+
+
+@pytest.mark.parametrize("change", [append, replace, touch, Path.unlink], ids=lambda change: change.__name__)
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path, change):
+    """Nobody knows which of its rows are the old ones."""
+    path = tmp_path / "p.csv"
+    path.write_bytes(CSV)
+
+    with open_source(path) as source:
+        change(path)
+        with pytest.raises(UnreadableFile, match="changed while it was read"):
+            check(source, mode=Mode.MERGE, spool_dir=tmp_path)
+
+
+def test_a_file_on_standard_input_that_grows_is_refused(tmp_path):
+    """A redirected file may be written to like any other; a pipe may not."""
+    path = tmp_path / "p.csv"
+    path.write_bytes(CSV)
+
+    with path.open("rb") as stdin, open_source("-", stdin=stdin) as source:
+        append(path)
+        with pytest.raises(UnreadableFile, match="changed while it was read"):
+            list(CsvRows(source))
+
+
+@pytest.mark.parametrize(("content", "lacks"), [(CSV, False), (CSV.rstrip(b"\n"), True), (CSV + b"\n\n", False)])
+def test_a_last_line_without_line_end_is_known(tmp_path, content, lacks):
+    """It may be cut, which only a person can tell."""
+    (tmp_path / "p.csv").write_bytes(content)
+
+    with open_source(tmp_path / "p.csv") as source:
+        list(CsvRows(source))
+
+    assert source.lacks_line_end is lacks
+
+
+# --- what has no name to go by ---
+
+
+@pytest.mark.parametrize("content", [JSONL, gzip.compress(JSONL)], ids=["plain", "gzip"])
+def test_a_named_pipe_is_recognised_by_its_first_bytes(tmp_path, content):
+    """A FIFO is as standard input: only its content says what it is."""
+    fifo = tmp_path / "rows"
+    os.mkfifo(fifo)
+    writer = threading.Thread(target=fifo.write_bytes, args=[content])
+    writer.start()
+    with open_source(fifo) as source:
+        assert list(JsonlRows(source)) == JSONL_PATCHES
+    writer.join()
+
+
+@pytest.mark.parametrize("content", [CSV, gzip.compress(CSV)], ids=["plain", "gzip"])
+def test_a_descriptor_is_recognised_by_its_first_bytes(tmp_path, content):
+    """Process substitution, `<(...)`, and /dev/stdin give such a path, also to a regular file."""
+    (tmp_path / "rows").write_bytes(content)
+    with (tmp_path / "rows").open("rb") as file, open_source(f"/dev/fd/{file.fileno()}") as source:
+        assert list(CsvRows(source)) == CSV_PATCHES
+
+
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [
+        ("", "the name of the file is empty"),
+        ("https://example.com/rows.csv", "this is an address"),
+        ("s3://bucket/rows.csv", "this is an address"),
+        ("x" * 300 + ".csv", "too long"),
+    ],
+)
+def test_a_path_that_is_no_file_is_told_what_it_is(path, said):
+    """The next step of each is another one."""
+    with pytest.raises(UnreadableFile, match=said), open_source(path):
+        pass
