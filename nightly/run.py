@@ -158,7 +158,7 @@ class NightRun:
         try:
             options, mode = self._settings.nightly.input_options, Mode(self._settings.nightly.mode)
             limits = limits_of(self._settings)
-            with open_source(file.name, opened=stream, layout=options.layout, limits=limits) as source:
+            with open_source(file.name, opened=stream, options=options, limits=limits) as source:
                 checked = check(source, mode=mode, options=options, spool_dir=Path(tempfile.gettempdir()))
         except UnreadableFile:
             if not self._inbox.is_unchanged(listed):

@@ -7,6 +7,7 @@ from codecs import BOM_UTF8
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
+from config.input_options import InputOptions
 from producer.contents import other_content
 from producer.decompress import COMPRESSIONS, compression_of, decompressed, read_head, replayed
 from producer.errors import UnreadableFile
@@ -55,15 +56,15 @@ def named(path: str | Path) -> Named:
     return Named(name, str(path), layout, compression if layout else "")
 
 
-def identify(given: Named, stream: BinaryIO, *, layout: Format | None, id_named: bool) -> Identified:
-    """Return what an input is; `layout` is what the user says that it is, None where nothing.
+def identify(given: Named, stream: BinaryIO, options: InputOptions) -> Identified:
+    """Return what an input is; `options.layout` is what the user says that it is.
 
     Raises:
         UnreadableFile: it is neither CSV nor JSON Lines, or something else than its name or the user says.
 
     """
     raw = read_head(stream, _HEAD)
-    compression = compression_of(raw) if layout or not given.layout else _compression_as_named(given, raw)
+    compression = compression_of(raw) if options.layout or not given.layout else _compression_as_named(given, raw)
     head = raw
     if compression:
         stream = decompressed(replayed(raw, stream), compression)
@@ -74,8 +75,8 @@ def identify(given: Named, stream: BinaryIO, *, layout: Format | None, id_named:
         raise _refusal(given, f"this is {content.what}; {content.advice}")
     body = head.removeprefix(BOM_UTF8)
     text = body.decode(errors="replace")
-    sure = layout or given.layout or _format_by_content(given, text)
-    _require_format(given, sure, text, compression, id_named=id_named)
+    sure = options.layout or given.layout or _format_by_content(given, text)
+    _require_format(given, sure, text, compression, id_named=options.id_column is not None)
     return Identified(sure, compression, replayed(body, stream), len(head) - len(body))
 
 

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
+from config.input_options import NO_OPTIONS, InputOptions
 from producer.decompress import DAMAGED
 from producer.errors import UnreadableFile
 from producer.identify import Named, identify, named
@@ -18,7 +19,7 @@ from producer.identify import Named, identify, named
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from producer.identify import Format, Identified
+    from producer.identify import Identified
     from producer.json_shape import Shape
 
 MAX_LINE_BYTES = 1 << 20
@@ -133,15 +134,14 @@ def open_source(
     *,
     stdin: BinaryIO | None = None,
     opened: BinaryIO | None = None,
-    layout: Format | None = None,
-    id_named: bool = False,
+    options: InputOptions = NO_OPTIONS,
     limits: InputLimits = InputLimits(),  # noqa: B008 - a constant
 ) -> Iterator[Source]:
     """Open a file, or `stdin` where the path is `-`, for as long as the `with` block runs.
 
     The name's ending gives format and compression, and the content has to be that; where the name says nothing, as on
-    stdin and in a pipe, the first bytes decide. `layout` overrides the name. `opened` is the file of that name, where
-    the caller opened it. `id_named`: the user says where in a line the id is.
+    stdin and in a pipe, the first bytes decide. `options.layout` overrides the name. `opened` is the file of that name,
+    where the caller opened it.
 
     Raises:
         UnreadableFile: it cannot be opened, or is something else than its name says, or changed while it was read.
@@ -155,7 +155,7 @@ def open_source(
             given = _given(path, stream)
         before = _state(stream)
         with _reading(given.name):
-            found = identify(given, stream, layout=layout, id_named=id_named)
+            found = identify(given, stream, options)
 
         def changed() -> bool:
             return opened is None and _state(path if given.path else stream) != before

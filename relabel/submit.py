@@ -51,7 +51,7 @@ def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> 
     reading, limits = options.reading, producer.limits_of(settings)
     # the files have no names, so they need no folder of their own, which a killed command would leave behind
     spool = Path(tempfile.gettempdir())
-    with open_source(options.file, stdin=stdin, layout=reading.layout, limits=limits) as source:
+    with open_source(options.file, stdin=stdin, options=reading, limits=limits) as source:
         if reading.delimiter and source.format != "csv":
             raise source.fault("--delimiter is for CSV files, and this one is JSONL; leave it out")
         return check(source, mode=options.mode, options=reading, spool_dir=spool)

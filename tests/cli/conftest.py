@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from config.input_options import InputOptions
 from ledger.codec import Detail
 from ledger.connect import open_ledger
 from ledger.job import JobSpec, Mode, Traffic, Waits
@@ -66,8 +67,8 @@ def read(tmp_path: Path) -> Callable[..., Checked]:
 
     def read(content: str | bytes, name: str = "patches.csv") -> Checked:
         raw = content.encode() if isinstance(content, str) else content
-        layout = "csv" if name.endswith("csv") else "jsonl"
-        with open_source("-", stdin=io.BytesIO(raw), layout=layout) as source:
+        options = InputOptions(layout="csv" if name.endswith("csv") else "jsonl")
+        with open_source("-", stdin=io.BytesIO(raw), options=options) as source:
             return check(source, mode=Mode.MERGE, spool_dir=tmp_path)
 
     return read

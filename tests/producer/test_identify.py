@@ -12,6 +12,7 @@ import zipfile
 
 import pytest
 
+from config.input_options import InputOptions
 from producer.csv_rows import CsvRows
 from producer.errors import UnreadableFile
 from producer.jsonl_rows import JsonlRows
@@ -101,7 +102,10 @@ def test_a_stated_format_has_to_be_that_of_the_content(tmp_path, content, option
     (tmp_path / "p.csv").write_bytes(content)
     stated = "csv" if content is JSONL else "jsonl"
 
-    with pytest.raises(UnreadableFile, match=option), open_source(tmp_path / "p.csv", layout=stated):
+    with (
+        pytest.raises(UnreadableFile, match=option),
+        open_source(tmp_path / "p.csv", options=InputOptions(layout=stated)),
+    ):
         pass
 
 

@@ -65,9 +65,8 @@ def lines(*objects: object) -> str:
     ],
     ids=[
         "array, an object a line", "with a BOM", "array in one line", "pretty array", "long array",
-        "array around lines", "page", "pretty page", "long page", "pages", "rows", "a name to quote", "nested", "pretty",
-        "pretty and long",
-        "concatenated", "pretty from the second on", "strings",
+        "array around lines", "page", "pretty page", "long page", "pages", "rows", "a name to quote", "nested",
+        "pretty", "pretty and long", "concatenated", "pretty from the second on", "strings",
     ],
 )  # fmt: skip
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")

@@ -37,7 +37,7 @@ maps = st.dictionaries(text.filter(bool), st.none() | text, min_size=1, max_size
 
 
 def rows_of(content: bytes, layout: str) -> list[object]:
-    with open_source("-", stdin=io.BytesIO(content), layout=layout) as source:
+    with open_source("-", stdin=io.BytesIO(content), options=InputOptions(layout=layout)) as source:
         return list((CsvRows if layout == "csv" else JsonlRows)(source))
 
 
@@ -160,7 +160,7 @@ def assert_within_limits(patch: Patch) -> None:
 def assert_survives(content: bytes, folder: Path, *, layout: str | None, stringify: bool = False) -> None:
     try:
         with (
-            open_source("-", stdin=io.BytesIO(content), layout=layout) as source,
+            open_source("-", stdin=io.BytesIO(content), options=InputOptions(layout=layout)) as source,
             check(source, mode=Mode.MERGE, options=InputOptions(stringify=stringify), spool_dir=folder) as checked,
         ):
             shards = list(checked.shards(3))
@@ -235,7 +235,7 @@ def test_a_line_that_is_proven_at_once_reads_the_same_carefully(seed, data, stri
     proven = proven_patch(line, 1, stringify=stringify)
     if proven is None:
         return
-    with open_source("-", stdin=io.BytesIO(line), layout="jsonl") as source:
+    with open_source("-", stdin=io.BytesIO(line), options=InputOptions(layout="jsonl")) as source:
         careful = list(JsonlRows(source, stringify=stringify))
 
     assert careful == [proven]

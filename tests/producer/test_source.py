@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from config.input_options import InputOptions
 from ledger.job import Mode
 from ledger.row import Patch
 from producer.check import check
@@ -112,7 +113,7 @@ def test_a_stated_layout_overrides_the_name(tmp_path):
     """An export named .txt can be read when its layout is stated, compressed or not."""
     path = tmp_path / "export.txt"
     path.write_bytes(gzip.compress(JSONL))
-    with open_source(path, layout="jsonl") as source:
+    with open_source(path, options=InputOptions(layout="jsonl")) as source:
         assert list(JsonlRows(source)) == JSONL_PATCHES
 
 
