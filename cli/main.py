@@ -23,6 +23,7 @@ VERBS = (
     "retry",
     "undo",
     "log",
+    "history",
     "nightly",
     "config",
     "health",

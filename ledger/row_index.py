@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.job_store import STORING_KEEP_S
-from ledger.keys import JobKeys
+from ledger.keys import JOBS, JobKeys
 from ledger.scripts import load_script
 
 HASH_BYTES, ROW_BYTES = 8, 4
@@ -81,6 +81,11 @@ class RowIndexes:
             pipe.setrange(key, at, part)
             pipe.pexpire(key, int(STORING_KEEP_S * 1000))
             await pipe.execute()
+
+    async def search(self, completion_id: str) -> dict[str, list[int] | None]:
+        """Return what `find` does for all jobs that are listed, oldest first; some of these may have expired."""
+        listed: list[Any] = await self._redis.zrange(JOBS, 0, -1)
+        return await self.find([job_id.decode() for job_id in listed], completion_id)
 
     async def find(self, job_ids: Sequence[str], completion_id: str) -> dict[str, list[int] | None]:
         """Return for each job the numbers of the rows that may be this completion's; None where it has no index."""

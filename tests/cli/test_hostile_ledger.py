@@ -48,6 +48,7 @@ async def test_no_verb_shows_what_a_terminal_would_act_on(job_id, relabel):
         ("watch", job_id),
         ("jobs",),
         ("log", job_id),
+        ("history", "c2"),
         ("report", job_id, "--summary"),
         ("report", job_id, "--format", "jsonl"),
         ("retry", job_id, "--run"),

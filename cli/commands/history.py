@@ -1,0 +1,100 @@
+"""`relabel history`: what changed a completion, when, and from what to what."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from cli.console import echo
+from cli.exit_codes import DONE, NOTHING_KNOWN
+from cli.format import local_time
+from cli.output import print_facts
+from cli.session import in_session, pass_settings
+from config.settings import Settings
+from config.text import printable
+from relabel.history import History, HistoryEntry, history, history_facts
+from relabel.wording import count_of
+from report.changes import KeyChange
+
+NAME_CHARS, VALUE_CHARS = 40, 200
+LINE_CHARS = 78
+"""Width up to which both values of a key stand on one line."""
+NAMED_JOBS = 3
+"""Jobs that could not be searched that are named."""
+
+
+@click.command("history")
+@click.argument("completion_id", metavar="ID")
+@click.option("--json", "as_json", is_flag=True, help="Print the history as JSON, with whole values.")
+@pass_settings
+def history_command(settings: Settings, *, completion_id: str, as_json: bool) -> int:
+    """Show what changed the completion ID, when and by which job.
+
+    Each job that is kept (RELABEL_JOB__KEEP_DAYS) and has a row for ID, oldest first: when the row ended, who
+    submitted the job, each key before and after, and the job that undid it. What a job with --no-undo found is unknown.
+    Ends with 1 where nothing is known of ID.
+
+    \b
+    Example:
+      relabel history chatcmpl-CUL7LAbc123
+    """
+    found = in_session(settings, lambda session: history(session, completion_id))
+    if as_json:
+        print_facts(history_facts(found))
+    else:
+        _show(found)
+    return DONE if found.entries else NOTHING_KNOWN
+
+
+def _show(found: History) -> None:
+    for number, entry in enumerate(found.entries):
+        if number:
+            echo("")
+        _show_entry(entry)
+    if not found.entries:
+        echo(
+            f"Nothing is known of {printable(found.completion_id)}: it is in none of the "
+            f"{count_of(found.searched, 'job')} that could be searched.",
+            err=True,
+        )
+    if found.not_searched:
+        named = ", ".join(found.not_searched[-NAMED_JOBS:])
+        more = ", ..." if len(found.not_searched) > NAMED_JOBS else ""
+        what = "was" if len(found.not_searched) == 1 else "were"
+        echo(
+            f"{count_of(len(found.not_searched), 'job')} {what} not searched ({named}{more}): stored without an index "
+            "(RELABEL_JOB__INDEX, or an earlier release), or lost. `relabel report JOB` shows their rows.",
+            err=True,
+        )
+
+
+def _show_entry(entry: HistoryEntry) -> None:
+    job, row = entry.job, entry.row
+    when = local_time(row.at) if row.at else "not ended"
+    echo(f"{when}  {row.outcome}  job {job.job_id}")
+    made = f"{job.kind} of {job.parent}" if job.parent else printable(job.name, NAME_CHARS)
+    echo(f"  {made}, submitted by {printable(job.by or '(not recorded)')}")
+    if row.may_have_been_written:
+        echo("  may have been written:")
+    for change in row.changes:
+        _show_change(change)
+    for undone_by in sorted(set(entry.undone_by.values())):
+        keys = [key for key, by in entry.undone_by.items() if by == undone_by]
+        which = "" if len(keys) == len(row.changes) else f" ({', '.join(keys)})"
+        echo(f"  undone by job {undone_by}{which}")
+
+
+def _show_change(change: KeyChange) -> None:
+    before = _value(change.before) if change.before_known else "(unknown)"
+    line = f"  {change.key}: {before} -> {_value(change.after)}"
+    if len(printable(line)) <= LINE_CHARS:
+        echo(line)
+        return
+    echo(f"  {change.key}:")
+    echo(f"    from {before}")
+    echo(f"    to   {_value(change.after)}")
+
+
+def _value(value: str | None) -> str:
+    return "(absent)" if value is None else printable(json.dumps(value, ensure_ascii=False), VALUE_CHARS)
