@@ -109,7 +109,7 @@ def file_options(verb: F) -> F:
         click.option(
             "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
         ),
-        click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is invalid."),
+        click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is rejected."),
         click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
         click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
         *map(_input_option, INPUT_OPTIONS),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import sys
+from collections.abc import Iterator
 
 import click
 from rich.console import Console
@@ -30,12 +31,11 @@ SAME_FILE = "This file was submitted before, with the same options,"
 
 def show_checked(checked: Checked, console: Console) -> None:
     """Print what the check of a file found."""
-    folded = f", {checked.folded:,} folded into an earlier row of the same id" if checked.folded else ""
-    valid, invalid = count_of(checked.total, "completion"), count_of(checked.rejected, "row")
-    console.print(shown(f"Checked: {valid} to change{folded}, {invalid} invalid."))
+    console.print(shown(f"Checked: {', '.join(_checked_counts(checked))}."))
     for number, rejection in enumerate(checked.rejections()):
         if number == SHOWN_REJECTIONS:
-            console.print(shown(f"  and {checked.rejected - number:,} more; the report lists them all."))
+            lists = "; the report lists them all" if checked.total or checked.unchanged else ""
+            console.print(shown(f"  and {checked.rejected - number:,} more{lists}."))
             break
         column = f", column {printable(rejection.column, 64)}" if rejection.column else ""
         console.print(shown(f"  line {rejection.line}{column}: {rejection.reason}"))
@@ -44,6 +44,17 @@ def show_checked(checked: Checked, console: Console) -> None:
         unlike = "id does" if number == 1 else "ids do"
         where = at_lines(checked.odd_ids.lines)
         console.print(shown(f"Warning: {number:,} {unlike} not look like chat completion ids ({where})."))
+
+
+def _checked_counts(checked: Checked) -> Iterator[str]:
+    yield f"{count_of(checked.total, 'completion')} to change"
+    if checked.cleared:
+        yield f"{checked.cleared:,} of them to be left without metadata"
+    if checked.folded:
+        yield f"{count_of(checked.folded, 'row')} folded into an earlier row of the same id"
+    if checked.unchanged:
+        yield f"{count_of(checked.unchanged, 'row')} unchanged, as nothing is to change"
+    yield f"{count_of(checked.rejected, 'row')} rejected"
 
 
 async def confirm_submission(

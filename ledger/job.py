@@ -84,6 +84,7 @@ class Columns(msgspec.Struct, frozen=True):
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     """What was asked for; it never changes. `target` is the base URL of the API that the job is meant for.
 
+    `rows` counts those that workers carry out; `unchanged` rows name nothing to change, so nothing is sent for them.
     `parent` is the id of the job whose rows these are, where they come from no file. `max_failures` is what
     `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known). `keys` are the
     metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
@@ -110,6 +111,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     by: str = ""
     keys: list[str] | None = None
     more_keys: bool = False
+    unchanged: int = 0
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

@@ -12,13 +12,13 @@ from redis.asyncio import Redis
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
 from ledger.audit import audit_entry
 from ledger.clock import server_time
-from ledger.codec import pack_rejections, pack_shard
+from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
 from ledger.job import Job, JobSpec, JobState
 from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
-from ledger.row import Rejection
+from ledger.row import Rejection, UnsentRow
 from ledger.scripts import load_script
 from ledger.snapshot import read_together
 from ledger.totals import Totals
@@ -64,6 +64,7 @@ class Jobs:
                 spec.rows,
                 spec.rejected,
                 spec.folded,
+                spec.unchanged,
                 int(STORING_KEEP_S * 1000),
             ],
         )
@@ -84,11 +85,11 @@ class Jobs:
 
     async def store_rejections(self, job_id: str, group: list[Rejection]) -> None:
         """Store a group of rejected rows."""
-        key = JobKeys(job_id).rejected
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.rpush(key, pack_rejections(group))
-            pipe.pexpire(key, int(STORING_KEEP_S * 1000))
-            await pipe.execute()
+        await self._append(JobKeys(job_id).rejected, pack_rejections(group))
+
+    async def store_unsent(self, job_id: str, group: list[UnsentRow]) -> None:
+        """Store a group of valid rows for which nothing is sent."""
+        await self._append(JobKeys(job_id).unsent, pack_unsent(group))
 
     async def open(self, job_id: str, *, by: str = "", remark: str = "", hold: bool = False) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once.
@@ -252,6 +253,12 @@ class Jobs:
         if raw is None:
             raise NoSuchJob(job_id)
         return msgspec.json.decode(raw, type=JobSpec)
+
+    async def _append(self, key: str, packed: bytes) -> None:
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.rpush(key, packed)
+            pipe.pexpire(key, int(STORING_KEEP_S * 1000))
+            await pipe.execute()
 
     async def _expire(self, job_id: str, seconds: float, ended: JobSpec | None = None) -> None:
         """Set the life of the job's keys; of one that has `ended` also of what its shards may have left behind."""

@@ -89,6 +89,7 @@ class JobKeys(NamedTuple):
             self.shards,
             self.details,
             self.rejected,
+            self.unsent,
             self.journals,
             self.audit,
             self.times,
@@ -139,6 +140,11 @@ class JobKeys(NamedTuple):
     def rejected(self) -> str:
         """List: compressed groups of rejected rows."""
         return self._key("rejected")
+
+    @property
+    def unsent(self) -> str:
+        """List: compressed groups of valid rows for which nothing is sent; jobs of release one have none."""
+        return self._key("unsent")
 
     @property
     def audit(self) -> str:

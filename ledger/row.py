@@ -46,6 +46,21 @@ class Rejection(msgspec.Struct, frozen=True, array_like=True):
     cells: list[str]
 
 
+class UnsentRow(msgspec.Struct, frozen=True, array_like=True):
+    """One valid row for which nothing is sent: it changes nothing, or was folded into an earlier row of the same id.
+
+    `folded_into` is the line of that row, None where the row changes nothing.
+    """
+
+    patch: Patch
+    folded_into: int | None = None
+
+    @property
+    def line(self) -> int:
+        """The 1-based line of the input where the row starts."""
+        return self.patch.line
+
+
 class Outcome(enum.IntEnum):
     """How a row ended; 0 is a row that has not ended. The value is the byte stored for it, and never changes."""
 

@@ -9,11 +9,11 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections, unpack_shard
+from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections, unpack_shard, unpack_unsent
 from ledger.errors import StateLost
 from ledger.job import JobSpec, Mode
 from ledger.keys import JobKeys
-from ledger.row import Metadata, Outcome, Patch, Rejection
+from ledger.row import Metadata, Outcome, Patch, Rejection, UnsentRow
 from ledger.snapshot import read_together
 
 TIME_BYTES = 4
@@ -154,9 +154,26 @@ async def read_rejections(redis: Redis, spec: JobSpec) -> AsyncIterator[Rejectio
         StateLost: the job's keys are torn.
 
     """
-    key = JobKeys(spec.job_id).rejected
-    groups = await redis.llen(key)
-    for index in range(groups):
-        packed = await redis.lindex(key, index)
-        for rejection in unpack_rejections(packed, spec.shard_rows) if isinstance(packed, bytes) else ():
+    async for packed in _list_items(redis, JobKeys(spec.job_id).rejected):
+        for rejection in unpack_rejections(packed, spec.shard_rows):
             yield rejection
+
+
+async def read_unsent(redis: Redis, spec: JobSpec) -> AsyncIterator[UnsentRow]:
+    """Yield the valid rows of the file for which nothing is sent, in order.
+
+    Raises:
+        StateLost: the job's keys are torn.
+
+    """
+    async for packed in _list_items(redis, JobKeys(spec.job_id).unsent):
+        for row in unpack_unsent(packed, spec.shard_rows):
+            yield row
+
+
+async def _list_items(redis: Redis, key: str) -> AsyncIterator[bytes]:
+    """Yield the items of a list one by one, as each may be some megabytes."""
+    for index in range(await redis.llen(key)):
+        item = await redis.lindex(key, index)
+        if isinstance(item, bytes):
+            yield item

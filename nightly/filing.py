@@ -105,6 +105,4 @@ def _why_rejected(file: NightFile, job: Job | None) -> str:
         )
     if job.state is JobState.CANCELLED:
         return f"job {file.job_id} was cancelled; the report shows which rows were done before"
-    if job.counts.total and job.counts.rejected == job.counts.total:
-        return "no row of it is valid; the report shows why"
     return ""

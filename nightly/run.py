@@ -164,10 +164,15 @@ class NightRun:
             if not self._inbox.is_unchanged(listed):
                 return None
             raise
-        if self._inbox.is_unchanged(listed):
-            return checked
-        checked.close()
-        return None
+        if not self._inbox.is_unchanged(listed):
+            checked.close()
+            return None
+        try:
+            checked.require_valid_row(file.name)
+        except UnreadableFile:
+            checked.close()
+            raise
+        return checked
 
     async def _submit_checked(self, date: str, file: NightFile, checked: Checked) -> None:
         nightly = self._settings.nightly

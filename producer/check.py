@@ -11,13 +11,13 @@ import msgspec
 
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import KEPT_KEYS, Mode
-from ledger.row import Patch, Rejection
+from ledger.row import Patch, Rejection, UnsentRow
 from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
-from producer.errors import BadRow
+from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
 from producer.rules import is_usual_id
-from producer.staging import RejectedRows, Spool, fold
+from producer.staging import Folded, RowsByLine, Spool, fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -65,10 +65,11 @@ class EncodedShard(NamedTuple):
 class Checked:
     """An input that was read to its end: its counts and its shards.
 
-    `total` counts completions to change, after folding; `folded` the rows that went into an earlier row of the same
-    id; `rejected` the rows that can never be sent. `fingerprint` is a SHA-256 in hex of the rows as they were
-    understood, so that it does not depend on compression, the BOM or line ends. A context manager: its end deletes
-    the temporary files.
+    `total` counts completions to change, after folding; `unchanged` the rows that name nothing to change; `folded` the
+    rows that went into an earlier row of the same id; `rejected` the rows that can never be sent. `cleared` counts the
+    completions that are to hold no metadata at all (`{}` in `replace` mode). `fingerprint` is a SHA-256 in hex of the
+    rows as they were understood, so that it does not depend on compression, the BOM or line ends. A context manager:
+    its end deletes the temporary files.
     """
 
     def __init__(
@@ -76,14 +77,18 @@ class Checked:
         *,
         columns: Columns,
         folded: int,
+        cleared: int,
         odd_ids: OddIds,
         keys: NamedKeys,
         fingerprint: str,
         patches: Spool,
-        rejected: RejectedRows,
+        rejected: RowsByLine[Rejection],
+        unsent: RowsByLine[UnsentRow],
     ) -> None:
         self.columns = columns
         self.folded = folded
+        self.cleared = cleared
+        self.unchanged = len(unsent) - folded
         self.rejected = len(rejected)
         self.total = len(patches)
         self.odd_ids = odd_ids
@@ -91,6 +96,7 @@ class Checked:
         self.fingerprint = fingerprint
         self._patches = patches
         self._rejected = rejected
+        self._unsent = unsent
 
     def __enter__(self) -> Self:
         return self
@@ -102,10 +108,28 @@ class Checked:
         """Delete the temporary files; may be called twice."""
         self._patches.close()
         self._rejected.close()
+        self._unsent.close()
 
     def rejections(self) -> Iterator[Rejection]:
         """Return the rejected rows, in order of their lines; may be called again."""
         return iter(self._rejected)
+
+    def unsent(self) -> Iterator[UnsentRow]:
+        """Return the unchanged and the folded rows, in order of their lines; may be called again."""
+        return iter(self._unsent)
+
+    def require_valid_row(self, name: str) -> None:
+        """Raise UnreadableFile where all rows are rejected; `name` is that of the file."""
+        if self.rejected and not self.total and not self.unchanged:
+            first = next(self.rejections())
+            column = f", column {first.column}" if first.column else ""
+            what = "the only row is" if self.rejected == 1 else f"all {self.rejected:,} rows are"
+            raise UnreadableFile(
+                f"{name}: {what} rejected, so there is no job; correct the file. "
+                f"Line {first.line}{column}: {first.reason}",
+                line=first.line,
+                column=first.column,
+            )
 
     def shards(self, rows: int) -> Iterator[EncodedShard]:
         """Cut the patches into shards of `rows` each, the last one perhaps smaller; may be called again."""
@@ -119,17 +143,19 @@ def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spo
     Rows are staged in temporary files in `spool_dir`.
 
     Raises:
-        UnreadableFile: the source cannot be trusted as a whole.
+        UnreadableFile: the source cannot be trusted as a whole, or has no rows.
 
     """
     rows = rows_of(source, options)
     with ExitStack() as stack:
-        intake = Intake(stack, spool_dir)
+        intake, number = Intake(stack, spool_dir, mode), 0
         for number, row in enumerate(rows, 1):
             if number > source.limits.rows:
                 raise source.too_large()
             intake.add(row)
-        return intake.checked(rows.columns, mode)
+        if not number:
+            raise source.fault("there are no rows below the header; add at least one")
+        return intake.checked(rows.columns)
 
 
 def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
@@ -150,29 +176,32 @@ def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
     """Check rows that do not come from a file; otherwise as `check`."""
     with ExitStack() as stack:
-        intake = Intake(stack, spool_dir)
+        intake = Intake(stack, spool_dir, mode)
         for row in rows:
             intake.add(row)
-        return intake.checked(rows.columns, mode)
+        return intake.checked(rows.columns)
 
 
 async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path) -> Checked:
     """Check patches that are derived from the rows of another job; otherwise as `check`."""
     with ExitStack() as stack:
-        intake = Intake(stack, spool_dir)
+        intake = Intake(stack, spool_dir, mode)
         async for patch in patches:
             intake.add(patch)
-        return intake.checked(columns, mode)
+        return intake.checked(columns)
 
 
 class Intake:
     """Stages rows one by one. The temporary files belong to `stack` until `checked` passes them on."""
 
-    def __init__(self, stack: ExitStack, spool_dir: Path) -> None:
+    def __init__(self, stack: ExitStack, spool_dir: Path, mode: Mode) -> None:
         self._stack = stack
+        self._mode = mode
         self._patches = stack.enter_context(Spool(spool_dir))
-        self._rejected = stack.enter_context(RejectedRows(spool_dir))
+        self._rejected = stack.enter_context(RowsByLine(spool_dir, Rejection))
+        self._unsent = stack.enter_context(RowsByLine(spool_dir, UnsentRow))
         self._hashes = array("q")
+        self._folded = self._cleared = 0
         self._odd, self._odd_lines = 0, list[int]()
         self._keys = set[str]()
 
@@ -181,6 +210,10 @@ class Intake:
         if isinstance(row, Rejection):
             self._rejected.add(row)
             return
+        if not row.metadata and self._mode is Mode.MERGE:
+            self._unsent.add(UnsentRow(row))
+            return
+        self._cleared += not row.metadata
         self._patches.append(_encode(row))
         self._hashes.append(hash(row.completion_id))
         if len(self._keys) <= KEPT_KEYS:
@@ -190,35 +223,43 @@ class Intake:
             if self._odd <= _SAMPLES:
                 self._odd_lines.append(row.line)
 
-    def checked(self, columns: Columns, mode: Mode) -> Checked:
+    def checked(self, columns: Columns) -> Checked:
         """Fold duplicate ids and return the input; no row can be added after that."""
-        patches, rejected = self._patches, self._rejected
-        fingerprint = _fingerprint(columns, patches, rejected)
-
-        def refuse(later: Patch, reason: str) -> None:
-            rejected.add(BadRow(None, reason).rejection(later.line, lay_out(columns, later)))
-
-        folded = fold(patches, self._hashes, mode, refuse)
+        fingerprint = _fingerprint(self._patches, self._rejected, self._unsent)
+        for row in fold(self._patches, self._hashes, self._mode):
+            self._note_folded(row, columns)
         self._stack.pop_all()
         return Checked(
             columns=columns,
-            folded=folded,
+            folded=self._folded,
+            cleared=self._cleared,
             odd_ids=OddIds(self._odd, self._odd_lines),
             keys=NamedKeys(sorted(self._keys)[:KEPT_KEYS], len(self._keys) > KEPT_KEYS),
             fingerprint=fingerprint,
-            patches=patches,
-            rejected=rejected,
+            patches=self._patches,
+            rejected=self._rejected,
+            unsent=self._unsent,
         )
 
+    def _note_folded(self, row: Folded, columns: Columns) -> None:
+        later, first, fault = row
+        if fault:
+            reason = f"with line {first.line} it {fault}"
+            self._rejected.add(BadRow(None, reason).rejection(later.line, lay_out(columns, later)))
+            return
+        self._unsent.add(UnsentRow(later, first.line))
+        self._folded += 1
+        self._cleared -= not first.metadata  # the later row has its place, and was counted by itself
 
-def _fingerprint(columns: Columns, patches: Spool, rejected: RejectedRows) -> str:
+
+def _fingerprint(patches: Spool, rejected: RowsByLine[Rejection], unchanged: RowsByLine[UnsentRow]) -> str:
     digest = hashlib.sha256()
-    if not len(patches) and not len(rejected):
-        digest.update(repr(columns.header).encode())  # all that distinguishes one file without rows from another
     for block in patches.blocks():
         digest.update(block)
     digest.update(b"\0rejected\0")
     for block in rejected.blocks():
+        digest.update(block)
+    for block in unchanged.blocks():
         digest.update(block)
     return digest.hexdigest()
 

@@ -86,14 +86,12 @@ class CsvRows:
             for at, key in layout.keys
             if cells[at] or "" in null
         }
-        if not metadata:
-            raise BadRow(None, "all metadata cells are empty, so there is nothing to change")
         check_pairs(metadata, None)
         return Patch(line, completion_id, metadata)
 
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
         if not cell.strip():
-            raise BadRow(column, "the metadata is empty, so there is nothing to change")
+            return {}
         stringify, null = self._options.stringify, self._options.null
         proven = proven_metadata(cell.encode(), stringify=stringify)
         metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
@@ -157,7 +155,7 @@ def _proven(layout: Layout, line: int, cells: list[str]) -> Patch | None:
     if len(cells) != len(layout.names) or layout.whole_at is not None or not is_plain_id(cells[layout.id_at]):
         return None
     metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}
-    if not metadata or len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:
+    if len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:
         return None
     return Patch(line, cells[layout.id_at], metadata)
 

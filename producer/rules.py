@@ -40,11 +40,9 @@ def checked_id(value: object, column: str) -> str:
 
 
 def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
-    """Return the pairs to set (None removes a key); raises BadRow."""
+    """Return the pairs to set (None removes a key), perhaps none; raises BadRow."""
     if not isinstance(value, dict):
         raise BadRow(column, f"the metadata is {_kind(value)}, not an object")
-    if not value:
-        raise BadRow(column, "the metadata is empty, so there is nothing to change")
     metadata = {
         checked_key(key, column): checked_value(key, item, column, stringify=stringify) for key, item in value.items()
     }

@@ -6,12 +6,12 @@ import os
 import tempfile
 from array import array
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
 
 from ledger.job import Mode
-from ledger.row import Patch, Rejection
+from ledger.row import Patch
 from producer.errors import UnreadableFile
 from producer.rules import too_much
 
@@ -124,29 +124,30 @@ class Spool:
         )
 
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from producer.staging import Spool
-
 _BUCKET_ROWS = 1 << 16  # rows a bucket has on average: some MB of Python objects at a time
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(Patch).decode
 
 
-def fold(spool: Spool, hashes: array[int], mode: Mode, refuse: Callable[[Patch, str], None]) -> int:
-    """Fold the spooled patches and return the number of rows that were merged into an earlier one.
+class Folded(NamedTuple):
+    """A row that left the order: `first` took it over, as it then stood; or it cannot, which `fault` says, else ''."""
+
+    later: Patch
+    first: Patch
+    fault: str
+
+
+def fold(spool: Spool, hashes: array[int], mode: Mode) -> Iterator[Folded]:
+    """Fold the spooled patches, and yield each row that leaves the order; the rows of one id in file order.
 
     `hashes` holds a hash of each row's id: rows of one id share it, other rows may. In `merge` mode later keys win
     over earlier ones and the keys unite; in `replace` mode the last row wins whole. A row that would bring its
-    completion over 16 pairs is dropped and handed to `refuse` with the reason; the rows before it stay.
+    completion over 16 pairs is dropped; the rows before it stay.
     """
-    folded = 0
     for bucket in _buckets(hashes):
         if len(set(map(hashes.__getitem__, bucket))) < len(bucket):
-            folded += _fold_bucket(spool, _sharing_a_hash(bucket, hashes), mode, refuse)
-    return folded
+            yield from _fold_bucket(spool, _sharing_a_hash(bucket, hashes), mode)
 
 
 def _buckets(hashes: array[int]) -> list[array[int]]:
@@ -166,10 +167,9 @@ def _sharing_a_hash(bucket: array[int], hashes: array[int]) -> Iterator[int]:
     return (row for row in bucket if hashes[row] in repeated)
 
 
-def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode, refuse: Callable[[Patch, str], None]) -> int:
+def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode) -> Iterator[Folded]:
     heads: dict[str, tuple[int, Patch]] = {}
     changed: set[str] = set()
-    folded = 0
     for row in rows:
         later = _decode(spool.read(row))
         place, first = heads.setdefault(later.completion_id, (row, later))
@@ -178,15 +178,14 @@ def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode, refuse: Callable
         spool.drop(row)
         patch = folded_patch(first, later, mode)
         if fault := too_much(patch.metadata):
-            refuse(later, f"with line {first.line} it {fault}")
+            yield Folded(later, first, fault)
             continue
         heads[later.completion_id] = (place, patch)
         changed.add(later.completion_id)
-        folded += 1
+        yield Folded(later, first, "")
     for completion_id in changed:
         place, patch = heads[completion_id]
         spool.replace(place, _encode(patch))
-    return folded
 
 
 def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
@@ -195,19 +194,23 @@ def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
     return Patch(first.line, first.completion_id, metadata)
 
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+class HasLine(Protocol):
+    """A row of the input."""
 
-_encode_rejection = msgspec.msgpack.Encoder().encode
-_decode_rejection = msgspec.msgpack.Decoder(Rejection).decode
+    @property
+    def line(self) -> int:
+        """The 1-based line of the input where the row starts."""
 
 
-class RejectedRows:
-    """Rejections, added in any order; iterating yields them in order of their lines."""
+T = TypeVar("T", bound=HasLine)
 
-    def __init__(self, folder: Path) -> None:
+
+class RowsByLine(Generic[T]):
+    """Rows of one type, added in any order; iterating yields them in order of their lines."""
+
+    def __init__(self, folder: Path, row_type: type[T]) -> None:
         self._spool = Spool(folder)
+        self._decode = msgspec.msgpack.Decoder(row_type).decode
         self._lines = array("Q")
         self._sorted = True
 
@@ -220,17 +223,17 @@ class RejectedRows:
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __iter__(self) -> Iterator[Rejection]:
-        # Reading finds rejections in order; folding, which comes after it, adds its few out of order.
+    def __iter__(self) -> Iterator[T]:
+        # Reading finds rows in order; folding, which comes after it, adds its few out of order.
         rows = range(len(self._lines))
         for row in rows if self._sorted else sorted(rows, key=self._lines.__getitem__):
-            yield _decode_rejection(self._spool.read(row))
+            yield self._decode(self._spool.read(row))
 
-    def add(self, rejection: Rejection) -> None:
-        """Add a rejection."""
-        self._sorted = self._sorted and (not self._lines or self._lines[-1] <= rejection.line)
-        self._lines.append(rejection.line)
-        self._spool.append(_encode_rejection(rejection))
+    def add(self, row: T) -> None:
+        """Add a row."""
+        self._sorted = self._sorted and (not self._lines or self._lines[-1] <= row.line)
+        self._lines.append(row.line)
+        self._spool.append(_encode(row))
 
     def blocks(self) -> Iterator[bytes]:
         """Yield their bytes in the order they were added."""

@@ -131,6 +131,7 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         shard_rows=request.shard_rows,
         rejected=checked.rejected,
         folded=checked.folded,
+        unchanged=checked.unchanged,
         fingerprint=_fingerprint(checked, request),
         keep_s=request.keep_s,
         kind=request.kind,
@@ -152,9 +153,13 @@ async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: Inde
         if index is not None:
             for shard in shards:
                 index.add(shard.body)
-    for group in _groups(checked.rejections(), min(spec.shard_rows, REJECTIONS_TOGETHER)):
+    together = min(spec.shard_rows, REJECTIONS_TOGETHER)
+    for group in _groups(checked.rejections(), together):
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_rejections(spec.job_id, group)
+    for unsent in _groups(checked.unsent(), together):
+        await ledger.fingerprints.still_storing(spec.job_id)
+        await ledger.jobs.store_unsent(spec.job_id, unsent)
     if index is not None and spec.rows:
         await _store_index(index, spec, ledger)
 

@@ -13,15 +13,17 @@ from relabel.findings import Findings, collect_findings
 from relabel.session import Session
 from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines
+from report.rows import FOLDED, WORDS
 
 
 class ReportOptions(NamedTuple):
-    """Which rows, and how. No outcome means all, with `diff` those that may have been written; no layout the input's.
+    """Which rows, and how. No word means all, with `diff` those that may have been written; no layout the input's.
 
-    `diff` reports each changed key with its value before and after instead.
+    `only` holds words of `report.rows.WORDS`: outcomes, and `folded`, of which a diff has none. `diff` reports each
+    changed key with its value before and after instead.
     """
 
-    only: frozenset[Outcome] = frozenset()
+    only: frozenset[str] = frozenset()
     layout: Literal["csv", "jsonl"] | None = None
     diff: bool = False
 
@@ -32,7 +34,7 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
     Raises:
         NoSuchJob: there is no such job.
         WrongState: the job is still being stored.
-        InvalidInput: a diff was asked for, and the job kept no before-images.
+        InvalidInput: a diff was asked for, and the job kept no before-images, or of folded rows, which have none.
         RowsLost: rows of the job are gone from Redis; also while the lines are taken.
 
     """
@@ -43,6 +45,8 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
         raise _rows_lost(job_id)
     if options.diff and not job.spec.journal:
         raise InvalidInput(f"job {job_id} did not keep what was there before (--no-undo), so there is no --diff.")
+    if options.diff and FOLDED in options.only:
+        raise InvalidInput("a diff has no folded rows; the row that took one over shows the change.")
     return _whole(_lines(session, job, options), job_id)
 
 
@@ -60,10 +64,11 @@ async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
 def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[bytes]:
     ledger, spec = session.ledger, job.spec
     if not options.diff:
-        return report_lines(ledger, spec, only=options.only or frozenset(Outcome), layout=options.layout)
+        return report_lines(ledger, spec, only=options.only or frozenset(WORDS), layout=options.layout)
     id_column = spec.columns.id_column
     is_csv = (options.layout or spec.columns.format) == "csv"
-    return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), options.only or WRITTEN)
+    only = frozenset(outcome for outcome in Outcome if outcome.word in options.only) or WRITTEN
+    return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), only)
 
 
 async def _whole(lines: AsyncIterator[bytes], job_id: str) -> AsyncIterator[bytes]:

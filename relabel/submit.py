@@ -57,11 +57,18 @@ def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> 
         return check(source, mode=options.mode, options=reading, spool_dir=spool)
 
 
-def require_valid_rows(checked: Checked) -> None:
-    """Raise InvalidInput where a row of the file is invalid (`--strict`)."""
-    if checked.rejected:
+def require_valid_rows(checked: Checked, options: FileOptions) -> None:
+    """Raise where no row of the file is valid, or with `--strict` where one is not.
+
+    Raises:
+        UnreadableFile: all rows are rejected.
+        InvalidInput: some rows are rejected.
+
+    """
+    checked.require_valid_row("standard input" if options.file == "-" else options.file)
+    if options.strict and checked.rejected:
         what = "1 row is" if checked.rejected == 1 else f"{checked.rejected:,} rows are"
-        raise InvalidInput(f"{what} invalid, so nothing was sent (--strict); correct the file.")
+        raise InvalidInput(f"{what} rejected, so nothing was sent (--strict); correct the file.")
 
 
 def request_for(options: FileOptions, session: Session, *, hold: bool = False) -> JobRequest:

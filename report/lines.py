@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Set
 
 from ledger.job import Columns, JobSpec
 from ledger.ledger import Ledger
-from ledger.row import Outcome
 from report.as_csv import CsvReport
 from report.as_jsonl import JsonlReport
-from report.rows import Layout, laid_out, report_rows
+from report.rows import WORDS, Layout, laid_out, report_rows
 from report.whole_file import Write
 
 WRITE_TOGETHER = 1 << 16
@@ -17,9 +16,9 @@ WRITE_TOGETHER = 1 << 16
 
 
 async def report_lines(
-    ledger: Ledger, spec: JobSpec, *, only: Set[Outcome] = frozenset(Outcome), layout: str | None = None
+    ledger: Ledger, spec: JobSpec, *, only: Set[str] = frozenset(WORDS), layout: str | None = None
 ) -> AsyncIterator[bytes]:
-    """Yield the rows of these outcomes; `layout` is `csv` or `jsonl`, that of the input unless one is named.
+    """Yield the rows of these words; `layout` is `csv` or `jsonl`, that of the input unless one is named.
 
     Raises:
         StateLost: some of the rows are gone from Redis.

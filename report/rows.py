@@ -8,11 +8,19 @@ from typing import NamedTuple, Protocol
 from ledger.clock import utc_second, utc_time
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
-from ledger.row import Outcome, Patch, Rejection
-from ledger.row_reader import ReportedRow, read_rejections, read_rows
+from ledger.row import Outcome, Patch, Rejection, UnsentRow
+from ledger.row_reader import ReportedRow, read_rejections, read_rows, read_unsent
 
 INVALID_CODE = "invalid_row"
-"""The code of a row that was never sent."""
+"""The code of a rejected row."""
+NO_CHANGE_CODE = "no_change"
+"""The code of a row that names nothing to change, so that nothing was sent for it."""
+FOLDED = "folded"
+"""The word for a row that an earlier row of the same id took over; it is not counted among the outcomes."""
+WORDS = (*(outcome.word for outcome in Outcome), FOLDED)
+"""What a report says of a row."""
+
+AnyRow = ReportedRow | Rejection | UnsentRow
 
 
 class RowStatus(NamedTuple):
@@ -42,31 +50,65 @@ class Layout(Protocol):
         """Return the line of a rejected row."""
 
 
-async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[Outcome]) -> AsyncIterator[ReportedRow | Rejection]:
-    """Yield the rows of these outcomes by their line in the file; memory holds a shard of them.
+async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIterator[AnyRow]:
+    """Yield the rows of these words (`WORDS`) by their line in the file; memory holds a shard of them.
 
     Raises:
         StateLost: some of the rows are gone from Redis.
 
     """
-    rejections = read_rejections(ledger.redis, spec)
-    rejection = await anext(rejections, None) if Outcome.REJECTED in only else None
-    everything = only >= set(Outcome)
-    async for row in read_rows(ledger.redis, spec, only=None if everything else only):
-        while rejection is not None and rejection.line < row.patch.line:
-            yield rejection
-            rejection = await anext(rejections, None)
+    outcomes = frozenset(outcome for outcome in Outcome if outcome.word in only)
+    sources: list[AsyncIterator[AnyRow]] = [_unsent(ledger, spec, only)]
+    if Outcome.REJECTED in outcomes:
+        sources.append(read_rejections(ledger.redis, spec))
+    sources.append(read_rows(ledger.redis, spec, only=None if outcomes >= set(Outcome) else outcomes))
+    async for row in _by_line(sources):
         yield row
-    while rejection is not None:
-        yield rejection
-        rejection = await anext(rejections, None)
 
 
-def laid_out(row: ReportedRow | Rejection, layout: Layout) -> bytes:
+async def _unsent(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIterator[AnyRow]:
+    if not only.isdisjoint({FOLDED, Outcome.UNCHANGED.word}):
+        async for row in read_unsent(ledger.redis, spec):
+            if _word_of(row) in only:
+                yield row
+
+
+async def _by_line(sources: list[AsyncIterator[AnyRow]]) -> AsyncIterator[AnyRow]:
+    """Merge rows of several sources, each in order of their lines."""
+    heads = [(row, source) for source in sources if (row := await anext(source, None)) is not None]
+    while heads:
+        first = min(range(len(heads)), key=lambda place: _line(heads[place][0]))
+        row, source = heads[first]
+        yield row
+        following = await anext(source, None)
+        if following is None:
+            del heads[first]
+        else:
+            heads[first] = (following, source)
+
+
+def laid_out(row: AnyRow, layout: Layout) -> bytes:
     """Return one row in the layout."""
     if isinstance(row, Rejection):
         return layout.rejected(row, _of_rejection(row))
-    return layout.row(row.patch, _of_row(row))
+    return layout.row(row.patch, _of_unsent(row) if isinstance(row, UnsentRow) else _of_row(row))
+
+
+def _line(row: AnyRow) -> int:
+    return row.patch.line if isinstance(row, ReportedRow) else row.line
+
+
+def _word_of(row: UnsentRow) -> str:
+    return Outcome.UNCHANGED.word if row.folded_into is None else FOLDED
+
+
+def _of_unsent(row: UnsentRow) -> RowStatus:
+    if row.folded_into is None:
+        message = "the row names nothing to change, so nothing was sent"
+        return RowStatus(_word_of(row), NO_CHANGE_CODE, message=message, line=row.line)
+    return RowStatus(
+        _word_of(row), message=f"folded into the row of line {row.folded_into}, as its id is the same", line=row.line
+    )
 
 
 def _of_rejection(rejection: Rejection) -> RowStatus:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
 from rich.console import Console
@@ -16,20 +16,32 @@ from cli.session import in_session, pass_settings
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
-from ledger.row import Outcome
 from relabel.facts import job_facts
 from relabel.findings import Findings, findings_facts
 from relabel.report import ReportOptions, job_findings, job_report
 from relabel.session import Session
 from report.lines import write_lines
+from report.rows import WORDS
 
 _FORMATS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
-_OUTCOMES = {outcome.word: outcome for outcome in Outcome}
+
+
+class Words(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5 on only
+    """Outcomes as people write them: one, or several with commas between them."""
+
+    name = "outcomes"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
+        """Return the words."""
+        words = frozenset(word.strip() for word in str(value).split(","))
+        if unknown := sorted(words - set(WORDS)):
+            self.fail(f"{unknown[0]!r} is no outcome; choose from {', '.join(WORDS)}.", param, ctx)
+        return words
 
 
 @click.command("report")
 @click.argument("job_id", metavar="JOB")
-@click.option("--only", multiple=True, type=click.Choice(list(_OUTCOMES)), help="Rows of this outcome; repeatable.")
+@click.option("--only", multiple=True, type=Words(), help="Rows of these outcomes, such as failed,rejected.")
 @click.option("--format", "layout", type=click.Choice(["csv", "jsonl"]), help="Default: as FILE ends, or the input's.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
 @click.option("--diff", is_flag=True, help="Write what was changed, key by key: the value before and after.")
@@ -40,7 +52,7 @@ def report_command(
     settings: Settings,
     *,
     job_id: str,
-    only: tuple[str, ...],
+    only: tuple[frozenset[str], ...],
     layout: Literal["csv", "jsonl"] | None,
     output: str | None,
     diff: bool,
@@ -51,13 +63,14 @@ def report_command(
 
     The input's own columns come first, then relabel.outcome, .code, .status, .message, .request_id, .attempts, .at,
     .line, .settled_at (when the row ended, in UTC) and .input (JSONL: one field, relabel). Rows that have not ended are
-    pending; rows that were never sent are rejected. The file can be submitted as it is: these columns are passed over.
-    CSV cells that a spreadsheet would run as a formula begin with a ', which submit takes off again.
+    pending; rows that can never be sent are rejected; folded rows name the row that took them over. The file can be
+    submitted as it is: these columns are passed over. CSV cells that a spreadsheet would run as a formula begin with
+    a ', which submit takes off again as long as one column relabel.* is there.
 
     \b
     Examples:
       relabel report 20261123-205318-c81e4f02 --summary
-      relabel report 20261123-205318-c81e4f02 --only failed -o failed.csv && relabel submit failed.csv
+      relabel report 20261123-205318-c81e4f02 --only failed,rejected -o again.csv
       relabel report 20261123-205318-c81e4f02 --format jsonl | jq .relabel.code
       relabel report 20261123-205318-c81e4f02 --diff -o changes.csv
 
@@ -70,7 +83,7 @@ def report_command(
         _print_summary(*in_session(settings, lambda session: job_findings(session, job_id)), as_json=as_json)
         return
     path = None if output in {None, "-"} else Path(str(output))
-    options = ReportOptions(frozenset(_OUTCOMES[word] for word in only), layout or _format_named(path), diff)
+    options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff)
     in_session(settings, lambda session: _write(session, job_id, options, path))
 
 

@@ -56,8 +56,7 @@ def run_command(
         return in_session(settings, lambda session: _resume(session, resume, console, sandbox=sandbox, as_json=as_json))
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         show_checked(checked, console)
-        if options.strict:
-            require_valid_rows(checked)
+        require_valid_rows(checked, options)
         return in_session(
             settings,
             lambda session: _run(session, checked, options, console, yes=yes, sandbox=sandbox, as_json=as_json),

@@ -35,8 +35,8 @@ def submit_command(
 ) -> int:
     """Hand FILE to deployed workers and print the job id.
 
-    FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; invalid rows
-    are reported and the others go on, unless --strict is given.
+    FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; rejected
+    rows are reported and the others go on, unless --strict is given.
 
     A file that was submitted before is not submitted again: its job is named, and the exit code is that of `run`. A job
     that was cancelled or lost, or that ended without a row updated or unchanged, does not count.
@@ -53,8 +53,7 @@ def submit_command(
     console = stderr_console()
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         show_checked(checked, console)
-        if options.strict:
-            require_valid_rows(checked)
+        require_valid_rows(checked, options)
 
         async def hand_over(session: Session) -> int:
             request = request_for(options, session, hold=hold)

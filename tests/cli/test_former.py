@@ -55,14 +55,27 @@ async def test_submit_names_the_former_job_its_state_and_the_next_step(
         assert f"as job {spec.job_id}; --again applies it once more" in again.err
 
 
-async def test_submit_of_a_file_without_a_valid_row_ends_as_run_does(relabel, tmp_path) -> None:
-    """The job has ended before anybody could wait for it, and is made anew the next time."""
+async def test_a_file_without_a_valid_row_makes_no_job(relabel, ledger: Ledger, tmp_path) -> None:
+    """What is wrong with it is shown, and the exit code is that of an unusable file."""
     (tmp_path / "bad.csv").write_text("completion_id,team\n,blue\n")
 
-    first, second = await relabel("submit", "bad.csv"), await relabel("submit", "bad.csv")
+    ended = await relabel("submit", "bad.csv")
 
-    assert (first.code, second.code, first.out != second.out) == (1, 1, True)
-    assert "ended without one row updated or unchanged" in second.err
+    assert (ended.code, ended.out, await ledger.jobs.latest(10)) == (2, "", [])
+    assert "bad.csv: the only row is rejected, so there is no job" in ended.err
+
+
+async def test_a_file_of_rows_without_a_change_has_ended_when_it_is_submitted(
+    relabel, ledger: Ledger, tmp_path
+) -> None:
+    """The exit code is that of `run`; --strict has nothing against such rows, and the same file is known again."""
+    (tmp_path / "sparse.csv").write_text("completion_id,team\na,\nb,\n")
+
+    first, again = await relabel("submit", "sparse.csv", "--strict"), await relabel("submit", "sparse.csv")
+
+    job = await ledger.jobs.get(first.out.strip())
+    assert (first.code, again.code, again.out) == (0, 0, first.out)
+    assert (job.state, job.counts.unchanged, job.counts.total) == (JobState.FINISHED, 2, 2)
 
 
 async def test_run_goes_on_with_what_was_interrupted_and_leaves_alone_what_somebody_paused(

@@ -10,6 +10,7 @@ import os
 import stat
 import subprocess
 import sys
+from collections import Counter
 
 import msgspec
 import pytest
@@ -57,7 +58,7 @@ def rows_of(text):
 async def test_a_report_holds_every_row_in_file_order_with_its_outcome(relabel, make_job, fails):
     """Own columns first, then the outcome's; rows never sent stand where they stood."""
     job = await make_job(
-        "id,team\na,red\nb,\nc,green\nd,pink\n", {0: Outcome.UPDATED, 1: fails("not_found", status=404)}
+        "id,team\na,red\n,blue\nc,green\nd,pink\na,blue\ne,\n", {0: Outcome.UPDATED, 1: fails("not_found", status=404)}
     )
 
     ended = await relabel("report", job.job_id)
@@ -65,25 +66,64 @@ async def test_a_report_holds_every_row_in_file_order_with_its_outcome(relabel, 
     rows = rows_of(ended.out)
     assert (ended.code, ended.err) == (0, "")
     assert [(row["id"], row["team"], row["relabel.outcome"], row["relabel.line"]) for row in rows] == [
-        ("a", "red", "updated", "2"),
-        ("b", "", "rejected", "3"),
+        ("a", "blue", "updated", "2"),
+        ("", "blue", "rejected", "3"),
         ("c", "green", "failed", "4"),
         ("d", "pink", "pending", "5"),
+        ("a", "blue", "folded", "6"),
+        ("e", "", "unchanged", "7"),
     ]
     failed = rows[2]
     assert (failed["relabel.code"], failed["relabel.status"]) == ("not_found", "404")
     assert (failed["relabel.request_id"], failed["relabel.attempts"]) == ("req_1", "2")
     assert failed["relabel.at"] == "2025-11-23T12:13:20.250Z"
-    assert "nothing to change" in rows[1]["relabel.message"]
+    assert [row["relabel.message"] for row in (rows[1], *rows[4:])] == [
+        "column id: the id is empty",
+        "folded into the row of line 2, as its id is the same",
+        "the row names nothing to change, so nothing was sent",
+    ]
+    assert rows[5]["relabel.code"] == "no_change"
+
+
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+async def test_a_whole_report_can_be_fed_back_and_comes_to_the_same(relabel, make_job, read, name):
+    """Folded rows are folded again, and rows without a change are unchanged again."""
+    content = "id,k,l\na,1,\nb,1,\na,2,x\nc,,\na,,y\n"
+    if name == "p.jsonl":
+        rows = [("a", {"k": "1"}), ("b", {"k": "1"}), ("a", {"k": "2", "l": "x"}), ("c", {}), ("a", {"l": "y"})]
+        content = "".join(json.dumps({"id": row, "metadata": metadata}) + "\n" for row, metadata in rows)
+    job = await make_job(content, name=name)
+
+    ended = await relabel("report", job.job_id)
+
+    with read(ended.out, name) as again, read(content, name) as first:
+        assert (again.total, again.folded, again.unchanged) == (2, 2, 1) == (first.total, first.folded, first.unchanged)
+    assert patches(read(ended.out, name)) == patches(read(content, name))
+
+
+async def test_the_outcomes_of_a_report_add_up_to_the_total(relabel, make_job, ledger):
+    """Folded rows are outside the sum, in the report and in the counts."""
+    job = await make_job("id,k\na,1\nb,\na,2\n,x\nc,\nd,1\n", {0: Outcome.UNCHANGED, 1: Outcome.UPDATED})
+
+    ended = await relabel("report", job.job_id, "--format", "jsonl")
+
+    words = Counter(json.loads(line)["relabel"]["outcome"] for line in ended.out.splitlines())
+    counts = (await ledger.jobs.get(job.job_id)).counts
+    assert words == {"updated": 1, "unchanged": 3, "rejected": 1, "folded": 1}
+    assert (counts.total, counts.unchanged, counts.updated, counts.rejected, counts.pending) == (5, 3, 1, 1, 0)
 
 
 async def test_only_the_outcomes_asked_for_are_reported(relabel, make_job, fails):
-    """--only may be given more than once."""
-    job = await make_job(CSV, {**ALL, 2: fails("timeout")})
+    """--only takes several, and may be given more than once; a word that is no outcome is refused."""
+    job = await make_job(CSV + "a,red\n", {**ALL, 2: fails("timeout")})
 
-    ended = await relabel("report", job.job_id, "--only", "failed", "--only", "rejected", "--only", "drifted")
+    ended = await relabel("report", job.job_id, "--only", "failed,rejected", "--only", "drifted, folded")
+    wrong = await relabel("report", job.job_id, "--only", "failed,done")
+    of_diff = await relabel("report", job.job_id, "--diff", "--only", "folded")
 
-    assert [row["relabel.outcome"] for row in rows_of(ended.out)] == ["failed", "drifted", "rejected"]
+    assert [row["relabel.outcome"] for row in rows_of(ended.out)] == ["failed", "drifted", "rejected", "folded"]
+    assert (wrong.code, wrong.out, "'done' is no outcome; choose from pending, updated" in wrong.err) == (2, "", True)
+    assert (of_diff.code, "the row that took one over" in of_diff.err) == (2, True)
 
 
 async def test_failed_rows_of_csv_can_be_fed_back_exactly(relabel, make_job, read, fails, tmp_path):
@@ -140,7 +180,7 @@ async def test_a_csv_report_as_jsonl_keeps_every_value(relabel, make_job, read, 
 async def test_rejected_csv_rows_keep_their_cells_and_never_become_valid_by_being_reported(relabel, make_job, read):
     """A ragged row or one that is not UTF-8 is shown as it was, apart from the columns it does not fit."""
     long = "x" * 600
-    content = f"id,k,l\na,1\nb,1,2,3\nc,,\nd,{long},\n".encode() + b"e,caf\xe9,\n" + b'f,"x"y,\n'
+    content = f"id,k,l\na,1\nb,1,2,3\nd,{long},\n".encode() + b"e,caf\xe9,\n" + b'f,"x"y,\n'
     job = await make_job(content)
 
     ended = await relabel("report", job.job_id, "--only", "rejected")
@@ -149,15 +189,14 @@ async def test_rejected_csv_rows_keep_their_cells_and_never_become_valid_by_bein
     assert [(row["id"], row["relabel.input"]) for row in rows] == [
         ("", "a,1"),
         ("", "b,1,2,3"),
-        ("c", ""),
         ("d", ""),
         ("", "e,caf\ufffd,"),
         ("", 'f,"x"y,'),
     ]
-    assert rows[3]["k"] == long
-    assert rows[3]["relabel.message"].startswith("column k: ")
+    assert rows[2]["k"] == long
+    assert rows[2]["relabel.message"].startswith("column k: ")
     with read(ended.out) as again:
-        assert (again.total, again.rejected) == (0, 6)
+        assert (again.total, again.rejected) == (0, 5)
 
 
 async def test_rejected_jsonl_rows_keep_their_own_text(relabel, make_job, read):
@@ -197,13 +236,13 @@ async def test_rejected_jsonl_rows_keep_their_own_text(relabel, make_job, read):
 
 async def test_rejected_rows_cross_over_to_the_other_format_as_input(relabel, make_job):
     """CSV rows in JSONL, and JSONL rows in CSV."""
-    of_csv = await make_job("id,k\na,\n")
+    of_csv = await make_job("id,k\n,x\n")
     of_jsonl = await make_job('{"id": "a"}\n', name="p.jsonl")
 
     as_jsonl = await relabel("report", of_csv.job_id, "--format", "jsonl")
     as_csv = await relabel("report", of_jsonl.job_id, "--format", "csv")
 
-    assert json.loads(as_jsonl.out)["relabel"]["input"] == "a,"
+    assert json.loads(as_jsonl.out)["relabel"]["input"] == ",x"
     assert rows_of(as_csv.out)[0]["relabel.input"] == '{"id": "a"}'
 
 
@@ -279,7 +318,7 @@ async def test_a_torn_job_gives_no_report_and_leaves_the_old_file(relabel, make_
 
 async def test_the_summary_groups_failures_with_samples_and_advice(relabel, make_job, fails):
     """What, how often, which rows, what to do, and where the rest is."""
-    content = "id,team\n" + "".join(f"c{n},red\n" for n in range(9)) + "z,\n"
+    content = "id,team\n" + "".join(f"c{n},red\n" for n in range(9)) + ",blue\n"
     ends = {row: fails("not_found", f"Completion c{row} not found", status=404) for row in range(5)}
     job = await make_job(
         content, {**ends, 5: fails("odd\x1b[31m", "[bold]x\x1b]0;t\x07", status=400), 6: Outcome.UPDATED}
@@ -294,14 +333,14 @@ async def test_the_summary_groups_failures_with_samples_and_advice(relabel, make
     ]
     assert "stored less than 30 days ago" in ended.out
     assert f"relabel report {job.job_id} --only failed -o failed.csv" in ended.out
-    assert "line 11: all metadata cells are empty" in ended.out
+    assert "line 11, column id: the id is empty" in ended.out
     assert r"line 7, c5: [bold]x\x1b]0;t\x07" in ended.out
     assert "\x1b" not in ended.out
 
 
 async def test_the_summary_is_there_as_json(relabel, make_job, fails):
     """The job's facts and the findings."""
-    job = await make_job("id,team\na,red\nb,\n", {0: fails("timeout", "late")})
+    job = await make_job("id,team\na,red\n,x\n", {0: fails("timeout", "late")})
 
     ended = await relabel("report", job.job_id, "--summary", "--json")
 

@@ -91,8 +91,8 @@ class LedgerHarness:
         counts = (await self.ledger.jobs.get(spec.job_id)).counts
         stored = await self.redis.get(JobKeys(spec.job_id).outcomes) or b""
         for outcome in Outcome:
-            rejected = spec.rejected if outcome is Outcome.REJECTED else 0
-            assert getattr(counts, outcome.word) == stored.count(bytes([outcome])) + rejected
+            unsent = {Outcome.REJECTED: spec.rejected, Outcome.UNCHANGED: spec.unchanged}.get(outcome, 0)
+            assert getattr(counts, outcome.word) == stored.count(bytes([outcome])) + unsent
         return counts
 
     async def places(self, spec: JobSpec) -> dict[str, list[int]]:

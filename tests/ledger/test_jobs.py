@@ -13,8 +13,8 @@ from ledger.fingerprints import ALIVE_S, Claim
 from ledger.job import JobState, Traffic, new_job_id
 from ledger.job_store import SUBMITTED_KEEP_S
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
-from ledger.row import Outcome, Rejection
-from ledger.row_reader import read_rejections, read_rows
+from ledger.row import Outcome, Patch, Rejection, UnsentRow
+from ledger.row_reader import read_rejections, read_rows, read_unsent
 from ledger.settlements import Settlement
 
 # --- ids ---
@@ -68,14 +68,14 @@ async def test_a_job_that_is_being_stored_is_invisible_to_workers(desk):
 )
 async def test_an_opened_job_starts_where_it_should(desk, rows, hold, state, active):
     """Running, held, or ended where there is nothing to send."""
-    spec = desk.spec(rows=rows, rejected=2)
+    spec = desk.spec(rows=rows, rejected=2, unchanged=3)
     await desk.store(spec)
     await desk.ledger.jobs.open(spec.job_id, hold=hold)
 
     assert await desk.state(spec) is state
     assert (await desk.ledger.jobs.active() == [spec.job_id]) is active
     counts = await desk.counts(spec)
-    assert (counts.total, counts.rejected, counts.pending) == (rows + 2, 2, rows)
+    assert (counts.total, counts.rejected, counts.unchanged, counts.pending) == (rows + 5, 2, 3, rows)
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.LOST])
@@ -162,6 +162,18 @@ async def test_rejected_rows_are_read_group_after_group(desk, redis):
         assert unpack_rejections(pack_rejections(group), len(group)) == group
 
     assert [rejection async for rejection in read_rejections(redis, spec)] == groups[0] + groups[1]
+
+
+async def test_rows_for_which_nothing_is_sent_are_read_group_after_group(desk, redis):
+    """And a job of release one, which stored none, has none."""
+    groups = [[UnsentRow(Patch(n, "a", {"k": None}), n - 1 if n % 2 else None) for n in at] for at in ((2, 3), (4,))]
+    spec = desk.spec(unchanged=2, folded=1)
+    await desk.store(spec)
+    assert [row async for row in read_unsent(redis, spec)] == []
+    for group in groups:
+        await desk.ledger.jobs.store_unsent(spec.job_id, group)
+
+    assert [row async for row in read_unsent(redis, spec)] == groups[0] + groups[1]
 
 
 # --- the same content is one job ---

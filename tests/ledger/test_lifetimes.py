@@ -12,7 +12,7 @@ from ledger.errors import LeaseLost, NoSuchJob
 from ledger.job import JobSpec, JobState, Traffic
 from ledger.job_store import STORING_KEEP_S, TRIMMED
 from ledger.keys import JOBS, LASTING, JobKeys, fingerprint_key
-from ledger.row import Outcome, Rejection
+from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER
@@ -84,11 +84,12 @@ async def parked(desk: LedgerHarness) -> JobSpec:
     return spec
 
 
-async def all_rejected(desk: LedgerHarness) -> JobSpec:
-    """No row is valid, so that the job has ended before its log begins."""
-    spec = desk.spec(rows=0, rejected=1, keep_s=KEEP_S)
+async def nothing_to_send(desk: LedgerHarness) -> JobSpec:
+    """No row asks for a change, so that the job has ended before its log begins."""
+    spec = desk.spec(rows=0, rejected=1, unchanged=1, keep_s=KEEP_S)
     await desk.store(spec)
     await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    await desk.ledger.jobs.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
     await desk.ledger.jobs.open(spec.job_id)
     await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
     return spec
@@ -121,7 +122,7 @@ FATES = [
     cancelled,
     paused_then_cancelled,
     parked,
-    all_rejected,
+    nothing_to_send,
     undone,
     finished_before_a_worker_came_back,
 ]

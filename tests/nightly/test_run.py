@@ -288,7 +288,7 @@ async def test_a_file_that_cannot_be_filed_away_says_so_and_is_no_hindrance_to_o
     await start_run().carry_on()
 
     night = await night_of(ledger, "2026-11-25")
-    assert [file.state for file in night.entries[:2]] == [FileState.SUBMITTED, FileState.SUBMITTED]
+    assert [file.state for file in night.entries[:2]] == [FileState.SUBMITTED, FileState.TAKEN]
     assert night.entries[1].reason.startswith("it cannot be filed away (")
     assert "put a folder in its place" in night.entries[1].reason
     assert "The nightly run cannot use" in caplog.text
@@ -378,13 +378,12 @@ async def test_a_file_whose_content_an_earlier_job_has_waits_for_it_and_is_filed
     assert not (inbox / "done").exists()
 
 
-@pytest.mark.parametrize("fate", ["cancelled", "all failed", "lost", "all rejected"])
+@pytest.mark.parametrize("fate", ["cancelled", "all failed", "lost"])
 async def test_content_whose_earlier_job_applied_nothing_is_submitted_anew(
     ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path, fate: str
 ) -> None:
     """It was filed as done although nothing was; the run and the new job's log name the old one."""
-    content = "completion_id,team\n,blue\n" if fate == "all rejected" else None
-    drop("a.csv", content)
+    drop("a.csv")
     await begun(ledger, "2026-11-24")
     await start_run().carry_on()
     (former,) = [job.spec.job_id for job in await ledger.jobs.latest(10)]
@@ -396,7 +395,7 @@ async def test_content_whose_earlier_job_applied_nothing_is_submitted_anew(
         await ledger.redis.delete(JobKeys(former).outcomes)
     await start_run().carry_on()
     assert (await night_of(ledger, "2026-11-24")).state is NightState.FINISHED
-    drop("a.csv", content)
+    drop("a.csv")
 
     await begun(ledger, "2026-11-25")
     await start_run().carry_on()
@@ -405,20 +404,20 @@ async def test_content_whose_earlier_job_applied_nothing_is_submitted_anew(
     assert (file.own, file.job_id != former) == (True, True)
     (line,) = await ledger.audit.read(file.job_id or "")
     assert former in line.why
-    if fate == "all rejected":
-        assert file.state is FileState.REJECTED
-    else:
-        assert (file.state, former in file.reason) == (FileState.SUBMITTED, True)
+    assert (file.state, former in file.reason) == (FileState.SUBMITTED, True)
 
 
-async def test_two_files_that_hold_nothing_but_different_headers_are_two_contents(
-    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path
+@pytest.mark.parametrize("content", ["completion_id,team\n", "completion_id,team\n,blue\n"])
+async def test_a_file_without_a_valid_row_is_filed_under_rejected_and_makes_no_job(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path, content: str
 ) -> None:
-    """Neither is the other submitted before."""
-    drop("a.csv", "completion_id,team\n")
-    drop("b.csv", "completion_id,owner\n")
+    """With the reason beside it; the next night does not take it for a file that was submitted before."""
+    drop("a.csv", content)
     await begun(ledger, "2026-11-25")
 
     await start_run().carry_on()
 
-    assert [name for name in names(inbox / "done") if name.endswith(".note.txt")] == []
+    (file,) = (await night_of(ledger, "2026-11-25")).entries
+    assert (file.state, file.job_id) == (FileState.REJECTED, None)
+    assert names(inbox / "rejected") == {"a.csv", "a.csv.reason.txt"}
+    assert await ledger.jobs.latest(10) == []

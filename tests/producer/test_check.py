@@ -54,23 +54,72 @@ def test_shards_skip_the_rows_that_were_folded(checked):
 
 
 def test_counts_add_up_to_the_rows_of_the_file(checked):
-    """Good, folded and rejected rows are all there is."""
-    result = checked("p.csv", "id,k\na,1\n,1\na,2\nshort\nb,1\n\n")
+    """Good, unchanged, folded and rejected rows are all there is."""
+    result = checked("p.csv", "id,k\na,1\n,1\na,2\nshort\nb,1\n\nc,\n")
 
-    assert (result.total, result.folded, result.rejected) == (2, 1, 2)
+    assert (result.total, result.unchanged, result.folded, result.rejected) == (2, 1, 1, 2)
     assert [row.line for row in result.rejections()] == [3, 5]
     assert list(result.rejections()) == list(result.rejections())
 
 
-def test_a_header_alone_gives_no_shards(checked):
-    """There is nothing to store, which is no error."""
-    result = checked("p.csv", "id,k\n")
+def test_a_header_alone_is_refused(checked):
+    """A job without rows would be a success that did nothing."""
+    with pytest.raises(UnreadableFile, match=r"^p\.csv: there are no rows below the header; add at least one$"):
+        checked("p.csv", "id,k\n")
 
-    assert (result.total, list(result.shards(10)), list(result.rejections())) == (0, [], [])
+
+@pytest.mark.parametrize(
+    ("name", "content", "lines"),
+    [
+        ("p.csv", "id,k,l\na,1,\nb,,\n,,\na,,\n", [3, 5]),
+        ("p.csv", 'id,metadata\na,"{""k"": ""1""}"\nb,{}\n,{}\na,\n', [3, 5]),
+        (
+            "p.jsonl",
+            '{"id": "a", "metadata": {"k": "1"}}\n{"id": "b", "metadata": {}}\n{}\n{"id": "a", "metadata": { }}\n',
+            [2, 4],
+        ),
+    ],
+)
+def test_a_row_without_a_change_is_unchanged_in_merge_mode(checked, name, content, lines):
+    """Nothing is sent for it; a row whose id is missing as well stays rejected."""
+    result = checked(name, content, mode=Mode.MERGE)
+
+    assert (result.total, result.unchanged, result.folded, result.rejected, result.cleared) == (1, 2, 0, 1, 0)
+    assert [(row.line, row.patch.metadata, row.folded_into) for row in result.unsent()] == [
+        (line, {}, None) for line in lines
+    ]
+
+
+def test_a_row_without_metadata_means_none_in_replace_mode(checked):
+    """It is counted, by what is left of it where rows of one id replace each other."""
+    content = 'id,metadata\na,{}\nb,{}\nb,"{""k"": ""1""}"\nc,"{""k"": ""1""}"\nc,{}\nd,{}\nd,{}\n'
+
+    result = checked("p.csv", content, mode=Mode.REPLACE)
+
+    [shard] = result.shards(10)
+    patches = unpack_shard(pack_shard(shard.body), shard.rows)
+    assert [(patch.completion_id, patch.metadata) for patch in patches] == [
+        ("a", {}), ("b", {"k": "1"}), ("c", {}), ("d", {}),
+    ]  # fmt: skip
+    assert (result.total, result.unchanged, result.folded, result.cleared) == (4, 0, 3, 3)
+
+
+def test_a_file_without_a_valid_row_says_why(checked):
+    """With the place and the reason of the first; one valid row, or one without a change, is enough."""
+    with pytest.raises(UnreadableFile) as refused:
+        checked("p.csv", "id,k\na\n,x\n").require_valid_row("p.csv")
+
+    assert str(refused.value) == (
+        "p.csv: all 2 rows are rejected, so there is no job; correct the file. Line 2: the row has 1 cells; the "
+        "header has 2"
+    )
+    assert refused.value.line == 2
+    checked("p.csv", "id,k\na\n,x\nb,\n").require_valid_row("p.csv")
+    checked("p.csv", "id,k\na\n,x\nb,x\n").require_valid_row("p.csv")
 
 
 def test_the_fingerprint_is_that_of_the_content(checked):
-    """Compression, BOM and line ends do not change it; a value, an order or a rejected row does."""
+    """Compression, BOM and line ends do not change it; a value, an order, a rejected or an unchanged row does."""
     same = [
         checked("p.csv", CSV),
         checked("other.csv", "\ufeff" + CSV.replace("\n", "\r\n")),
@@ -81,10 +130,11 @@ def test_the_fingerprint_is_that_of_the_content(checked):
         checked("p.csv", CSV.replace("id-9,red", "id-9,blue")),
         checked("p.csv", "".join([lines[0], *reversed(lines[1:])])),
         checked("p.csv", CSV + "short\n"),
+        checked("p.csv", CSV + "id-10,\n"),
     ]
 
     assert len({result.fingerprint for result in same}) == 1
-    assert len({result.fingerprint for result in [same[0], *different]}) == 4
+    assert len({result.fingerprint for result in [same[0], *different]}) == 5
     assert len(bytes.fromhex(same[0].fingerprint)) == 32
 
 

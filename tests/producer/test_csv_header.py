@@ -70,7 +70,7 @@ def test_a_header_that_cannot_be_read_is_refused(refusal, header, says):
 
 
 def test_a_header_alone_is_a_file_without_rows(read):
-    """An empty nightly export is fine when its header is there."""
+    """Whether that is refused is not the header's business (`producer.check`)."""
     assert read("p.csv", "id,team\n") == []
 
 

@@ -55,7 +55,6 @@ def test_numbers_in_a_metadata_column_pass_as_text_when_asked_for(read):
         ("abc,red,x,y", None, "the row has 4 cells; the header has 3"),
         (",red,", "id", "the id is empty"),
         ("  ,red,", "id", "the id is empty"),
-        ("abc,,", None, "all metadata cells are empty, so there is nothing to change"),
         (f"abc,red,{LONG}", "metadata.note", "value of 'note' has 600 characters; the API allows 512"),
         ("a b,red,", "id", "the id has white space at character 2"),
         ('"a\nb",red,', "id", "the id has white space at character 2"),
@@ -108,8 +107,6 @@ def test_length_is_counted_in_characters(read):
 @pytest.mark.parametrize(
     ("cell", "reason"),
     [
-        ("", "the metadata is empty, so there is nothing to change"),
-        ("{}", "the metadata is empty, so there is nothing to change"),
         ("[1]", "the metadata is an array, not an object"),
         ("{a: 1}", "it is not valid JSON: expecting property name enclosed in double quotes at character 2"),
         ('"{""a"": 1}"', "value of 'a' is a number, not a string; use --stringify to send its text"),

@@ -40,6 +40,10 @@ def test_merging_unites_the_keys_and_later_rows_win(checked):
         Patch(2, "def", {"a": "other"}),
     ]
     assert (result.total, result.folded, result.rejected) == (2, 2, 0)
+    assert [(row.line, row.patch.metadata, row.folded_into) for row in result.unsent()] == [
+        (3, {"b": "2", "c": None, "d": "2"}, 1),
+        (4, {"d": "3"}, 1),
+    ]
 
 
 def test_replacing_takes_the_last_row_whole(checked):
@@ -117,16 +121,16 @@ def test_folding_equals_a_plain_dictionary(tmp_path_factory, rows, mode, spread)
             expected[name] = Patch(first.line, name, union)
 
     hashes = array("q", (sum(name.encode()) % spread for name, _ in rows))
-    late: list[int] = []
     with Spool(tmp_path_factory.getbasetemp()) as spool:
         for line, (name, metadata) in enumerate(rows, start=1):
             spool.append(msgspec.msgpack.encode(Patch(line, name, metadata)))
-        folded = fold(spool, hashes, mode, lambda patch, _: late.append(patch.line))
+        left = list(fold(spool, hashes, mode))
         found = [decode_one(body) for _, body in spool.groups(1)]
 
     assert found == list(expected.values())
-    assert sorted(late) == refused
-    assert len(rows) == len(expected) + folded + len(refused)
+    assert sorted(row.later.line for row in left if row.fault) == refused
+    assert all(row.first.line == expected[row.later.completion_id].line < row.later.line for row in left)
+    assert len(rows) == len(expected) + len(left)
 
 
 def test_folding_works_across_many_buckets(tmp_path: Path):
@@ -136,7 +140,7 @@ def test_folding_works_across_many_buckets(tmp_path: Path):
         for row in range(number * 2):
             spool.append(msgspec.msgpack.encode(Patch(row, f"id-{row % number}", {"k": str(row)})))
         hashes = array("q", (hash(f"id-{row % number}") for row in range(number * 2)))
-        folded = fold(spool, hashes, Mode.MERGE, lambda *_: None)
+        folded = sum(1 for _ in fold(spool, hashes, Mode.MERGE))
         [(kept, body)] = spool.groups(number * 2)
 
     assert (folded, kept) == (number, number)
