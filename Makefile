@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 FILE   ?=
 SEEDS  ?= 20
 FIRST  ?= 100
+SEED   ?= 1
+STEPS  ?= 100000
 PARTS  ?=
 # what starts whole process trees or servers
 WHOLE  := $(addprefix tests/,faults end_to_end flower deploy embedded release_one metrics/test_real_job.py \
@@ -13,7 +15,7 @@ WHOLE  := $(addprefix tests/,faults end_to_end flower deploy embedded release_on
 REHEARSAL_RATE := 6000
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check unit promises chaos soak bench docs flower clean
+.PHONY: help run test test-fast check unit promises chaos simulate soak bench docs flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -41,6 +43,9 @@ unit: $(VENV)/.installed-dev
 
 chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 	$(BIN)/python -m tests.faults.chaos --seeds $(SEEDS) --first $(FIRST)
+
+simulate: $(VENV)/.installed-dev ## Simulate disasters of the ledger; SEED=1 STEPS=100000
+	$(BIN)/python -m tests.simulation.run --seed $(SEED) --steps $(STEPS)
 
 promises: $(VENV)/.installed-dev ## The promises at full scale, which CI runs after the tests
 	$(BIN)/pytest -n 4 --dist worksteal -m promise

@@ -66,7 +66,7 @@ class RowRun:
         self._final_failure = tried.final_failure if tried else None
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
-        self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s)
+        self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s, clocks=context.clocks)
         self._is_assumed = False
         self._wrote: tuple[Metadata | None, Metadata] | None = None
 

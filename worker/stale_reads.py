@@ -5,8 +5,6 @@ Reads may lag behind writes, and others may edit between a read and the write th
 
 from __future__ import annotations
 
-import time
-
 from ledger.clock import Clocks, Reading
 from ledger.codec import Tries
 from ledger.records import Record
@@ -37,8 +35,9 @@ class StaleReads:
     believed to lag behind them.
     """
 
-    def __init__(self, record: Record | None, tried: Tries | None, *, lag_s: float) -> None:
+    def __init__(self, record: Record | None, tried: Tries | None, *, lag_s: float, clocks: Clocks) -> None:
         self._record = record
+        self._clocks = clocks
         self._lag_s = lag_s
         self.count, self.since = (tried.stale_reads, tried.stale_since) if tried else (0, 0.0)
 
@@ -48,7 +47,7 @@ class StaleReads:
 
     def next_wait_s(self) -> float:
         """Count a stale read and return the seconds to wait before the next one; 0 where that was long enough."""
-        now = time.time()
+        now = self._clocks.read().wall
         self.since = self.since or now
         left_s = self._lag_s - max(0.0, now - self.since)
         if left_s <= 0 or self.count >= MOST_STALE_READS:

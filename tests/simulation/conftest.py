@@ -1,0 +1,35 @@
+"""A Redis whose clock can be set, and schedules that run against it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.simulation.run import run_seed, simulated_redis
+from tests.simulation.server import ClockedRedis, faketime_library
+
+
+@pytest.fixture
+def faketime() -> None:
+    """Skip where the clock of a server cannot be set; in CI that is a failure."""
+    if faketime_library() is None:
+        reason = "libfaketime is not installed (Debian's faketime), so the ledger is not simulated"
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+
+
+@pytest.fixture
+def clocked_redis(faketime: None) -> Iterator[ClockedRedis]:
+    """A server whose clock stands still until the test sets it."""
+    library = faketime_library()
+    assert library is not None
+    with ClockedRedis(library) as server:
+        yield server
+
+
+@pytest.fixture
+def simulate(faketime: None) -> Iterator[Callable[..., int]]:
+    """Run the schedules of a seed."""
+    with simulated_redis():
+        yield run_seed

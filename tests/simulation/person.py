@@ -1,0 +1,103 @@
+"""What people do to jobs while workers work: the use cases of the product, in a process of their own."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import msgspec
+
+from config.settings import Settings
+from ledger.connect import AWAY
+from ledger.job import Columns, Mode
+from ledger.row import Patch
+from producer.check import Checked, check_made
+from producer.submit import JobRequest, submit
+from relabel import control
+from relabel.derived import DerivedOptions, prepare_undo
+from relabel.errors import InvalidInput, WrongState
+from relabel.session import Session
+from tests.simulation.model import Model, ModelJob
+from tests.simulation.process import Process
+from tests.simulation.service import BASE_URL
+
+KEEP_S = 30 * 86_400.0
+"""Life of an ended job: longer than a schedule takes."""
+_patches = msgspec.msgpack.Decoder(list[Patch])
+
+
+class Person:
+    """Submits, pauses, resumes, cancels and undoes jobs. `watch` is told of each job before it is stored."""
+
+    def __init__(self, process: Process, model: Model, announce: Callable[[str, int], None]) -> None:
+        self.process = process
+        self._model = model
+        self._announce = announce
+        self._submitted = 0
+        settings = Settings(_env_file=None, OPENAI_BASE_URL=BASE_URL)
+        self._session = Session(process.ledger, settings, "person")
+
+    def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool) -> str:
+        """Submit a job of these patches and return its id."""
+        job_id = self._new_id()
+        self._model.add(ModelJob(job_id, patches, shard_rows, journal))
+        self.process.start(self._if_possible(self._submit(job_id, patches, shard_rows, journal=journal)))
+        return job_id
+
+    def pauses(self, job_id: str) -> None:
+        """Pause a job, if it runs."""
+        self.process.start(self._if_possible(control.pause(self._session, job_id)))
+
+    def resumes(self, job_id: str) -> None:
+        """Let a job go on, if it is paused."""
+        self.process.start(self._if_possible(control.resume(self._session, job_id)))
+
+    def cancels(self, job_id: str) -> None:
+        """End a job, if it has not ended."""
+        self.process.start(self._if_possible(control.cancel(self._session, job_id)))
+
+    def undoes(self, job_id: str) -> None:
+        """Take a job back, if it neither runs nor has rows in flight."""
+        self.process.start(self._if_possible(self._undo(job_id)))
+
+    async def _submit(self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool) -> None:
+        columns = Columns("csv", "completion_id", ["completion_id"])
+        request = JobRequest("simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True)
+        with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
+            await self._store(job_id, checked, request)
+
+    async def _undo(self, job_id: str) -> None:
+        prepared = await prepare_undo(self._session, job_id, DerivedOptions(again=True))
+        with prepared.checked as checked:
+            request = prepared.request._replace(shard_rows=2, keep_s=KEEP_S)
+            undo_id = self._new_id()
+            patches = [patch for shard in checked.shards(request.shard_rows) for patch in _patches.decode(shard.body)]
+            self._model.add(ModelJob(undo_id, patches, request.shard_rows, journal=True, undoes=job_id))
+            await self._store(undo_id, checked, request)
+
+    async def _store(self, job_id: str, checked: Checked, request: JobRequest) -> None:
+        def announce(job_id: str, shards: object) -> None:
+            for number in shards:  # type: ignore[attr-defined]
+                self._announce(job_id, number)
+
+        await submit(checked, request, ledger=self.process.ledger, announce=announce, new_id=lambda: job_id)
+
+    async def _if_possible(self, step: object) -> None:
+        try:
+            await step  # type: ignore[misc]
+        except (WrongState, InvalidInput, *AWAY):
+            return
+
+    def _new_id(self) -> str:
+        self._submitted += 1
+        return f"job{self._submitted}"
+
+
+async def _each(patches: list[Patch]) -> AsyncIterator[Patch]:
+    for patch in patches:
+        yield patch
+
+
+def _spool() -> Path:
+    return Path(tempfile.gettempdir())

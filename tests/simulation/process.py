@@ -1,0 +1,145 @@
+"""A simulated process: its loop and clocks, its ways to Redis and the service, and what a worker does in it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any
+
+from redis.commands.core import AsyncScript
+
+from completions.client import CompletionsApi, Target
+from completions.credential import Credential
+from ledger.clock import Clocks
+from ledger.connect import new_client
+from ledger.ledger import Ledger
+from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
+from ratelimit.breaker import CircuitBreaker
+from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
+from tests.simulation.link import Command, SimulatedConnection
+from tests.simulation.loop import SimulatedLoop
+from tests.simulation.service import BASE_URL, TIMEOUT_S, Request, Transport
+from worker.redis_outage import retry_while_unavailable
+from worker.rescue import rescue_all
+from worker.shard_run import Bounds, ShardRun
+
+LIMIT = SharedLimit("relabel:limit:simulation", Limit(10_000.0, 1_000))
+"""A rate that holds nobody back: the limiter has tests of its own."""
+TURN_S, ATTEMPTS, IN_FLIGHT = 30.0, 4, 2
+
+END_ROUNDS = 100
+"""Times that tasks are cancelled; some of them have to be more than once (`ledger.cancellation`)."""
+
+Send = Callable[["Process", Command | Request], None]
+
+
+class Process:
+    """One process. `now` is the time of the world; `skew` is how far its wall clock is wrong, in seconds."""
+
+    def __init__(self, name: str, now: Callable[[], float], send: Send, announce: Callable[[str, int], None]) -> None:
+        self.name = name
+        self.skew = 0.0
+        self.is_alive, self.is_frozen = True, False
+        self.turn: asyncio.Task[None] | None = None
+        self.tasks: list[asyncio.Task[Any]] = []
+        self.loop = SimulatedLoop(now)
+        self.clocks = Clocks(now, lambda: now() + self.skew)
+        self._announce = announce
+        self._turns = 0
+        redis = new_client("unix:///simulation")
+        redis.connection_pool.connection_class = partial(SimulatedConnection, send=partial(send, self))
+        self._redis = redis
+        self.ledger = Ledger(redis)
+        target = Target(BASE_URL, "sk-simulation", timeout_s=TIMEOUT_S)
+        self._api = CompletionsApi(Transport(partial(send, self)), target, Credential(target.secret))
+
+    @property
+    def runs(self) -> bool:
+        """Whether it takes part in what happens."""
+        return self.is_alive and not self.is_frozen
+
+    @property
+    def is_free(self) -> bool:
+        """Whether it could take a shard."""
+        return self.runs and (self.turn is None or self.turn.done())
+
+    def script_names(self) -> dict[str, str]:
+        """The scripts of its ledger by their digests, for a history."""
+        stores = [vars(store) for store in vars(self.ledger).values()]
+        fields = [field for store in stores for field in store.items()]
+        return {script.sha: name.strip("_") for name, script in fields if isinstance(script, AsyncScript)}
+
+    def start(self, step: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        """Start something beside whatever else it does."""
+        task = self.loop.create_task(step)
+        self.tasks.append(task)
+        return task
+
+    def errors(self) -> list[BaseException]:
+        """What ended its tasks unasked for, and what its loop met; each is told once."""
+        found, self.loop.errors = self.loop.errors, []
+        ended = [task for task in self.tasks if task.done()]
+        self.tasks = [task for task in self.tasks if not task.done()]
+        for task in ended:
+            if not task.cancelled() and (error := task.exception()):
+                found.append(error)
+        return found
+
+    def end(self) -> None:
+        """End all that still runs, in a dead process too: the garbage collector would, in the midst of a later run."""
+        for _ in range(END_ROUNDS):
+            running = asyncio.all_tasks(self.loop)
+            if not running:
+                return
+            for task in sorted(running, key=hash):
+                task.cancel()
+            self.loop.run_ready()
+        raise AssertionError(f"{self.name} does not end: {running}")
+
+    def take_turn(self, job_id: str, number: int) -> None:
+        """Take a shard as `worker.runtime` does."""
+        self._turns += 1
+        self.turn = self.start(self._take_turn(job_id, number, f"{self.name}:1:{self._turns:08}"))
+
+    def rescue(self) -> None:
+        """Look after all jobs once, as the thread beside the pool does."""
+        self.start(retry_while_unavailable(lambda: rescue_all(self.ledger, self._announce_all)))
+
+    async def _take_turn(self, job_id: str, number: int, owner: str) -> None:
+        shard = await retry_while_unavailable(lambda: self._lease(job_id, number, owner))
+        if shard is None:
+            return
+        try:
+            await self._run(shard).run()
+        finally:
+            answer = await retry_while_unavailable(lambda: self.ledger.shards.release(shard))
+        if answer is ReleaseAnswer.LOST:
+            await retry_while_unavailable(lambda: self.ledger.shards.survive(job_id, number, owner))
+        if answer is ReleaseAnswer.FINISHED:
+            await retry_while_unavailable(lambda: self.ledger.jobs.retire(job_id))
+        self._announce_all(job_id, await retry_while_unavailable(lambda: self.ledger.shards.to_announce(job_id)))
+
+    async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
+        if await self.ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
+            await self.ledger.shards.survive(job_id, number, owner)
+            return None
+        shard = await self.ledger.shards.load(job_id, number, owner)
+        assert shard is not None, "a leased shard is gone"
+        return shard
+
+    def _run(self, shard: LeasedShard) -> ShardRun:
+        return ShardRun(
+            shard,
+            ledger=self.ledger,
+            api=self._api,
+            limiter=RateLimiter(Limits(self._redis), LIMIT, job_id=shard.spec.job_id, clocks=self.clocks),
+            breaker=CircuitBreaker(self._redis, LIMIT.key),
+            bounds=Bounds(IN_FLIGHT, TURN_S, ATTEMPTS, TIMEOUT_S),
+            stopping=lambda: False,
+            clocks=self.clocks,
+        )
+
+    def _announce_all(self, job_id: str, shards: Iterable[int]) -> None:
+        for number in shards:
+            self._announce(job_id, number)

@@ -1,0 +1,23 @@
+"""The ledger under simulated disasters (docs/reliability.md): whatever happens in whatever order, its promises hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+QUICK_SCHEDULES = 15
+NIGHT_SEEDS = range(1000, 1100)
+
+
+def test_the_promises_hold_in_every_schedule_of_a_seed(simulate: Callable[..., int]) -> None:
+    """A few thousand steps; `make simulate` runs more."""
+    assert simulate(1, schedules=QUICK_SCHEDULES) > QUICK_SCHEDULES
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_the_promises_hold_in_many_schedules(simulate: Callable[..., int], part: int) -> None:
+    """Hundreds of thousands of steps in all, in four parts that run beside each other."""
+    for seed in NIGHT_SEEDS[part::4]:
+        simulate(seed)

@@ -1,0 +1,266 @@
+"""The scheduler: what is on its way between processes, Redis and the service, and the time that passes for all."""
+
+from __future__ import annotations
+
+import enum
+from typing import NamedTuple, Protocol
+
+from redis.exceptions import ConnectionError as Disconnected
+
+from tests.simulation.link import Command, Wire
+from tests.simulation.process import Process
+from tests.simulation.server import BEGIN, ClockedRedis
+from tests.simulation.service import TIMEOUT_S, Request, Service
+
+STALE_S = 8.0
+"""Longest that a read lags behind an update; a claim that a dead worker left lives longer than that."""
+QUIET_TIMERS = 2_000
+"""Timers that may fire one after the other without anything being sent, until a run counts as stuck."""
+
+
+class Fate(enum.Enum):
+    """What becomes of a command or a request on its way."""
+
+    DONE = "done"
+    ANSWER_LOST = "done, its answer is lost"
+    LOST = "lost on its way"
+    LATE = "its sender sees a broken connection, but it is still on its way"
+    STALE = "done; a read shows the state before the last update"
+
+
+class Flight(NamedTuple):
+    """A command or a request on its way, and who sent it."""
+
+    process: Process
+    what: Command | Request
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether its sender lives and waits for it."""
+        return self.process.runs and not self.what.answer.done()
+
+
+class Judge(Protocol):
+    """Who looks at what happens; each method raises AssertionError where it must not."""
+
+    def leaves(self, process: Process, request: Request, others: list[Request]) -> None:
+        """Judge a write that leaves, beside the other writes to its completion that may still be applied."""
+
+    def applied(self, request: Request) -> None:
+        """Judge a write that the service has just applied."""
+
+    def look(self) -> None:
+        """Judge the ledger after a step."""
+
+
+class World:
+    """Everything that a schedule moves."""
+
+    def __init__(self, server: ClockedRedis, wire: Wire, service: Service, judge: Judge) -> None:
+        self.judge = judge
+        self.now = BEGIN
+        self.server_behind_s = 0.0
+        self.service = service
+        self.processes: list[Process] = []
+        self._dead: list[Process] = []
+        self._is_over = False
+        self.messages: list[tuple[str, int]] = []
+        self.flights: list[Flight] = []
+        self.history: list[str] = []
+        self.steps = 0
+        self._server = server
+        self._wire = wire
+        self._clock_set_to: float | None = None
+        self._last_write: dict[str, tuple[float, bool]] = {}
+        self._script_names: dict[str, str] = {}
+        self.show_time()
+
+    def start_process(self, name: str) -> Process:
+        """Start a process."""
+        process = Process(name, lambda: self.now, self._send, self._announce)
+        self.processes.append(process)
+        self._script_names |= process.script_names()
+        return process
+
+    def note(self, what: str) -> None:
+        """Add to the history, and count a step."""
+        self.steps += 1
+        self.history.append(f"+{self.now - BEGIN:8.3f} s  {what}")
+
+    def carry_out(self, flight: Flight, fate: Fate = Fate.DONE) -> None:
+        """Let a command or a request have its fate, and let its sender go on."""
+        what = flight.what
+        self.note(f"{flight.process.name}: {self._words(what)}{'' if fate is Fate.DONE else f' ({fate.value})'}")
+        if fate is not Fate.LATE:
+            self.flights.remove(flight)
+        if isinstance(what, Command):
+            self._carry_out_command(what, fate)
+        elif what.left_at is None:
+            _answer(what, None)
+        else:
+            self._carry_out_request(what, fate)
+        self.settle()
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for everybody; requests that are too old by then are dropped."""
+        self.now += seconds
+        self.flights = [
+            flight
+            for flight in self.flights
+            if not (isinstance(flight.what, Request) and flight.what.left_at is not None)
+            or self.now < flight.what.left_at + TIMEOUT_S
+        ]
+        self.settle()
+
+    def next_timer(self) -> float | None:
+        """When something is due next in a process that runs."""
+        timers = [process.loop.next_timer() for process in self.processes if process.runs]
+        return min((timer for timer in timers if timer is not None), default=None)
+
+    def work(self, pick: int = 0) -> bool:
+        """Take one step as it happens where nothing goes wrong; return False where nothing is left to be done.
+
+        A free worker takes the oldest message; else something on its way arrives, the oldest unless `pick` names
+        another; else time passes until a timer sends something.
+        """
+        free = [process for process in self.processes if process.is_free and process.name.startswith("w")]
+        if free and self.messages:
+            self.deliver(free[pick % len(free)], self.messages.pop(0))
+            return True
+        for _ in range(QUIET_TIMERS):
+            awaited = [flight for flight in self.flights if flight.is_awaited]
+            if awaited:
+                self.carry_out(awaited[pick % len(awaited)])
+                return True
+            due = self.next_timer()
+            if due is None:
+                return False
+            self.pass_time(max(0.0, due - self.now) + 1e-6)
+        raise AssertionError("timers fire without end, and nothing is sent")
+
+    def deliver(self, process: Process, message: tuple[str, int]) -> None:
+        """Let a free worker take a message."""
+        self.note(f"{process.name}: takes shard {message[1]} of {message[0]}")
+        process.take_turn(*message)
+        self.settle()
+
+    def freeze(self, process: Process) -> None:
+        """Stop a process where it is."""
+        self.note(f"{process.name}: freezes")
+        process.is_frozen = True
+
+    def thaw(self, process: Process) -> None:
+        """Let a stopped process go on."""
+        self.note(f"{process.name}: goes on")
+        process.is_frozen = False
+        self.settle()
+
+    def crash(self, process: Process) -> Process:
+        """Kill a process, and start another in its place; what it sent is still on its way."""
+        self.note(f"{process.name}: dies")
+        process.is_alive = False
+        self.processes.remove(process)
+        self._dead.append(process)
+        name, _, life = process.name.partition("'")
+        return self.start_process(f"{name}'{int(life or 0) + 1}")
+
+    def restart_redis(self) -> None:
+        """Kill Redis and start it again: commands on their way are lost."""
+        self.note("Redis dies and comes back")
+        self._server.kill()
+        self._wire.close()
+        self._server.start()
+        for flight in [flight for flight in self.flights if isinstance(flight.what, Command)]:
+            self.flights.remove(flight)
+            _fail(flight.what)
+        self.settle()
+
+    def end(self) -> None:
+        """End all processes."""
+        self._is_over = True
+        for process in (*self._dead, *self.processes):
+            process.end()
+
+    def show_time(self) -> None:
+        """Let the server's clock show the time of the world, as far as it is right."""
+        now = self.now - self.server_behind_s
+        if now != self._clock_set_to:
+            self._server.set_clock(now)
+            self._clock_set_to = now
+
+    def settle(self) -> None:
+        """Let every process go on until it waits, and judge what has become of it."""
+        for process in list(self.processes):
+            if process.runs:
+                process.loop.run_ready()
+                for error in process.errors():
+                    raise AssertionError(f"{process.name} met {error!r}") from error
+        self.show_time()
+        self.judge.look()
+
+    def _send(self, process: Process, what: Command | Request) -> None:
+        if self._is_over:
+            what.answer.cancel()
+            return
+        if isinstance(what, Request) and what.is_write and what.left_at is not None:
+            self.note(f"{process.name}: {what.words} leaves")
+            self.judge.leaves(process, what, self._writes_under_way(what.completion_id))
+        self.flights.append(Flight(process, what))
+
+    def _writes_under_way(self, completion_id: str) -> list[Request]:
+        requests = [flight.what for flight in self.flights if isinstance(flight.what, Request)]
+        return [
+            request
+            for request in requests
+            if request.is_write and request.left_at is not None and request.completion_id == completion_id
+        ]
+
+    def _announce(self, job_id: str, number: int) -> None:
+        self.messages.append((job_id, number))
+
+    def _carry_out_command(self, command: Command, fate: Fate) -> None:
+        if fate is Fate.LATE or fate is Fate.LOST:
+            _fail(command)
+            return
+        self.show_time()
+        replies = self._wire.carry_out(command)
+        if fate is Fate.ANSWER_LOST:
+            _fail(command)
+        else:
+            _answer(command, replies)
+
+    def _carry_out_request(self, request: Request, fate: Fate) -> None:
+        if fate is Fate.LATE or fate is Fate.LOST:
+            _answer(request, None)
+            return
+        completion_id = request.completion_id
+        if fate is Fate.STALE and self._may_be_stale(request):
+            _answer(request, self.service.show(completion_id, self.service.states[completion_id][-2]))
+            return
+        answer = self.service.apply(request)
+        is_seen = fate is Fate.DONE and not request.answer.done()
+        if request.is_write:
+            self._last_write[completion_id] = (self.now, is_seen)
+            self.judge.applied(request)
+        _answer(request, answer if fate is not Fate.ANSWER_LOST else None)
+
+    def _may_be_stale(self, request: Request) -> bool:
+        """Whether a read may show an older state: a write whose answer nobody saw leaves no record to know it by."""
+        at, is_seen = self._last_write.get(request.completion_id, (float("-inf"), False))
+        return not request.is_write and is_seen and self.now - at < STALE_S
+
+    def _words(self, what: Command | Request) -> str:
+        if isinstance(what, Request):
+            return what.words
+        return " ".join(self._script_names.get(name, name) for name in what.names)
+
+
+def _answer(what: Command | Request, answer: object) -> None:
+    if not what.answer.done():
+        what.answer.set_result(answer)  # type: ignore[arg-type]
+
+
+def _fail(command: Command) -> None:
+    if not command.answer.done():
+        command.answer.set_exception(Disconnected("the connection broke"))
+        command.answer.exception()  # its sender may be dead
