@@ -23,7 +23,7 @@ class InputOptions(NamedTuple):
     """How an input is read. What is not set is found in the input itself, where it is plain.
 
     Of the columns only those in `columns` become keys, all of them where it is empty. A cell that is one of the texts
-    in `null` removes its key. `stringify` takes JSON numbers and booleans as their text.
+    in `null` removes its key. In JSONL a column is a field, or a dotted path to one. `stringify` takes JSON numbers and booleans as their text.
     """
 
     layout: Literal["csv", "jsonl"] | None = None
@@ -96,20 +96,25 @@ INPUT_OPTIONS = (
     InputOption(
         "--id-column",
         "id_column",
-        "Column of the ids. Default: completion_id or id.",
+        "Column of the ids; in JSONL a field, or a path such as response.body.id. Default: completion_id or id.",
         column_name,
         metavar="NAME",
     ),
     InputOption(
         "--columns",
         "columns",
-        "Only these columns become keys, such as team,quality=Quality; KEY=COLUMN renames.",
+        "Only these columns, or fields of JSONL, become keys, such as team,quality=Quality; KEY=COLUMN renames.",
         key_columns,
         metavar="LIST",
         many=True,
     ),
     InputOption(
-        "--null", "null", "Cells with exactly this text remove their key. May be repeated.", str, "TEXT", many=True
+        "--null",
+        "null",
+        "Cells or values with exactly this text remove their key. May be repeated.",
+        str,
+        "TEXT",
+        many=True,
     ),
     InputOption("--stringify", "stringify", "Take JSON numbers and booleans as their text."),
 )

@@ -165,12 +165,7 @@ def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
         UnreadableFile: the source cannot be trusted as a whole.
 
     """
-    if source.format == "csv":
-        return CsvRows(source, options)
-    for field, flag in (("id_column", "--id-column"), ("columns", "--columns"), ("null", "--null")):
-        if getattr(options, field):
-            raise source.fault(f"{flag} is for CSV files, and this one is JSONL; leave it out")
-    return JsonlRows(source, stringify=options.stringify)
+    return (CsvRows if source.format == "csv" else JsonlRows)(source, options)
 
 
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:

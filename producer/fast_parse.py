@@ -60,6 +60,16 @@ def proven_patch(line: bytes, number: int, *, stringify: bool = False) -> Patch 
     return Patch(number, completion_id, metadata)
 
 
+def proven_object(line: bytes) -> dict[str, object] | None:
+    """Return the object that a JSONL line holds, None where it is not certainly valid."""
+    try:
+        value = _decode_anything(line)
+        sound = isinstance(value, dict) and _holds_keys(line, _keys_in(value))
+    except _NOT_PROVEN:
+        return None
+    return value if sound else None
+
+
 def proven_metadata(raw: bytes, *, stringify: bool = False) -> Metadata | None:
     """Return the pairs that a JSON object holds, None where it is not certainly valid."""
     try:

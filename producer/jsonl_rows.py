@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_header import ID_COLUMNS
 from producer.errors import BadRow
-from producer.fast_parse import proven_patch
+from producer.fast_parse import proven_object, proven_patch
+from producer.json_fields import RowFields
 from producer.json_shape import shape_around
-from producer.rules import checked_id
+from producer.rules import shown
 from producer.source import MAX_LINE_BYTES, TOO_LONG
-from producer.strict_json import JsonObject, metadata_of, parse_json
+from producer.strict_json import JsonObject, parse_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,25 +30,29 @@ class JsonlRows:
     """The rows of a JSONL input, in order: a patch for each valid one, else a rejection; blank lines are skipped.
 
     Most lines are proven good by one typed decoding; the others are read a second time, carefully, to say what is
-    wrong. `stringify` lets numbers and booleans pass as their JSON text.
+    wrong.
     """
 
-    def __init__(self, source: Source, *, stringify: bool = False) -> None:
+    def __init__(self, source: Source, options: InputOptions = NO_OPTIONS) -> None:
+        if options.delimiter is not None:
+            raise source.fault("--delimiter is for CSV files, and this one is JSON Lines; leave it out")
         self._source = source
-        self._stringify = stringify
+        self._options = options
+        self._fields = RowFields(options)
         self._id_field: str | None = None
 
     @property
     def columns(self) -> Columns:
         """The fields, from which a report writes the same ones; known once a row was read."""
-        return Columns("jsonl", self._id_field or ID_COLUMNS[0], [])
+        field = self._id_field if self._id_field in ID_COLUMNS else None
+        return Columns("jsonl", field or ID_COLUMNS[0], [])
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
-        source = self._source
+        source, proven = self._source, self._proven_by_options if _are_told(self._options) else self._proven
         empty = True
         for line in source:
             whole = len(line) <= MAX_LINE_BYTES
-            patch = proven_patch(line, source.number, stringify=self._stringify) if whole else None
+            patch = proven(line) if whole else None
             if patch is None and whole and line.isspace():
                 continue
             empty = False
@@ -56,6 +62,19 @@ class JsonlRows:
                 yield self._careful(line)
         if empty:
             raise source.fault("there are only blank lines; give at least a row")
+        if self._fields.unseen:
+            missing = ", ".join(map(shown, sorted(self._fields.unseen)))
+            raise source.fault(f"no line has a field {missing}; correct --columns")
+
+    def _proven(self, line: bytes) -> Patch | None:
+        return proven_patch(line, self._source.number, stringify=self._options.stringify)
+
+    def _proven_by_options(self, line: bytes) -> Patch | None:
+        row = proven_object(line)
+        try:
+            return self._fields.patch(self._source.number, row) if row is not None else None
+        except BadRow:
+            return None
 
     def _careful(self, line: bytes) -> Patch | Rejection:
         source = self._source
@@ -84,23 +103,10 @@ class JsonlRows:
         row = parse_json(text.rstrip("\r\n"), None)
         if not isinstance(row, JsonObject):
             raise BadRow(None, "the line is not a JSON object")
-        for field in (*ID_COLUMNS, "metadata"):
-            if field in row.repeated:
-                raise BadRow(field, f"field {field!r} stands in the line more than once")
-        field, completion_id = _id_of(row)
-        if "metadata" not in row:
-            raise BadRow("metadata", "there is no 'metadata' field")
-        patch = Patch(
-            self._source.number, completion_id, metadata_of(row["metadata"], "metadata", stringify=self._stringify)
-        )
-        self._id_field = self._id_field or field
+        patch = self._fields.patch(self._source.number, row)
+        self._id_field = self._id_field or self._fields.id_of(row)[0]
         return patch
 
 
-def _id_of(row: JsonObject) -> tuple[str, str]:
-    found = [(field, checked_id(row[field], field)) for field in ID_COLUMNS if row.get(field) is not None]
-    if not found:
-        raise BadRow(ID_COLUMNS[0], "the id is missing; the line needs a field 'completion_id' or 'id'")
-    if len(found) == 2 and found[0][1] != found[1][1]:
-        raise BadRow("id", "'completion_id' and 'id' have different values; keep one of them")
-    return found[0]
+def _are_told(options: InputOptions) -> bool:
+    return bool(options.id_column or options.columns or options.null)

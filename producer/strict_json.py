@@ -55,12 +55,13 @@ def parse_json(text: str, column: str | None) -> object:
 
 
 def metadata_of(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:
-    """Return the pairs of a parsed `metadata` value; raises BadRow, also for a repeated key, which is ambiguous.
-
-    A string that holds an object counts as the object: a column of JSON text is exported as one.
-    """
-    if isinstance(value, str) and value.lstrip().startswith("{"):
-        value = parse_json(value, column)
+    """Return the pairs of a parsed `metadata` value; raises BadRow, also for a repeated key, which is ambiguous."""
+    value = opened(value, column)
     if isinstance(value, JsonObject) and value.repeated:
         raise BadRow(column, f"key {shown(min(value.repeated))} stands in the object more than once")
     return checked_metadata(value, column, stringify=stringify)
+
+
+def opened(value: object, column: str) -> object:
+    """Return the object that a string holds, as a column of JSON text is exported as one; any other value as it is."""
+    return parse_json(value, column) if isinstance(value, str) and value.lstrip().startswith("{") else value

@@ -28,7 +28,9 @@ BAD_FILES: list[tuple[str, bytes, list[str]]] = [
     ("torn.csv.gz", gzip.compress(GOOD.encode() * 50)[:-20], []),
     ("not packed.csv.gz", GOOD.encode(), []),
     ("not packed.jsonl.zst", b"{}", []),
-    ("rows.parquet", b"PAR1", ["--input-format"]),
+    ("array.json", b'[{"completion_id": "chatcmpl-a"}]', ["jq -c '.[]' array.json"]),
+    ("rows.parquet", b"PAR1", ["Parquet", "CSV"]),
+    ("rows.txt", GOOD.encode(), ["--input-format csv"]),
 ]
 
 

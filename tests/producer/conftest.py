@@ -31,8 +31,9 @@ def read(tmp_path: Path) -> Read:
     def read_file(name: str, content: str | bytes, **options: Any) -> list[Patch | Rejection]:
         path = tmp_path / name
         path.write_bytes(_bytes(content))
-        with open_source(path) as source:
-            return list(rows_of(source, InputOptions(**options)))
+        told = InputOptions(**options)
+        with open_source(path, options=told) as source:
+            return list(rows_of(source, told))
 
     return read_file
 
@@ -58,8 +59,9 @@ def checked(tmp_path: Path) -> Any:
     def check_file(name: str, content: str | bytes, *, mode: Mode = Mode.MERGE, **options: Any) -> Checked:
         path = tmp_path / name
         path.write_bytes(_bytes(content))
-        with open_source(path) as source:
-            opened.append(check(source, mode=mode, options=InputOptions(**options), spool_dir=tmp_path))
+        told = InputOptions(**options)
+        with open_source(path, options=told) as source:
+            opened.append(check(source, mode=mode, options=told, spool_dir=tmp_path))
         return opened[-1]
 
     yield check_file

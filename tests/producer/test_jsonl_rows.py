@@ -9,6 +9,7 @@ import pytest
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 
+ROW_FORM = '{"completion_id": "chatcmpl-...", "metadata": {"team": "search"}}'
 NO_ID = "the id is missing; the line needs a field 'completion_id' or 'id'"
 TWO_IDS = "'completion_id' and 'id' have different values; keep one of them"
 TWO_MAPS = "field 'metadata' stands in the line more than once"
@@ -88,7 +89,7 @@ def test_nested_values_stay_rejected_even_then(read, value):
         ('{"id": "a", "\\u0069d": "b", "metadata": {"a": "x"}}', "id", "field 'id' stands in the line more than once"),
         ('{"id": "a", "metadata": {"a": "x"}, "metadata": {"b": "x"}}', "metadata", TWO_MAPS),
         ('{"id": "a", "metadata": {"a": "x", "a" : "y"}}', "metadata", "key 'a' stands in the object more than once"),
-        ('{"id": "a"}', "metadata", "there is no 'metadata' field"),
+        ('{"id": "a"}', "metadata", f"there is no 'metadata' field; a row is {ROW_FORM}"),
         ('{"id": "a", "metadata": null}', "metadata", "the metadata is null, not an object"),
         ('{"id": "a", "metadata": "x"}', "metadata", "the metadata is a string, not an object"),
         (line(a=1), "metadata", "value of 'a' is a number, not a string; use --stringify to send its text"),

@@ -236,7 +236,7 @@ def test_a_line_that_is_proven_at_once_reads_the_same_carefully(seed, data, stri
     if proven is None:
         return
     with open_source("-", stdin=io.BytesIO(line), options=InputOptions(layout="jsonl")) as source:
-        careful = list(JsonlRows(source, stringify=stringify))
+        careful = list(JsonlRows(source, InputOptions(stringify=stringify)))
 
     assert careful == [proven]
 
