@@ -23,7 +23,8 @@ class InputOptions(NamedTuple):
     """How an input is read. What is not set is found in the input itself, where it is plain.
 
     Of the columns only those in `columns` become keys, all of them where it is empty. A cell that is one of the texts
-    in `null` removes its key. In JSONL a column is a field, or a dotted path to one. `stringify` takes JSON numbers and booleans as their text.
+    in `null` removes its key. In JSONL a column is a field, or a dotted path to one. `stringify` takes JSON numbers and
+    booleans as their text.
     """
 
     layout: Literal["csv", "jsonl"] | None = None
