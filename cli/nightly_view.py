@@ -5,9 +5,9 @@ from __future__ import annotations
 from cli.format import local_time, outcome_counts
 from config.text import printable
 from ledger.job import Job
-from nightly.state import FileState, NightFile, NightState
+from nightly.state import FileState, NightFile
 from relabel.explain import standing
-from relabel.nightly import NightlyRun
+from relabel.nightly import NOT_RUN, NightlyRun
 from relabel.wording import count_of
 
 NAME_CHARS = 80
@@ -19,8 +19,8 @@ def run_lines(seen: NightlyRun) -> list[str]:
     night = seen.night
     reason = f": {night.reason}" if night.reason else ""
     counted = f"{count_of(night.files, 'file')}, {count_of(night.jobs, 'job')}, {night.rejected:,} rejected"
-    if night.state is NightState.SKIPPED:
-        return [f"Run of {night.date}: skipped{reason}; {local_time(night.started_at)}"]
+    if night.state in NOT_RUN:
+        return [f"Run of {night.date}: {night.state}{reason}; {local_time(night.started_at)}"]
     until = f", ended {local_time(night.ended_at)}" if night.ended_at else ""
     lines = [f"Run of {night.date}: {night.state}{reason}; {counted}; began {local_time(night.started_at)}{until}"]
     if not night.state.ended and not night.inbox:

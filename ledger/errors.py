@@ -21,3 +21,13 @@ class JobIdTaken(Exception):
 
 class LeaseLost(Exception):
     """The worker's lease ran out and another may have the shard: its results no longer count."""
+
+
+class NewerLedger(Exception):
+    """The ledger holds what a newer release stored."""
+
+    def __init__(self, found: int, known: int) -> None:
+        super().__init__(
+            f"Redis holds what a newer release of relabel stored (schema {found}, this one: {known}); install that "
+            "release here, or name another server with RELABEL_REDIS__URL."
+        )

@@ -186,6 +186,13 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     may_have_been_written: int = 0
 
     @property
+    def state_reason(self) -> str | None:
+        """The reason for the state, None where there is none."""
+        if self.state is JobState.LOST and self.reason_code != STATE_LOST_CODE:
+            return LOST_REASON  # what is left of a torn job may give the reason for an earlier state
+        return self.reason
+
+    @property
     def waits_for_decision(self) -> bool:
         """Whether the job paused because its first rows all failed alike: nothing happens until somebody looks."""
         return self.state is JobState.PAUSED and self.reason_code == SAME_FAILURE_CODE

@@ -12,20 +12,25 @@ from ledger.keys import JobKeys
 from ledger.progress import rows_per_s, waits
 from ledger.row import OUTCOMES
 from ledger.snapshot import as_hash
+from ledger.tombstone import lost_job
+
+JOB_READS = 5
+"""The number of reads of a job."""
 
 
 def job_reads(job_id: str) -> list[tuple[str, str]]:
     """Return what `ledger.snapshot.read_together` reads of a job for `job_of`."""
     keys = JobKeys(job_id)
-    return [*((key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)), (keys.outcomes, "EXISTS")]
+    hashes = [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
+    return [*hashes, (keys.outcomes, "EXISTS"), (keys.tombstone, "GET")]
 
 
 def job_of(answers: Sequence[Any], now: float) -> Job | None:
-    """Return the job in the answers to `job_reads`, given at `now`; None where there is none."""
-    *hashes, has_outcomes = answers
+    """Return the job in the answers to `job_reads`, given at `now`, lost ones included; None where there is none."""
+    *hashes, has_outcomes, tombstone = answers
     fields, counts, pace = map(as_hash, hashes)
     if b"spec" not in fields:
-        return None
+        return lost_job(tombstone)
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
     is_lost = spec.rows > 0 and not (has_outcomes and counts)

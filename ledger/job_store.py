@@ -132,7 +132,7 @@ class Jobs:
         touched = [keys.job, keys.waiting, keys.announced, keys.leased, keys.pace, keys.outcomes, keys.audit]
         had = (await self._resume(touched, [audit_entry(by, "resume", "")])).decode()
         if not had:
-            raise NoSuchJob(job_id)
+            return await self._state_of_lost(job_id)
         if had == JobState.PAUSED and (await self.get(job_id)).state.ended:
             await self.retire(job_id)
         return JobState(had)
@@ -170,9 +170,7 @@ class Jobs:
         other, other_entry = parent or (job_id, b"")
         touched = [key for keys in (JobKeys(job_id), JobKeys(other)) for key in (keys.job, keys.audit)]
         had = (await self._move(touched, [state, *text, entry, other_entry, *come_from])).decode()
-        if not had:
-            raise NoSuchJob(job_id)
-        return JobState(had)
+        return JobState(had) if had else await self._state_of_lost(job_id)
 
     async def set_rate(self, job_id: str, per_minute: float | None, *, by: str, why: str) -> Job:
         """Set the job's own rate in requests a minute, in effect at once, or remove it; return the job as it was.
@@ -248,6 +246,10 @@ class Jobs:
         """Return the server's time, seconds since the epoch: the one clock that all workers share."""
         return await server_time(self._redis)
 
+    async def _state_of_lost(self, job_id: str) -> JobState:
+        """Return the state of a job that is there no more, if it is known as lost; else raise NoSuchJob."""
+        return (await self.get(job_id)).state
+
     async def _spec(self, job_id: str) -> JobSpec:
         raw = await self._redis.hget(JobKeys(job_id).job, "spec")
         if raw is None:
@@ -279,7 +281,7 @@ class Jobs:
         count_of = _texts(drawn)
         async with self._redis.pipeline(transaction=False) as pipe:
             for job_id in count_of:
-                pipe.exists(JobKeys(job_id).job)
+                pipe.exists(JobKeys(job_id).job, JobKeys(job_id).tombstone)
             there = await pipe.execute()
         for job_id in (job_id for job_id, is_there in zip(count_of, there, strict=True) if not is_there):
             await self.forget(job_id)

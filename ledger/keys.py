@@ -9,7 +9,10 @@ JOBS = "relabel:jobs"
 ACTIVE = "relabel:active"
 """Set: ids of the jobs that have not ended."""
 TOTALS = "relabel:totals"
-"""Hash: what the jobs counted that have ended, summed up; it never expires, so that counters only rise."""
+"""Hash: what the jobs counted that have ended, summed up, and the ledger's identity (`ledger.identity`): who finds the
+former gone finds the latter gone, too. It never expires, so that counters only rise."""
+LOST = "relabel:lost"
+"""Sorted set: `job:ID` and `night:DATE` of what Redis lost within the last day, by when that was found."""
 LIMITS = "relabel:limits"
 """Sorted set: names of the shared limits by the time of the last turn that used them."""
 BEHAVIOURS = "relabel:behaviours"
@@ -200,6 +203,11 @@ class JobKeys(NamedTuple):
     def producer(self) -> str:
         """String: there as long as the job's producer lives and is storing it."""
         return self._key("producer")
+
+    @property
+    def tombstone(self) -> str:
+        """String: what was known of the job when Redis lost it; there only then (`ledger.tombstone`)."""
+        return self._key("tombstone")
 
     def journal(self, shard: int) -> str:
         """String: before-images of a shard that is under way, group after group."""

@@ -8,8 +8,10 @@ from ledger.accepted_keys import AcceptedKeys
 from ledger.audit import Audit
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
+from ledger.identity import Identities
 from ledger.job_store import Jobs
 from ledger.log_state import LogStates
+from ledger.losses import Losses
 from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
@@ -21,6 +23,8 @@ class Ledger:
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
+        self.identity = Identities(redis)
+        self.losses = Losses(redis)
         self.jobs = Jobs(redis)
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)

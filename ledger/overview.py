@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 
+from ledger.identity import Identity, identity_of, is_identity
 from ledger.job import Job, JobState
-from ledger.job_reader import job_of, job_reads
+from ledger.job_reader import JOB_READS, job_of, job_reads
 from ledger.keys import ACTIVE, TOTALS, JobKeys
 from ledger.snapshot import as_hash, read_together
 
@@ -25,11 +26,13 @@ class SeenJob(NamedTuple):
 class Overview(NamedTuple):
     """The ledger at one moment. `now` and all times are seconds since the epoch by the server's clock.
 
-    `totals` sums up what ended jobs counted (words of `ledger.job.Counts` and `Traffic`); a job is either in there or
-    among the active ones, never in both. `ended` counts the ended jobs by their state.
+    `identity` is the ledger's, None before it has one: totals of two generations cannot be compared. `totals` sums up
+    what ended jobs counted (words of `ledger.job.Counts` and `Traffic`); a job is either in there or among the active
+    ones, never in both. `ended` counts the ended jobs by their state.
     """
 
     now: float
+    identity: Identity | None
     totals: dict[str, int]
     ended: dict[JobState, int]
     jobs: list[SeenJob]
@@ -42,10 +45,11 @@ async def read_overview(redis: Redis) -> Overview:
     for job_id in ids:
         reads += [*job_reads(job_id), (JobKeys(job_id).announced, "ZRANGE 0 0 WITHSCORES")]
     (raw_totals, *answers), now = await read_together(redis, reads)
-    seen = _seen(zip(*[iter(answers)] * 5, strict=True), now)
-    totals = {name.decode(): int(number) for name, number in as_hash(raw_totals).items()}
+    seen = _seen(zip(*[iter(answers)] * (JOB_READS + 1), strict=True), now)
+    fields = as_hash(raw_totals)
+    totals = {name.decode(): int(number) for name, number in fields.items() if not is_identity(name)}
     ended = {state: totals.pop(f"{_ENDED}{_word(state)}", 0) for state in JobState if state.ended}
-    return Overview(now, totals, ended, list(seen))
+    return Overview(now, identity_of(fields), totals, ended, list(seen))
 
 
 def _seen(answers: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:

@@ -6,19 +6,22 @@ import enum
 
 import msgspec
 
+from ledger.losses import NIGHT_LOST
+
 
 class NightState(enum.StrEnum):
-    """The state of a run."""
+    """The state of a run. One is `lost` where Redis came back empty while it was open (`ledger.losses`)."""
 
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
     SKIPPED = "skipped"
+    LOST = NIGHT_LOST
 
     @property
     def ended(self) -> bool:
         """Whether the run has reached a final state."""
-        return self in {NightState.FINISHED, NightState.SKIPPED}
+        return self in {NightState.FINISHED, NightState.SKIPPED, NightState.LOST}
 
 
 class FileState(enum.StrEnum):

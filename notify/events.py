@@ -39,9 +39,11 @@ class JobEvents:
     async def acknowledge(self, event: JobEvent) -> None:
         """Record that the event's notification is in the outbox."""
         job_id = event.job.spec.job_id
+        is_there = await self._redis.exists(JobKeys(job_id).job)
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.hset(JobKeys(job_id).job, "told", event.event_id)
-            pipe.pexpire(JobKeys(job_id).job, int(event.job.spec.keep_s * 1000), nx=True)
+            if is_there:  # a lost job may have a tombstone alone
+                pipe.hset(JobKeys(job_id).job, "told", event.event_id)
+                pipe.pexpire(JobKeys(job_id).job, int(event.job.spec.keep_s * 1000), nx=True)
             if event.job.state.ended:
                 pipe.zrem(ENDED, job_id)
             await pipe.execute()

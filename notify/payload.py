@@ -9,7 +9,7 @@ import msgspec
 
 from config.text import REASON_CHARS, printable
 from ledger.clock import utc_time
-from ledger.job import LOST_REASON, Counts, Job, JobState
+from ledger.job import Counts, Job, JobState
 from ledger.row import OUTCOMES
 from notify.events import JobEvent
 from notify.outbox import Facts, Notice
@@ -54,9 +54,7 @@ def _state_name(state: JobState) -> str:
 
 
 def _reason(job: Job) -> str | None:
-    if job.state is JobState.LOST:
-        return LOST_REASON
-    return None if job.reason is None else _ID.sub(r"\1[id]", job.reason)
+    return None if job.state_reason is None else _ID.sub(r"\1[id]", job.state_reason)
 
 
 def _text(facts: Facts) -> str:
@@ -66,7 +64,7 @@ def _text(facts: Facts) -> str:
     if facts.state is JobState.PAUSED:
         text += f" It paused by itself: {reason}. `relabel status {job_id}` shows what to do."
     elif facts.state is JobState.LOST:
-        text += f" {LOST_REASON}."
+        text += f" {reason.rstrip('.')}."
     elif rows.failed or rows.rejected or rows.drifted:
         text += f" `relabel report {job_id} --summary` shows why."
     return text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.text import printable
-from ledger.job import LOST_REASON, Job, JobState, Waits
+from ledger.job import Job, JobState, Waits
 from relabel.advice import next_step
 from relabel.wording import count_of, duration, per_minute
 
@@ -19,7 +19,7 @@ def is_idle(job: Job) -> bool:
 
 def reason_of(job: Job) -> str | None:
     """Return the reason for the job's state."""
-    return LOST_REASON if job.state is JobState.LOST else job.reason
+    return job.state_reason
 
 
 def standing(job: Job) -> str:

@@ -22,6 +22,8 @@ from relabel.session import Session
 
 POLL_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
+NOT_RUN = frozenset({NightState.SKIPPED, NightState.LOST})
+"""States of a run that did not come to its end."""
 
 
 class NightlyRun(NamedTuple):
@@ -55,8 +57,8 @@ class NightlyStatus(NamedTuple):
 
     @property
     def well(self) -> bool:
-        """Whether no run was missed or skipped."""
-        return not self.missed and (self.last is None or self.last.night.state is not NightState.SKIPPED)
+        """Whether no run was missed, skipped or lost."""
+        return not self.missed and (self.last is None or self.last.night.state not in NOT_RUN)
 
 
 def required_schedule(settings: Settings) -> Schedule:
@@ -107,7 +109,7 @@ async def begin_run(session: Session, *, again: bool) -> NightlyRun:
         raise WrongState(f"the run of {others[0].date} has not ended; see `relabel nightly status`, then try again.")
     night, new = await nights.begin(date, asked_by=session.user, overlap=nightly.overlap)
     if not new and night.state.ended:
-        if not (again or night.state is NightState.SKIPPED):
+        if not (again or night.state in NOT_RUN):
             raise WrongState(f"the run of {date} was made already; --again takes what is new in the inbox.")
         await nights.reopen(night)
     run = await _run_of(ledger, date)

@@ -11,7 +11,9 @@ from celery import Celery
 
 from config.settings import Settings
 from ledger.connect import AWAY, new_client, persistence_warnings
+from ledger.errors import NewerLedger
 from ledger.ledger import Ledger
+from ledger.loss_detector import LossDetector
 from ledger.shards import LEASE_S
 from ratelimit.shared_rate import shared_limit
 from tasks.announce import announce
@@ -45,17 +47,22 @@ class RescueThread(WorkerThread):
         redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
         rate = RateLog(ledger, shared_limit(self._settings))
+        losses = LossDetector(self._worker)
         try:
-            await self.repeat(lambda: self._step(ledger, rate), every_s=RESCUE_EVERY_S)
+            await self.repeat(lambda: self._step(ledger, rate, losses), every_s=RESCUE_EVERY_S)
         finally:
             await redis.aclose()
 
-    async def _step(self, ledger: Ledger, rate: RateLog) -> None:
+    async def _step(self, ledger: Ledger, rate: RateLog, losses: LossDetector) -> None:
         if self._owner is not None and os.getppid() != self._owner:
             os.kill(os.getpid(), signal.SIGTERM)
         tried_at = time.monotonic()
         try:
+            await losses.check(ledger)
             await self._beat_and_rescue(ledger, rate, tried_at)
+        except NewerLedger as error:
+            log.critical("%s", error)
+            os.kill(os.getpid(), signal.SIGTERM)
         except AWAY as error:
             OUTAGE.begin(error, tried_at=tried_at)
             # leases ran out meanwhile, but their owners live: they renew them before anybody is rescued

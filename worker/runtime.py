@@ -22,7 +22,7 @@ from config.logs import safe_traceback
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import LOST_REASON, STATE_LOST_CODE
+from ledger.job import LOST_REASON, STATE_LOST_CODE, Job
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
@@ -55,6 +55,7 @@ class Runtime:
         self._stopping = stopping
         self._runner = asyncio.Runner()
         self._stack = AsyncExitStack()
+        self._leased: Job | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
     def open(self) -> None:
@@ -87,10 +88,12 @@ class Runtime:
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
+        self._leased = None
         try:
             shard = await self._retry(lambda: self._lease(job_id, number, owner))
             if shard is None:
                 return []
+            self._leased = await self._retry(lambda: self._ledger.jobs.get(job_id))
             await self._carry_out(shard)
             await self._standby.wait_until_unsubscribed(within_s=QUIET_S)
             return await self._ledger.shards.to_announce(job_id)
@@ -99,9 +102,17 @@ class Runtime:
             log.warning("%s The shard is taken up again later.", describe(error), extra=where)
         except (StateLost, NoSuchJob):
             log.error("%s.", LOST_REASON, extra={"job": job_id})
+            await self._retry(self._record_loss)
         except Exception as error:  # noqa: BLE001 - ours must not count as a worker that died at the shard
             await self._own_error(job_id, error)
         return []
+
+    async def _record_loss(self) -> None:
+        """Write a tombstone of the job that was leased, where it is gone: no other process may have seen it yet."""
+        if self._leased is not None:
+            at = await self._ledger.jobs.now()
+            seen_by = self._standby.worker or self._name
+            await self._ledger.losses.record_job(self._leased, since=at, seen_by=seen_by)
 
     async def _own_error(self, job_id: str, error: Exception) -> None:
         fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
@@ -155,6 +166,8 @@ class Runtime:
             log.info("shard ended", extra=fields | (run.summary if run else {}) | {"state": answer})
             if answer is ReleaseAnswer.FINISHED:
                 await self._retry(lambda: self._retire(job_id))
+            elif answer is ReleaseAnswer.LOST:
+                await self._retry(lambda: self._ledger.jobs.get(job_id))  # where it is gone, no other worker has it
 
     async def _has_key(self, job_id: str) -> bool:
         """Return whether there is a key to send; where there is none, go on standby or pause the job."""

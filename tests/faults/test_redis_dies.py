@@ -11,6 +11,7 @@ import pytest
 from ledger.connect import open_ledger, persistence_warnings
 from ledger.errors import LedgerUnreachable
 from ledger.job import JobState
+from ledger.keys import JobKeys
 from tasks.run_worker import ARGUMENTS
 from tests.harness.link import Link
 from tests.harness.oracle import check_exact
@@ -88,7 +89,7 @@ async def test_workers_live_through_restarts_of_redis(stand: Cluster, restarts: 
 
 
 async def test_a_job_that_redis_forgot_is_never_finished(stand: Cluster) -> None:
-    """Row 7: back without its data; the workers put the job down, and the same rows can be submitted again."""
+    """Row 7: back without its data; the worker shows it as lost, and the same rows can be submitted again."""
     rows = PatchRows(300)
     worker = await stand.worker(rate=SLOWLY)
     job_id = await stand.start_job(rows)
@@ -103,15 +104,22 @@ async def test_a_job_that_redis_forgot_is_never_finished(stand: Cluster) -> None
     asked = stand.asked
     await stand.reconnect()
 
-    assert await stand.job(job_id) is None
+    lost = await stand.in_state(job_id, JobState.LOST, within=60)
+    assert "w0@" in (lost.reason or "")
+    assert lost.counts.total == 300
     submitted = await stand.submit(rows, load=False)
     assert not submitted.existed
     assert submitted.job_id != job_id
     await stand.finished(submitted.job_id, within=60)
     assert stand.asked > asked
     assert stand.sandbox.store.dump() == {completion_id: rows.after(completion_id) for completion_id in rows.ids}
-    assert await stand.job(job_id) is None
-    assert await stand.ledger.redis.keys(f"*{job_id}*") == []
+    keys = JobKeys(job_id)
+    left = {key.decode() for key in await stand.ledger.redis.keys(f"*{job_id}*")}
+    assert left == {keys.tombstone, keys.audit}, "what a late worker writes is not taken for the job"
+    identity = await stand.ledger.identity.read()
+    assert identity is not None
+    assert identity.reset is not None
+    assert len([line for line in worker.said().splitlines() if "the ledger came back empty" in line]) == 1
 
 
 async def test_a_job_that_redis_forgot_in_part_is_state_lost(stand: Cluster) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
@@ -11,7 +12,9 @@ from ledger.codec import BeforeImage, Detail, Tries
 from ledger.errors import LeaseLost, NoSuchJob
 from ledger.job import JobSpec, JobState, Traffic
 from ledger.job_store import STORING_KEEP_S, TRIMMED
-from ledger.keys import JOBS, LASTING, JobKeys, fingerprint_key
+from ledger.keys import ENDED, JOBS, LASTING, LOST, OPEN_NIGHTS, JobKeys, fingerprint_key, night_key
+from ledger.loss_detector import LossDetector
+from ledger.losses import LISTED_S, NIGHT_KEEP_S
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
@@ -196,6 +199,24 @@ async def test_what_is_left_of_a_job_that_is_gone_expires(desk: LedgerHarness, r
     assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
     with pytest.raises(NoSuchJob):
         await desk.ledger.jobs.get(spec.job_id)
+
+
+async def test_what_is_known_of_lost_jobs_and_nights_has_an_end(desk: LedgerHarness, redis: Redis) -> None:
+    """A tombstone lives as long as an ended job; what is lost is listed, and its notification tried, for a day."""
+    spec = await desk.submit(keep_s=KEEP_S)
+    night = {"date": "2026-11-26", "state": "running", "started_at": 1_763_900_000.0}
+    await redis.hset(night_key("2026-11-26"), "night", msgspec.json.encode(night))
+    await redis.sadd(OPEN_NIGHTS, "2026-11-26")
+    detector = LossDetector("w1")
+    await detector.check(desk.ledger)
+    await redis.flushdb()
+    assert len(await detector.check(desk.ledger)) == 2
+
+    found = await lives(redis)
+    assert {name for name, life in found.items() if life == -1} <= LASTING
+    assert 0 < found[JobKeys(spec.job_id).tombstone] <= KEEP_S
+    assert max(found[LOST], found[ENDED]) <= LISTED_S
+    assert found[night_key("2026-11-26")] <= NIGHT_KEEP_S
 
 
 async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: LedgerHarness, redis: Redis) -> None:

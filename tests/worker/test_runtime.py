@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import threading
 import time
@@ -150,6 +151,30 @@ def test_a_job_for_another_api_is_paused_and_nothing_is_sent(redis_url, api, ope
     job = job_of(redis_url, job_id)
     assert (job.state, job.reason_code, job.counts.pending) == (JobState.PAUSED, "other_target", 10)
     assert list(api.log.entries) == []
+
+
+def test_a_job_that_vanishes_under_a_lease_is_known_as_lost(redis_url, api, open_runtime):
+    """Also one that no other process has seen: it was submitted and leased a moment before Redis came back empty."""
+    api.configure(latency_s=1.5)
+    job_id = submit(redis_url, api.base_url)
+
+    async def empty(ledger):
+        deadline = time.monotonic() + 60
+        while not api.log.stats.in_flight:
+            assert time.monotonic() < deadline
+            await asyncio.sleep(0.01)
+        await ledger.redis.flushdb()
+
+    thread = threading.Thread(target=lambda: in_ledger(redis_url, empty))
+    thread.start()
+    announced = open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0)
+    thread.join(60)
+    while api.log.stats.in_flight:  # the sandbox ends with its last answer
+        thread.join(0.01)
+
+    job = job_of(redis_url, job_id)
+    assert (announced, job.state, job.counts.total) == ([], JobState.LOST, 10)
+    assert f":{os.getpid()}" in (job.reason or "")
 
 
 def test_a_job_whose_rows_are_gone_is_paused_as_lost(redis_url, api, open_runtime):
