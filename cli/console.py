@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -36,3 +37,18 @@ def echo(text: str, *, err: bool = False) -> None:
 def echo_fact(word: str, text: str) -> None:
     """Print what a word stands for, on standard output; a terminal shows the word in bold."""
     click.echo(click.style(f"{printable(word):<11}", bold=True) + printable(text))
+
+
+def can_ask() -> bool:
+    """Return whether somebody sits at a terminal who sees a question and can answer it."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def ask() -> bool:
+    """Ask whether to go on, and return the answer."""
+    # an event loop takes note of Ctrl-C and goes on waiting for the answer; here it is the answer
+    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        return click.confirm("Go on?", err=True)
+    finally:
+        signal.signal(signal.SIGINT, handler)

@@ -11,9 +11,10 @@ from rich.console import Console
 
 from cli.carry_out import carry_out_shown, get_ready
 from cli.console import echo, shown, stderr_console
+from cli.job_argument import with_changed_job
 from cli.options import Rate
 from cli.output import print_json
-from cli.session import in_session, need_api_key, pass_settings
+from cli.session import need_api_key, pass_settings
 from cli.submission import confirm_submission, exit_code_after, show_former
 from config.settings import Settings
 from producer.submit import Submitted
@@ -35,11 +36,13 @@ def derived_options(verb: F) -> F:
         return verb(*args, options=DerivedOptions(**fields), **kwargs)
 
     options = [
-        click.argument("job_id", metavar="JOB"),
+        click.argument("reference", metavar="JOB"),
         click.option("--rate", type=Rate(), help="Slow the new job down, as in `submit`. Default: JOB's own rate."),
         click.option("--name", help="Name of the new job."),
         click.option("--again", is_flag=True, help="Make a new job although the same one was made of JOB before."),
-        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
+        click.option(
+            "--yes", "-y", is_flag=True, help="Answer yes: to many completions, and to JOB where it is `last`."
+        ),
         click.option("--run", "here", is_flag=True, help="Run it in this process tree, as `relabel run` does."),
         click.option("--json", "as_json", is_flag=True, help="Print the new job as JSON, with --run at its end."),
     ]
@@ -49,18 +52,23 @@ def derived_options(verb: F) -> F:
     return wrapped  # type: ignore[no-any-return]
 
 
-def in_derived_session(settings: Settings, verb: Callable[[Session], Awaitable[int]], *, here: bool) -> int:
-    """Run the verb in a session where the new job can be carried out: by this process tree, or by deployed workers."""
+def with_parent_job(
+    settings: Settings, reference: str, verb: Callable[[Session, str], Awaitable[int]], *, here: bool, yes: bool
+) -> int:
+    """Run the verb on the job that is meant, in a session where a new job can be carried out.
+
+    That is by this process tree (`here`), or by deployed workers.
+    """
     if here:
         need_api_key(settings)
     else:
         require_workers(settings, "--run")
 
-    async def run(session: Session) -> int:
+    async def run(session: Session, job_id: str) -> int:
         await pause_orphans(session)
-        return await verb(session)
+        return await verb(session, job_id)
 
-    return in_session(settings, run)
+    return with_changed_job(settings, reference, run, yes=yes)
 
 
 async def carry_out_derived(session: Session, prepared: Prepared, *, here: bool, yes: bool, as_json: bool) -> int:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import signal
-import sys
 from collections.abc import Iterator
 
-import click
 from rich.console import Console
 
-from cli.console import echo, shown
+from cli.console import ask, can_ask, echo, shown
 from cli.exit_codes import DONE, exit_code_of
 from cli.format import at_lines
 from config.text import printable
@@ -86,7 +83,7 @@ def show_overlaps(overlaps: Overlaps, console: Console) -> None:
 
 def _confirm(ahead: Outlook, *, yes: bool) -> None:
     """Ask whether to go on; without a terminal, or with --yes, the answer is yes."""
-    if yes or ahead.rows <= ASK_ABOVE or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if yes or ahead.rows <= ASK_ABOVE or not can_ask():
         return
     echo(
         f"{count_of(ahead.rows, 'completion')} will be changed: up to {count_of(ahead.requests, 'request')}, "
@@ -95,17 +92,8 @@ def _confirm(ahead: Outlook, *, yes: bool) -> None:
     )
     if ahead.hint:
         echo(ahead.hint, err=True)
-    if not _ask():
+    if not ask():
         raise Declined("nothing was sent.")
-
-
-def _ask() -> bool:
-    # an event loop takes note of Ctrl-C and goes on waiting for the answer; here it is the answer
-    handler = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        return click.confirm("Go on?", err=True)
-    finally:
-        signal.signal(signal.SIGINT, handler)
 
 
 async def show_former(session: Session, submitted: Submitted, console: Console, *, what: str = SAME_FILE) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from cli.console import echo
+from cli.job_argument import changed_job_argument, with_changed_job
 from cli.output import print_json
-from cli.session import in_session, pass_settings
+from cli.session import pass_settings
 from config.settings import Settings
 from ledger.job import Job
 from relabel.control import cancel
@@ -14,11 +15,11 @@ from relabel.wording import count_of
 
 
 @click.command("cancel")
-@click.argument("job_id", metavar="JOB")
+@changed_job_argument
 @click.option("--reason", default="", help="Why, for the job's log.")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
-def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: bool) -> None:
+def cancel_command(settings: Settings, *, reference: str, yes: bool, reason: str, as_json: bool) -> None:
     """End JOB for good; finished rows stay as they are.
 
     The other rows end as cancelled. Cancelled rows of which a write may have left before are counted, and marked
@@ -29,10 +30,12 @@ def cancel_command(settings: Settings, *, job_id: str, reason: str, as_json: boo
       relabel cancel 20261123-205318-c81e4f02
       relabel report 20261123-205318-c81e4f02 --only cancelled -o rest.csv
     """
-    cancelled = in_session(settings, lambda session: cancel(session, job_id, reason=reason))
+    cancelled = with_changed_job(
+        settings, reference, lambda session, job_id: cancel(session, job_id, reason=reason), yes=yes
+    )
     if not cancelled.closed:
         echo("Some rows are still in flight; the workers close them when they end.", err=True)
-    echo(f"Job {job_id} is cancelled: {_ended_as(cancelled.job)}.", err=True)
+    echo(f"Job {cancelled.job.spec.job_id} is cancelled: {_ended_as(cancelled.job)}.", err=True)
     if as_json:
         print_json(cancelled.job)
 

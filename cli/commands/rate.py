@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.console import echo
+from cli.job_argument import with_changed_job, with_job
 from cli.options import Rate
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
@@ -28,13 +29,23 @@ MOST_BURST = 100_000
 
 @click.command("rate")
 @click.argument("value", required=False, type=Rate())
-@click.option("--job", "job_id", metavar="JOB", help="The rate of this job alone; it never goes above the shared rate.")
+@click.option(
+    "--job", "reference", metavar="JOB", help="The rate of this job alone; it never goes above the shared rate."
+)
 @click.option("--burst", type=click.IntRange(1, MOST_BURST), help="Requests that may go at once.")
 @click.option("--reset", is_flag=True, help="Go back to the settings; with --job, to the shared rate alone.")
+@click.option("--yes", "-y", is_flag=True, help="Do not ask whether `last` is the job that is meant.")
 @click.option("--json", "as_json", is_flag=True, help="Print the rate as JSON.")
 @pass_settings
 def rate_command(
-    settings: Settings, *, value: float | None, job_id: str | None, burst: int | None, reset: bool, as_json: bool
+    settings: Settings,
+    *,
+    value: float | None,
+    reference: str | None,
+    burst: int | None,
+    reset: bool,
+    yes: bool,
+    as_json: bool,
 ) -> None:
     """Show the shared rate, or set it to VALUE.
 
@@ -54,11 +65,14 @@ def rate_command(
     """
     if reset and (value is not None or burst is not None):
         raise click.UsageError("Give either a new rate or --reset.")
-    if job_id is not None:
+    if reference is not None:
         if burst is not None:
             raise click.UsageError("--burst belongs to the shared rate; a job has none of its own.")
-        change = value is not None or reset
-        job = in_session(settings, lambda session: _of_job(session, job_id, value, change=change))
+        job = (
+            _set_job_rate(settings, reference, value, yes=yes)
+            if value is not None or reset
+            else _job(settings, reference)
+        )
         print_facts(job_rate_facts(job)) if as_json else echo(_job_line(job))
         return
     require_rate_owner(settings)
@@ -70,8 +84,12 @@ def rate_command(
             echo(f"{word:<12}{line}")
 
 
-async def _of_job(session: Session, job_id: str, value: float | None, *, change: bool) -> Job:
-    return await (set_job_rate(session, job_id, value) if change else session.ledger.jobs.get(job_id))
+def _job(settings: Settings, reference: str) -> Job:
+    return with_job(settings, reference, lambda session, job_id: session.ledger.jobs.get(job_id))
+
+
+def _set_job_rate(settings: Settings, reference: str, value: float | None, *, yes: bool) -> Job:
+    return with_changed_job(settings, reference, lambda session, job_id: set_job_rate(session, job_id, value), yes=yes)
 
 
 async def _shared(session: Session, value: float | None, burst: int | None, *, reset: bool) -> RateSeen:

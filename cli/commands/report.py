@@ -10,9 +10,10 @@ import click
 from rich.console import Console
 
 from cli.errors import CliError
+from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
 from cli.output_file import report_file
-from cli.session import in_session, pass_settings
+from cli.session import pass_settings
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
@@ -40,7 +41,7 @@ class Words(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5
 
 
 @click.command("report")
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option("--only", multiple=True, type=Words(), help="Rows of these outcomes, such as failed,rejected.")
 @click.option("--format", "layout", type=click.Choice(["csv", "jsonl"]), help="Default: as FILE ends, or the input's.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
@@ -51,7 +52,7 @@ class Words(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5
 def report_command(
     settings: Settings,
     *,
-    job_id: str,
+    reference: str,
     only: tuple[frozenset[str], ...],
     layout: Literal["csv", "jsonl"] | None,
     output: str | None,
@@ -80,11 +81,11 @@ def report_command(
     """
     _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or diff))
     if summary:
-        _print_summary(*in_session(settings, lambda session: job_findings(session, job_id)), as_json=as_json)
+        _print_summary(*with_job(settings, reference, job_findings), as_json=as_json)
         return
     path = None if output in {None, "-"} else Path(str(output))
     options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff)
-    in_session(settings, lambda session: _write(session, job_id, options, path))
+    with_job(settings, reference, lambda session, job_id: _write(session, job_id, options, path))
 
 
 async def _write(session: Session, job_id: str, options: ReportOptions, path: Path | None) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import click
 
 from cli.console import echo, stderr_console
-from cli.session import in_session, need_api_key, pass_settings
+from cli.job_argument import changed_job_argument, with_changed_job
+from cli.session import need_api_key, pass_settings
 from config.settings import Settings
 from ledger.job import JobState
 from relabel.control import pause_orphans, resume
@@ -13,11 +14,11 @@ from relabel.session import Session
 
 
 @click.command("resume")
-@click.argument("job_id", metavar="JOB")
+@changed_job_argument
 @click.option("--run", "carry_out", is_flag=True, help="Run it in this process tree, as `relabel run` does.")
 @click.option("--json", "as_json", is_flag=True, help="With --run: print the job as JSON at the end.")
 @pass_settings
-def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json: bool) -> int:
+def resume_command(settings: Settings, *, reference: str, yes: bool, carry_out: bool, as_json: bool) -> int:
     """Continue a paused or held JOB.
 
     Deployed workers start on it within seconds.
@@ -29,8 +30,11 @@ def resume_command(settings: Settings, *, job_id: str, carry_out: bool, as_json:
     """
     if carry_out:
         need_api_key(settings)
-        return in_session(settings, lambda session: _carry_out(session, job_id, as_json=as_json))
-    had, job, workers = in_session(settings, lambda session: resume(session, job_id))
+        return with_changed_job(
+            settings, reference, lambda session, job_id: _carry_out(session, job_id, as_json=as_json), yes=yes
+        )
+    had, job, workers = with_changed_job(settings, reference, resume, yes=yes)
+    job_id = job.spec.job_id
     if had is JobState.RUNNING:
         echo(f"Job {job_id} is running already.", err=True)
     elif job.state.ended:

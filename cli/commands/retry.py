@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.derived_job import carry_out_derived, derived_options, in_derived_session
+from cli.derived_job import carry_out_derived, derived_options, with_parent_job
 from config.settings import Settings
 from relabel.derived import DerivedOptions, prepare_retry
 from relabel.session import Session
@@ -17,7 +17,7 @@ from relabel.session import Session
 def retry_command(
     settings: Settings,
     *,
-    job_id: str,
+    reference: str,
     options: DerivedOptions,
     yes: bool,
     as_json: bool,
@@ -39,8 +39,8 @@ def retry_command(
         raise click.UsageError("Give either --codes or --all.")
     named = None if codes is None else frozenset(code.strip() for code in codes.split(",")) - {""}
 
-    async def retry(session: Session) -> int:
+    async def retry(session: Session, job_id: str) -> int:
         prepared = await prepare_retry(session, job_id, options, codes=named, everything=everything)
         return await carry_out_derived(session, prepared, here=options.here, yes=yes, as_json=as_json)
 
-    return in_derived_session(settings, retry, here=options.here)
+    return with_parent_job(settings, reference, retry, here=options.here, yes=yes)

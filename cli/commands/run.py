@@ -13,6 +13,7 @@ from rich.console import Console
 
 from cli.carry_out import carry_out_shown, get_ready, resume_and_carry_out
 from cli.console import shown, stderr_console
+from cli.job_argument import with_changed_job
 from cli.options import file_options
 from cli.session import in_session, need_api_key, pass_settings
 from cli.submission import confirm_submission, show_checked, show_former
@@ -53,7 +54,12 @@ def run_command(
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
     console = stderr_console()
     if resume:
-        return in_session(settings, lambda session: _resume(session, resume, console, sandbox=sandbox, as_json=as_json))
+        return with_changed_job(
+            settings,
+            resume,
+            lambda session, job_id: _resume(session, job_id, console, sandbox=sandbox, as_json=as_json),
+            yes=yes,
+        )
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         show_checked(checked, console)
         require_valid_rows(checked, options)

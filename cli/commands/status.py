@@ -7,8 +7,9 @@ import click
 from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
 from cli.format import local_time, outcome_counts, percent, rows_per_second
+from cli.job_argument import job_argument, with_job
 from cli.output import print_json
-from cli.session import in_session, pass_settings
+from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Job
@@ -20,10 +21,10 @@ NAME_CHARS = 200
 
 
 @click.command("status")
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
 @pass_settings
-def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
+def status_command(settings: Settings, *, reference: str, as_json: bool) -> int:
     """Show the state of JOB and what it waits for.
 
     The exit code is 0 while the job runs; then it is that of the job: 0 all rows as wanted, 1 some failed, were
@@ -33,7 +34,7 @@ def status_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
     Example:
       relabel status 20261123-205318-c81e4f02 --json
     """
-    job, workers, _ = in_session(settings, lambda session: take_snapshot(session, job_id))
+    job, workers, _ = with_job(settings, reference, take_snapshot)
     if as_json:
         print_json(job)
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.derived_job import carry_out_derived, derived_options, in_derived_session
+from cli.derived_job import carry_out_derived, derived_options, with_parent_job
 from config.settings import Settings
 from relabel.derived import DerivedOptions, prepare_undo
 from relabel.session import Session
@@ -17,7 +17,7 @@ from relabel.session import Session
 def undo_command(
     settings: Settings,
     *,
-    job_id: str,
+    reference: str,
     options: DerivedOptions,
     yes: bool,
     as_json: bool,
@@ -40,11 +40,11 @@ def undo_command(
     """
     only = _named(keys)
 
-    async def undo(session: Session) -> int:
+    async def undo(session: Session, job_id: str) -> int:
         prepared = await prepare_undo(session, job_id, options, keys=only, force=force)
         return await carry_out_derived(session, prepared, here=options.here, yes=yes, as_json=as_json)
 
-    return in_derived_session(settings, undo, here=options.here)
+    return with_parent_job(settings, reference, undo, here=options.here, yes=yes)
 
 
 def _named(keys: str | None) -> frozenset[str] | None:

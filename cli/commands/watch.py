@@ -7,9 +7,10 @@ from rich.console import Console
 
 from cli.console import stderr_console
 from cli.exit_codes import exit_code_of
+from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
 from cli.progress import OutageNotice, follow
-from cli.session import in_session, pass_settings
+from cli.session import pass_settings
 from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
@@ -23,12 +24,12 @@ OBJECT_EVERY_S = 1.0
 
 
 @click.command("watch")
-@click.argument("job_id", metavar="JOB")
+@job_argument
 @click.option(
     "--json", "as_json", is_flag=True, help="Print JSON lines: the job whenever it changed; at its end the last."
 )
 @pass_settings
-def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
+def watch_command(settings: Settings, *, reference: str, as_json: bool) -> int:
     """Follow JOB until it ends, is paused or is held.
 
     The exit code is that of `run`. Ctrl-C ends the watching, not the job.
@@ -37,7 +38,7 @@ def watch_command(settings: Settings, *, job_id: str, as_json: bool) -> int:
     Example:
       relabel watch 20261123-205318-c81e4f02
     """
-    return in_session(settings, lambda session: _watch(session, job_id, as_json=as_json))
+    return with_job(settings, reference, lambda session, job_id: _watch(session, job_id, as_json=as_json))
 
 
 async def _watch(session: Session, job_id: str, *, as_json: bool) -> int:

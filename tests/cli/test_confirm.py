@@ -90,6 +90,21 @@ async def test_a_terminal_is_asked_before_many_rows_are_submitted(
     assert ("nothing was sent" in ended.said) == (answer == "n\n")
 
 
+@pytest.mark.parametrize(("answer", "code", "state"), [("y\n", 0, "cancelled"), ("n\n", 130, "running")])
+async def test_a_terminal_is_asked_whether_the_last_job_is_meant(
+    terminal: Any, ledger: Ledger, tmp_path: Path, relabel: Any, answer: str, code: int, state: str
+) -> None:
+    """With its id, its name and its age; no leaves it as it is."""
+    (tmp_path / "few.csv").write_text(rows(1))
+    job_id = (await relabel("submit", "few.csv")).out.strip()
+
+    ended = await asyncio.to_thread(terminal, "cancel", "last", answer=answer)
+
+    assert (ended.code, (await ledger.jobs.get(job_id)).state) == (code, state)
+    assert f"Job {job_id} (few.csv): file, running, submitted" in ended.said
+    assert ("nothing was changed" in ended.said) == (answer == "n\n")
+
+
 async def test_the_time_is_told_for_the_rate_that_was_set_live(terminal: Any, ledger: Ledger, tmp_path: Path) -> None:
     """`relabel rate` goes before the settings, here as for the workers."""
     (tmp_path / "many.csv").write_text(rows(MANY))
