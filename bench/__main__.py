@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import cost, flat, history, latency, limiter, lost_rows, memory, producer, profile, startup
+from bench import cost, flat, history, latency, limiter, lost_rows, memory, preview, producer, profile, startup
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "startup": startup.main,
@@ -21,6 +21,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "flat": flat.main,
     "latency": latency.main,
     "producer": producer.main,
+    "preview": preview.main,
     "history": history.main,
     "memory": memory.main,
     "limiter": lambda options: asyncio.run(limiter.main(options)),

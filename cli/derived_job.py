@@ -79,7 +79,7 @@ async def carry_out_derived(session: Session, prepared: Prepared, *, here: bool,
         if note:
             echo(note, err=True)
         console.print(shown(f"{count_of(checked.total, 'row')} of job {request.parent} to {request.kind}."))
-        await confirm_submission(session, checked, request, console, yes=yes)
+        await confirm_submission(session, checked, request, console, yes=yes, deployed=not here)
         if not here:
             submitted = await _submit(session, prepared, console)
             job = await session.ledger.jobs.get(submitted.job_id)

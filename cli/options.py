@@ -69,7 +69,7 @@ class InputText(click.ParamType):  # type: ignore[type-arg]
 
 
 def file_options(verb: F) -> F:
-    """Add the options of `FileOptions` to a verb, which receives them as one value, `options`, and --yes as `yes`."""
+    """Add the options of `FileOptions` to a verb, which receives them as `options`, and `yes` and `only_check`."""
 
     @functools.wraps(verb)
     def gathered(*args: Any, mode: str, priority: str, **kwargs: Any) -> Any:
@@ -111,7 +111,8 @@ def file_options(verb: F) -> F:
         ),
         click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is rejected."),
         click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
-        click.option("--yes", "-y", is_flag=True, help="Do not ask before more than 10,000 completions are changed."),
+        click.option("--yes", "-y", is_flag=True, help="Answer every question with yes; odd files need it in scripts."),
+        click.option("--check", "only_check", is_flag=True, help="Stop after the preview: send and store nothing."),
         *map(_input_option, INPUT_OPTIONS),
     ]
     for option in reversed(options):

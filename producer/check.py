@@ -10,20 +10,22 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 import msgspec
 
 from config.input_options import NO_OPTIONS, InputOptions
-from ledger.job import KEPT_KEYS, Mode
+from ledger.job import Mode
 from ledger.row import Patch, Rejection, UnsentRow
 from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
+from producer.profile import Profiler, Reading
 from producer.rules import is_usual_id
-from producer.staging import Folded, RowsByLine, Spool, fold
+from producer.staging import Folded, RowsByLine, Spool, contradicts, fold
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
 
     from ledger.job import Columns
+    from producer.profile import Profile
     from producer.source import Source
 
 _SAMPLES = 3
@@ -48,13 +50,6 @@ class OddIds(NamedTuple):
     lines: list[int]
 
 
-class NamedKeys(NamedTuple):
-    """The metadata keys that rows name, sorted, up to `KEPT_KEYS`, and whether there are more."""
-
-    names: list[str]
-    more: bool
-
-
 class EncodedShard(NamedTuple):
     """Patches ready to be stored: `body` is one msgpack array of `rows` patches."""
 
@@ -66,10 +61,11 @@ class Checked:
     """An input that was read to its end: its counts and its shards.
 
     `total` counts completions to change, after folding; `unchanged` the rows that name nothing to change; `folded` the
-    rows that went into an earlier row of the same id; `rejected` the rows that can never be sent. `cleared` counts the
-    completions that are to hold no metadata at all (`{}` in `replace` mode). `fingerprint` is a SHA-256 in hex of the
-    rows as they were understood, so that it does not depend on compression, the BOM or line ends. A context manager:
-    its end deletes the temporary files.
+    rows that went into an earlier row of the same id, of which `conflicting` gave a key another value; `rejected` the
+    rows that can never be sent. `cleared` counts the completions that are to hold no metadata at all (`{}` in `replace`
+    mode). `profile` is what the valid rows do, and `reading` how the input was read. `fingerprint` is a SHA-256 in hex
+    of the rows as they were understood, so that it does not depend on compression, the BOM or line ends. A context
+    manager: its end deletes the temporary files.
     """
 
     def __init__(
@@ -77,9 +73,11 @@ class Checked:
         *,
         columns: Columns,
         folded: int,
+        conflicting: int,
         cleared: int,
         odd_ids: OddIds,
-        keys: NamedKeys,
+        profile: Profile,
+        reading: Reading,
         fingerprint: str,
         patches: Spool,
         rejected: RowsByLine[Rejection],
@@ -87,12 +85,14 @@ class Checked:
     ) -> None:
         self.columns = columns
         self.folded = folded
+        self.conflicting = conflicting
         self.cleared = cleared
         self.unchanged = len(unsent) - folded
         self.rejected = len(rejected)
         self.total = len(patches)
         self.odd_ids = odd_ids
-        self.keys = keys
+        self.profile = profile
+        self.reading = reading
         self.fingerprint = fingerprint
         self._patches = patches
         self._rejected = rejected
@@ -155,7 +155,7 @@ def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spo
             intake.add(row)
         if not number:
             raise source.fault("there are no rows below the header; add at least one")
-        return intake.checked(rows.columns)
+        return intake.checked(rows.columns, rows.reading)
 
 
 def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
@@ -196,9 +196,9 @@ class Intake:
         self._rejected = stack.enter_context(RowsByLine(spool_dir, Rejection))
         self._unsent = stack.enter_context(RowsByLine(spool_dir, UnsentRow))
         self._hashes = array("q")
-        self._folded = self._cleared = 0
+        self._folded = self._conflicting = self._cleared = 0
         self._odd, self._odd_lines = 0, list[int]()
-        self._keys = set[str]()
+        self._profiler = Profiler()
 
     def add(self, row: Patch | Rejection) -> None:
         """Stage the next row."""
@@ -211,14 +211,13 @@ class Intake:
         self._cleared += not row.metadata
         self._patches.append(_encode(row))
         self._hashes.append(hash(row.completion_id))
-        if len(self._keys) <= KEPT_KEYS:
-            self._keys.update(row.metadata)
+        self._profiler.add(row)
         if not is_usual_id(row.completion_id):
             self._odd += 1
             if self._odd <= _SAMPLES:
                 self._odd_lines.append(row.line)
 
-    def checked(self, columns: Columns) -> Checked:
+    def checked(self, columns: Columns, reading: Reading = Reading()) -> Checked:  # noqa: B008 - a constant
         """Fold duplicate ids and return the input; no row can be added after that."""
         fingerprint = _fingerprint(self._patches, self._rejected, self._unsent)
         for row in fold(self._patches, self._hashes, self._mode):
@@ -227,9 +226,11 @@ class Intake:
         return Checked(
             columns=columns,
             folded=self._folded,
+            conflicting=self._conflicting,
             cleared=self._cleared,
             odd_ids=OddIds(self._odd, self._odd_lines),
-            keys=NamedKeys(sorted(self._keys)[:KEPT_KEYS], len(self._keys) > KEPT_KEYS),
+            profile=self._profiler.profile(),
+            reading=reading,
             fingerprint=fingerprint,
             patches=self._patches,
             rejected=self._rejected,
@@ -244,6 +245,7 @@ class Intake:
             return
         self._unsent.add(UnsentRow(later, first.line))
         self._folded += 1
+        self._conflicting += contradicts(later, first, self._mode)
         self._cleared -= not first.metadata  # the later row has its place, and was counted by itself
 
 

@@ -14,6 +14,7 @@ from producer.csv_quotes import Quoting, find_fault
 from producer.csv_text import CsvText
 from producer.errors import BadRow
 from producer.fast_parse import proven_metadata
+from producer.profile import Reading
 from producer.rules import check_pairs, checked_id, checked_value
 from producer.strict_json import metadata_of, parse_json
 
@@ -43,6 +44,11 @@ class CsvRows:
     def columns(self) -> Columns:
         """The columns, from which a report writes the same ones."""
         return self._layout.columns
+
+    @property
+    def reading(self) -> Reading:
+        """How the file is read."""
+        return Reading(self._delimiter, tuple(self._layout.ignored))
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         reader, text, layout, null = self._reader, self._text, self._layout, self._options.null

@@ -13,6 +13,7 @@ from producer.errors import BadRow
 from producer.fast_parse import proven_object, proven_patch
 from producer.json_fields import RowFields
 from producer.json_shape import shape_around
+from producer.profile import Reading
 from producer.rules import shown
 from producer.source import MAX_LINE_BYTES, TOO_LONG
 from producer.strict_json import JsonObject, parse_json
@@ -46,6 +47,11 @@ class JsonlRows:
         """The fields, from which a report writes the same ones; known once a row was read."""
         field = self._id_field if self._id_field in ID_COLUMNS else None
         return Columns("jsonl", field or ID_COLUMNS[0], [])
+
+    @property
+    def reading(self) -> Reading:
+        """How the file is read."""
+        return Reading()
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         source, proven = self._source, self._proven_by_options if _are_told(self._options) else self._proven

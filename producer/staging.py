@@ -188,6 +188,13 @@ def _fold_bucket(spool: Spool, rows: Iterator[int], mode: Mode) -> Iterator[Fold
         spool.replace(place, _encode(patch))
 
 
+def contradicts(later: Patch, first: Patch, mode: Mode) -> bool:
+    """Return whether a row gives a key another value than the rows of its id before it, which it overrides."""
+    if mode is Mode.REPLACE:
+        return first.metadata != later.metadata
+    return any(key in first.metadata and first.metadata[key] != value for key, value in later.metadata.items())
+
+
 def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
     """Return the patch with a later row folded in; it keeps its line."""
     metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata

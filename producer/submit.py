@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from config.settings import Settings
 from ledger.errors import JobIdTaken
-from ledger.job import JobSpec, Kind, Mode, Priority, job_name, new_job_id
+from ledger.job import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name, new_job_id
 from ledger.ledger import Ledger
 from ledger.row_index import ENTRY_BYTES, IndexBuilder
 from producer.check import Checked
@@ -119,6 +119,7 @@ async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id:
 
 
 def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
+    keys = sorted(key.key for key in checked.profile.keys)
     return JobSpec(
         job_id=job_id,
         name=job_name(request.name),
@@ -139,8 +140,8 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         max_failures=request.max_failures,
         priority=request.priority,
         by=request.by,
-        keys=checked.keys.names,
-        more_keys=checked.keys.more,
+        keys=keys[:KEPT_KEYS],
+        more_keys=len(keys) > KEPT_KEYS,
     )
 
 

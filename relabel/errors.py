@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from producer.questions import Question
 
 
 class RelabelError(Exception):
@@ -40,6 +43,17 @@ class Declined(RelabelError):
     """Somebody was asked, and the answer was no."""
 
     code = "declined"
+
+
+class Unconfirmed(RelabelError):
+    """A file raises questions, and nobody is there to answer them."""
+
+    code = "needs_confirmation"
+
+    def __init__(self, questions: list[Question]) -> None:
+        said = "; ".join(question.sentence for question in questions)
+        super().__init__(f"{said}. Nothing was sent: look at the file with --check, then say --yes if it is right.")
+        self.questions = questions
 
 
 class WorkerDied(RelabelError):

@@ -1,8 +1,7 @@
-"""Checks a file, finds out what its job would meet, and submits it."""
+"""Checks a file and submits it."""
 
 from __future__ import annotations
 
-import math
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,13 +12,10 @@ from config.settings import Settings
 from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
 from producer import submit as producer
 from producer.check import Checked, check
-from producer.overlap import Overlaps, find_overlaps
 from producer.source import open_source
 from producer.submit import JobRequest, Submitted
-from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import InvalidInput
 from relabel.explain import WAITING_FOR_USER, standing
-from relabel.rate import read_rate
 from relabel.session import Session
 
 
@@ -71,10 +67,10 @@ def require_valid_rows(checked: Checked, options: FileOptions) -> None:
         raise InvalidInput(f"{what} rejected, so nothing was sent (--strict); correct the file.")
 
 
-def request_for(options: FileOptions, session: Session, *, hold: bool = False) -> JobRequest:
-    """Return the request for a job of the file, for the API of the settings."""
+def request_for(options: FileOptions, settings: Settings, *, by: str, hold: bool = False) -> JobRequest:
+    """Return the request for a job of the file, for the API of the settings; `by` is who asks."""
     name = options.name or ("stdin" if options.file == "-" else Path(options.file).name)
-    request = producer.request_for(session.settings, name, by=session.user, mode=options.mode, journal=options.undo)
+    request = producer.request_for(settings, name, by=by, mode=options.mode, journal=options.undo)
     return request._replace(
         rate_per_minute=options.rate,
         hold=hold,
@@ -82,38 +78,6 @@ def request_for(options: FileOptions, session: Session, *, hold: bool = False) -
         max_failures=options.max_failures,
         priority=options.priority,
     )
-
-
-class Outlook(NamedTuple):
-    """What a job would meet: jobs that change the same completions, and what it takes at most.
-
-    `rate_per_minute` is the lower of its own rate and the shared one as it is set now; `hint` says where one worker
-    cannot use it, '' where it can or the service was never probed.
-    """
-
-    overlaps: Overlaps
-    rows: int
-    requests: int
-    rate_per_minute: float
-    seconds: float
-    hint: str
-
-
-async def outlook(session: Session, checked: Checked, request: JobRequest) -> Outlook | None:
-    """Return what the job would meet; None where it exists already, so that nothing new would be sent."""
-    ledger, settings, rows = session.ledger, session.settings, checked.total
-    if not request.again and await producer.find_existing(checked, request, ledger=ledger):
-        return None
-    overlaps = await find_overlaps(checked, request.target, ledger=ledger)
-    shared = (await read_rate(settings, ledger)).asked_per_minute
-    rate = min(request.rate_per_minute or math.inf, shared)
-    reads = request.mode is Mode.MERGE or request.journal
-    requests = rows * 2 if reads else rows
-    seconds, hint = requests / rate * 60, ""
-    if (behaviour := await ledger.behaviours.of(request.target)) is not None:
-        seconds = max(seconds, least_seconds(settings, behaviour, rows, reads=reads))
-        hint = pace_hint(settings, behaviour, rate)
-    return Outlook(overlaps, rows, requests, rate, seconds, hint)
 
 
 async def submit(session: Session, checked: Checked, request: JobRequest) -> Submitted:

@@ -16,11 +16,12 @@ from cli.console import shown, stderr_console
 from cli.job_argument import with_changed_job
 from cli.options import file_options
 from cli.session import in_session, need_api_key, pass_settings
-from cli.submission import confirm_submission, show_checked, show_former
+from cli.submission import check_only, confirm_submission, show_checked, show_former
 from config.settings import Settings
 from producer.check import Checked
+from producer.submit import JobRequest
 from relabel.control import pause_orphans, resume_interrupted
-from relabel.session import Session
+from relabel.session import Session, current_user
 from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit
 from sandbox import Sandbox, SandboxOptions
 
@@ -35,7 +36,14 @@ SANDBOX_KEY = SecretStr("sandbox")
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON at the end.")
 @pass_settings
 def run_command(
-    settings: Settings, *, options: FileOptions, yes: bool, sandbox: bool, resume: str | None, as_json: bool
+    settings: Settings,
+    *,
+    options: FileOptions,
+    yes: bool,
+    only_check: bool,
+    sandbox: bool,
+    resume: str | None,
+    as_json: bool,
 ) -> int:
     """Apply FILE in one process tree, with its own workers.
 
@@ -50,7 +58,9 @@ def run_command(
     """
     if bool(options.file) == bool(resume):
         raise click.UsageError("Give either FILE or --resume JOB.")
-    if not sandbox:
+    if only_check and resume:
+        raise click.UsageError("--check is for a FILE, and --resume names a job; leave one out.")
+    if not (sandbox or only_check):
         need_api_key(settings, otherwise=", or rehearse with --sandbox")
     console = stderr_console()
     if resume:
@@ -60,8 +70,11 @@ def run_command(
             lambda session, job_id: _resume(session, job_id, console, sandbox=sandbox, as_json=as_json),
             yes=yes,
         )
+    request = request_for(options, settings, by=current_user())
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
-        show_checked(checked, console)
+        if only_check:
+            return check_only(settings, checked, options, console, deployed=False, as_json=as_json)
+        show_checked(checked, request, console)
         require_valid_rows(checked, options)
         return in_session(
             settings,
@@ -81,14 +94,18 @@ async def _run(
 ) -> int:
     await pause_orphans(session)
     if not sandbox:
-        await confirm_submission(session, checked, request_for(options, session), console, yes=yes)
+        await confirm_submission(session, checked, _request(options, session), console, yes=yes, deployed=False)
     async with _sandboxed(session) if sandbox else nullcontext(session) as here:
         signals = await get_ready(here, console)
-        submitted = await submit(here, checked, request_for(options, here))
+        submitted = await submit(here, checked, _request(options, here))
         await show_former(here, submitted, console)
         await resume_interrupted(here, submitted)
         console.print(shown(f"Job {submitted.job_id}"))
         return await carry_out_shown(here, submitted.job_id, signals, console, as_json=as_json)
+
+
+def _request(options: FileOptions, session: Session) -> JobRequest:
+    return request_for(options, session.settings, by=session.user)
 
 
 async def _resume(session: Session, job_id: str, console: Console, *, sandbox: bool, as_json: bool) -> int:

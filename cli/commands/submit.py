@@ -14,13 +14,13 @@ from cli.options import file_options
 from cli.output import print_json
 from cli.progress import follow
 from cli.session import in_session, pass_settings, warn_before_sending
-from cli.submission import confirm_submission, exit_code_after, show_checked, show_former
+from cli.submission import check_only, confirm_submission, exit_code_after, show_checked, show_former
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings
 from producer.check import Checked
 from producer.submit import JobRequest
-from relabel.session import Session, require_workers
+from relabel.session import Session, current_user, require_workers
 from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit
 
 
@@ -31,7 +31,14 @@ from relabel.submit import FileOptions, check_file, request_for, require_valid_r
 @click.option("--json", "as_json", is_flag=True, help="Print the job as JSON instead of its id.")
 @pass_settings
 def submit_command(
-    settings: Settings, *, options: FileOptions, yes: bool, hold: bool, wait: bool, as_json: bool
+    settings: Settings,
+    *,
+    options: FileOptions,
+    yes: bool,
+    only_check: bool,
+    hold: bool,
+    wait: bool,
+    as_json: bool,
 ) -> int:
     """Hand FILE to deployed workers and print the job id.
 
@@ -43,21 +50,25 @@ def submit_command(
 
     \b
     Examples:
+      relabel submit patches.csv --check
       relabel submit patches.csv --rate 600/m
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
-    require_workers(settings, "`relabel run`")
-    warn_before_sending(settings)
+    if not only_check:
+        require_workers(settings, "`relabel run`")
+        warn_before_sending(settings)
     if not options.file:
         raise click.UsageError("Missing argument 'FILE'.")
     console = stderr_console()
+    request = request_for(options, settings, by=current_user(), hold=hold)
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
-        show_checked(checked, console)
+        if only_check:
+            return check_only(settings, checked, options, console, deployed=True, as_json=as_json)
+        show_checked(checked, request, console)
         require_valid_rows(checked, options)
 
         async def hand_over(session: Session) -> int:
-            request = request_for(options, session, hold=hold)
-            await confirm_submission(session, checked, request, console, yes=yes)
+            await confirm_submission(session, checked, request, console, yes=yes, deployed=True)
             return await _submit(session, checked, request, console, wait=wait, as_json=as_json)
 
         return in_session(settings, hand_over)

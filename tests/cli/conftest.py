@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import os
+import pty
+import re
+import select
+import signal
+import sys
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,6 +30,9 @@ from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.harness.command import ROOT, Ended, run_command
+
+LONGEST_S = 120.0
+CTRL_C = "\x03"
 
 Ends = dict[int, Outcome | tuple[Outcome, Detail]]
 
@@ -141,3 +152,44 @@ def end_rows(ledger: Ledger) -> Callable[[JobSpec, Ends], Awaitable[None]]:
         await settle(ledger, spec, ends)
 
     return end
+
+
+class Session(NamedTuple):
+    """What a command said on a terminal, and its exit code."""
+
+    said: str
+    code: int
+
+
+def give_up(pid: int, said: str) -> bool:
+    """End a command that says nothing more."""
+    os.kill(pid, signal.SIGKILL)
+    raise AssertionError(f"still running; it said: {said}")
+
+
+@pytest.fixture
+def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
+    """Run the command on a terminal, and answer its question when it comes."""
+
+    def session(*arguments: str, answer: str, **settings: str) -> Session:
+        pid, master = pty.fork()
+        if not pid:
+            os.chdir(tmp_path)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite in the background has it ignored
+            command = [sys.executable, "-m", "cli.main", *arguments]
+            os.execve(sys.executable, command, environment | {"OPENAI_API_KEY": "sk-x"} | settings)
+        said, answered, deadline = "", False, time.monotonic() + LONGEST_S
+        with contextlib.suppress(OSError):  # how a terminal tells that nobody is left at the other end
+            while time.monotonic() < deadline or give_up(pid, said):
+                silent = not select.select([master], [], [], 1.0)[0]
+                said += "" if silent else os.read(master, 65_536).decode(errors="replace")
+                # Ctrl-C in the instant before Python reads a line is seen after the line only; people press it again
+                again = silent and answer == CTRL_C
+                if "Go on? [y/N]" in said and (not answered or again):
+                    os.write(master, answer.encode())
+                    answered = True
+        os.close(master)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), code)
+
+    return session

@@ -3,16 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import pty
-import re
-import select
-import signal
-import sys
-import time
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 import pytest
@@ -22,56 +14,14 @@ from ledger.service_profile import Behaviour
 from producer.check import Checked
 from ratelimit.limiter import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import SharedRate
+from tests.cli.conftest import CTRL_C
 
 MANY = 10_001
-LONGEST_S = 120.0
-CTRL_C = "\x03"
-
-
-class Session(NamedTuple):
-    """What a command said on a terminal, and its exit code."""
-
-    said: str
-    code: int
 
 
 def rows(number: int) -> str:
     """A CSV file of so many rows."""
     return "id,team\n" + "".join(f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XH{row:05d},blue\n" for row in range(number))
-
-
-def give_up(pid: int, said: str) -> bool:
-    """End a command that says nothing more."""
-    os.kill(pid, signal.SIGKILL)
-    raise AssertionError(f"still running; it said: {said}")
-
-
-@pytest.fixture
-def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
-    """Run the command on a terminal, and answer its question when it comes."""
-
-    def session(*arguments: str, answer: str, **settings: str) -> Session:
-        pid, master = pty.fork()
-        if not pid:
-            os.chdir(tmp_path)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite in the background has it ignored
-            command = [sys.executable, "-m", "cli.main", *arguments]
-            os.execve(sys.executable, command, environment | {"OPENAI_API_KEY": "sk-x"} | settings)
-        said, answered, deadline = "", False, time.monotonic() + LONGEST_S
-        with contextlib.suppress(OSError):  # how a terminal tells that nobody is left at the other end
-            while time.monotonic() < deadline or give_up(pid, said):
-                silent = not select.select([master], [], [], 1.0)[0]
-                said += "" if silent else os.read(master, 65_536).decode(errors="replace")
-                # Ctrl-C in the instant before Python reads a line is seen after the line only; people press it again
-                again = silent and answer == CTRL_C
-                if "Go on? [y/N]" in said and (not answered or again):
-                    os.write(master, answer.encode())
-                    answered = True
-        os.close(master)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), code)
-
-    return session
 
 
 @pytest.mark.parametrize(("answer", "code", "jobs"), [("y\n", 0, 1), ("n\n", 130, 0), (CTRL_C, 130, 0)])

@@ -16,8 +16,9 @@ from relabel import control
 from relabel.advice import next_step
 from relabel.session import Session
 from sandbox import Sandbox, SandboxOptions
+from tests.harness.rows import lines
 
-CSV = "completion_id,team\nchatcmpl-1,blue\nchatcmpl-2,blue\nchatcmpl-3,red\n"
+CSV = lines("blue", "blue", "red", header="completion_id,team")
 
 
 async def test_each_change_is_written_down_once(make_job, ledger: Ledger) -> None:

@@ -11,7 +11,9 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome
 from sandbox import Sandbox, SandboxOptions
 
-CSV = "completion_id,team\nchatcmpl-row0001,blue\nchatcmpl-row0002,blue\n"
+CSV = (
+    "completion_id,team\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7Xrow0001,blue\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7Xrow0002,blue\n"
+)
 KEY = "sk-former"
 
 
@@ -71,7 +73,7 @@ async def test_a_file_of_rows_without_a_change_has_ended_when_it_is_submitted(
     """The exit code is that of `run`; --strict has nothing against such rows, and the same file is known again."""
     (tmp_path / "sparse.csv").write_text("completion_id,team\na,\nb,\n")
 
-    first, again = await relabel("submit", "sparse.csv", "--strict"), await relabel("submit", "sparse.csv")
+    first, again = await relabel("submit", "sparse.csv", "--strict", "--yes"), await relabel("submit", "sparse.csv")
 
     job = await ledger.jobs.get(first.out.strip())
     assert (first.code, again.code, again.out) == (0, 0, first.out)

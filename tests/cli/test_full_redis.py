@@ -55,7 +55,7 @@ async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
         await redis.zadd(JobKeys(job_id).leased, {"1": 1})
         await redis.config_set("maxmemory", 1)
         settings = {"RELABEL_REDIS__URL": url} | KEY
-        (tmp_path / "rows.csv").write_text("completion_id,team\nchatcmpl-other1,blue\n")
+        (tmp_path / "rows.csv").write_text("completion_id,team\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7Xother1,blue\n")
 
         assert (await relabel("pause", job_id, **settings)).code == 0
         assert (await relabel("rate", "60/m", **settings)).code == 0

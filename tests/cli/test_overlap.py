@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from cli.submission import show_overlaps
+from cli.preview_view import show_overlaps
 from ledger.row import Outcome
 from producer.overlap import Overlap, Overlaps, find_overlaps
 
@@ -27,7 +27,7 @@ async def test_the_same_completions_in_an_active_job_are_counted_with_lines_of_t
     """Only rows that have not ended; three lines at most; no id is shown, and standard output is the job's id alone."""
     spec = await make_job(OTHER, {0: Outcome.UPDATED})
 
-    ended = await relabel("submit", mine, **API)
+    ended = await relabel("submit", "--yes", mine, **API)
 
     warning = f"Warning: job {spec.job_id}, which has not ended, changes 4 completions of these, too (lines 3, 4, 6)"
     assert warning in ended.err
@@ -40,9 +40,9 @@ async def test_jobs_that_ended_or_call_another_api_are_no_reason_to_warn(relabel
     ended = await make_job(OTHER)
     await ledger.jobs.cancel(ended.job_id, by="test")
 
-    first = await relabel("submit", mine, **API)
-    again = await relabel("submit", mine, COLUMNS="40", **API)
-    elsewhere = await relabel("submit", mine, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+    first = await relabel("submit", "--yes", mine, **API)
+    again = await relabel("submit", "--yes", mine, COLUMNS="40", **API)
+    elsewhere = await relabel("submit", "--yes", mine, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
 
     assert first.out == again.out
     job_id = first.out.strip()
@@ -57,7 +57,7 @@ async def test_it_is_said_before_anything_is_stored(relabel, make_job, ledger, m
     spec = await make_job(OTHER)
     await ledger.redis.config_set("min-replicas-to-write", 1)
     try:
-        ended = await relabel("submit", mine, **API)
+        ended = await relabel("submit", "--yes", mine, **API)
     finally:
         await ledger.redis.config_set("min-replicas-to-write", 0)
 

@@ -216,7 +216,9 @@ async def test_a_file_without_a_row_to_send_ends_at_once(relabel: CliProcess, se
     """The job is there for the report, finished, and no worker was needed."""
     server = await serve()
 
-    ended = await relabel("run", relabel.file("rows.csv", "completion_id,team\nchatcmpl-a,\n,blue\n"), "--json")
+    ended = await relabel(
+        "run", relabel.file("rows.csv", "completion_id,team\nchatcmpl-a,\n,blue\n"), "--json", "--yes"
+    )
 
     assert (ended.code, server.asked()) == (1, 0)
     rows = ended.facts["rows"]

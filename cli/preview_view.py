@@ -1,0 +1,129 @@
+"""Shows a preview: what a file would do, in few lines where nothing is odd."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.table import Table
+
+from cli.console import shown
+from cli.format import at_lines
+from config.text import printable
+from ledger.job import Mode
+from producer.overlap import COMPARE_FOR_S, Overlaps
+from producer.profile import KeyProfile, Profile
+from relabel.preview import Preview, expected_effort
+from relabel.wording import count_of
+
+SHOWN_KEYS = 20
+DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
+KEY_CHARS, SAMPLE_CHARS = 64, 24
+
+
+def show_content(preview: Preview, console: Console) -> None:
+    """Print what is in the file, and what is odd about it."""
+    console.print(shown(_headline(preview)))
+    for rejection in preview.rejections:
+        column = f", column {printable(rejection.column, 64)}" if rejection.column else ""
+        console.print(shown(f"  line {rejection.line}{column}: {rejection.reason}"))
+    if more := preview.rejected - len(preview.rejections):
+        lists = "; the report lists them all" if preview.completions or preview.unchanged else ""
+        console.print(shown(f"  and {more:,} more{lists}."))
+    if preview.profile.keys:
+        _show_keys(preview, console)
+    for line in _remarks(preview):
+        console.print(shown(line))
+
+
+def show_outlook(preview: Preview, console: Console) -> None:
+    """Print what the job would meet, and what it takes."""
+    ahead = preview.outlook
+    if ahead is None or ahead.former:
+        return
+    show_overlaps(ahead.overlaps, console)
+    for warning in ahead.warnings:
+        console.print(shown(f"Warning: {warning}."), soft_wrap=not console.file.isatty())
+    if preview.completions:
+        console.print(shown(expected_effort(preview.completions, ahead)))
+    if ahead.hint:
+        console.print(shown(ahead.hint))
+
+
+def show_overlaps(overlaps: Overlaps, console: Console) -> None:
+    """Print which jobs change the same completions."""
+    for job_id, rows, lines in overlaps.found:
+        where = at_lines(lines)
+        number = f"{'at least ' * (job_id in overlaps.unread)}{count_of(rows, 'completion')}"
+        what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
+        console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
+    if overlaps.unread:
+        jobs = ", ".join(overlaps.unread)
+        what = f"Not compared with all rows of job {jobs}: they are too many for {COMPARE_FOR_S:.0f} s."
+        console.print(shown(what), soft_wrap=True)
+
+
+def _headline(preview: Preview) -> str:
+    """Return what the file is, and how many rows it has of each kind."""
+    delimiter = preview.reading.delimiter
+    named = f" separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}" if delimiter else ""
+    return f"Checked {preview.format.upper()}{named}: {', '.join(_counts(preview))}."
+
+
+def _counts(preview: Preview) -> Iterator[str]:
+    yield f"{count_of(preview.completions, 'completion')} to change"
+    if preview.cleared:
+        yield f"{preview.cleared:,} of them to be left without metadata"
+    if preview.folded:
+        conflicts = f" ({preview.conflicting:,} with other values: the last row wins)" if preview.conflicting else ""
+        yield f"{count_of(preview.folded, 'row')} folded into an earlier row of the same id{conflicts}"
+    if preview.unchanged:
+        yield f"{count_of(preview.unchanged, 'row')} unchanged, as nothing is to change"
+    yield f"{count_of(preview.rejected, 'row')} rejected"
+
+
+def _show_keys(preview: Preview, console: Console) -> None:
+    profile, replaces = preview.profile, preview.mode is Mode.REPLACE
+    removes = any(key.removed_in for key in profile.keys)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
+    table.add_column("  key", overflow="fold")
+    table.add_column("set in", justify="right", no_wrap=True)
+    if replaces or removes:
+        table.add_column("not in" if replaces else "removed in", justify="right", no_wrap=True)
+    table.add_column("values", overflow="fold")
+    for key in profile.keys[:SHOWN_KEYS]:
+        unset = profile.rows - key.set_in if replaces else key.removed_in
+        counts = [f"{key.set_in:,}", *([f"{unset:,}"] if replaces or removes else [])]
+        table.add_row(shown(f"  {printable(key.key, KEY_CHARS)}"), *counts, shown(_samples(key)))
+    console.print(table)
+    if (rest := len(profile.keys) - SHOWN_KEYS) > 0:
+        console.print(shown(f"  and {'at least ' * bool(profile.other_pairs)}{count_of(rest, 'more key')}"))
+
+
+def _samples(key: KeyProfile) -> str:
+    said = ", ".join(printable(value, SAMPLE_CHARS) for value in key.samples)
+    return f"{said} (looks like row numbers)" if key.is_index else said
+
+
+def _remarks(preview: Preview) -> list[str]:
+    profile = preview.profile
+    remarks = [_about_replace(profile)] if preview.mode is Mode.REPLACE else []
+    remarks += [f"Note: {notice}." for notice in preview.reading.notices]
+    if ignored := preview.reading.ignored:
+        names = ", ".join(printable(name, KEY_CHARS) for name in ignored[:SHOWN_KEYS])
+        more = f" and {len(ignored) - SHOWN_KEYS:,} more" if len(ignored) > SHOWN_KEYS else ""
+        remarks.append(f"Ignored columns: {names}{more}.")
+    if profile.null_texts:
+        texts = ", ".join(f"{text} {number:,}" for text, number in profile.null_texts.items())
+        remarks.append(f"Warning: these values are sent as text: {texts}; --null TEXT removes the key instead.")
+    if odd := preview.odd_ids.number:
+        unlike = "id does" if odd == 1 else "ids do"
+        where = at_lines(preview.odd_ids.lines)
+        remarks.append(f"Warning: {odd:,} {unlike} not look like chat completion ids ({where}).")
+    return remarks
+
+
+def _about_replace(profile: Profile) -> str:
+    some = sum(key.set_in < profile.rows for key in profile.keys)
+    of_these = f", and of the {count_of(some, 'key')} above where a row has no value" if some else ""
+    return f"Replace: each completion keeps only what its row sets; it loses every other key{of_these}."

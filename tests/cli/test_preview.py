@@ -1,0 +1,169 @@
+"""Before anything is sent a file's preview is shown, and what is odd in it is asked about."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from cli.preview_view import show_content, show_outlook
+from ledger.job import Mode
+from ledger.ledger import Ledger
+from producer.check import Checked
+from producer.questions import QUESTIONS
+from producer.submit import JobRequest
+from relabel.preview import Outlook, preview_of, with_outlook
+from tests.harness.command import ROOT
+from tests.harness.rows import lines, usual_id
+
+NO_REDIS = {"RELABEL_REDIS__URL": ""}
+INDEX = lines("0,good", "1,bad", "2,good", header="completion_id,Unnamed: 0,quality")
+GOOD = lines("good,search", "bad,docs")
+
+
+@pytest.fixture
+def shown(read: Callable[..., Checked]) -> Callable[..., str]:
+    """The preview of a file's content on a terminal of 80 columns."""
+
+    def show(content: str, *, mode: Mode = Mode.MERGE, ahead: Outlook | None = None, name: str = "p.csv") -> str:
+        out = io.StringIO()
+        console = Console(file=out, width=80)
+        with read(content, name) as checked:
+            preview = preview_of(checked, JobRequest(name, mode, True, "https://api.openai.com/v1", 500, 60.0))
+        preview = with_outlook(preview, ahead) if ahead else preview
+        show_content(preview, console)
+        show_outlook(preview, console)
+        return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+
+    return show
+
+
+def test_the_preview_of_a_plain_file_is_short(shown: Callable[..., str]) -> None:
+    """What it is, what each key gets, and what it takes."""
+    assert shown(GOOD, ahead=Outlook(4, 600.0, 0.4)) == (
+        "Checked CSV separated by commas: 2 completions to change, 0 rows rejected.\n"
+        "  key      set in  values\n"
+        "  quality       2  good, bad\n"
+        "  team          2  search, docs\n"
+        "2 completions will be changed: up to 4 requests, about 0 s at 600/min."
+    )
+
+
+def test_the_preview_names_what_is_odd_and_a_terminal_acts_on_no_value(shown: Callable[..., str]) -> None:
+    """Rows that contradict each other, texts for missing values, ids unlike those of the API, rows that are invalid."""
+    content = lines("NULL,\x1b[2J", f"{'w' * 70},\\N", "good,") + f"{usual_id(2)},bad,\nodd,x,y\n,x,y\n"
+
+    assert shown(content) == (
+        "Checked CSV separated by commas: 4 completions to change, 1 row folded into an\n"
+        "earlier row of the same id (1 with other values: the last row wins), 1 row\n"
+        "rejected.\n"
+        "  line 7, column completion_id: the id is empty\n"
+        "  key      set in  values\n"
+        "  quality       5  NULL, wwwwwwwwwwwwwwwwwwwww..., good\n"
+        "  team          3  \\x1b[2J, \\N, y\n"
+        "Warning: these values are sent as text: NULL 1, \\N 1; --null TEXT removes the\n"
+        "key instead.\n"
+        "Warning: 1 id does not look like chat completion ids (line 6)."
+    )
+
+
+def test_the_preview_of_a_replacement_counts_what_rows_leave_out(shown: Callable[..., str]) -> None:
+    """An empty cell removes the key there, as does every key that has no column."""
+    assert shown(lines("good,search", "good,"), mode=Mode.REPLACE) == (
+        "Checked CSV separated by commas: 2 completions to change, 0 rows rejected.\n"
+        "  key      set in  not in  values\n"
+        "  quality       2       0  good\n"
+        "  team          1       1  search\n"
+        "Replace: each completion keeps only what its row sets; it loses every other key,\n"
+        "and of the 1 key above where a row has no value."
+    )
+
+
+@pytest.mark.parametrize("verb", ["run", "submit"])
+@pytest.mark.parametrize(
+    ("content", "code", "questions"),
+    [
+        (GOOD, 0, []),
+        (GOOD + ",x,y\n", 1, []),
+        (lines(",", ","), 0, ["all_empty"]),
+        (INDEX, 0, ["index_column"]),
+        (GOOD.replace(usual_id(0), "a").replace(usual_id(1), "b"), 0, ["odd_ids"]),
+    ],
+)
+async def test_check_stops_after_the_preview_and_needs_neither_key_nor_redis(
+    relabel: Any, tmp_path: Path, verb: str, content: str, code: int, questions: list[str]
+) -> None:
+    """The exit code tells of invalid rows, the JSON of the rest."""
+    (tmp_path / "p.csv").write_text(content)
+
+    ended = await relabel(verb, "--check", "--json", "p.csv", **NO_REDIS, RELABEL_STATE_DIR=str(tmp_path / "state"))
+
+    assert ended.code == code
+    facts = json.loads(ended.out)
+    assert [question["code"] for question in facts["questions"]] == questions
+    rows = facts["rows"]
+    assert (facts["completions"] + rows["unchanged"], rows["rejected"]) == (content.count("\n") - 1 - code, code)
+    assert (facts["outlook"]["requests"], facts["delimiter"]) == (facts["completions"] * 2, ",")
+    assert not (tmp_path / "state").exists(), "no server was started"
+
+
+async def test_check_of_a_file_that_cannot_be_used_ends_as_wrong_use(relabel: Any, tmp_path: Path) -> None:
+    """As without --check; so does a row that --strict does not accept."""
+    (tmp_path / "empty.csv").write_text("")
+    (tmp_path / "strict.csv").write_text(GOOD + ",x,y\n")
+
+    assert (await relabel("submit", "--check", "empty.csv", **NO_REDIS)).code == 2
+    assert (await relabel("submit", "--check", "--strict", "strict.csv", **NO_REDIS)).code == 2
+
+
+async def test_check_tells_of_the_jobs_and_workers_that_a_configured_redis_knows(
+    relabel: Any, ledger: Ledger, make_job: Any, tmp_path: Path
+) -> None:
+    """Nothing is stored there; where it is away, the file is checked all the same."""
+    (tmp_path / "p.csv").write_text(GOOD)
+    other = await make_job(GOOD.replace("search", "mobile"))
+
+    seen = await relabel("submit", "--check", "p.csv", OPENAI_BASE_URL="https://api.openai.com/v1")
+    alone = await relabel("submit", "--check", "p.csv", RELABEL_REDIS__URL="redis://127.0.0.1:1/0")
+
+    assert f"Warning: job {other.job_id}, which has not ended, changes 2 completions of these, too" in seen.err
+    assert "Warning: no worker is alive" in seen.err
+    assert (seen.code, seen.out, len(await ledger.jobs.latest(10))) == (0, "", 1)
+    assert "nothing is known of other jobs: Redis cannot be reached" in alone.err
+    assert alone.code == 0
+
+
+@pytest.mark.parametrize(("options", "code", "jobs"), [([], 2, 0), (["--yes"], 0, 1)])
+async def test_without_a_terminal_an_odd_file_needs_yes(
+    relabel: Any, ledger: Ledger, tmp_path: Path, options: list[str], code: int, jobs: int
+) -> None:
+    """Nothing is sent, and the message has the next step."""
+    (tmp_path / "p.csv").write_text(INDEX)
+
+    ended = await relabel("submit", "p.csv", *options)
+
+    assert (ended.code, len(await ledger.jobs.latest(10))) == (code, jobs)
+    assert ("--check" in ended.err and "--yes" in ended.err) == bool(code)
+
+
+async def test_a_terminal_is_asked_about_an_odd_file(terminal: Any, ledger: Ledger, tmp_path: Path) -> None:
+    """However small it is."""
+    (tmp_path / "p.csv").write_text(INDEX)
+
+    ended = await asyncio.to_thread(terminal, "submit", "p.csv", answer="n\n")
+
+    assert "Column 2 looks like row numbers" in ended.said
+    assert (ended.code, len(await ledger.jobs.latest(10))) == (130, 0)
+
+
+def test_the_docs_name_every_question() -> None:
+    """With what it stands for."""
+    page = (ROOT / "docs" / "files.md").read_text()
+
+    assert [code for code in QUESTIONS if f"`{code}`" not in page] == []

@@ -1,0 +1,134 @@
+"""What the rows of an input do, key by key, and the questions that they raise."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import pytest
+
+from ledger.job import Mode
+from ledger.row import Patch
+from producer.check import Checked
+from producer.profile import MOST_KEYS, NULL_TEXTS, SAMPLE_CHARS, Profiler
+from producer.questions import QUESTIONS, questions_about
+from tests.harness.rows import lines, usual_id
+from tests.producer.conftest import Check
+
+
+def codes(checked: Checked) -> list[str]:
+    """The codes of the questions that an input raises."""
+    return [question.code for question in questions_about(checked)]
+
+
+def test_keys_are_counted_as_a_plain_loop_counts_them() -> None:
+    """Whatever mix of keys, removals and texts the rows have, and however many rows are counted together."""
+    chance = random.Random(4)
+    values = ["good", "bad", None, "", *sorted(NULL_TEXTS)]
+    rows = [
+        Patch(line, "c", {key: chance.choice(values) for key in chance.sample("abcdefgh", chance.randrange(9))})
+        for line in range(1, 1500)
+    ]
+    profiler = Profiler()
+    for row in rows:
+        profiler.add(row)
+
+    profile = profiler.profile()
+
+    pairs = [pair for row in rows for pair in row.metadata.items()]
+    assert {each.key: each.set_in for each in profile.keys} == Counter(key for key, value in pairs if value is not None)
+    assert {each.key: each.removed_in for each in profile.keys} == Counter(key for key, value in pairs if value is None)
+    assert profile.null_texts == Counter(value for _, value in pairs if value in NULL_TEXTS)
+    assert profile.rows == len(rows)
+
+
+def test_keys_beyond_the_bound_are_counted_together() -> None:
+    """Rows with keys of their own cost memory for the first thousand only."""
+    profiler = Profiler()
+    for row in range(MOST_KEYS + 500):
+        profiler.add(Patch(row, "c", {f"k{row}": "v" * 512}))
+
+    profile = profiler.profile()
+
+    assert (len(profile.keys), profile.other_pairs) == (MOST_KEYS, 500)
+    assert profile.keys[0].samples == ["v" * (SAMPLE_CHARS - 1) + "…"]
+
+
+def test_samples_are_the_first_different_values_and_come_from_later_rows_too(checked: Check) -> None:
+    """An empty cell is no value."""
+    rows = ["good,", "good,search", "bad,", *["good,"] * 5000, *["good,docs"] * 200]
+
+    quality, team = checked("p.csv", lines(*rows)).profile.keys
+
+    assert (quality.samples, team.samples) == (["good", "bad"], ["search", "docs"])
+
+
+@pytest.mark.parametrize(
+    ("header", "rows", "is_asked"),
+    [
+        ("completion_id,Unnamed: 0,q", ["7,x"], True),
+        ("completion_id,__index_level_0__,q", ["a,x"], True),
+        ("completion_id,n,q", ["0,x", "1,x", "2,x"], True),
+        ("completion_id,n,q", ["0,x", "1,x"], False),
+        ("completion_id,n,q", [f"{number},x" for number in range(1, 11)], True),
+        ("completion_id,n,q", ["1,x", "2,x", "3,x"], False),
+        ("completion_id,n,q", ["0,x", "1,x", "1,x"], False),
+        ("completion_id,n,q", ["0,x", "700,x", "900,x"], False),
+        ("completion_id,n,q", ["0,x", ",x", "2,x"], False),
+        ("completion_id,n,q", ["0,x", "²,x", "3,x"], False),
+    ],
+)
+def test_a_column_of_row_numbers_is_asked_about(
+    checked: Check, header: str, rows: list[str], *, is_asked: bool
+) -> None:
+    """By the name that a tool gives it, or as its values count the rows; the question names its place alone."""
+    result = checked("p.csv", lines(*rows, header=header))
+
+    assert codes(result) == ["index_column"] * is_asked
+    if is_asked:
+        [(_, sentence)] = questions_about(result)
+        assert sentence.startswith("column 2 ")
+
+
+def test_row_numbers_are_found_where_rows_between_are_invalid(checked: Check) -> None:
+    """The numbers then have gaps, and are never above their lines."""
+    content = lines("0,x", "1,x", "2,x", "3,x", header="completion_id,n,q").replace(usual_id(1), "")
+
+    assert codes(checked("p.csv", content)) == ["index_column"]
+
+
+def test_ids_are_asked_about_where_most_look_wrong(checked: Check) -> None:
+    """Half of them is a warning."""
+    rows = [f'{{"completion_id": "{name}", "metadata": {{"k": "v"}}}}\n' for name in ("a", "b", usual_id(1))]
+
+    assert codes(checked("p.jsonl", "".join(rows))) == ["odd_ids"]
+    assert codes(checked("p.jsonl", "".join(rows[1:]))) == []
+
+
+def test_rows_that_contradict_an_earlier_one_are_counted_among_the_folded(checked: Check) -> None:
+    """A merge is contradicted by another value of one key, a replacement by any other row."""
+    rows = [
+        f'{{"id": "{usual_id(1)}", "metadata": {metadata}}}\n'
+        for metadata in ('{"a": "1"}', '{"b": "2"}', '{"a": "1"}', '{"a": null}')
+    ]
+
+    merged, replaced = (checked("p.jsonl", "".join(rows), mode=mode) for mode in (Mode.MERGE, Mode.REPLACE))
+
+    assert (merged.folded, merged.conflicting) == (3, 1)
+    assert (replaced.folded, replaced.conflicting) == (3, 3)
+
+
+@pytest.mark.parametrize(
+    ("metadata", "mode", "asked"),
+    [("{}", Mode.MERGE, True), ("{}", Mode.REPLACE, True), ('{"a": "1"}', Mode.REPLACE, False)],
+)
+def test_a_file_of_empty_rows_alone_is_asked_about(checked: Check, metadata: str, mode: Mode, *, asked: bool) -> None:
+    """It changes nothing, or it takes all metadata away."""
+    rows = [f'{{"id": "{usual_id(row)}", "metadata": {each}}}\n' for row, each in enumerate(["{}", metadata])]
+
+    assert codes(checked("p.jsonl", "".join(rows), mode=mode)) == ["all_empty"] * asked
+
+
+def test_every_question_has_a_stable_code() -> None:
+    """Programs rely on them."""
+    assert set(QUESTIONS) >= {"index_column", "odd_ids", "all_empty", "large_job"}
