@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import socket
-import sys
 import urllib.request
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
@@ -15,17 +14,17 @@ from pathlib import Path
 import pytest
 
 from ledger.row import Outcome
+from tests.harness.program import Program, start_program
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
 
-COMMAND = [sys.executable, "-m", "cli.main", "metrics"]
 LONGEST_S = 60
 
 
 class Served:
     """A running endpoint."""
 
-    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+    def __init__(self, process: Program, url: str) -> None:
         self.process = process
         self.url = url
 
@@ -49,9 +48,7 @@ async def serve(environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Ca
     started = []
 
     async def start(**settings: str) -> Served:
-        process = await asyncio.create_subprocess_exec(
-            *COMMAND, "--port", "0", cwd=tmp_path, env=environment | settings, stderr=asyncio.subprocess.PIPE
-        )
+        process = await start_program("relabel", "metrics", "--port", "0", cwd=tmp_path, env=environment | settings)
         started.append(process)
         assert process.stderr is not None
         async with asyncio.timeout(LONGEST_S):

@@ -6,7 +6,6 @@ import asyncio
 import json
 import signal
 import stat
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -19,6 +18,7 @@ from ledger.keys import claim_key
 from ledger.service_profile import Behaviour, Null, Semantics
 from relabel.advice import about_rows
 from sandbox import Sandbox, SandboxOptions
+from tests.harness.program import Program, start_program
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
 
@@ -76,14 +76,13 @@ async def start_probe(environment: dict[str, str], tmp_path: Path) -> AsyncItera
     """Start the command; a test that fails leaves none running."""
     started = []
 
-    async def start(service: Service, **settings: str) -> asyncio.subprocess.Process:
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "cli.main", "probe", COMPLETION),
+    async def start(service: Service, **settings: str) -> Program:
+        process = await start_program(
+            "relabel",
+            *("probe", COMPLETION),
             cwd=tmp_path,
             env=environment | service.settings | settings,
-            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
         )
         started.append(process)
         return process
@@ -168,7 +167,7 @@ async def test_a_probe_that_nobody_listens_to_any_more_restores_the_completion(s
     process = await start_probe(service)
     await wait_until(lambda: service.held != BEFORE, within=LONGEST_S, what="the completion is changed")
 
-    process._transport.get_pipe_transport(2).close()
+    process.stderr._transport.close()
     process.send_signal(signal.SIGHUP)
     async with asyncio.timeout(LONGEST_S):
         await process.wait()

@@ -17,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import pytest
 
 from ledger.row import Outcome
+from tests.harness.program import Program, start_program
 
 COMMAND = ["-m", "cli.main", "watch"]
 CSV = "id,team\na,red\nb,blue\n"
@@ -28,17 +29,9 @@ def watching(environment, tmp_path) -> Callable[..., object]:
     """Run `watch` beside the test."""
 
     @asynccontextmanager
-    async def start(*arguments: str, **settings: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    async def start(*arguments: str, **settings: str) -> AsyncIterator[Program]:
 
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            *COMMAND,
-            *arguments,
-            cwd=tmp_path,
-            env=environment | settings,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        process = await start_program("relabel", "watch", *arguments, cwd=tmp_path, env=environment | settings)
         try:
             async with asyncio.timeout(120):
                 yield process

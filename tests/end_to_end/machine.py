@@ -7,7 +7,6 @@ import json
 import os
 import re
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,10 +15,9 @@ from typing import Any, NamedTuple
 import psutil
 
 from tests.harness.command import run_here
-from tests.harness.end_with_parent import end_with_parent
+from tests.harness.program import Program, start_program
 from tests.harness.wait import wait_until
 
-BIN = Path(sys.executable).parent
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 120.0
 """Bound of a command that a test does not interrupt."""
@@ -52,7 +50,7 @@ class Ended(NamedTuple):
 class Running:
     """A command that was started."""
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: Program) -> None:
         self._process = process
         self._out, self._err = bytearray(), bytearray()
         self._readers = [
@@ -117,6 +115,7 @@ class CliProcess:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._started: list[Program] = []
         self.state = folder / "state"
         self.files = folder / "files"
         for made in (self.state, self.files):
@@ -142,19 +141,13 @@ class CliProcess:
 
     async def start(self, *arguments: str, program: str = "relabel", stdin: bytes = b"", **settings: str) -> Running:
         """Start a command; `settings` are environment variables."""
-        process = await asyncio.create_subprocess_exec(
-            BIN / program,
-            *arguments,
-            cwd=self.files,
-            env=self.environment | settings,
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            preexec_fn=end_with_parent,
+        process = await start_program(
+            program, *arguments, cwd=self.files, env=self.environment | settings, stdin=asyncio.subprocess.PIPE
         )
         assert process.stdin is not None
         process.stdin.write(stdin)
         process.stdin.close()
+        self._started.append(process)
         return Running(process)
 
     async def __call__(self, *arguments: str, **given: Any) -> Ended:
@@ -171,9 +164,11 @@ class CliProcess:
         return (self.state / "relabel" / "worker.log").read_text()
 
     def processes(self) -> list[psutil.Process]:
-        """Every process that has to do with this home: by its environment or its command line."""
+        """Every process that has to do with this home: started here, or by its environment or its command line."""
         mark = os.fsencode(self.folder)
-        return [psutil.Process(pid) for pid in psutil.pids() if _names(mark, pid) and psutil.pid_exists(pid)]
+        started = {process.pid for process in self._started if process.returncode is None}
+        found = [pid for pid in psutil.pids() if pid in started or _names(mark, pid)]
+        return [psutil.Process(pid) for pid in found if psutil.pid_exists(pid)]
 
     def worker(self) -> psutil.Process:
         """The main process of the worker that `run` brings along."""

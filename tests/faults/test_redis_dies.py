@@ -12,11 +12,10 @@ from ledger.connect import open_ledger, persistence_warnings
 from ledger.errors import LedgerUnreachable
 from ledger.job import JobState
 from ledger.keys import JobKeys
-from tasks.run_worker import ARGUMENTS
 from tests.harness.link import Link
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster, StopWatch
+from tests.harness.stand import ALONE, Cluster, StopWatch
 from tests.harness.wait import wait_until
 
 PROMISE = pytest.mark.promise
@@ -65,7 +64,7 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(stand: Cluster, away_
     assert [worker.exit_code() for worker in workers] == [None, None]
 
 
-@pytest.mark.parametrize(("restarts", "options"), [(3, ARGUMENTS), pytest.param(25, ("--without-gossip",), marks=SLOW)])
+@pytest.mark.parametrize(("restarts", "options"), [(3, ALONE), pytest.param(25, ("--without-gossip",), marks=SLOW)])
 async def test_workers_live_through_restarts_of_redis(stand: Cluster, restarts: int, options: Sequence[str]) -> None:
     """Row 6: each worker has a message in hand and polls for another, whose answer fails; both are then dealt with."""
     rows = PatchRows(150 * (restarts + 1))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
 
 from sandbox.log import Entry
+from tests.harness.command import ROOT, run_here
 from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
@@ -57,10 +57,7 @@ async def relabel(stand: Cluster, *arguments: str) -> None:
         "OPENAI_BASE_URL": stand.sandbox.base_url,
         "OPENAI_API_KEY": KEY,
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "cli.main", *arguments, env=environment, stdout=asyncio.subprocess.DEVNULL
-    )
-    assert await process.wait() == 0
+    assert (await run_here(*arguments, environment=environment, folder=ROOT)).code == 0
 
 
 async def slowed(stand: Cluster, job_id: str) -> bool:

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from cli.main import main
+from tests.harness.program import start_program
 
 ROOT = Path(__file__).parents[2]
-COMMAND = [sys.executable, "-m", "cli.main"]
 LONGEST_S = 120
 NEEDS_A_PROCESS = frozenset({"run", "--run", "sandbox", "metrics", "probe"})
 """Verbs and options that listen for signals, start workers or serve."""
@@ -61,15 +61,7 @@ async def run_here(*arguments: str, environment: dict[str, str], folder: Path) -
 
 async def run_process(*arguments: str, environment: dict[str, str], folder: Path) -> Ended:
     """Run the command to its end in a process of its own."""
-    process = await asyncio.create_subprocess_exec(
-        *COMMAND,
-        *arguments,
-        cwd=folder,
-        env=environment,
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
+    process = await start_program("relabel", *arguments, cwd=folder, env=environment)
     async with asyncio.timeout(LONGEST_S):
         out, err = await process.communicate()
     assert process.returncode is not None

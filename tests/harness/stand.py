@@ -27,7 +27,6 @@ from sandbox import Sandbox, SandboxOptions
 from sandbox.log import Entry
 from tasks.announce import announce
 from tasks.celery_app import make_app
-from tasks.run_worker import ARGUMENTS
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
@@ -35,6 +34,8 @@ from tests.harness.worker_process import WorkerProcess
 
 KEY = "sk-canary-3f9d1c7a5b"
 """The key that workers are given: it must turn up nowhere."""
+ALONE = ("--without-mingle", "--without-gossip", "--without-heartbeat")
+"""Options that switch off what Celery's workers say among each other."""
 END_S = 120.0
 """Bound of a job's end where a test promises nothing shorter."""
 
@@ -89,7 +90,7 @@ class Cluster:
         *,
         redis_url: str | None = None,
         base_url: str | None = None,
-        options: Sequence[str] = ARGUMENTS,
+        options: Sequence[str] = ALONE,
         **groups: Any,
     ) -> WorkerProcess:
         """Start a worker without waiting for it; unless asked, it has no chatter with others."""
