@@ -30,7 +30,10 @@ _SLACK_CHARS = 1024
 
 # prefixes of OpenAI's keys; not after a letter or a hyphen, as `chatcmpl-sk-...` is an id
 _KEY_SHAPED = re.compile(r"(?<![\w-])(?:sk|sess|rk)-(?:[\w.\-]*\*{2,}[\w*.\-]*|[\w*.\-]{12,})", re.IGNORECASE)
-_MASKED = re.compile(r"([^\s\"'`<>(){}\[\],;:=*•…]*?)(?:\*{2,}|[•…]+|\.{3,})([^\s\"'`<>(){}\[\],;:=]*)")
+# from the start of a word only: from each of its characters, a long word would take the square of its length
+_MASKED = re.compile(
+    r"(?<![^\s\"'`<>(){}\[\],;:=*•…])([^\s\"'`<>(){}\[\],;:=*•…]*?)(?:\*{2,}|[•…]+|\.{3,})([^\s\"'`<>(){}\[\],;:=]*)"
+)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{16,}={0,2}")
 _ACTED_ON = re.compile(r"[\x7f-\U0010ffff]")
 """Control characters below stand in JSON as escapes already; the printable ones of these stay."""

@@ -16,6 +16,7 @@ from tests.hostile_text import EVERYTHING, HOSTILE, KEY, left_in
 
 TEXT = EVERYTHING.replace(HOSTILE["bytes"], "")
 """As Redis can hold it in the places that are read as UTF-8."""
+ENVIRONMENT = {"OPENAI_API_KEY": KEY, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1", "RELABEL_API__ATTEMPTS": "1"}
 
 
 @pytest.fixture
@@ -56,7 +57,7 @@ async def test_no_verb_shows_what_a_terminal_would_act_on(job_id, relabel):
         ("metrics", "--once"),
         ("health", "--only", "ledger,workers,worker-here"),
     ):
-        ended = await relabel(*verb, OPENAI_API_KEY=KEY, OPENAI_BASE_URL="http://127.0.0.1:1/v1")
+        ended = await relabel(*verb, **ENVIRONMENT)
         said[verb] = ended.out + ended.err
 
     assert {verb: left for verb, each in said.items() if (left := left_in(each))} == {}

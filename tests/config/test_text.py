@@ -94,6 +94,14 @@ def test_a_registered_secret_is_cut_out_without_being_named():
     assert key not in printable(f"a{key}b") + sanitize(f"a{key}b", 500)
 
 
+@pytest.mark.parametrize("word", ["x", "-", ".x", "sk-.", "://", "*x", "%41"])
+def test_a_long_text_takes_no_longer_than_its_length_warrants(word):
+    """A word of 200,000 characters, as Redis may hold one: its square would be minutes."""
+    text = word * (200_000 // len(word))
+
+    assert redact(f"{text} {AZURE_KEY}", secret=AZURE_KEY, strangers=True).endswith(" [key]")
+
+
 def test_a_login_in_a_url_is_cut_out():
     """Errors of brokers and proxies may name their URL."""
     assert redact("cannot reach redis://user:pa55@host:1/0") == "cannot reach redis://[login]@host:1/0"
