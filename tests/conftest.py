@@ -14,8 +14,8 @@ from hypothesis import settings
 
 from embedded.server import EmbeddedServer, embedded_server
 
-pytest_plugins = ["tests.harness.worker_harness"]
-"""Fixtures for tests of the worker, the API client and the shared rate."""
+pytest_plugins = ["tests.harness.worker_harness", "tests.harness.idle_worker"]
+"""Fixtures for tests of the worker, the API client and the shared rate; a worker that stays."""
 
 # before any of them is imported; a failed assert in these says as much as one in a test
 pytest.register_assert_rewrite(

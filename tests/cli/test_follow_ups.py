@@ -9,29 +9,38 @@ from typing import Any
 
 import pytest
 
+from ledger.claims import claim_of
 from ledger.codec import BeforeImage, Detail
 from ledger.errors import LeaseLost
 from ledger.job import JobState, Traffic, Waits
-from ledger.keys import JobKeys
+from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from sandbox import Sandbox
+from tests.harness.idle_worker import IdleWorker
+from tests.harness.stand import KEY
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
 
 
+@pytest.fixture
+def redis_url(idle_worker: IdleWorker) -> str:
+    """The worker's ledger, in which the jobs of other tests are."""
+    return idle_worker.redis_url
+
+
 class LedgerHarness:
-    """The command against one API."""
+    """The command against one API, with deployed workers."""
 
     def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
         self._relabel = relabel
         self.sandbox = sandbox
         self.folder = folder
         self.settings = {
-            "OPENAI_API_KEY": "sk-test",
+            "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": sandbox.base_url,
             "RELABEL_WORKER__CHILDREN": "1",
             "RELABEL_RATE__PER_MINUTE": "60000",
@@ -50,22 +59,32 @@ class LedgerHarness:
         return json.loads(ended.out)
 
     async def run(self, *options: str, rows: str = ROWS, code: int = 0) -> str:
-        """Carry a file out and give the job's id."""
+        """Have a file carried out and give the job's id; another test may have submitted the same."""
         (self.folder / "rows.jsonl").write_text(rows)
-        facts = await self.facts("run", "rows.jsonl", *options, code=code)
+        facts = await self.facts("submit", "rows.jsonl", "--wait", "--again", *options, code=code)
         return str(facts["job_id"])
+
+    async def done(self, *arguments: str, code: int = 0) -> tuple[Any, str]:
+        """Have the job that the command makes carried out; give its facts, and what is said of it."""
+        made = await self.facts(*arguments)
+        watched = await self("watch", made["job_id"])
+        assert watched.code == code, watched.err
+        return await self.facts("status", made["job_id"], code=code), watched.err
 
 
 @pytest.fixture
-async def desk(relabel: Callable[..., Awaitable[Any]], tmp_path: Path) -> AsyncIterator[LedgerHarness]:
-    """The command, and an API that stores three completions."""
-    async with Sandbox() as sandbox:
+async def desk(
+    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
+) -> AsyncIterator[LedgerHarness]:
+    """The command, and an API that stores three completions; of the writes of other tests no record is left."""
+    async with Sandbox(port=idle_worker.api_port) as sandbox:
         sandbox.store.load(BEFORE)
+        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
         yield LedgerHarness(relabel, sandbox, tmp_path)
 
 
 async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(desk: LedgerHarness) -> None:
-    """`undo JOB --run` carries it out; status, jobs and both logs tell which job it takes back."""
+    """`undo JOB --run` waits for its end; status, jobs and both logs tell which job it takes back."""
     job_id = await desk.run()
     assert desk.sandbox.store.dump() != BEFORE
 
@@ -84,15 +103,15 @@ async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: Ledge
     """A second undo is the first one; once that was undone itself, --again takes the job back once more."""
     job_id = await desk.run()
     made = desk.sandbox.store.dump()
-    first = (await desk.facts("undo", job_id, "--run"))["job_id"]
+    first = (await desk.done("undo", job_id))[0]["job_id"]
 
-    ended = await desk("undo", job_id, "--run", "--json")
+    ended = await desk("undo", job_id, "--json")
     assert json.loads(ended.out)["job_id"] == first
     assert f"as job {first}; --again" in ended.err
 
-    await desk.facts("undo", first, "--run")
+    await desk.done("undo", first)
     assert desk.sandbox.store.dump() == made
-    again = await desk.facts("undo", job_id, "--run", "--again")
+    again, _ = await desk.done("undo", job_id, "--again")
     assert again["job_id"] != first
     assert desk.sandbox.store.dump() == BEFORE
 
@@ -102,12 +121,11 @@ async def test_a_drifted_row_is_explained_and_force_restores_it(desk: LedgerHarn
     job_id = await desk.run()
     desk.sandbox.store.load({IDS[0]: {"team": "theirs"}})
 
-    ended = await desk("undo", job_id, "--run")
+    _, said = await desk.done("undo", job_id, code=1)
 
-    assert ended.code == 1
-    assert "somebody else changed team since" in ended.err
-    assert "--force" in ended.err
-    facts = await desk.facts("undo", job_id, "--run", "--force")
+    assert "somebody else changed team since" in said
+    assert "--force" in said
+    facts, _ = await desk.done("undo", job_id, "--force")
     assert desk.sandbox.store.dump() == BEFORE
     assert f"as job {facts['job_id']}, forced" in (await desk("log", job_id)).out
 
@@ -118,14 +136,14 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
     """Running, without before-images, for another API, nothing changed, no such job: exit code 2, nothing is made."""
     running = (await make_job("completion_id,team\na-1,x\n")).job_id
     bare = await desk.run("--no-undo")
-    unchanged = await desk.run("--again")
+    unchanged = await desk.run()
     refusals = {
-        ("undo", running, "--run"): f"job {running} is running; pause or cancel it first.",
-        ("undo", bare, "--run"): "(--no-undo)",
-        ("undo", unchanged, "--run"): "changed nothing, so there is nothing to undo.",
-        ("undo", unchanged, "--run", "--keys", " , "): "--keys names no key",
-        ("undo", "nope", "--run"): "there is no job nope",
-        ("retry", unchanged, "--run"): "has no rows to retry: none failed.",
+        ("undo", running): f"job {running} is running; pause or cancel it first.",
+        ("undo", bare): "(--no-undo)",
+        ("undo", unchanged): "changed nothing, so there is nothing to undo.",
+        ("undo", unchanged, "--keys", " , "): "--keys names no key",
+        ("undo", "nope"): "there is no job nope",
+        ("retry", unchanged): "has no rows to retry: none failed.",
     }
     jobs = len(await ledger.jobs.latest(100))
     for arguments, words in refusals.items():
@@ -184,10 +202,11 @@ async def test_a_retry_takes_the_rows_that_may_work(desk: LedgerHarness, ledger:
     job_id = await desk.run(rows=rows, code=1)
     failed = (await ledger.jobs.get(job_id)).counts.failed
 
-    ended = await desk("retry", job_id, "--run", "--json")
+    ended = await desk("retry", job_id, "--json")
 
     facts = json.loads(ended.out)
     assert (ended.code, facts["kind"], facts["parent"]) == (0, "retry", job_id)
+    assert (await desk("watch", facts["job_id"])).code == 0
     assert facts["rows"]["total"] == failed - 1
     assert "1 row (not_found 1) can never work as they are; --all takes them, too." in ended.err
     assert {each: desk.sandbox.store.metadata(each) for each in IDS} == {each: {"team": "green"} for each in IDS}
@@ -257,6 +276,6 @@ async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_rest
         job_id = await desk.run(rows=rows)
     both = {each: held | {"one": "one", "two": "two"} for each, held in BEFORE.items()}
     assert desk.sandbox.store.dump() == both
-    await desk.facts("undo", job_id, "--run")
+    await desk.done("undo", job_id)
 
     assert desk.sandbox.store.dump() == {each: held | {"one": "one"} for each, held in BEFORE.items()}

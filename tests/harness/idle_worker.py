@@ -1,0 +1,39 @@
+"""A deployed worker that waits for the jobs of many tests, one after the other; nothing may kill it or its Redis."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.harness.redis_server import PrivateRedis
+from tests.harness.stand import ALONE, settings_for
+from tests.harness.worker_process import WorkerProcess
+
+
+class IdleWorker(NamedTuple):
+    """Where the worker's ledger is, and the port on which it looks for an API: each test serves its own there."""
+
+    redis_url: str
+    api_port: int
+
+
+@pytest.fixture(scope="session")
+def idle_worker() -> Iterator[IdleWorker]:
+    """Start the worker of this test process. Its ledger is never emptied, so jobs of other tests are in it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    with tempfile.TemporaryDirectory(prefix="relabel-") as path, PrivateRedis(Path(path)) as redis:
+        settings = settings_for(redis.url, f"http://127.0.0.1:{port}/v1", api={"attempts": 1})
+        worker = WorkerProcess(settings, name="idle", folder=Path(path), options=ALONE)
+        try:
+            asyncio.run(worker.ready())
+            yield IdleWorker(redis.url, port)
+        finally:
+            worker.kill()
