@@ -8,9 +8,6 @@ FIRST  ?= 100
 SEED   ?= 1
 STEPS  ?= 100000
 PARTS  ?=
-# what starts whole process trees or servers
-WHOLE  := $(addprefix tests/,faults end_to_end flower deploy embedded release_one metrics/test_real_job.py \
-	cli/test_follow_ups.py cli/test_former.py cli/test_metrics.py cli/test_probe.py cli/test_watch.py sandbox/test_command.py)
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
@@ -30,7 +27,7 @@ endif
 test: check unit ## Lint, types and the tests
 
 test-fast: $(VENV)/.installed-dev ## The tests without whole process trees, for the inner loop
-	$(BIN)/pytest -n 4 --dist worksteal $(WHOLE:%=--ignore=%)
+	$(BIN)/pytest -n 4 --dist worksteal -m "not (whole or slow or promise)"
 
 check: $(VENV)/.installed-dev ## Lint, import contracts and types
 	$(BIN)/ruff check .

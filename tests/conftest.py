@@ -39,8 +39,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+WHOLE = (
+    *("faults", "end_to_end", "flower", "deploy", "embedded", "release_one", "metrics/test_real_job.py"),
+    *(f"cli/test_{name}.py" for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "watch")),
+    "sandbox/test_command.py",
+    "test_examples.py",
+)
+"""What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Mark what takes whole process trees."""
+    if str(item.path.relative_to(Path(__file__).parent)).startswith(WHOLE):
+        item.add_marker("whole")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what takes long, unless marks or names are asked for."""
+    """Begin with what takes longest, and leave out the slowest, unless marks or names are asked for."""
+    items.sort(key=lambda item: item.get_closest_marker("whole") is None)
+    # xdist hands the list out in as many runs of neighbours; each is to begin with its share of the longest
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    items[:] = [item for first in range(processes) for item in items[first::processes]]
     if config.option.markexpr or any("::" in name for name in config.args):
         return
     late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]

@@ -30,7 +30,7 @@ async def status(relabel: CliProcess, job_id: str) -> dict[str, Any]:
     return (await relabel("status", job_id, "--json")).facts
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.promise)])
 async def test_an_interrupted_run_is_resumed_to_its_exact_end(
     relabel: CliProcess, serve: StartServer, number: signal.Signals
 ) -> None:

@@ -82,9 +82,9 @@ async def test_the_official_client_reads_back_what_a_run_wrote(relabel: CliProce
 @pytest.mark.parametrize(
     ("name", "mode", "options", "retry_after"),
     [
-        ("patches.csv", "merge", [], "1"),
+        pytest.param("patches.csv", "merge", [], "1", marks=pytest.mark.promise),
         ("patches.jsonl.gz", "merge", [], None),
-        ("patches.jsonl.gz", "replace", [], "1"),
+        pytest.param("patches.jsonl.gz", "replace", [], "1", marks=pytest.mark.promise),
         ("patches.csv", "replace", ["--no-undo"], None),
     ],
 )

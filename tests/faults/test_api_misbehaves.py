@@ -98,14 +98,14 @@ async def test_an_answer_that_drips_has_a_deadline(stand: Cluster) -> None:
 @pytest.mark.parametrize(
     ("told", "pauses_s"),
     [
-        ({"retry-after": "3"}, 3.0),
-        ({"retry-after": "date"}, 4.0),
-        ({"retry-after-ms": "2500"}, 2.5),
-        ({"retry-after": "100000"}, 120.0),
-        ({"retry-after": "-5"}, FIRST_PAUSE_S),
-        ({"retry-after": "soon"}, FIRST_PAUSE_S),
+        pytest.param({"retry-after": "3"}, 3.0, id="seconds"),
+        # how each is read, tests/completions/test_retry_after.py checks
+        pytest.param({"retry-after": "date"}, 4.0, id="date", marks=PROMISE),
+        pytest.param({"retry-after-ms": "2500"}, 2.5, id="milliseconds", marks=PROMISE),
+        pytest.param({"retry-after": "100000"}, 120.0, id="huge", marks=PROMISE),
+        pytest.param({"retry-after": "-5"}, FIRST_PAUSE_S, id="negative", marks=PROMISE),
+        pytest.param({"retry-after": "soon"}, FIRST_PAUSE_S, id="garbage", marks=PROMISE),
     ],
-    ids=["seconds", "date", "milliseconds", "huge", "negative", "garbage"],
 )
 async def test_a_429_makes_every_worker_wait(stand: Cluster, told: dict[str, str], pauses_s: float) -> None:
     """Row 15: as long as the server asks, within reason; no row spends a try on it."""
@@ -172,7 +172,8 @@ REFUSALS = {
 SAYS = {"wrong key": "Incorrect API key", "forbidden": "may not do", "quota": "your quota", "wrong path": "Invalid URL"}
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
+# which answers are of this kind, tests/completions/test_classify.py checks
+@pytest.mark.parametrize("refusal", ["wrong key", *(pytest.param(each, marks=PROMISE) for each in [*REFUSALS][1:])])
 async def test_a_refusal_that_no_waiting_mends_pauses_the_job(stand: Cluster, refusal: str) -> None:
     """Row 18: all workers stop within 2 s, with the server's message and without a failed row; resume goes on."""
     rows = PatchRows(300)

@@ -51,8 +51,9 @@ _PRELOADED = (
     "worker.runtime",
     *(f"cli.commands.{path.stem}" for path in sorted(Path(__file__).parents[2].glob("cli/commands/[a-z]*.py"))),
 )
-_READ_AT_START = ("PYTHON", "LC_", "LANG", "MALLOC_")
-"""What the interpreter reads from the environment when it starts."""
+_READ_AT_START = ("PYTHON", "LC_", "LANG", "LD_", "MALLOC_")
+"""What is read from the environment when an interpreter starts."""
+_AT_START = {name: value for name, value in os.environ.items() if name.startswith(_READ_AT_START)}
 
 
 class Asked(NamedTuple):
@@ -67,8 +68,8 @@ class Asked(NamedTuple):
 
 def can_fork(program: str, environment: Mapping[str, str]) -> bool:
     """Return whether a fork is the same as a fresh start."""
-    read = {name for name in environment.keys() | os.environ.keys() if name.startswith(_READ_AT_START)}
-    same = all(environment.get(name) == os.environ.get(name) for name in read - {"PYTHONPATH"})
+    read = {name for name in environment.keys() | _AT_START.keys() if name.startswith(_READ_AT_START)}
+    same = all(environment.get(name) == _AT_START.get(name) for name in read - {"PYTHONPATH"})
     return program in PROGRAMS and same and hasattr(os, "pidfd_open")
 
 
