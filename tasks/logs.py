@@ -33,6 +33,21 @@ def set_up_logs(app: Celery, settings: Settings) -> None:
     worker_shutdown.connect(logs.log_stop, weak=False)
 
 
+def keep_to_json(settings: Settings) -> None:
+    """Write the log as JSON, and what Celery prints beside it not at all: early warnings, and words on signals."""
+    _set_up(settings, "json")
+    logging.captureWarnings(capture=True)
+    setattr(sys, "__stdout__", None)  # noqa: B010 - typed as final, yet it is None in programs without a console
+
+
+def _set_up(settings: Settings, log_format: LogFormat) -> None:
+    set_up_logging(settings.log_level, log_format)
+    # the pool's own log stands apart and would be printed bare; errors only, as Celery has it
+    if pool := get_multiprocessing_logger():
+        pool.propagate = True
+        pool.setLevel(logging.ERROR)
+
+
 class _Logs:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -42,23 +57,13 @@ class _Logs:
         self._format = options["log_format"] or self._settings.log_format
         command = click.get_current_context()
         if self._format == "json" and command.info_name in _LASTING:
-            self._hush(command.obj)
+            command.obj.quiet = True
+            keep_to_json(self._settings)
         elif command.info_name == "flower":
             self.set_up()
 
-    def _hush(self, command: Any) -> None:
-        # what Celery says beside its log is no JSON: warnings before the log is set up, the banner, words on signals
-        self.set_up()
-        logging.captureWarnings(capture=True)
-        command.quiet = True
-        setattr(sys, "__stdout__", None)  # noqa: B010 - typed as final, yet it is None in programs without a console
-
     def set_up(self, **_: Any) -> None:
-        set_up_logging(self._settings.log_level, self._format)
-        # the pool's own log stands apart and would be printed bare; errors only, as Celery has it
-        if pool := get_multiprocessing_logger():
-            pool.propagate = True
-            pool.setLevel(logging.ERROR)
+        _set_up(self._settings, self._format)
 
     def log_start(self, *, sender: Any, **_: Any) -> None:
         # pydantic shows secrets as stars

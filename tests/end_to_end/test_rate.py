@@ -5,6 +5,8 @@ from __future__ import annotations
 from bisect import bisect_left
 from typing import NamedTuple
 
+import pytest
+
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.machine import CliProcess
@@ -35,6 +37,7 @@ class Measured(NamedTuple):
         return self.used >= 0.98 and self.refused <= 0.002 and self.over <= BURST
 
 
+@pytest.mark.promise
 async def test_four_children_use_the_whole_limit_and_never_more(relabel: CliProcess, serve: StartServer) -> None:
     """One run of a few, each judged as a whole."""
     runs: list[Measured] = []
