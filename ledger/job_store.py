@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
-from ledger.audit import audit_entry
+from ledger.audit import WHO_CHARS, audit_entry
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
@@ -129,8 +129,17 @@ class Jobs:
         """
         keys = JobKeys(job_id)
         await note_known(self._redis, job_id)
-        touched = [keys.job, keys.waiting, keys.announced, keys.leased, keys.pace, keys.outcomes, keys.audit]
-        had = (await self._resume(touched, [audit_entry(by, "resume", "")])).decode()
+        touched = [
+            keys.job,
+            keys.waiting,
+            keys.announced,
+            keys.leased,
+            keys.pace,
+            keys.outcomes,
+            keys.audit,
+            keys.counts,
+        ]
+        had = (await self._resume(touched, [sanitize(by, WHO_CHARS)])).decode()
         if not had:
             return await self._state_of_lost(job_id)
         if had == JobState.PAUSED and (await self.get(job_id)).state.ended:
@@ -169,6 +178,7 @@ class Jobs:
         text = (sanitize(code, CODE_CHARS), sanitize(reason, REASON_CHARS))
         other, other_entry = parent or (job_id, b"")
         touched = [key for keys in (JobKeys(job_id), JobKeys(other)) for key in (keys.job, keys.audit)]
+        touched.append(JobKeys(job_id).counts)
         had = (await self._move(touched, [state, *text, entry, other_entry, *come_from])).decode()
         return JobState(had) if had else await self._state_of_lost(job_id)
 

@@ -189,6 +189,8 @@ class Shards:
                 keys.pace,
                 keys.journal(shard.number),
                 keys.journals,
+                keys.counts,
+                keys.audit,
             ],
             [
                 shard.number,
@@ -213,8 +215,10 @@ class Shards:
         )
         return Rescued([int(number) for number in parked], messages_lost, workers_lost)
 
-    async def close(self, spec: JobSpec, number: int, outcome: Outcome, detail: Detail | None) -> int:
+    async def close(self, spec: JobSpec, number: int, outcome: Outcome, detail: Detail | None, *, by: str = "") -> int:
         """Settle the shard's open rows with one outcome and close it; return the number of rows, -1 if it is leased.
+
+        `by` is who closes it, for the audit log.
 
         Rows that end as cancelled although they may have been written are marked as such, and counted.
         """
@@ -233,6 +237,7 @@ class Shards:
                 keys.journal(number),
                 keys.journals,
                 keys.times,
+                keys.audit,
             ],
             [
                 number,
@@ -241,6 +246,7 @@ class Shards:
                 int(outcome),
                 pack_detail(detail) if detail else b"",
                 pack_detail(Detail(IN_DOUBT_CODE, 0, _IN_DOUBT, "", 0, await server_time(self._redis))),
+                by,
                 *in_doubt,
             ],
         )

@@ -20,4 +20,4 @@ class Totals:
     async def take_over(self, job_id: str) -> None:
         """Remove the job from the active ones, add its counts, and record its end: once, however often it is called."""
         keys = JobKeys(job_id)
-        await self._leave([ACTIVE, TOTALS, keys.job, keys.counts, ENDED], [job_id, int(ENDED_KEEP_S)])
+        await self._leave([ACTIVE, TOTALS, keys.job, keys.counts, ENDED, keys.audit], [job_id, int(ENDED_KEEP_S)])

@@ -15,7 +15,6 @@ from ledger.errors import NewerLedger
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
 from ledger.shards import LEASE_S
-from ratelimit.shared_rate import shared_limit
 from tasks.announce import announce
 from tasks.worker_thread import WorkerThread
 from worker.job_log import RateLog
@@ -46,7 +45,7 @@ class RescueThread(WorkerThread):
         """Repeat the step until stopped; while Redis is away nobody is rescued."""
         redis = new_client(self._settings.ledger_url)
         ledger = Ledger(redis)
-        rate = RateLog(ledger, shared_limit(self._settings))
+        rate = RateLog(ledger, self._settings, worker=self._worker)
         losses = LossDetector(self._worker)
         try:
             await self.repeat(lambda: self._step(ledger, rate, losses), every_s=RESCUE_EVERY_S)
@@ -77,4 +76,4 @@ class RescueThread(WorkerThread):
         OUTAGE.end(tried_at=tried_at)
         await rate.log_change()
         if time.monotonic() > self._rescue_from:
-            await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards))
+            await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards), worker=self._worker)

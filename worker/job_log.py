@@ -6,9 +6,11 @@ import logging
 
 import msgspec
 
+from config.settings import Settings
 from ledger.job import Job, JobSpec, JobState
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limits, SharedLimit
+from ratelimit.limiter import Limits
+from ratelimit.shared_rate import jobs_on, shared_limit
 
 log = logging.getLogger(__name__)
 
@@ -44,27 +46,40 @@ def _log_end(job: Job) -> None:
 
 
 class RateLog:
-    """Logs changes of the rate that this worker shares."""
+    """Logs changes of the rate that this worker shares, also in the audit logs of the jobs that share it."""
 
-    def __init__(self, ledger: Ledger, shared: SharedLimit) -> None:
-        self._log_states = ledger.log_states
+    def __init__(self, ledger: Ledger, settings: Settings, *, worker: str) -> None:
+        self._ledger = ledger
         self._limits = Limits(ledger.redis)
-        self._shared = shared
+        self._settings = settings
+        self._shared = shared_limit(settings)
+        self._worker = worker
 
     async def log_change(self) -> None:
         """Keep this worker's rate in force, and log when a 429 or a failing API lowers the shared rate, and its end."""
         status = (await self._limits.acquire(0, self._shared, alive=True)).status
         if status.slowed_by == "headers":  # the API's own headers change every second
             return
-        before = await self._log_states.of(self._shared.key, status.slowed_by)
+        before = await self._ledger.log_states.of(self._shared.key, status.slowed_by)
         if before is None:
             return
-        fields = {"per_minute": round(status.rate * 60, 1), "asked_per_minute": round(status.asked * 60, 1)}
+        per_minute, asked = round(status.rate * 60, 1), round(status.asked * 60, 1)
+        fields = {"per_minute": per_minute, "asked_per_minute": asked}
         if status.slowed_by == "failing":
             log.warning("breaker opened: the API fails, all workers wait and probe", extra=fields)
+            await self._note("the API fails: all rows wait, one request a second is tried")
         elif before == "failing":
             log.info("breaker closed: the API works again", extra=fields)
+            await self._note(f"the API works again: {per_minute:g}/min")
         elif status.slowed_by == "429":
             log.warning("rate lowered after a 429", extra=fields | {"paused_s": status.paused_s})
+            await self._note(
+                f"the shared rate was lowered to {per_minute:g}/min after a 429 (configured {asked:g}/min)"
+            )
         else:
             log.info("rate as asked for again", extra=fields)
+            await self._note(f"the shared rate is {per_minute:g}/min again")
+
+    async def _note(self, what: str) -> None:
+        for job_id in await jobs_on(self._settings, self._ledger):
+            await self._ledger.audit.note(job_id, who=self._worker, verb="rate", why=what)

@@ -19,18 +19,18 @@ log = logging.getLogger(__name__)
 Announce = Callable[[str, Iterable[int]], None]
 
 
-async def rescue_all(ledger: Ledger, announce: Announce) -> None:
-    """Rescue every active job's shards once, unless another worker has just done so."""
+async def rescue_all(ledger: Ledger, announce: Announce, *, worker: str = "") -> None:
+    """Rescue every active job's shards once, unless another worker has just done so; `worker` is who rescues."""
     if not await ledger.shards.take_rescue(RESCUE_EVERY_S / 2):
         return
     for job_id in await ledger.jobs.active():
         try:
-            await _rescue(ledger, await ledger.jobs.get(job_id), announce)
+            await _rescue(ledger, await ledger.jobs.get(job_id), announce, worker)
         except NoSuchJob:
             await ledger.jobs.forget(job_id)
 
 
-async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
+async def _rescue(ledger: Ledger, job: Job, announce: Announce, worker: str) -> None:
     job_id = job.spec.job_id
     await log_job(ledger, job)
     if job.state is JobState.CANCELLED and not await ledger.shards.close_all(job.spec, Outcome.CANCELLED):
@@ -43,15 +43,16 @@ async def _rescue(ledger: Ledger, job: Job, announce: Announce) -> None:
         fields = {"job": job_id, "messages_lost": rescued.messages_lost, "workers_lost": rescued.workers_lost}
         log.warning("shards rescued, to be announced again", extra=fields)
     for number in rescued.parked:
-        await _park(ledger, job, number)
+        await _park(ledger, job, number, worker)
     shards = await ledger.shards.to_announce(job_id) if job.state is JobState.RUNNING else []
     await ledger.jobs.bound(job_id)
     announce(job_id, shards)
 
 
-async def _park(ledger: Ledger, job: Job, number: int) -> None:
+async def _park(ledger: Ledger, job: Job, number: int, worker: str) -> None:
     message = "the worker died time and again at this row's shard before it settled a row"
     at = await ledger.jobs.now()
-    rows = await ledger.shards.close(job.spec, number, Outcome.FAILED, Detail("worker_crash", 0, message, "", 0, at))
+    detail = Detail("worker_crash", 0, message, "", 0, at)
+    rows = await ledger.shards.close(job.spec, number, Outcome.FAILED, detail, by=worker)
     fields = {"job": job.spec.job_id, "shard": number, "failed": rows}
     log.error("shard parked: its worker died time and again", extra=fields)

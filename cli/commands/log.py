@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
 import msgspec
 
@@ -14,6 +16,9 @@ from config.settings import Settings
 from config.text import printable
 from relabel.jobs import job_log
 
+LINE_CHARS, WHO_CHARS = 80, 60
+"""Width of the narrowest terminal, and what is shown of user@host."""
+
 
 @click.command("log")
 @job_argument
@@ -21,6 +26,8 @@ from relabel.jobs import job_log
 @pass_settings
 def log_command(settings: Settings, *, reference: str, as_json: bool) -> None:
     """Show who did what to JOB, when and why.
+
+    Also what happened by itself: pauses by a worker, changes of the shared rate, shards given up, the end, a loss.
 
     \b
     Example:
@@ -31,4 +38,14 @@ def log_command(settings: Settings, *, reference: str, as_json: bool) -> None:
         print_facts([msgspec.to_builtins(line) for line in lines])
         return
     for line in lines:
-        echo(f"{local_time(line.at)}  {printable(line.who, 60)}  {line.verb}  {printable(line.why, 200)}")
+        _show(f"{local_time(line.at)}  {printable(line.who, WHO_CHARS)}  {line.verb}", printable(line.why))
+
+
+def _show(head: str, why: str) -> None:
+    """Print an entry on one line where it fits, else with its reason below, where no word is broken."""
+    if len(head) + 2 + len(why) <= LINE_CHARS:
+        echo(f"{head}  {why}")
+        return
+    echo(head)
+    for part in textwrap.wrap(why, LINE_CHARS - 2, break_long_words=False, break_on_hyphens=False):
+        echo(f"  {part}")

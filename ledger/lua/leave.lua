@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Remove a job from the active ones, add its counts to the lasting totals, and record its end for notifications: once,
 -- however often it is called.
--- KEYS: 1 active jobs, 2 totals, 3 job, 4 counts of the job, 5 ended jobs
+-- KEYS: 1 active jobs, 2 totals, 3 job, 4 counts of the job, 5 ended jobs, 6 audit log of the job
 -- ARGV: 1 job id, 2 how long an end is kept (seconds)
 -- Returns: 1 where the totals have grown, else 0
 if redis.call('SREM', KEYS[1], ARGV[1]) == 0 then
@@ -23,5 +23,8 @@ for i = 1, #counts, 2 do
   redis.call('HINCRBY', KEYS[2], counts[i], counts[i + 1])
 end
 local ended = state == 'finished' or state == 'cancelled'
+if not ended then
+  audit_event(KEYS[3], KEYS[6], 'ledger', 'lost', 'Redis lost some or all of the job')
+end
 redis.call('HINCRBY', KEYS[2], 'jobs:' .. (ended and state or 'lost'), 1)
 return 1

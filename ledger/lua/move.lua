@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Move a job from one of some states to another, with an entry in its audit log, and in that of a second job.
--- KEYS: 1 job, 2 its audit log, 3 second job, 4 audit log of that
+-- KEYS: 1 job, 2 its audit log, 3 second job, 4 audit log of that, 5 counts
 -- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), 4 audit entry, 5 that for the
 --       second job ('' for none, JSON without the time), then the states it may come from
 -- Returns: the state that the job had; '' where there is no such job
@@ -23,6 +23,10 @@ for i = 6, #ARGV do
     end
     audit(KEYS[1], KEYS[2], ARGV[4])
     audit(KEYS[3], KEYS[4], ARGV[5])
+    if ARGV[1] == 'finished' then
+      local who = ARGV[4] ~= '' and cjson.decode(ARGV[4]).who or ''
+      audit_event(KEYS[1], KEYS[2], who, 'finished', counted(KEYS[5]))
+    end
     return state
   end
 end

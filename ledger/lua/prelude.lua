@@ -14,15 +14,41 @@ local function finish(job, state) -- end a job as `finished` or `cancelled`
 end
 
 -- Append an entry to a job's audit log, which lives as long as the job. The entry is JSON without the time; '' is none.
+-- Of more than MOST_ENTRIES the oldest are dropped.
 -- Returns the entries that the log has; 0 where the job is gone, whose log would stay for ever
+local MOST_ENTRIES = 1000
 local function audit(job, log, entry)
   local life = redis.call('PTTL', job)
   if entry == '' or life < 0 then
     return 0
   end
   local entries = redis.call('RPUSH', log, '{"at":' .. timestamp() .. ',' .. string.sub(entry, 2))
+  redis.call('LTRIM', log, -MOST_ENTRIES, -1)
   redis.call('PEXPIRE', log, life)
-  return entries
+  return math.min(entries, MOST_ENTRIES)
+end
+
+local function audit_event(job, log, who, verb, why) -- append an entry of what happened by itself
+  return audit(job, log, cjson.encode({ who = who, verb = verb, why = why }))
+end
+
+local function worker_of(owner) -- the worker that holds a lease, `host:pid`, by the lease's owner
+  return string.match(owner, '^(.*):') or owner
+end
+
+local function counted(counts) -- how a job's rows ended, in words, with those that are open
+  local said, open = {}, tonumber(redis.call('HGET', counts, 'total') or 0)
+  for _, outcome in ipairs(OUTCOMES) do
+    local rows = tonumber(redis.call('HGET', counts, outcome) or 0)
+    open = open - rows
+    if rows > 0 then
+      said[#said + 1] = outcome .. ' ' .. rows
+    end
+  end
+  if open > 0 then
+    said[#said + 1] = 'open ' .. open
+  end
+  return table.concat(said, ', ')
 end
 
 -- Store when a row was settled. A job of release one has no times, and gets none.

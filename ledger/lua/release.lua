@@ -1,6 +1,6 @@
 -- End a worker's turn at a shard: close the shard where all its rows have an outcome, else queue it for its next turn.
 -- KEYS: 1 job, 2 outcomes, 3 waiting, 4 announced, 5 leased, 6 owners, 7 crashes, 8 pace, 9 journal of the shard,
---       10 journals
+--       10 journals, 11 counts, 12 audit log
 -- ARGV: 1 shard, 2 owner, 3 first row, 4 rows, 5 compacted journal ('' for none)
 -- Returns: 'lost' (lease is another's or gone), 'waiting' (rows are left), 'closed', 'finished' (it was the job's last)
 local state = redis.call('HGET', KEYS[1], 'state')
@@ -31,4 +31,5 @@ if redis.call('HGET', KEYS[1], 'reason_code') == 'same_failure' then
   return 'closed'
 end
 finish(KEYS[1], 'finished')
+audit_event(KEYS[1], KEYS[12], worker_of(ARGV[2]), 'finished', counted(KEYS[11]))
 return 'finished'

@@ -1,6 +1,6 @@
 -- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by now.
--- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes, 7 audit log
--- ARGV: 1 audit entry (JSON without the time)
+-- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes, 7 audit log, 8 counts
+-- ARGV: 1 who resumes it
 -- Returns: the state that the job had, '' where there is no such job
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
@@ -12,7 +12,10 @@ end
 if state == 'paused' then
   redis.call('HDEL', KEYS[1], 'same_after', 'same_rows', 'same_code')
 end
+local why = redis.call('HMGET', KEYS[1], 'reason_code', 'reason')
+local was = 'was ' .. state .. (why[1] and ', ' .. why[1] .. ': ' .. (why[2] or '') or '')
 redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
+audit_event(KEYS[1], KEYS[7], ARGV[1], 'resume', was .. '; rows: ' .. counted(KEYS[8]))
 -- the time in which it did not run says nothing of its pace
 redis.call('HDEL', KEYS[5], 'before_at', 'before_rows', 'mark_at', 'mark_rows')
 local shards = redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
@@ -21,6 +24,6 @@ if not outcomes or string.find(outcomes, '%z') then
   redis.call('HSET', KEYS[1], 'state', 'running')
 else
   finish(KEYS[1], 'finished')
+  audit_event(KEYS[1], KEYS[7], ARGV[1], 'finished', counted(KEYS[8]))
 end
-audit(KEYS[1], KEYS[7], ARGV[1])
 return state

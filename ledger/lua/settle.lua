@@ -50,8 +50,7 @@ if written > 0 then
     local reason = 'the first ' .. same .. ' rows all failed with ' .. code
     redis.call('HSET', KEYS[1], 'state', 'paused', 'reason_code', 'same_failure', 'reason', reason,
       'paused_at', timestamp())
-    local worker = string.match(ARGV[2], '^(.*):') or ARGV[2]
-    audit(KEYS[1], KEYS[9], cjson.encode({ who = worker, verb = 'pause', why = reason }))
+    audit_event(KEYS[1], KEYS[9], worker_of(ARGV[2]), 'pause', reason)
   end
   redis.call('HDEL', KEYS[5], ARGV[1], 'owners:' .. ARGV[1])
   -- pace: two marks at least 5 s apart, between which the rate is read

@@ -36,7 +36,10 @@ async def test_each_change_is_written_down_once(make_job, ledger: Ledger) -> Non
     assert (await control.resume(session, job_id)).had is JobState.RUNNING
 
     lines = [(line.who, line.verb, line.why) for line in await ledger.audit.read(job_id)]
-    assert lines == [("ada@a", "pause", "its `relabel run` ended in mid-job"), ("ada@a", "resume", "")]
+    assert lines == [
+        ("ada@a", "pause", "its `relabel run` ended in mid-job"),
+        ("ada@a", "resume", f"was paused, interrupted: {job.reason}; rows: updated 1, open 2"),
+    ]
 
 
 async def test_cancel_tells_rows_that_may_have_been_written_from_those_that_were_not_sent(

@@ -33,7 +33,7 @@ async def test_each_change_names_who_made_it_at_the_servers_time(desk):
 
     assert await entries(desk, job_id) == [
         ("ada@a", "pause", "wrong column"),
-        ("bob@b", "resume", ""),
+        ("bob@b", "resume", "was paused, paused: by ada@a; rows: open 6"),
         ("host:12", "pause", "no credit"),
         ("ada@a", "rate", "30/min"),
         ("ada@a", "cancel", "given up"),
@@ -78,3 +78,80 @@ async def test_a_name_with_quotes_and_controls_is_kept_as_text(desk):
     await desk.ledger.jobs.cancel(spec.job_id, by='o"b@h', reason='because "}\\ größer')
 
     assert await entries(desk, spec.job_id) == [('o"b@h', "cancel", 'because "}\\ größer')]
+
+
+async def test_the_end_of_a_job_is_logged_with_the_worker_and_the_rows(desk):
+    """By the script that ends it, once."""
+    spec = await desk.submit(2, 2, rejected=1)
+    shard = await desk.lease(spec, 0, "host:12:beef")
+    ended = [Settlement(0, Outcome.UPDATED), Settlement(1, Outcome.FAILED, Detail("c", 400, "", "", 1, 0.0))]
+    await desk.ledger.settlements.settle(shard, ended, Traffic())
+    await desk.shards.release(shard)
+    await desk.shards.release(shard)
+    await desk.ledger.jobs.retire(spec.job_id)
+
+    assert await entries(desk, spec.job_id) == [("host:12", "finished", "updated 1, failed 1, rejected 1")]
+
+
+async def test_a_job_without_a_row_to_send_is_submitted_and_finished(desk):
+    """In this order."""
+    spec = desk.spec(rows=0, rejected=2)
+    await desk.store(spec)
+
+    await desk.ledger.jobs.open(spec.job_id, by="ada@a")
+
+    assert await entries(desk, spec.job_id) == [("ada@a", "submit", "test"), ("ada@a", "finished", "rejected 2")]
+
+
+async def test_a_parked_shard_and_the_end_that_comes_with_it_name_who_parked_it(desk):
+    """Its rows failed without anybody's doing."""
+    spec = await desk.submit(4, 2)
+    detail = Detail("worker_crash", 0, "", "", 0, 0.0)
+
+    for number in range(2):
+        await desk.shards.close(spec, number, Outcome.FAILED, detail, by="celery@a")
+
+    assert await entries(desk, spec.job_id) == [
+        ("celery@a", "park", "shard 0, of which 2 rows failed"),
+        ("celery@a", "park", "shard 1, of which 2 rows failed"),
+        ("celery@a", "finished", "failed 4"),
+    ]
+
+
+async def test_a_job_that_is_resumed_with_nothing_left_is_finished_by_that(desk):
+    """Its first rows all failed, and there were no others."""
+    spec = await desk.submit(20, 20)
+    shard = await desk.lease(spec, 0, "host:12:beef")
+    failed = [Settlement(row, Outcome.FAILED, Detail("not_found", 404, "no", "", 1, 0.0)) for row in range(20)]
+    await desk.ledger.settlements.settle(shard, failed, Traffic())
+    await desk.shards.release(shard)
+
+    await desk.ledger.jobs.resume(spec.job_id, by="ada@a")
+
+    reason = "the first 20 rows all failed with not_found"
+    assert await entries(desk, spec.job_id) == [
+        ("host:12", "pause", reason),
+        ("ada@a", "resume", f"was paused, same_failure: {reason}; rows: failed 20"),
+        ("ada@a", "finished", "failed 20"),
+    ]
+
+
+async def test_a_loss_is_logged_once_where_something_of_the_job_is_left(desk):
+    """Its rows are gone, its record is there."""
+    spec = await desk.submit()
+    await desk.redis.delete(JobKeys(spec.job_id).outcomes)
+
+    await desk.ledger.jobs.retire(spec.job_id)
+    await desk.ledger.jobs.retire(spec.job_id)
+
+    assert await entries(desk, spec.job_id) == [("ledger", "lost", "Redis lost some or all of the job")]
+
+
+async def test_a_log_is_bounded(desk):
+    """A rate that falls and rises for days writes no endless log; the latest entries stay."""
+    spec = await desk.submit()
+    for number in range(1003):
+        await desk.ledger.audit.note(spec.job_id, who="w", verb="rate", why=str(number))
+
+    lines = await desk.ledger.audit.read(spec.job_id)
+    assert (len(lines), lines[0].why, lines[-1].why) == (1000, "3", "1002")
