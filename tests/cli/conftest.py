@@ -10,7 +10,6 @@ import pty
 import re
 import select
 import signal
-import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -30,6 +29,7 @@ from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.harness.command import ROOT, Ended, run_command
+from tests.harness.fork_server import ForkedProcess
 
 LONGEST_S = 120.0
 CTRL_C = "\x03"
@@ -161,9 +161,9 @@ class Session(NamedTuple):
     code: int
 
 
-def give_up(pid: int, said: str) -> bool:
+def give_up(process: ForkedProcess, said: str) -> bool:
     """End a command that says nothing more."""
-    os.kill(pid, signal.SIGKILL)
+    process.send_signal(signal.SIGKILL)
     raise AssertionError(f"still running; it said: {said}")
 
 
@@ -172,15 +172,13 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
     """Run the command on a terminal, and answer its question when it comes."""
 
     def session(*arguments: str, answer: str, **settings: str) -> Session:
-        pid, master = pty.fork()
-        if not pid:
-            os.chdir(tmp_path)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)  # a suite in the background has it ignored
-            command = [sys.executable, "-m", "cli.main", *arguments]
-            os.execve(sys.executable, command, environment | {"OPENAI_API_KEY": "sk-x"} | settings)
+        master, theirs = pty.openpty()
+        env = environment | {"OPENAI_API_KEY": "sk-x"} | settings
+        process = ForkedProcess("relabel", arguments, cwd=tmp_path, env=env, files=(theirs, theirs, theirs))
+        os.close(theirs)
         said, answered, deadline = "", False, time.monotonic() + LONGEST_S
         with contextlib.suppress(OSError):  # how a terminal tells that nobody is left at the other end
-            while time.monotonic() < deadline or give_up(pid, said):
+            while time.monotonic() < deadline or give_up(process, said):
                 silent = not select.select([master], [], [], 1.0)[0]
                 said += "" if silent else os.read(master, 65_536).decode(errors="replace")
                 # Ctrl-C in the instant before Python reads a line is seen after the line only; people press it again
@@ -189,7 +187,6 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
                     os.write(master, answer.encode())
                     answered = True
         os.close(master)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), code)
+        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), process.wait())
 
     return session

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
+import signal
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.harness.end_with_parent import end_with_parent
+from tests.harness.program import start_logged
 from tests.harness.wait import wait_until
 
-READY_S = 60.0
+READY_S, END_S = 60.0, 20.0
 ROOT = Path(__file__).parents[2]
 _VISIT = re.compile(r"Visit me at (http://\S+)")
 
@@ -22,16 +22,9 @@ class FlowerProcess:
 
     def __init__(self, folder: Path, *options: str, **settings: str) -> None:
         self._log = folder / "flower.log"
-        with self._log.open("wb") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "celery", "-A", "tasks.app", "flower", "--port=0", *options],
-                cwd=folder,
-                env=environment(**settings),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes a system call
-            )
+        self._log.unlink(missing_ok=True)
+        arguments = ["-A", "tasks.app", "flower", "--port=0", *options]
+        self._process = start_logged("celery", arguments, cwd=folder, env=environment(**settings), log=self._log)
 
     async def url(self) -> str:
         """Wait until it listens; give where."""
@@ -49,11 +42,12 @@ class FlowerProcess:
 
     def end(self) -> int:
         """SIGTERM; give its exit code."""
-        self._process.terminate()
-        try:
-            return self._process.wait(timeout=20)
-        finally:
-            self._process.kill()
+        self._process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + END_S
+        while self._process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.02)
+        self._process.send_signal(signal.SIGKILL)
+        return self._process.wait()
 
 
 async def refusal(folder: Path, options: Sequence[str], **settings: str) -> tuple[int, str]:

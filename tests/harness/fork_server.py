@@ -10,6 +10,7 @@ from __future__ import annotations
 import array
 import atexit
 import contextlib
+import fcntl
 import gc
 import importlib
 import json
@@ -21,6 +22,7 @@ import socket
 import struct
 import subprocess
 import sys
+import termios
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -40,6 +42,8 @@ _PRELOADED = (
     "celery.loaders.app",
     "celery.worker.consumer",
     "celery.worker.strategy",
+    "flower.command",
+    "flower.urls",
     "kombu.transport.redis",
     "cli.main",
     "cli.carry_out",
@@ -217,11 +221,15 @@ class _Forker:
 
 
 def _become(asked: Asked) -> None:
-    os.setpgid(0, 0)
     end_with_parent()
     for target, file in enumerate(asked.files):
         os.dup2(file, target)
         os.close(file)
+    if os.isatty(0):  # Ctrl-C there is for the process whose terminal it is
+        os.setsid()
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    else:
+        os.setpgid(0, 0)
     os.environ.clear()
     os.environ.update(asked.environment)
     time.tzset()

@@ -6,9 +6,10 @@ import asyncio
 import contextlib
 import os
 import signal
+import subprocess
 import sys
 from asyncio.subprocess import DEVNULL, PIPE
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.harness.end_with_parent import end_with_parent
@@ -60,6 +61,26 @@ class ForkedProgram:
 
 
 Program = asyncio.subprocess.Process | ForkedProgram
+
+
+def start_logged(
+    program: str, arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path
+) -> ForkedProcess | subprocess.Popen[bytes]:
+    """Start a program in a process group of its own, with all that it writes at the end of a file."""
+    with log.open("ab") as file, Path(os.devnull).open("rb") as nothing:
+        if can_fork(program, env):
+            files = (nothing.fileno(), file.fileno(), file.fileno())
+            return ForkedProcess(program, arguments, cwd=cwd, env=env, files=files)
+        return subprocess.Popen(
+            [BIN / program, *arguments],
+            cwd=cwd,
+            env=env,
+            stdin=nothing,
+            stdout=file,
+            stderr=file,
+            process_group=0,
+            preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes a system call
+        )
 
 
 async def start_program(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,9 +12,7 @@ import psutil
 
 from config.environment import child_environment
 from config.settings import Settings
-from tests.harness.end_with_parent import end_with_parent
-from tests.harness.fork_server import ForkedProcess, can_fork
-from tests.harness.program import BIN
+from tests.harness.program import start_logged
 from tests.harness.wait import wait_until
 
 READY_S = 180.0
@@ -30,22 +27,7 @@ class WorkerProcess:
         self._children = settings.worker.children
         arguments = ["-A", "tasks.app", "worker", "--hostname", f"{name}@%h", *options]
         environment = child_environment(settings)
-        with self.log.open("ab") as log, Path(os.devnull).open("rb") as nothing:
-            files = (nothing.fileno(), log.fileno(), log.fileno())
-            self._process: ForkedProcess | subprocess.Popen[bytes]
-            if can_fork("celery", environment):
-                self._process = ForkedProcess("celery", arguments, cwd=folder, env=environment, files=files)
-            else:
-                self._process = subprocess.Popen(
-                    [BIN / "celery", *arguments],
-                    cwd=folder,
-                    env=environment,
-                    stdin=nothing,
-                    stdout=log,
-                    stderr=log,
-                    process_group=0,
-                    preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes a system call
-                )
+        self._process = start_logged("celery", arguments, cwd=folder, env=environment, log=self.log)
 
     @property
     def pid(self) -> int:
