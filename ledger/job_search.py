@@ -21,7 +21,14 @@ class _Submitted(msgspec.Struct):
     by: str = ""
 
 
+class _Lost(msgspec.Struct):
+    """What is read of a `ledger.tombstone.Tombstone`."""
+
+    spec: _Submitted
+
+
 _decode = msgspec.json.Decoder(_Submitted).decode
+_decode_lost = msgspec.json.Decoder(_Lost).decode
 
 
 async def ids_beginning_with(redis: Redis, beginning: str) -> list[str]:
@@ -29,8 +36,11 @@ async def ids_beginning_with(redis: Redis, beginning: str) -> list[str]:
     pattern = f"{beginning.translate(_GLOB)}*"
     found = {name.decode(): at async for name, at in redis.zscan_iter(JOBS, match=pattern, count=1000)}
     ids = sorted(found, key=found.__getitem__, reverse=True)
-    there = await _specs(redis, ids)
-    return [job_id for job_id in ids if there[job_id] is not None]
+    async with redis.pipeline(transaction=False) as pipe:
+        for job_id in ids:
+            pipe.exists(JobKeys(job_id).job, JobKeys(job_id).tombstone)
+        there = await pipe.execute()
+    return [job_id for job_id, is_there in zip(ids, there, strict=True) if is_there]
 
 
 async def latest_id_of(redis: Redis, who: str) -> str | None:
@@ -41,19 +51,22 @@ async def latest_id_of(redis: Redis, who: str) -> str | None:
     for first in range(0, SEARCHED, _TOGETHER):
         newest: list[Any] = await redis.zrevrange(JOBS, first, first + _TOGETHER - 1)
         ids: list[str] = [name.decode() for name in newest]
-        specs = await _specs(redis, ids)
-        for job_id in ids:
-            raw = specs[job_id]
-            if raw is not None and _decode(raw).by == who:
+        for job_id, who_submitted in zip(ids, await _submitters(redis, ids), strict=True):
+            if who_submitted == who:
                 return job_id
         if len(ids) < _TOGETHER:
             break
     return None
 
 
-async def _specs(redis: Redis, ids: list[str]) -> dict[str, bytes | None]:
-    """Return what was asked for of each job; None for one whose keys have expired."""
+async def _submitters(redis: Redis, ids: list[str]) -> list[str]:
+    """Return who submitted each job, '' where it is not known; of a lost one its tombstone still knows."""
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:
             pipe.hget(JobKeys(job_id).job, "spec")
-        return dict(zip(ids, await pipe.execute(), strict=True))
+            pipe.get(JobKeys(job_id).tombstone)
+        answers = iter(await pipe.execute())
+    return [
+        _decode(spec).by if spec else _decode_lost(lost).spec.by if lost else ""
+        for spec, lost in zip(answers, answers, strict=True)
+    ]

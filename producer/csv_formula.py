@@ -10,6 +10,7 @@ _SPLIT = r";\t\r\n"
 """Where a spreadsheet whose list separator is `;` parts a line, and, as it takes no quote within a cell for one, where
 it begins a new line; a tab where the text is pasted."""
 _UNGUARDED = re.compile(rf"\A(?='*[{_SIGNS}\t\r\n])|(?<=[{_SPLIT}])(?=[\"']*[{_SIGNS}])")
+_looks_guarded = re.compile(rf"'+[{_SIGNS}]").match
 _GUARD = re.compile(rf"\A'(?='*[{_SIGNS}\t\r\n])|(?<=[{_SPLIT}])'(?=[\"']*[{_SIGNS}])")
 
 
@@ -21,3 +22,8 @@ def escape_cell(cell: str) -> str:
 def unescape_cell(cell: str) -> str:
     """Remove each `'` that `escape_cell` added."""
     return _GUARD.sub("", cell)
+
+
+def looks_guarded(cell: str) -> bool:
+    """Return whether a cell begins as those that `escape_cell` made: with a `'` before a sign, as in `'-7`."""
+    return _looks_guarded(cell) is not None

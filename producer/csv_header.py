@@ -20,8 +20,12 @@ if TYPE_CHECKING:
 ID_COLUMNS = ("completion_id", "id")
 """The names an id column or field may have."""
 
-REPORT_PREFIX = "relabel."
-"""Prefix of a report's outcome columns; the reader ignores them."""
+REPORT_FIELD = "relabel"
+"""The field of a JSONL report with the outcome of the row; the reader ignores it."""
+REPORT_PREFIX = f"{REPORT_FIELD}."
+"""Prefix of a CSV report's outcome columns; the reader ignores them."""
+REPORT_INPUT = "input"
+"""Where a report holds a rejected row that does not fit its own columns: as the text that was read."""
 
 _WHOLE = "metadata"
 _PREFIX = "metadata."

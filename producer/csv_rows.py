@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.completion_id import is_plain_id
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
-from producer.csv_formula import unescape_cell
-from producer.csv_header import HeaderFault, Layout, read_header
+from producer.csv_formula import looks_guarded, unescape_cell
+from producer.csv_header import REPORT_INPUT, REPORT_PREFIX, HeaderFault, Layout, read_header
 from producer.csv_quotes import Quoting, find_fault
 from producer.csv_text import CsvText
 from producer.errors import BadRow
@@ -26,6 +26,11 @@ if TYPE_CHECKING:
     from producer.source import Source
 
 
+_INPUT = f"{REPORT_PREFIX}{REPORT_INPUT}"
+_NOT_CORRECTED = "the row was rejected before; correct the text that is here and write it into the row's own columns"
+_SAMPLES = 3
+
+
 class CsvRows:
     """The rows of a CSV input, in order: a patch for each valid one, else a rejection; blank lines are skipped.
 
@@ -39,6 +44,9 @@ class CsvRows:
         self._text = CsvText(source)
         self._reader = csv.reader(iter(self._text), strict=True, delimiter=self._delimiter)
         self._layout = self._read_header()
+        names = self._layout.names
+        self._input_at = names.index(_INPUT) if _INPUT in names else None
+        self._guarded, self._guarded_lines = 0, list[int]()
 
     @property
     def columns(self) -> Columns:
@@ -48,7 +56,7 @@ class CsvRows:
     @property
     def reading(self) -> Reading:
         """How the file is read."""
-        return Reading(self._delimiter, tuple(self._layout.ignored))
+        return Reading(self._delimiter, tuple(self._layout.ignored), self._about_guards())
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         reader, text, layout, null = self._reader, self._text, self._layout, self._options.null
@@ -67,6 +75,8 @@ class CsvRows:
                 yield patch
             elif not _blank(cells):
                 yield self._careful(line, cells)
+            if not layout.escaped and "'" in "".join(text.lines):
+                self._note_guards(line, cells)
             text.next_row()
 
     def _careful(self, line: int, cells: list[str]) -> Patch | Rejection:
@@ -75,7 +85,34 @@ class CsvRows:
         try:
             return self._patch(line, cells)
         except BadRow as error:
+            if original := self._original(cells):
+                return BadRow(_INPUT, _NOT_CORRECTED).rejection(line, [original])
             return error.rejection(line, self._layout.own_cells(cells))
+
+    def _original(self, cells: list[str]) -> str:
+        """Return the text of a row that a report shows as that; '' where its own columns hold something."""
+        at = self._input_at
+        return "" if at is None or at >= len(cells) or any(self._layout.own_cells(cells)) else cells[at]
+
+    def _note_guards(self, line: int, cells: list[str]) -> None:
+        if any(map(looks_guarded, cells)):
+            self._guarded += 1
+            if self._guarded <= _SAMPLES:
+                self._guarded_lines.append(line)
+
+    def _about_guards(self) -> tuple[str, ...]:
+        """Return what to know of guards that will not be taken off, as the columns that tell a report are gone."""
+        if not self._guarded:
+            return ()
+        what = (
+            "1 row has a value that begins" if self._guarded == 1 else f"{self._guarded:,} rows have values that begin"
+        )
+        first = ", ".join(map(str, self._guarded_lines))
+        notice = (
+            f"{what} with ' and a sign, as a report guards them against spreadsheets (first in line {first}); the ' is "
+            "sent as part of the value unless a column relabel.* of the report is kept"
+        )
+        return (notice,)
 
     def _patch(self, line: int, cells: list[str]) -> Patch:
         layout = self._layout

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
-from producer.csv_header import ID_COLUMNS
+from producer.csv_header import ID_COLUMNS, REPORT_FIELD, REPORT_INPUT
 from producer.errors import BadRow
 from producer.fast_parse import proven_object, proven_patch
 from producer.json_fields import RowFields
@@ -94,7 +94,7 @@ class JsonlRows:
             text = line.decode(errors="replace").rstrip("\r\n")
             if shape := shape_around(text):
                 raise source.fault(source.advice_on(shape), line=source.number) from None
-            return error.rejection(source.number, [text])
+            return error.rejection(source.number, [_original(text)])
 
     def _patch(self, line: bytes) -> Patch:
         if len(line) > MAX_LINE_BYTES:
@@ -112,6 +112,17 @@ class JsonlRows:
         patch = self._fields.patch(self._source.number, row)
         self._id_field = self._id_field or self._fields.id_of(row)[0]
         return patch
+
+
+def _original(text: str) -> str:
+    """Return a rejected line as it was first read: of a report's line that only quotes it, what is quoted."""
+    try:
+        row = parse_json(text, None)
+    except BadRow:
+        return text
+    told = row.get(REPORT_FIELD) if isinstance(row, JsonObject) and len(row) == 1 else None
+    quoted = told.get(REPORT_INPUT) if isinstance(told, JsonObject) else None
+    return quoted if type(quoted) is str else text  # a number is a str, too
 
 
 def _are_told(options: InputOptions) -> bool:

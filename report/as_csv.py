@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_formula import escape_cell
-from producer.csv_header import REPORT_PREFIX, lay_out
+from producer.csv_header import REPORT_INPUT, REPORT_PREFIX, lay_out
 from report.rows import RowStatus
 
-INPUT = "input"
-"""The outcome column for a rejected row whose cells do not fit the header: the row as it was read."""
 _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
 
 
@@ -28,7 +26,8 @@ class CsvReport:
 
     def head(self) -> bytes:
         """Return the header."""
-        return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in (*RowStatus._fields, INPUT))])
+        added = (*RowStatus._fields, REPORT_INPUT)
+        return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in added)])
 
     def row(self, patch: Patch, status: RowStatus) -> bytes:
         """Return the line of a row that was or will be sent."""

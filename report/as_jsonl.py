@@ -11,11 +11,10 @@ import msgspec
 from config.text import escaped_json
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
+from producer.csv_header import REPORT_FIELD, REPORT_INPUT
 from report.as_csv import raw_text
 from report.rows import RowStatus
 
-FIELD = "relabel"
-"""The field with the outcome of the row; the producer ignores it."""
 _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
 
 _encode = msgspec.json.Encoder().encode
@@ -37,7 +36,7 @@ class JsonlReport:
         row = {
             self._columns.id_column: patch.completion_id,
             "metadata": patch.metadata,
-            FIELD: status._asdict(),
+            REPORT_FIELD: status._asdict(),
         }
         return escaped_json(_encode(row)) + b"\n"
 
@@ -47,10 +46,10 @@ class JsonlReport:
         if self._columns.format == "jsonl" and _REPLACEMENT not in rejection.cells[0]:
             members = members_of(rejection.cells[0])
         if members is None:
-            said = status._asdict() | {"input": raw_text(rejection.cells)}
-            return escaped_json(_encode({FIELD: said})) + b"\n"
-        own = [text for name, text in members if name != FIELD]
-        added = f'"{FIELD}":{_encode(status._asdict()).decode()}'
+            said = status._asdict() | {REPORT_INPUT: raw_text(rejection.cells)}
+            return escaped_json(_encode({REPORT_FIELD: said})) + b"\n"
+        own = [text for name, text in members if name != REPORT_FIELD]
+        added = f'"{REPORT_FIELD}":{_encode(status._asdict()).decode()}'
         return escaped_json(("{" + ", ".join([*own, added]) + "}").encode()) + b"\n"
 
 

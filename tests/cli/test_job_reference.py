@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from config.settings import Settings
@@ -13,6 +14,7 @@ from ledger.errors import NoSuchJob
 from ledger.job import JobSpec, JobState
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
+from ledger.tombstone import tombstone_of
 from producer.submit import request_for, submit
 from relabel.errors import InvalidInput
 from relabel.job_reference import find_job
@@ -195,3 +197,14 @@ async def test_verbs_that_make_a_job_of_the_last_want_a_yes_too(make: Make, rela
 
     assert ended.code == 2
     assert "name the job, or add --yes" in ended.err
+
+
+async def test_a_lost_job_is_still_found(make: Make, find, ledger: Ledger) -> None:
+    """By its beginning, and as the last one: it is shown as lost."""
+    spec = await make("20261127-172335-90e7a1b2", by="ada@a")
+    job = await ledger.jobs.get(spec.job_id)
+    await ledger.redis.unlink(JobKeys(spec.job_id).job)
+    packed = msgspec.json.encode(tombstone_of(job, since=1.0, seen_by="test"))
+    await ledger.redis.set(JobKeys(spec.job_id).tombstone, packed)
+
+    assert (await find("2026"), await find("last")) == (spec.job_id, spec.job_id)

@@ -197,6 +197,8 @@ async def test_rejected_csv_rows_keep_their_cells_and_never_become_valid_by_bein
     assert rows[2]["relabel.message"].startswith("column k: ")
     with read(ended.out) as again:
         assert (again.total, again.rejected) == (0, 5)
+    second = await relabel("report", (await make_job(ended.out)).job_id, "--only", "rejected")
+    assert [row["relabel.input"] for row in rows_of(second.out)] == [row["relabel.input"] for row in rows]
 
 
 async def test_rejected_jsonl_rows_keep_their_own_text(relabel, make_job, read):
@@ -232,6 +234,9 @@ async def test_rejected_jsonl_rows_keep_their_own_text(relabel, make_job, read):
     assert {(row["outcome"], row["code"]) for row in rows} == {("rejected", "invalid_row")}
     with read(ended.out, "again.jsonl") as again:
         assert (again.total, again.rejected) == (0, 7)
+    second = await relabel("report", (await make_job(ended.out, name="again.jsonl")).job_id)
+    told = [json.loads(line)["relabel"].get("input") for line in second.out.splitlines()]
+    assert told == [row.get("input") for row in rows]
 
 
 async def test_rejected_rows_cross_over_to_the_other_format_as_input(relabel, make_job):

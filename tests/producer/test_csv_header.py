@@ -91,6 +91,33 @@ def test_a_report_can_be_fed_back_in(read):
     ]
 
 
+def test_a_rejected_row_that_a_report_shows_as_text_keeps_that_text(read):
+    """However often it is fed back; once its own columns are filled in, they count."""
+    content = (
+        'id,team,relabel.outcome,relabel.input\n,,rejected,"a,""b"",c"\na,,rejected,"a"\na,b,rejected,"a"\n,b,x,a\n'
+    )
+
+    kept, unchanged, corrected, wrong = read("p.csv", content)
+
+    assert (kept.column, kept.cells) == ("relabel.input", ['a,"b",c'])
+    assert kept.reason.startswith("the row was rejected before; correct the text")
+    assert (unchanged, corrected) == (Patch(3, "a", {}), Patch(4, "a", {"team": "b"}))
+    assert (wrong.column, wrong.cells) == ("id", ["", "b"])
+
+
+def test_a_report_whose_own_columns_are_gone_is_noticed(checked):
+    """Its guards would become part of the values; of a report that has one of them left, they are taken off."""
+    rows = "completion_id,delta,phone,note{}\na,'-5,'+49 30 1,{}\nb,5,x,it's{}\nc,,'@x,{}\nd,'quoted',-5,''=1{}\n"
+
+    gone = checked("p.csv", rows.format(*[""] * 5))
+    kept = checked("p.csv", rows.format(",relabel.at", *[","] * 4))
+
+    (notice,) = gone.reading.notices
+    assert notice.startswith("3 rows have values that begin with ' and a sign")
+    assert "(first in line 2, 4, 5)" in notice
+    assert (kept.reading.notices, kept.rejected) == ((), 0)
+
+
 def test_a_rejected_row_of_a_report_keeps_only_its_own_cells(read):
     """So that the next report does not stack outcome columns."""
     [row] = read("p.csv", "relabel.outcome,id,relabel.reason,team\nfailed,,no,'=red\n")

@@ -60,6 +60,23 @@ def test_numbers_and_booleans_pass_as_their_json_text_when_asked_for(read):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [
+        ('{"relabel": {"outcome": "rejected", "input": "[1, \\"x\\"]"}}', '[1, "x"]'),
+        ('{"relabel": {"outcome": "rejected", "input": 7}}', None),
+        ('{"relabel": {"outcome": "rejected"}}', None),
+        ('{"relabel": "x"}', None),
+        ('{"note": "x", "relabel": {"input": "y"}}', None),
+    ],
+)
+def test_a_rejected_row_that_a_report_quotes_keeps_what_is_quoted(read, text, kept):
+    """So that the next report quotes the row, and not the report."""
+    [row] = read("p.jsonl", text + "\n")
+
+    assert row.cells == [kept or text]
+
+
 @pytest.mark.parametrize("value", [[1], {"a": "b"}, []])
 def test_nested_values_stay_rejected_even_then(read, value):
     """There is no one text for an array or an object."""
