@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 from redis.asyncio import Redis
 
 from config.settings import Settings
+from ledger.audit import audit_entry
 from ledger.errors import NoSuchJob
-from ledger.keys import LIMITS
+from ledger.keys import LIMITS, JobKeys
 from ledger.ledger import Ledger
-from ledger.scripts import Argument, load_script
+from ledger.scripts import load_script
 from ratelimit.limiter import Limit, Limits, RateStatus, SharedLimit, limit_key
 
 USED_OVER_S = 5.0
@@ -37,6 +39,14 @@ def shared_limit(settings: Settings, secret: str | None = None) -> SharedLimit:
     return SharedLimit(key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst))
 
 
+class RateNote(NamedTuple):
+    """What the audit logs of some jobs say of a change of the rate: who made it, and what it is."""
+
+    by: str
+    why: str
+    jobs: Sequence[str] = ()
+
+
 class SharedRate:
     """The limit of one endpoint and project, with what the settings say of it."""
 
@@ -52,18 +62,22 @@ class SharedRate:
         rate, burst = await self._redis.hmget(self._shared.key, ["rate", "burst"])
         return status, None if rate is None else float(rate), None if burst is None else int(burst)
 
-    async def set(self, rate: float | None, burst: int | None) -> None:
-        """Set the rate, the burst, or both for all workers, in effect within a second and until `reset`.
+    async def set(self, rate: float | None, burst: int | None, noted: RateNote) -> None:
+        """Set the rate (requests a second), the burst, or both for all workers, in effect within a second.
 
-        A rate without a burst brings its own, as in the settings.
+        It lasts until `reset`. A rate without a burst brings its own, as in the settings.
         """
         limit = None if rate is None else Limit.per_minute(rate * 60)
-        args: list[Argument] = ["" if limit is None else limit.rate, burst or (limit.burst if limit else "")]
-        await self._set([self._shared.key], [*args, LIVE_KEEP_S * 1000])
+        await self._write("" if limit is None else limit.rate, burst or (limit.burst if limit else ""), noted)
 
-    async def reset(self) -> None:
+    async def reset(self, noted: RateNote) -> None:
         """Reset the rate to the settings, and forget what self-correction learned."""
-        await self._set([self._shared.key], ["", "", LIVE_KEEP_S * 1000])
+        await self._write("", "", noted)
+
+    async def _write(self, rate: float | str, burst: int | str, noted: RateNote) -> None:
+        logs = [key for keys in map(JobKeys, noted.jobs) for key in (keys.job, keys.audit)]
+        entry = audit_entry(noted.by, "rate", noted.why)
+        await self._set([self._shared.key, *logs], [rate, burst, LIVE_KEEP_S * 1000, entry])
 
 
 class LimitSeen(NamedTuple):

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
-from ratelimit.shared_rate import USED_OVER_S, SharedRate, jobs_on, shared_limit
+from ratelimit.limiter import Limit
+from ratelimit.shared_rate import USED_OVER_S, RateNote, SharedRate, jobs_on, shared_limit
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
 from relabel.wording import per_minute
@@ -71,16 +72,18 @@ def require_rate_owner(settings: Settings) -> None:
 
 async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateSeen:
     """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is."""
-    await SharedRate(session.ledger.redis, shared_limit(session.settings)).set(
-        None if rate_per_minute is None else rate_per_minute / 60, burst
-    )
-    return await _note_shared(session)
+    rate = None if rate_per_minute is None else rate_per_minute / 60
+    why = f"shared burst {burst}"
+    if rate_per_minute is not None:
+        why = f"shared rate {per_minute(rate_per_minute)}, burst {Limit.per_minute(rate_per_minute, burst).burst}"
+    await _shared_rate(session).set(rate, burst, await _noted(session, why))
+    return await read_rate(session.settings, session.ledger)
 
 
 async def reset_shared_rate(session: Session) -> RateSeen:
     """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is."""
-    await SharedRate(session.ledger.redis, shared_limit(session.settings)).reset()
-    return await _note_shared(session, ", as configured")
+    await _shared_rate(session).reset(await _noted(session, "shared rate reset to the settings"))
+    return await read_rate(session.settings, session.ledger)
 
 
 async def set_job_rate(session: Session, job_id: str, rate_per_minute: float | None) -> Job:
@@ -105,10 +108,10 @@ def job_rate_facts(job: Job) -> dict[str, Any]:
     return {"job_id": job.spec.job_id, "rate_per_minute": job.rate_per_minute}
 
 
-async def _note_shared(session: Session, remark: str = "") -> RateSeen:
-    """Log a change of the shared rate with every job under way that has it."""
-    seen = await read_rate(session.settings, session.ledger)
-    why = f"shared rate {per_minute(seen.asked_per_minute)}, burst {seen.burst}{remark}"
-    for job_id in await jobs_on(session.settings, session.ledger):
-        await session.ledger.audit.note(job_id, who=session.user, verb="rate", why=why)
-    return seen
+def _shared_rate(session: Session) -> SharedRate:
+    return SharedRate(session.ledger.redis, shared_limit(session.settings))
+
+
+async def _noted(session: Session, why: str) -> RateNote:
+    """Return what the log of every job under way that has the shared rate says of a change."""
+    return RateNote(session.user, why, await jobs_on(session.settings, session.ledger))

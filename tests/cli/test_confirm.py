@@ -13,7 +13,7 @@ from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.check import Checked
 from ratelimit.limiter import Limit, SharedLimit, limit_key
-from ratelimit.shared_rate import SharedRate
+from ratelimit.shared_rate import RateNote, SharedRate
 from tests.cli.conftest import CTRL_C
 
 MANY = 10_001
@@ -59,7 +59,7 @@ async def test_the_time_is_told_for_the_rate_that_was_set_live(terminal: Any, le
     """`relabel rate` goes before the settings, here as for the workers."""
     (tmp_path / "many.csv").write_text(rows(MANY))
     key = limit_key("https://api.openai.com/v1", "sk-x", None, None)
-    await SharedRate(ledger.redis, SharedLimit(key, Limit(10.0, 1))).set(100.0, None)
+    await SharedRate(ledger.redis, SharedLimit(key, Limit(10.0, 1))).set(100.0, None, RateNote("test", "a test"))
 
     ended = await asyncio.to_thread(terminal, "submit", "many.csv", answer="n\n")
 

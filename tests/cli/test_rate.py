@@ -108,7 +108,7 @@ async def test_a_change_of_the_shared_rate_is_in_the_log_of_the_jobs_it_concerns
     await relabel("rate", "--reset", **KEY)
 
     lines = [(line.verb, line.why) for line in await ledger.audit.read(job.job_id)]
-    assert lines == [("rate", "shared rate 90/min, burst 1"), ("rate", "shared rate 600/min, burst 1, as configured")]
+    assert lines == [("rate", "shared rate 90/min, burst 1"), ("rate", "shared rate reset to the settings")]
     assert "rate" not in [line.verb for line in await ledger.audit.read(ended.job_id)]
     assert "shared rate 90/min" in (await relabel("log", job.job_id)).out
 

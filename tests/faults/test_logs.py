@@ -9,7 +9,7 @@ import signal
 from typing import Any
 
 from ratelimit.limiter import Limit, SharedLimit, limit_key
-from ratelimit.shared_rate import SharedRate
+from ratelimit.shared_rate import RateNote, SharedRate
 from tests.faults.conftest import StartStand
 from tests.harness.rows import PatchRows
 from tests.harness.stand import KEY, Cluster
@@ -103,7 +103,9 @@ async def _slow_down(stand: Cluster, worker: WorkerProcess) -> None:
 
 async def _speed_up(stand: Cluster, worker: WorkerProcess) -> None:
     key = limit_key(stand.sandbox.base_url, KEY, None, None)
-    await SharedRate(stand.ledger.redis, SharedLimit(key, Limit.per_minute(RATE["per_minute"]))).set(1000.0, None)
+    await SharedRate(stand.ledger.redis, SharedLimit(key, Limit.per_minute(RATE["per_minute"]))).set(
+        1000.0, None, RateNote("test", "a test")
+    )
     (normal,) = await tells(worker, "rate as asked for again")
     assert normal["per_minute"] == 60_000
 

@@ -30,7 +30,7 @@ async def begin(desk: LedgerHarness, **changes: object) -> JobSpec:
     """A job of which a worker wrote one row, and may have written the next two, when its shard was handed back."""
     spec = await desk.submit(keep_s=KEEP_S, rows=4, shard_rows=4, **changes)
     await desk.ledger.fingerprints.take(spec.fingerprint, spec.job_id, KEEP_S)
-    await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
+    await desk.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
     shard = await desk.lease(spec, 0)
     if spec.journal:
         await desk.ledger.settlements.journal(shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})], [])
@@ -93,8 +93,7 @@ async def nothing_to_send(desk: LedgerHarness) -> JobSpec:
     await desk.store(spec)
     await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
     await desk.ledger.jobs.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
-    await desk.ledger.jobs.open(spec.job_id)
-    await desk.ledger.audit.note(spec.job_id, who="test", verb="submit")
+    await desk.ledger.jobs.open(spec.job_id, by="test")
     return spec
 
 
@@ -102,7 +101,7 @@ async def undone(desk: LedgerHarness) -> JobSpec:
     """Its log goes on after its end."""
     spec = await finished(desk)
     await desk.redis.delete(JobKeys(spec.job_id).audit)  # as of release one, whose log may be gone before
-    await desk.ledger.audit.note(spec.job_id, who="test", verb="undo")
+    await desk.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
     return spec
 
 
@@ -153,7 +152,7 @@ async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(
 async def test_a_job_that_is_under_way_has_an_end_too(desk: LedgerHarness, redis: Redis) -> None:
     """Once the workers' rescue has seen it; it lives longer than KEEP_DAYS, as it has not ended."""
     spec = await begin(desk)
-    await desk.shards.beat("worker", 2)
+    await desk.ledger.workers.beat("worker", 2)
     await rescue_all(desk.ledger, lambda *_: None)
 
     found = await lives(redis)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from ledger.keys import JobKeys
 from ratelimit.headers import Remaining
 from ratelimit.limiter import Limit, Limits, SharedLimit, rates_key
-from ratelimit.shared_rate import LIVE_KEEP_S, SharedRate
+from ratelimit.shared_rate import LIVE_KEEP_S, RateNote, SharedRate
 
 KEY = "relabel:limit:test"
 ASKED = Limit(500.0, 50)
+NOTED = RateNote("test", "a test")
 
 
 class Endpoint:
@@ -197,14 +198,14 @@ async def test_where_nothing_is_left_everybody_waits_for_more(endpoint):
 async def test_a_rate_set_live_counts_until_it_is_reset_and_begins_anew(endpoint):
     """Whoever sets a rate wants it tried."""
     await endpoint.refuse()
-    await endpoint.rate.set(1000.0, None)
+    await endpoint.rate.set(1000.0, None, NOTED)
     status, rate, burst = await endpoint.rate.read()
     assert (status.rate, status.slowed_by, rate, burst) == (1000, "", 1000, 100)
     assert await endpoint.redis.ttl(KEY) > LIVE_KEEP_S - 60
 
     await endpoint.refuse()
     assert await endpoint.redis.ttl(KEY) > 360 * 86_400  # also after the scripts had a hand in it
-    await endpoint.rate.reset()
+    await endpoint.rate.reset(NOTED)
 
     assert (await endpoint.rate.read())[1:] == (None, None)
     assert (await endpoint.seen()).rate == 500
@@ -212,7 +213,7 @@ async def test_a_rate_set_live_counts_until_it_is_reset_and_begins_anew(endpoint
 
 async def test_a_burst_may_be_set_alone(endpoint):
     """The rate stays that of the settings."""
-    await endpoint.rate.set(None, 7)
+    await endpoint.rate.set(None, 7, NOTED)
 
     assert sum(slot < 0.001 for slot in (await endpoint.send(1000)).slots) == 7
     assert (await endpoint.seen()).rate == 500
@@ -224,7 +225,7 @@ async def test_a_higher_rate_is_in_effect_at_once_though_the_next_slot_was_far_o
     await endpoint.send(limit=slow)
     assert (await endpoint.send(limit=slow)).slots == []
 
-    await endpoint.rate.set(100.0, None)
+    await endpoint.rate.set(100.0, None, NOTED)
 
     assert (await endpoint.send(limit=slow)).ask_again_s <= 0.01
 
