@@ -7,8 +7,9 @@ import secrets
 from typing import NamedTuple
 
 from completions.classify import lacks_permission
-from completions.client import CompletionsApi, open_api, read_target, target_of
+from completions.client import CompletionsApi, open_api
 from completions.errors import Refusal, RowFailed, StopJob
+from completions.target import read_target, target_of
 from config.checks import base_url_hint
 from config.settings import Settings
 

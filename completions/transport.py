@@ -13,10 +13,13 @@ import httpx
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from completions.errors import NotSent
+from completions.errors import NotSent, Refusal, Retryable, StopJob
 from completions.response_body import ACCEPT_ENCODING, read_body
 from config.proxy import Proxy
 from config.trust import trusted_cas
+
+NEVER_SENT = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError, aiohttp.ClientHttpProxyError)
+"""Errors from before the request left: the API cannot have changed anything."""
 
 
 @asynccontextmanager
@@ -152,3 +155,26 @@ class UnusableBody(httpx.SyncByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         raise self._error
+
+
+def refusal_of(error: aiohttp.ClientError | OSError, *, writes: bool) -> Refusal:
+    """Return the refusal for an error of the transport: TLS pauses the job, the rest is retried."""
+    if isinstance(error, aiohttp.ClientSSLError):
+        return StopJob("tls", f"{_tls_problem(error)}; correct it, or the trust store of this machine")
+    if isinstance(error, aiohttp.ClientHttpProxyError) and 400 <= error.status < 500:
+        reason = "the proxy refuses the connection to the API; correct HTTPS_PROXY, or add the API's host to NO_PROXY"
+        return StopJob("proxy", reason, status=error.status)
+    ambiguous = writes and not isinstance(error, NEVER_SENT)
+    if isinstance(error, aiohttp.ClientConnectorDNSError):
+        return Retryable("dns", "the API's host name cannot be resolved")
+    if isinstance(error, TimeoutError):
+        return Retryable("timeout", "the API did not answer in time", ambiguous=ambiguous)
+    return Retryable("network", f"the connection to the API failed ({type(error).__name__})", ambiguous=ambiguous)
+
+
+def _tls_problem(error: aiohttp.ClientSSLError) -> str:
+    """Return why the handshake failed: for a certificate with its reason, such as its date, host or signer."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        why = getattr(error.certificate_error, "verify_message", "")
+        return f"the API's TLS certificate is not acceptable{why and f' ({why})'}"
+    return "the API's TLS handshake is not acceptable"

@@ -16,6 +16,7 @@ from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
+from ledger.workers import Workers
 
 
 class Ledger:
@@ -28,6 +29,7 @@ class Ledger:
         self.jobs = Jobs(redis)
         self.fingerprints = Fingerprints(redis, self.jobs)
         self.shards = Shards(redis)
+        self.workers = Workers(redis)
         self.audit = Audit(redis)
         self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)

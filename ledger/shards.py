@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import math
 from typing import Any, NamedTuple
 
 import msgspec
@@ -22,9 +21,10 @@ from ledger.codec import (
 )
 from ledger.errors import StateLost
 from ledger.job import JobSpec, JobState, Priority, Waits
-from ledger.keys import ACTIVE, REFUSED_WORKERS, RESCUE_LOCK, WORKERS, JobKeys
+from ledger.keys import ACTIVE, RESCUE_LOCK, JobKeys
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
+from ledger.workers import Workers
 
 LEASE_S = 8.0
 """Life of a lease that is not renewed; with a rescue every 2 s a dead child's shard is back within 15 s."""
@@ -32,10 +32,6 @@ LOST_ANNOUNCEMENT_S = 30.0
 """Age at which a message that nobody answered counts as lost (kombu's pop is not atomic: facts, section 1.1)."""
 PARK_AFTER = 4
 """Leases in a row that may end with the worker's death and without one row settled before a shard is parked."""
-HEARTBEAT_KEEP_S = 15.0
-"""Age at which a silent worker no longer counts."""
-WORKERS_KEEP_S = 60
-"""Life of the list of workers once none of them is left; it only has to be longer than `HEARTBEAT_KEEP_S`."""
 IN_DOUBT_CODE = "may_have_been_written"
 """The code of a cancelled row of which a write may have left before."""
 _IN_DOUBT = "the job was cancelled after a write of this row may have left; the completion may hold the new values"
@@ -68,14 +64,6 @@ class Rescued(NamedTuple):
     workers_lost: int
 
 
-class LivingWorker(NamedTuple):
-    """A worker that beats: its name, as Celery has it, its children, and whether it takes no shards for its key."""
-
-    name: str
-    children: int
-    key_refused: bool
-
-
 class LeasedShard(NamedTuple):
     """A shard in a worker's hands. `todo` holds the rows without an outcome, by their number within the shard."""
 
@@ -102,6 +90,7 @@ class Shards:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._workers = Workers(redis)
         self._announce = load_script(redis, "announce")
         self._lease = load_script(redis, "lease")
         self._renew = load_script(redis, "renew")
@@ -283,35 +272,6 @@ class Shards:
                 await self.close(spec, int(number), outcome, None)
         return not await self._redis.exists(keys.waiting, keys.announced, keys.leased)
 
-    async def beat(self, worker: str, children: int, *, key_refused: bool = False) -> None:
-        """Record that the worker is alive, how many children it has, and whether it takes no shards for its key."""
-        seconds, _ = await self._redis.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(WORKERS, {f"{worker}|{children}": seconds})
-            pipe.zremrangebyscore(WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
-            pipe.expire(WORKERS, WORKERS_KEEP_S)
-            if key_refused:
-                pipe.zadd(REFUSED_WORKERS, {worker: seconds})
-                pipe.expire(REFUSED_WORKERS, math.ceil(HEARTBEAT_KEEP_S))
-            else:
-                pipe.zrem(REFUSED_WORKERS, worker)
-            pipe.zremrangebyscore(REFUSED_WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
-            await pipe.execute()
-
-    async def children(self) -> list[int]:
-        """Return the number of children of each living worker that takes shards."""
-        return [worker.children for worker in await self.workers() if not worker.key_refused]
-
-    async def workers(self) -> list[LivingWorker]:
-        """Return the living workers."""
-        seconds, _ = await self._redis.time()
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (WORKERS, REFUSED_WORKERS):
-                pipe.zrangebyscore(key, seconds - HEARTBEAT_KEEP_S, "+inf")
-            alive, refused = await pipe.execute()
-        parts = [member.decode().rpartition("|") for member in alive]
-        return [LivingWorker(name, int(children), name.encode() in refused) for name, _, children in parts]
-
     async def take_rescue(self, seconds: float) -> bool:
         """Take the right to rescue for so long; False where another worker has it."""
         return bool(await self._redis.set(RESCUE_LOCK, "1", nx=True, px=int(seconds * 1000)))
@@ -330,7 +290,7 @@ class Shards:
         }
 
     async def _window(self, job_id: str) -> int:
-        children = await self.children()
+        children = await self._workers.children()
         running = await self.running()
         own = running.get(job_id, Priority.NORMAL).weight
         heaviest = max([own, *(priority.weight for priority in running.values())])

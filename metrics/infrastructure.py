@@ -10,7 +10,7 @@ from ledger.server_info import server_facts
 
 async def worker_families(ledger: Ledger) -> list[Metric]:
     """Return the numbers of living workers and of their children."""
-    workers = await ledger.shards.workers()
+    workers = await ledger.workers.living()
     children = [worker.children for worker in workers if not worker.key_refused]
     return [
         GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(workers)),

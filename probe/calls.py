@@ -6,8 +6,9 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import NamedTuple
 
-from completions.client import CompletionsApi, Reply
+from completions.client import CompletionsApi
 from completions.errors import KeyRefused, RateLimited, Retryable
+from completions.reply import Reply
 from completions.retry_after import backoff
 from ratelimit.limiter import RateLimiter
 

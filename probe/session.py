@@ -10,8 +10,9 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple, TypeVar
 
-from completions.client import open_api, read_target
+from completions.client import open_api
 from completions.errors import Refusal, RowFailed, StopJob
+from completions.target import read_target
 from config.api_key import read_api_key
 from config.settings import Settings
 from ledger.cancellation import end_tasks

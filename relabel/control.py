@@ -53,7 +53,7 @@ async def resume(session: Session, job_id: str) -> Resumed:
     had = await session.ledger.jobs.resume(job_id, by=session.user)
     if had not in {JobState.RUNNING, JobState.PAUSED, JobState.HELD}:
         raise WrongState(f"job {job_id} is {had}; only a paused or held job can be resumed.")
-    return Resumed(had, await session.ledger.jobs.get(job_id), len(await session.ledger.shards.children()))
+    return Resumed(had, await session.ledger.jobs.get(job_id), len(await session.ledger.workers.children()))
 
 
 async def resume_here(session: Session, job_id: str) -> JobState:

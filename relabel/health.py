@@ -15,7 +15,7 @@ from ledger.connect import open_ledger, persistence_warnings
 from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
-from ledger.shards import LivingWorker
+from ledger.workers import LivingWorker
 
 if TYPE_CHECKING:
     from completions.preflight import ApiSeen
@@ -163,7 +163,7 @@ class HealthChecks:
 
     async def _workers(self) -> list[LivingWorker]:
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            return await Ledger(redis).shards.workers()
+            return await Ledger(redis).workers.living()
 
     async def _api_seen(self) -> ApiSeen:
         if self._ping_task is None:  # one request serves both checks

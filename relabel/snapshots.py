@@ -41,7 +41,7 @@ async def take_snapshot(session: Session, job_id: str) -> JobSnapshot:
         NoSuchJob: there is no such job.
 
     """
-    return JobSnapshot(await session.ledger.jobs.get(job_id), len(await session.ledger.shards.children()))
+    return JobSnapshot(await session.ledger.jobs.get(job_id), len(await session.ledger.workers.children()))
 
 
 async def job_snapshots(session: Session, job_id: str, *, every_s: float) -> AsyncIterator[JobSnapshot]:

@@ -104,7 +104,7 @@ class KeyWatch(WorkerThread):
     async def _others_work(self) -> bool:
         redis = new_client(self._settings.ledger_url)
         try:
-            workers = await Ledger(redis).shards.workers()
+            workers = await Ledger(redis).workers.living()
         except AWAY:
             return True
         finally:

@@ -72,7 +72,7 @@ class RescueThread(WorkerThread):
             for warning in await persistence_warnings(ledger.redis):
                 log.warning("%s", warning)
             self._has_warned = True
-        await ledger.shards.beat(self._worker, self._children, key_refused=self._standby.is_on)
+        await ledger.workers.beat(self._worker, self._children, key_refused=self._standby.is_on)
         OUTAGE.end(tried_at=tried_at)
         await rate.log_change()
         if time.monotonic() > self._rescue_from:

@@ -8,7 +8,7 @@ from typing import Any
 from celery import Celery
 from celery.signals import celeryd_init
 
-from completions.client import target_of
+from completions.target import target_of
 from completions.transport import route_to
 from config.errors import SettingsError
 from config.settings import Settings

@@ -7,8 +7,9 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 
 from completions.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
-from completions.client import CompletionsApi, Reply
+from completions.client import CompletionsApi
 from completions.errors import KeyRefused, RateLimited, Refusal, RowFailed, StopJob
+from completions.reply import Reply
 from ratelimit.limiter import RateLimiter
 from worker.run_counters import RunCounters
 

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from completions.client import Reply
 from completions.errors import KeyRefused, NotSent, Retryable, RowFailed
+from completions.reply import Reply
 from ledger.clock import Clocks
 from ledger.codec import BeforeImage
 from ledger.records import Record

@@ -15,8 +15,9 @@ from typing import TypeVar
 
 from redis.asyncio import Redis
 
-from completions.client import CompletionsApi, open_api, target_of
+from completions.client import CompletionsApi, open_api
 from completions.errors import StopJob
+from completions.target import target_of
 from config.api_key import read_api_key
 from config.logs import safe_traceback
 from config.settings import Settings
@@ -32,7 +33,7 @@ from worker.checked_api import KnownCompletions
 from worker.job_log import log_job, log_started
 from worker.redis_outage import retry_while_unavailable
 from worker.service import Service, service_of
-from worker.shard_run import Bounds, ShardRun
+from worker.shard_run import Bounds, ProcessResources, ShardRun
 from worker.worker_key import Standby, WorkerKey
 
 T = TypeVar("T")
@@ -80,11 +81,13 @@ class Runtime:
         read_key = functools.partial(read_api_key, self._settings)
         api = open_api(target_of(self._settings, ""), in_flight=in_flight, read_key=read_key)
         self._api: CompletionsApi = await self._stack.enter_async_context(api)
-        self._known = KnownCompletions()
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
         endpoint = shared_limit(self._settings, "").key  # the same for all keys of the endpoint
         self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint.rpartition(":")[2])
+        self._resources = ProcessResources(
+            self._ledger, self._api, KnownCompletions(), self._stopping, self._worker_key
+        )
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
@@ -204,15 +207,11 @@ class Runtime:
         )
         return ShardRun(
             shard,
-            ledger=self._ledger,
-            api=self._api,
+            self._resources,
             limiter=limiter,
             breaker=CircuitBreaker(self._redis, self._limit.key),
             bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
-            stopping=self._stopping,
-            known=self._known,
             service=service,
-            worker_key=self._worker_key,
         )
 
 

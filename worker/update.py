@@ -6,7 +6,7 @@ import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from completions.client import Reply
+from completions.reply import Reply
 from ledger.job import Mode
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata

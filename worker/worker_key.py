@@ -108,5 +108,5 @@ class WorkerKey:
             await asyncio.sleep(POLL_S)
 
     async def _others_work(self) -> bool:
-        workers = await self._ledger.shards.workers()
+        workers = await self._ledger.workers.living()
         return any(not worker.key_refused and worker.name != self._standby.worker for worker in workers)

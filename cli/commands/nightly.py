@@ -102,7 +102,7 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
 
     async def run(session: Session) -> NightlyRun:
         begun = await begin_run(session, again=again)
-        if not await session.ledger.shards.children():
+        if not await session.ledger.workers.children():
             echo("No worker is there; start one with RELABEL_NIGHTLY__INBOX set.", err=True)
         return await follow_run(session.ledger, begun.night.date) if wait else begun
 

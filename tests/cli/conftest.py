@@ -113,7 +113,7 @@ def at_work(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[None]]:
         async def say() -> None:
             await ledger.shards.renew(shard, waits)
             for number in range(workers):
-                await ledger.shards.beat(f"worker{number}", 2)
+                await ledger.workers.beat(f"worker{number}", 2)
 
         async def keep_saying() -> None:
             while True:

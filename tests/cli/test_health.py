@@ -47,7 +47,7 @@ def verdicts(ended) -> dict[str, str]:
 
 async def test_a_deployment_that_is_well_is_exit_code_0(relabel, api, ledger):
     """Each check says so in one line, and none of them shows the key."""
-    await ledger.shards.beat("celery@elsewhere", 4)
+    await ledger.workers.beat("celery@elsewhere", 4)
 
     ended = await relabel("health", **await api())
     facts = json.loads((await relabel("health", "--json", **await api())).out)
@@ -74,15 +74,15 @@ async def test_what_an_answer_tells_to_be_wrong_is_exit_code_1(relabel, api):
 async def test_a_worker_of_this_machine_is_told_from_others(relabel, ledger):
     """As the health check of a worker's container needs it; a key or an API are not asked for."""
     only = ("health", "--only", "ledger,broker,worker-here")
-    await ledger.shards.beat("celery@elsewhere", 4)
+    await ledger.workers.beat("celery@elsewhere", 4)
     others = await relabel(*only, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
-    await ledger.shards.beat(f"w1@{socket.gethostname()}", 2)
+    await ledger.workers.beat(f"w1@{socket.gethostname()}", 2)
     own = await relabel(*only)
 
     assert (others.code, verdicts(others)) == (1, {"ledger": "ok", "broker": "ok", "worker-here": "fail"})
     assert (own.code, verdicts(own)["worker-here"]) == (0, "ok")
 
-    await ledger.shards.beat("celery@elsewhere", 4, key_refused=True)
+    await ledger.workers.beat("celery@elsewhere", 4, key_refused=True)
     refused = await relabel("health", "--only", "workers")
     assert (refused.code, verdicts(refused)) == (0, {"workers": "warn"})
     assert "the API refuses the key of celery@elsewhere, which takes no shards" in refused.out

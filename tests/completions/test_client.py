@@ -14,8 +14,9 @@ import zlib
 
 import pytest
 
-from completions.client import Target, open_api
+from completions.client import open_api
 from completions.errors import KeyRefused, NotSent, RateLimited, Refusal, Retryable, RowFailed, StopJob
+from completions.target import Target
 
 ODD_IDS = [
     "a/b",

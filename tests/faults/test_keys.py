@@ -53,7 +53,7 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand:
     job_id = await stand.start_job(PatchRows(800), shard_rows=40)
 
     async def aside() -> bool:
-        return any(worker.key_refused for worker in await stand.ledger.shards.workers())
+        return any(worker.key_refused for worker in await stand.ledger.workers.living())
 
     await wait_until(aside, within=60, what="the worker with the wrong key stands aside")
     job = await stand.finished(job_id)
@@ -61,9 +61,9 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand:
     assert (job.counts.updated + job.counts.unchanged, job.counts.failed) == (800, 0)
     refused = [entry for entry in stand.requests_since(0) if entry.status == 401]
     assert 1 <= len(refused) <= 2 * 2 * 16
-    (wrong,) = [worker.name for worker in await stand.ledger.shards.workers() if worker.key_refused]
+    (wrong,) = [worker.name for worker in await stand.ledger.workers.living() if worker.key_refused]
     assert wrong.startswith("w1@")
-    assert len(await stand.ledger.shards.children()) == 1
+    assert len(await stand.ledger.workers.children()) == 1
     assert "takes no shards" in stand.workers[1].said()
     assert "sk-canary-wrong" not in stand.workers[1].said()
 

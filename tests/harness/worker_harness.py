@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from redis.asyncio import Redis
 
-from completions.client import Target, open_api
+from completions.client import open_api
+from completions.target import Target
 from ledger.clock import Clocks
 from ledger.codec import BeforeImage, pack_images
 from ledger.connect import new_client
@@ -28,7 +29,7 @@ from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.service import Service
-from worker.shard_run import Bounds, ShardRun
+from worker.shard_run import Bounds, ProcessResources, ShardRun
 from worker.worker_key import WorkerKey
 
 KEY = "sk-canary-key-0123456789"
@@ -104,18 +105,15 @@ class WorkerHarness:
         target = Target(self.sandbox.base_url, KEY, **self.api)
         limiter = RateLimiter(Limits(self.redis), SharedLimit(LIMIT_KEY, self.limit), job_id=job_id)
         async with open_api(target, in_flight=in_flight, read_key=self.read_key) as api:
+            clocks = Clocks(lambda: time.monotonic() + self.slept_s, lambda: time.time() + self.slept_s)
+            known = self.known or KnownCompletions()
             await ShardRun(
                 shard,
-                ledger=self.ledger,
-                api=api,
+                ProcessResources(self.ledger, api, known, stopping, self.worker_key, clocks),
                 limiter=limiter,
                 breaker=CircuitBreaker(self.redis, LIMIT_KEY),
-                worker_key=self.worker_key,
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
-                stopping=stopping,
                 service=self.service,
-                clocks=Clocks(lambda: time.monotonic() + self.slept_s, lambda: time.time() + self.slept_s),
-                known=self.known,
             ).run()
         return await self.ledger.shards.release(shard)
 

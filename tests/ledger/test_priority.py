@@ -9,7 +9,7 @@ from ledger.job import Priority
 
 async def test_jobs_of_one_priority_get_the_same_window(desk):
     """As many as one job alone would get; their messages take turns in the queue."""
-    await desk.shards.beat("w1", 7)
+    await desk.ledger.workers.beat("w1", 7)
     first, second = await desk.submit(rows=40), await desk.submit(rows=40)
 
     assert len(await desk.shards.to_announce(first.job_id)) == 8
@@ -19,7 +19,7 @@ async def test_jobs_of_one_priority_get_the_same_window(desk):
 @pytest.mark.parametrize(("priority", "window"), [("high", 8), ("normal", 4), ("low", 2)])
 async def test_a_job_of_high_priority_makes_room_for_itself(desk, priority, window):
     """Twice what normal gets, four times what low gets."""
-    await desk.shards.beat("w1", 7)
+    await desk.ledger.workers.beat("w1", 7)
     await desk.submit(rows=40, priority=Priority.HIGH)
     other = await desk.submit(rows=40, priority=Priority(priority))
 
@@ -28,7 +28,7 @@ async def test_a_job_of_high_priority_makes_room_for_itself(desk, priority, wind
 
 async def test_a_job_of_low_priority_alone_has_all_workers(desk):
     """Also beside jobs that are paused or have ended: they need nobody."""
-    await desk.shards.beat("w1", 7)
+    await desk.ledger.workers.beat("w1", 7)
     idle = await desk.submit(rows=40, priority=Priority.HIGH)
     await desk.ledger.jobs.pause(idle.job_id, by="test", code="paused", reason="by a test")
     low = await desk.submit(rows=40, priority=Priority.LOW)

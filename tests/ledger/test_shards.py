@@ -33,9 +33,9 @@ async def test_no_more_shards_are_announced_than_workers_can_take(desk):
 
     assert await desk.shards.to_announce(spec.job_id) == [0, 1]
     assert await desk.shards.to_announce(spec.job_id) == []
-    await desk.shards.beat("w1", 4)
+    await desk.ledger.workers.beat("w1", 4)
     assert await desk.shards.to_announce(spec.job_id) == [2, 3, 4]
-    await desk.shards.beat("w2", 2)
+    await desk.ledger.workers.beat("w2", 2)
     assert await desk.shards.to_announce(spec.job_id) == [5, 6, 7]
 
 
@@ -64,7 +64,7 @@ async def test_a_job_that_does_not_run_announces_nothing(desk, state):
 async def test_announcing_at_once_from_many_workers_announces_each_shard_once(desk):
     """The window and the choice are one step."""
     spec = await desk.submit(rows=40)
-    await desk.shards.beat("w", 9)
+    await desk.ledger.workers.beat("w", 9)
 
     chosen = await asyncio.gather(*(desk.shards.to_announce(spec.job_id) for _ in range(20)))
 
@@ -73,11 +73,11 @@ async def test_announcing_at_once_from_many_workers_announces_each_shard_once(de
 
 async def test_a_silent_worker_does_not_count(desk, redis):
     """Its heartbeat is too old."""
-    await desk.shards.beat("w1", 4)
+    await desk.ledger.workers.beat("w1", 4)
     seconds, _ = await redis.time()
     await redis.zadd("relabel:workers", {"w0|8": seconds - 60})
 
-    assert await desk.shards.children() == [4]
+    assert await desk.ledger.workers.children() == [4]
 
 
 # --- lease ---
@@ -313,7 +313,7 @@ async def test_a_closed_shard_keeps_its_images_in_one_group(desk, redis):
 async def test_what_nobody_is_at_waits_again(desk):
     """A lost message and a dead worker's shard; not what is fresh."""
     spec = await desk.submit(rows=8)
-    await desk.shards.beat("w", 3)
+    await desk.ledger.workers.beat("w", 3)
     await desk.shards.to_announce(spec.job_id)
     await desk.lease(spec, 0)
     await desk.lease(spec, 1)

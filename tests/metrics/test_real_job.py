@@ -56,7 +56,7 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: 
     assert any(one.value("relabel_job_progress_ratio", job=job_id, state="running") for one in amid)
     assert amid[-1].value("relabel_workers") == 1
     assert amid[-1].value("relabel_worker_children") == 2
-    assert {worker.name.rpartition("@")[2] for worker in await stand.ledger.shards.workers()} == {socket.gethostname()}
+    assert {worker.name.rpartition("@")[2] for worker in await stand.ledger.workers.living()} == {socket.gethostname()}
     assert {"relabel_broker_up", "relabel_queue_messages"} <= last.names
     tells_nothing_of_customers(seen, rows)
     assert named_in_deploy() - amid[-1].names == set()

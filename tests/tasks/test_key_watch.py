@@ -32,8 +32,8 @@ async def test_it_comes_back_when_its_key_is_accepted_or_nobody_else_works(ledge
     """While another worker does the work it stays away; were it alone, its refusal has to pause the job."""
     standby, queue = Standby("w1@here"), Queue()
     async with Sandbox(SandboxOptions(api_key="sk-another")) as sandbox:
-        await ledger.shards.beat("w2@there", 2)
-        await ledger.shards.beat("w1@here", 2, key_refused=True)
+        await ledger.workers.beat("w2@there", 2)
+        await ledger.workers.beat("w1@here", 2, key_refused=True)
         watch = KeyWatch(settings_for(redis_url, sandbox.base_url), standby, queue, try_again_s=0.1)
         watch.start()
         try:
@@ -47,7 +47,7 @@ async def test_it_comes_back_when_its_key_is_accepted_or_nobody_else_works(ledge
             await wait_until(lambda: not standby.is_on, within=60, what="its key is accepted")
 
             sandbox.configure(api_key="sk-another")
-            await ledger.shards.beat("w2@there", 2, key_refused=True)
+            await ledger.workers.beat("w2@there", 2, key_refused=True)
             standby.enter()
             await wait_until(lambda: queue.left == 2 and not standby.is_on, within=60, what="nobody else works")
         finally:

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
-from completions.client import Target, open_api
+from completions.client import open_api
 from completions.errors import KeyRefused, StopJob
+from completions.target import Target
 from config.errors import KeyUnavailable
 from ledger.job import JobState
 from tests.harness.wait import wait_until
@@ -128,16 +129,16 @@ async def test_a_turn_records_that_its_key_is_accepted(rotated):
 
 async def test_a_heartbeat_tells_that_a_worker_takes_no_shards(rig):
     """It counts as alive, and not as one whose children want messages."""
-    await rig.ledger.shards.beat("w1@here", 4)
-    await rig.ledger.shards.beat("w2@there", 2, key_refused=True)
-    assert {(worker.name, worker.key_refused) for worker in await rig.ledger.shards.workers()} == {
+    await rig.ledger.workers.beat("w1@here", 4)
+    await rig.ledger.workers.beat("w2@there", 2, key_refused=True)
+    assert {(worker.name, worker.key_refused) for worker in await rig.ledger.workers.living()} == {
         ("w1@here", False),
         ("w2@there", True),
     }
-    assert await rig.ledger.shards.children() == [4]
+    assert await rig.ledger.workers.children() == [4]
 
-    await rig.ledger.shards.beat("w2@there", 2)
-    assert sorted(await rig.ledger.shards.children()) == [2, 4]
+    await rig.ledger.workers.beat("w2@there", 2)
+    assert sorted(await rig.ledger.workers.children()) == [2, 4]
 
 
 async def test_a_missing_scope_is_no_wrong_key(rig):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from completions.client import Target, open_api
+from completions.client import open_api
+from completions.target import Target
 from ledger.row import Outcome
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from probe.calls import RetryingCalls

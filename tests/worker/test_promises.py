@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.shards import HEARTBEAT_KEEP_S, LEASE_S, LOST_ANNOUNCEMENT_S
+from ledger.shards import LEASE_S, LOST_ANNOUNCEMENT_S
+from ledger.workers import HEARTBEAT_KEEP_S
 from worker.drain import DRAIN_S
 from worker.fence import FENCE_S
+from worker.lease_keeper import KEEP_EVERY_S
 from worker.rescue import RESCUE_EVERY_S
-from worker.shard_run import HAND_BACK_S, KEEP_EVERY_S
+from worker.shard_writer import HAND_BACK_S
 
 
 def test_the_shards_of_a_dead_worker_are_announced_anew_within_15_s():

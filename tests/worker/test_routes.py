@@ -12,8 +12,9 @@ import pytest
 import trustme
 from aiohttp import web
 
-from completions.client import CompletionsApi, Target, open_api
+from completions.client import CompletionsApi, open_api
 from completions.errors import Retryable, StopJob
+from completions.target import Target
 from config.groups import NotifySettings
 from config.proxy import proxy_for
 from notify.webhook import open_webhook

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 from pydantic import SecretStr
 
-from completions.client import target_of
+from completions.target import target_of
 from config.groups import ApiSettings, RateSettings, RedisSettings, WorkerSettings
 from config.logs import TextFormatter
 from config.settings import Settings
