@@ -48,22 +48,26 @@ READ = {".py", ".lua", ".md", ".sh", ".yml"}
 GENERATED = "verbs.md"
 """Made from the help texts in `cli/`, which are read there."""
 
-FOLDERS = sorted({*PACKAGES, "bench", "docs", "deploy", "examples"})
+FOLDERS = sorted({*PACKAGES, "bench", "docs", "deploy", "examples", "tests"})
+OWN = Path(__file__).resolve()
+"""This list quotes what it forbids."""
 
 
 def texts(folder: str) -> Iterator[Path]:
     """Every file of a folder that people read."""
     for path in sorted((ROOT / folder).rglob("*")):
-        if path.suffix in READ and "_site" not in path.parts and path.name != GENERATED:
+        if path.suffix in READ and "_site" not in path.parts and path.name != GENERATED and path != OWN:
             yield path
 
 
 def docstrings(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of each docstring of a module."""
+    """Line and text of each docstring that says what code does; that of a test is a sentence on a fact."""
+    is_of_tests = path.is_relative_to(ROOT / "tests")
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             text = ast.get_docstring(node)
-            if text:
+            is_fact = is_of_tests and (isinstance(node, ast.Module) or node.name.startswith("test_"))
+            if text and not is_fact:
                 yield getattr(node, "lineno", 1), text
 
 

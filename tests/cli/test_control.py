@@ -1,4 +1,4 @@
-"""Jobs that are put down and taken up: each change is in the job's log, with who and why."""
+"""Jobs that are paused, resumed and cancelled: each change is in the job's log, with who and why."""
 
 from __future__ import annotations
 

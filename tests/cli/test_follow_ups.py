@@ -159,7 +159,7 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
 async def test_a_job_with_rows_in_flight_is_not_undone_yet(
     desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
 ) -> None:
-    """Its workers need a moment to put it down; a write may still be under way."""
+    """Its workers need a moment to stop; a write may still be under way."""
     spec = await make_job("completion_id,team\na-1,x\n")
 
     async with at_work(spec, Waits()):

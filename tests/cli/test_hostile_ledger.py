@@ -42,7 +42,7 @@ async def job_id(ledger, make_job, fails):
 
 
 async def test_no_verb_shows_what_a_terminal_would_act_on(job_id, relabel):
-    """Names, reasons, errors, the log, nights and metrics; the key is cut out of all of it."""
+    """In names, reasons, errors, the log, nights and metrics; the key is cut out of all of it."""
     said = {}
     for verb in (
         ("status", job_id),

@@ -25,7 +25,7 @@ def run_python(code: str) -> str:
 
 @pytest.fixture
 def command(monkeypatch):
-    """Name a command in the environment; gives the settings."""
+    """Set a command in the environment; yields the function that does and returns the settings."""
 
     def name(line: str):
         monkeypatch.setenv("RELABEL_API__KEY_COMMAND", line)

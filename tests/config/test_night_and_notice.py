@@ -12,7 +12,7 @@ NIGHTLY, NOTIFY = "RELABEL_NIGHTLY__", "RELABEL_NOTIFY__"
 
 
 def refusal(monkeypatch: pytest.MonkeyPatch, **settings: str) -> str:
-    """Give the words in which settings are refused."""
+    """Return the words in which settings are refused."""
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(SettingsError) as refused:

@@ -87,7 +87,7 @@ def server_of() -> Callable[[EmbeddedServer | str], psutil.Process]:
 
 @pytest.fixture
 def is_gone() -> Callable[[psutil.Process], bool]:
-    """Tell whether a process has ended; one that nobody has buried yet counts."""
+    """Return whether a process has ended; one that nobody has buried yet counts."""
 
     def gone(process: psutil.Process) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""Before anything is stored, `run` looks whether the API can be reached at all."""
+"""Before anything is stored, `run` checks that the API can be reached at all."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ async def test_an_api_that_cannot_be_reached_is_exit_code_4_before_anything_is_s
 
     ended = await relabel("run", relabel.file("rows.csv", ROWS), **settings)
 
-    complaint = ended.err.splitlines()[-1]
+    sentence = ended.err.splitlines()[-1]
     assert (ended.code, ended.out) == (4, "")
-    assert complaint.startswith("relabel: the API cannot be used: ")
-    assert words in complaint
+    assert sentence.startswith("relabel: the API cannot be used: ")
+    assert words in sentence
     assert "Traceback" not in ended.err
     assert "sk-secret" not in ended.err
     assert await no_jobs(relabel)

@@ -37,11 +37,11 @@ BAD_FILES: list[tuple[str, bytes, list[str]]] = [
 def refused(ended: Ended) -> str:
     """Check that the command was refused in one sentence; give the sentence."""
     assert (ended.code, ended.out) == (2, ""), ended
-    complaint = ended.err.splitlines()[-1]
-    assert complaint.startswith("relabel: ")
+    sentence = ended.err.splitlines()[-1]
+    assert sentence.startswith("relabel: ")
     assert "Traceback" not in ended.err
     assert "sk-secret" not in ended.err
-    return complaint
+    return sentence
 
 
 @pytest.mark.parametrize(("name", "content", "words"), BAD_FILES, ids=[name for name, _, _ in BAD_FILES])
@@ -51,11 +51,11 @@ async def test_a_bad_file_is_refused_with_its_name_and_the_place(
     """Exit code 2, and not even a Redis server was started."""
     ended = await relabel.here("run", relabel.file(name, content), **KEY)
 
-    complaint = refused(ended)
+    sentence = refused(ended)
     assert len(ended.err.splitlines()) == 1
-    assert complaint.startswith(f"relabel: {name}")
+    assert sentence.startswith(f"relabel: {name}")
     for word in words:
-        assert word in complaint
+        assert word in sentence
     assert not any(relabel.state.iterdir())
 
 
@@ -86,10 +86,10 @@ async def test_a_wrong_setting_is_refused_by_its_name(
     relabel: CliProcess, settings: dict[str, str], words: list[str]
 ) -> None:
     """Exit code 2 and what to do about it, before the file is looked at."""
-    complaint = refused(await relabel.here("run", relabel.file("rows.csv", GOOD), **KEY | settings))
+    sentence = refused(await relabel.here("run", relabel.file("rows.csv", GOOD), **KEY | settings))
 
     for word in words:
-        assert word in complaint
+        assert word in sentence
     assert not any(relabel.state.iterdir())
 
 

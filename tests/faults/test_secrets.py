@@ -30,7 +30,7 @@ async def test_nothing_that_is_left_behind_holds_the_key_or_the_values(stand: Cl
     worker = await stand.worker(log_level="DEBUG")
     await stand.finished(job_id)
     worker.children()[0].kill()
-    await wait_until(lambda: "exited" in worker.said(), within=20, what="the worker tells of a death")
+    await wait_until(lambda: "exited" in worker.said(), within=20, what="the worker logs a death")
 
     kept = [await redis.dump(key) or b"" for key in await redis.keys("*")]
     assert len(kept) > 5

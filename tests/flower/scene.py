@@ -51,7 +51,7 @@ class Scene(NamedTuple):
 
 @asynccontextmanager
 async def open_scene(folder: Path, keep_logs: Path) -> AsyncIterator[Scene]:
-    """Start everything, with a password on the way to the broker, and begin a job that takes some seconds."""
+    """Start everything, with a password on the way to the broker, and begin a job that takes a few seconds."""
     async with Cluster(folder, keep_logs=keep_logs, latency_s=0.1) as stand, Link(stand.redis.socket) as link:
         stand.redis.admin.execute_command("ACL", "SETUSER", USER, "on", f">{BROKER_PASSWORD}", "~*", "&*", "+@all")
         login = f"{USER}:{BROKER_PASSWORD}@"

@@ -107,7 +107,7 @@ async def test_it_refuses_to_stand_open_however_it_is_asked(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    ("address", "basic_auth", "unix_socket", "api", "complaint"),
+    ("address", "basic_auth", "unix_socket", "api", "sentence"),
     [
         ("127.0.0.1", [], "", "", ""),
         ("localhost", [], "", "false", ""),
@@ -128,15 +128,15 @@ async def test_it_refuses_to_stand_open_however_it_is_asked(tmp_path: Path) -> N
     ],
 )
 def test_what_leaves_it_open(
-    monkeypatch: pytest.MonkeyPatch, address: str, basic_auth: list[str], unix_socket: str, api: str, complaint: str
+    monkeypatch: pytest.MonkeyPatch, address: str, basic_auth: list[str], unix_socket: str, api: str, sentence: str
 ) -> None:
     """Whatever its options come from: another address without a password, half a password, an API for everybody."""
     monkeypatch.setenv("FLOWER_UNAUTHENTICATED_API", api)
 
     said = why_open(SimpleNamespace(address=address, basic_auth=basic_auth, unix_socket=unix_socket))
 
-    assert complaint in said
-    assert bool(said) == bool(complaint)
+    assert sentence in said
+    assert bool(said) == bool(sentence)
 
 
 async def test_an_address_that_cannot_be_had_is_told(tmp_path: Path) -> None:

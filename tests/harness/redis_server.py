@@ -80,11 +80,11 @@ class PrivateRedis:
         self._server.send_signal(signal.SIGCONT)
 
     def fill(self) -> None:
-        """Leave no memory for writes."""
+        """Fill the memory, so that no write fits."""
         self.admin.config_set("maxmemory", "1mb")
 
     def make_room(self) -> None:
-        """Give memory back."""
+        """Allow memory for writes again."""
         self.admin.config_set("maxmemory", "1gb")
 
     def make_read_only(self) -> None:

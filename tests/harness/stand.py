@@ -128,7 +128,7 @@ class Cluster:
         return (await self.submit(rows, **given)).job_id
 
     async def reconnect(self) -> None:
-        """Leave connections behind that a restart of Redis has cut."""
+        """Drop the connections that a restart of Redis has cut."""
         await self.ledger.redis.connection_pool.disconnect()
 
     async def job(self, job_id: str) -> Job | None:
@@ -210,7 +210,7 @@ class Cluster:
 
 
 class StopWatch:
-    """Tells how long the API has not been asked anything, and how much it was asked since the watch was started."""
+    """Measures how long the API has not been asked anything, and how much it was asked since the watch was started."""
 
     def __init__(self, stand: Cluster) -> None:
         self._stand = stand

@@ -17,7 +17,7 @@ LOOK_AGAIN_S = 0.02
 async def wait_until(
     condition: Callable[[], T | Awaitable[T]], *, within: float, what: str, every: float = LOOK_AGAIN_S
 ) -> T:
-    """Give the condition's value once it is true; a Redis that is away counts as not yet."""
+    """Return the condition's value once it is true; a Redis that is away counts as not yet."""
     deadline = time.monotonic() + within
     while True:
         try:

@@ -20,7 +20,7 @@ CRASH = Detail("worker_crash", 0, "died", "", 0, 1.0)
 
 
 async def settle_all(desk, shard, outcome=Outcome.UPDATED):
-    """Give every row of the shard an outcome."""
+    """Settle every row of the shard."""
     return await desk.ledger.settlements.settle(shard, [Settlement(row, outcome) for row in shard.todo], NOTHING)
 
 

@@ -63,7 +63,7 @@ def url_for(secured: Secured, *, login: str = "relabel", **changes: object) -> s
     return url
 
 
-async def complaint_about(url: str) -> str:
+async def error_of(url: str) -> str:
     others = connections_to(url)
     with pytest.raises(LedgerUnreachable) as caught:
         async with open_ledger(url) as redis:
@@ -91,7 +91,7 @@ async def test_a_user_with_a_password_and_a_certificate_is_let_in(secured):
 
 async def test_another_ca_is_refused_with_what_to_do(secured):
     """The server's certificate is looked at, and the sentence names the setting."""
-    said = await complaint_about(url_for(secured, ca_file=secured.stranger.ca))
+    said = await error_of(url_for(secured, ca_file=secured.stranger.ca))
 
     assert "certificate of Redis is refused" in said
     assert "RELABEL_REDIS__CA_FILE" in said
@@ -99,14 +99,14 @@ async def test_another_ca_is_refused_with_what_to_do(secured):
 
 async def test_the_machines_own_cas_count_where_none_is_named(secured):
     """Which do not know this one."""
-    assert "certificate of Redis is refused" in await complaint_about(url_for(secured, ca_file=None))
+    assert "certificate of Redis is refused" in await error_of(url_for(secured, ca_file=None))
 
 
 async def test_an_expired_certificate_is_told(secured):
     """So that nobody looks for a wrong CA."""
     url = url_for(secured, url=f"rediss://relabel@127.0.0.1:{secured.expired_port}/0")
 
-    assert "certificate has expired" in await complaint_about(url)
+    assert "certificate has expired" in await error_of(url)
 
 
 @pytest.mark.parametrize("shown", ["none", "stranger"])
@@ -116,13 +116,13 @@ async def test_a_missing_or_foreign_client_certificate_is_told(secured, shown):
     if shown == "stranger":
         files = {"cert_file": secured.stranger.cert, "key_file": secured.stranger.key}
 
-    assert "RELABEL_REDIS__CERT_FILE" in await complaint_about(url_for(secured, **files))
+    assert "RELABEL_REDIS__CERT_FILE" in await error_of(url_for(secured, **files))
 
 
 @pytest.mark.parametrize(("login", "password"), [("relabel", "wrong"), ("nobody", PASSWORD)])
 async def test_a_wrong_user_or_password_is_told(secured, login, password):
     """As over a plain connection."""
-    assert "user or password" in await complaint_about(url_for(secured, login=login, password=password))
+    assert "user or password" in await error_of(url_for(secured, login=login, password=password))
 
 
 async def test_rights_that_are_missing_are_told(secured):

@@ -29,7 +29,7 @@ async def begun(ledger: Ledger, date: str, *, overlap: str = "skip") -> Night:
 
 
 async def night_of(ledger: Ledger, date: str) -> Night:
-    """Give the run of a date."""
+    """Return the run of a date."""
     night = await Nights(ledger.redis).get(date)
     assert night is not None
     return night

@@ -22,7 +22,7 @@ class Daily:
         self._due = now - ago_s
 
     def until(self, at: float) -> tuple[str, float]:
-        """Give the last date and moment; the date is the number of days back."""
+        """Return the last date and moment; the date is the number of days back."""
         days = -(-(self._due - at) // 86_400) if self._due > at else 0
         return f"{int(days)} days back", self._due - days * 86_400
 

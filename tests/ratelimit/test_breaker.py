@@ -124,7 +124,7 @@ async def test_while_it_probes_only_one_request_a_second_goes(redis, health):
 
 
 async def test_failures_are_pinned_on_rows_after_a_storm_of_a_quarter_of_an_hour(redis, health):
-    """Patience has an end: nothing waits for ever."""
+    """Waiting has a bound."""
     saw(health, failed=3)
     assert not await health.row_at_fault(write=True)
 

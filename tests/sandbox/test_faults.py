@@ -93,7 +93,7 @@ async def test_a_request_that_hangs_ends_with_the_client(start, http, completion
         await update(http, sandbox, completion_id, timeout=aiohttp.ClientTimeout(total=0.2))
 
     async with asyncio.timeout(30):
-        while sandbox.log.stats.in_flight:  # noqa: ASYNC110 - the sandbox tells of nothing but its log
+        while sandbox.log.stats.in_flight:  # noqa: ASYNC110 - the sandbox announces nothing but its log
             await asyncio.sleep(0)
     assert (sandbox.log.entries[0].status, sandbox.log.entries[0].applied) == (None, applied)
 
@@ -105,7 +105,7 @@ async def test_a_sandbox_closes_while_requests_hang(start, http, completion_id):
     async with Sandbox(SandboxOptions(fault_rates={"hang": 1}, accept_any_id=True)) as sandbox:
         hanging = asyncio.create_task(update(http, sandbox, completion_id))
         async with asyncio.timeout(30):
-            while not sandbox.log.total:  # noqa: ASYNC110 - the sandbox tells of nothing but its log
+            while not sandbox.log.total:  # noqa: ASYNC110 - the sandbox announces nothing but its log
                 await asyncio.sleep(0)
 
     with pytest.raises(aiohttp.ClientConnectionError):

@@ -18,7 +18,7 @@ class Queue:
         self.left = self.joined = 0
 
     def leave(self, done: Callable[[], None]) -> None:
-        """Leave the queue."""
+        """Unsubscribe from the queue."""
         self.left += 1
         done()
 

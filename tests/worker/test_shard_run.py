@@ -211,7 +211,7 @@ async def test_a_read_that_outlived_its_turn_leaves_an_unchanged_row_unchanged(r
 
 
 async def test_a_row_that_gets_no_slot_to_write_leaves_no_image_behind(rig, completion_id, eventually):
-    """A job that is put down has images of what was sent and of nothing else: an undo takes back only that."""
+    """A job that is paused has images of what was sent and of nothing else: an undo takes back only that."""
     rig.limit = Limit(40.0, 1)
     rig.sandbox.configure(latency_s=0.2)  # so that at any moment some are being read
     job_id = await rig.submit(*many(rig, completion_id))

@@ -29,16 +29,16 @@ def done(rig, completion_id):
     return done
 
 
-def lagging(rig, seconds, *, patience_s=0.3):
+def lagging(rig, seconds, *, stale_s=0.3):
     """Let reads lag, and let a row wait for them so long."""
     rig.sandbox.configure(read_lag_s=seconds)
-    rig.service = Service(stale_s=patience_s)
+    rig.service = Service(stale_s=stale_s)
 
 
 @pytest.mark.parametrize("journal", [True, False])
 async def test_two_jobs_within_the_lag_both_keep_their_keys(rig, completion_id, done, journal):
     """The second one's first read shows neither; it waits until the first one's key is shown."""
-    lagging(rig, 0.6, patience_s=20.0)
+    lagging(rig, 0.6, stale_s=20.0)
 
     await done({"k1": "1"}, journal=journal)
     row = await done({"k2": "2"}, journal=journal)
@@ -99,7 +99,7 @@ async def test_a_third_state_is_somebody_elses_and_nothing_waits(rig, completion
 
 async def test_a_row_that_waits_holds_neither_a_lane_nor_its_claim(rig, completion_id, done, eventually):
     """With one lane the rows behind it go first, and its completion is free meanwhile."""
-    lagging(rig, FOR_EVER, patience_s=1.5)
+    lagging(rig, FOR_EVER, stale_s=1.5)
     rig.sandbox.store.load({OTHER: {}})
     await done({"k1": "1"})
     job_id = await rig.submit((completion_id, {"k2": "2"}), (OTHER, {"k2": "2"}))
@@ -122,7 +122,7 @@ async def test_a_row_that_waits_holds_neither_a_lane_nor_its_claim(rig, completi
 
 async def test_a_row_goes_on_waiting_in_the_next_turn(rig, completion_id, done):
     """What it waited for already counts."""
-    lagging(rig, FOR_EVER, patience_s=1.5)
+    lagging(rig, FOR_EVER, stale_s=1.5)
     await done({"k1": "1"})
     job_id = await rig.submit((completion_id, {"k2": "2"}))
 
