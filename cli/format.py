@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from ledger.job import Counts
+from ledger.job import Counts, Job
 from ledger.row import OUTCOMES
+from relabel.explain import is_idle
+from relabel.wording import count_of, duration
 
 
 def outcome_counts(counts: Counts, *, pending: bool = False) -> str:
@@ -20,19 +22,24 @@ def share(counts: Counts) -> float:
     return counts.settled / counts.total if counts.total else 1.0
 
 
-def percent(counts: Counts) -> str:
-    """Return the settled rows in percent, rounded down, so that 100 % is the end."""
-    return f"{int(share(counts) * 100)}%"
-
-
 def at_lines(lines: Sequence[int]) -> str:
     """Return the lines of a file by number: `line 3`, `lines 3, 4`."""
     return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
 
 
-def rows_per_second(rate: float) -> str:
-    """Return a pace with as many digits as are significant."""
-    return f"{rate:,.0f} rows/s" if rate >= 100 else f"{rate:.1f} rows/s"
+def how_far(job: Job) -> str:
+    """Return how far a job is: `25%, 500 of 2,000 rows`, and while it runs its pace and the time that is left.
+
+    The percentage is rounded down, so that 100 % is the end.
+    """
+    counts, pace = job.counts, job.rows_per_s
+    parts = [f"{int(share(counts) * 100)}%", f"{counts.settled:,} of {count_of(counts.total, 'row')}"]
+    if not is_idle(job):
+        if pace > 0:
+            parts.append(f"{pace:,.0f} rows/s" if pace >= 100 else f"{pace:.1f} rows/s")
+        if job.eta_s is not None:
+            parts.append(f"{duration(job.eta_s)} left")
+    return ", ".join(parts)
 
 
 def local_time(at: float) -> str:

@@ -13,14 +13,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cli.console import shown
-from cli.format import outcome_counts, percent, rows_per_second, share
+from cli.format import how_far, outcome_counts, share
 from config.text import printable
 from ledger.job import Job
-from relabel.explain import is_idle
 from relabel.run import LOOK_EVERY_S
 from relabel.session import Session
 from relabel.snapshots import JobSnapshot, job_snapshots
-from relabel.wording import count_of, duration
+from relabel.wording import count_of
 
 LINE_EVERY_S = 5.0
 """Shortest time between two plain lines, unless another tenth of the rows is done."""
@@ -104,7 +103,7 @@ class LiveBar:
         row.add_column(ratio=1, min_width=10)
         row.add_column(no_wrap=True, overflow="ellipsis")
         row.width = min(self._console.width, _BAR_MAX_WIDTH)
-        row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(_pace(seen.job)))
+        row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(how_far(seen.job)))
         style = "red" if counts.failed or counts.rejected or counts.drifted else ""
         rows = shown(outcome_counts(counts), style=style)
         return Group(row, rows, shown(seen.explanation(self._shared_rate), style="dim" if seen.goes_on else "bold"))
@@ -131,7 +130,7 @@ class PlainLines:
             name = printable(job.spec.name, 80)
             self._print(f"Job {job.spec.job_id} ({name}): {count_of(job.counts.total, 'row')}", seen, now)
         elif not seen.goes_on or (not seen.outage and self._is_due(job, now)):
-            self._print(_pace(job), seen, now)
+            self._print(how_far(job), seen, now)
 
     def _is_due(self, job: Job, now: float) -> bool:
         late = now - (self._began or now) > LINE_LATER_AFTER_S
@@ -146,18 +145,6 @@ class PlainLines:
 
 def _tenth(job: Job) -> int:
     return int(share(job.counts) * 10)
-
-
-def _pace(job: Job) -> str:
-    counts = job.counts
-    said = f"{percent(counts)} {counts.settled:,}/{counts.total:,}"
-    if is_idle(job):
-        return said
-    if job.rows_per_s > 0:
-        said += f" {rows_per_second(job.rows_per_s)}"
-    if job.eta_s is not None:
-        said += f" {duration(job.eta_s)} left"
-    return said
 
 
 class OutageNotice:

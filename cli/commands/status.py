@@ -6,7 +6,7 @@ import click
 
 from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
-from cli.format import local_time, outcome_counts, percent, rows_per_second
+from cli.format import how_far, local_time, outcome_counts
 from cli.job_argument import job_argument, with_job
 from cli.output import print_json
 from cli.session import pass_settings
@@ -15,7 +15,7 @@ from config.text import printable
 from ledger.job import Job
 from relabel.explain import is_idle, standing, waiting_for
 from relabel.snapshots import take_snapshot
-from relabel.wording import count_of, duration, per_minute
+from relabel.wording import count_of, per_minute
 
 NAME_CHARS = 200
 
@@ -51,7 +51,7 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("Name", printable(spec.name, NAME_CHARS)),
         ("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
         ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
-        ("Done", _done(job)),
+        ("Done", how_far(job)),
         ("Rows", outcome_counts(counts, pending=True)),
         ("In doubt", _in_doubt(job)),
         ("Folded", f"{count_of(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
@@ -69,13 +69,3 @@ def _in_doubt(job: Job) -> str:
     if not job.may_have_been_written:
         return ""
     return f"{count_of(job.may_have_been_written, 'cancelled row')} may have been written; the report marks them"
-
-
-def _done(job: Job) -> str:
-    counts = job.counts
-    said = f"{percent(counts)}, {counts.settled:,} of {count_of(counts.total, 'row')}"
-    if is_idle(job):
-        return said
-    if job.rows_per_s > 0:
-        said += f", {rows_per_second(job.rows_per_s)}"
-    return said if job.eta_s is None else f"{said}, {duration(job.eta_s)} left"
