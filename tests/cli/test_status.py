@@ -12,7 +12,7 @@ import pytest
 from ledger.job import JobState, Waits
 from ledger.row import Outcome
 
-CSV = "id,team\na,red\nb,blue\na,grey\nc,\n"
+CSV = "id,team\na,red\nb,blue\na,grey\nno id,x\n"
 
 
 async def test_the_json_has_the_pinned_shape(relabel, make_job, fails, ledger):
@@ -39,7 +39,7 @@ async def test_the_json_has_the_pinned_shape(relabel, make_job, fails, ledger):
     [
         ("id,k\na,1\n", {}, 0),
         ("id,k\na,1\n", {0: Outcome.UNCHANGED}, 0),
-        ("id,k\na,1\nb,\n", {0: Outcome.UPDATED}, 1),
+        ("id,k\na,1\nno id,1\n", {0: Outcome.UPDATED}, 1),
         ("id,k\na,1\n", {0: Outcome.DRIFTED}, 1),
     ],
 )
