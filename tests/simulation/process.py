@@ -9,8 +9,9 @@ from typing import Any
 
 from redis.commands.core import AsyncScript
 
-from completions.client import CompletionsApi, Target
+from completions.client import CompletionsApi
 from completions.credential import Credential
+from completions.target import Target
 from ledger.clock import Clocks
 from ledger.connect import new_client
 from ledger.ledger import Ledger
@@ -20,9 +21,11 @@ from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from tests.simulation.link import Command, SimulatedConnection
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.service import BASE_URL, TIMEOUT_S, Request, Transport
+from worker.checked_api import KnownCompletions
 from worker.redis_outage import retry_while_unavailable
 from worker.rescue import rescue_all
-from worker.shard_run import Bounds, ShardRun
+from worker.service import Service
+from worker.shard_run import Bounds, ProcessResources, ShardRun
 
 LIMIT = SharedLimit("relabel:limit:simulation", Limit(10_000.0, 1_000))
 """A rate that holds nobody back: the limiter has tests of its own."""
@@ -131,13 +134,11 @@ class Process:
     def _run(self, shard: LeasedShard) -> ShardRun:
         return ShardRun(
             shard,
-            ledger=self.ledger,
-            api=self._api,
+            ProcessResources(self.ledger, self._api, KnownCompletions(), lambda: False, clocks=self.clocks),
             limiter=RateLimiter(Limits(self._redis), LIMIT, job_id=shard.spec.job_id, clocks=self.clocks),
             breaker=CircuitBreaker(self._redis, LIMIT.key),
             bounds=Bounds(IN_FLIGHT, TURN_S, ATTEMPTS, TIMEOUT_S),
-            stopping=lambda: False,
-            clocks=self.clocks,
+            service=Service(),
         )
 
     def _announce_all(self, job_id: str, shards: Iterable[int]) -> None:
