@@ -71,7 +71,7 @@ async def test_without_a_terminal_there_are_plain_lines(watching, make_job, end_
         code, out, err = await ended(process)
 
     assert first == f"Job {job.job_id} (patches.csv): 2 rows; updated 0; waiting for a worker: none is running\n"
-    assert "100% 2/2; updated 1  unchanged 1; finished\n" in err
+    assert "100%, 2 of 2 rows; updated 1  unchanged 1; finished\n" in err
     assert f"Job {job.job_id} (patches.csv): finished in " in err
     assert (code, out, "\x1b" in err) == (0, "", False)
 
@@ -213,7 +213,7 @@ async def test_a_terminal_gets_a_live_bar_and_is_left_as_it_was(environment, mak
         code = await process.wait()
 
     assert code == 0
-    assert "100% 2/2" in seen
+    assert "100%, 2 of 2 rows" in seen
     assert seen.rindex("\x1b[?25h") > seen.rindex("\x1b[?25l")
     assert not re.search(r"\x1b\[[0-9;]*3[0-9][0-9;]*m", seen)
 
