@@ -111,7 +111,7 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     if not request.again and (former := await producer.find_existing(checked, request, ledger=ledger)):
         return ahead._replace(former=former)
     warnings = _about_rate(seen)
-    if deployed and not await ledger.shards.children():
+    if deployed and not await ledger.workers.children():
         warnings = ("no worker is alive; the job waits until one is started", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
     if (behaviour := await ledger.behaviours.of(request.target)) is None:

@@ -7,7 +7,7 @@ import msgspec
 from config.groups import RateSettings
 from config.settings import Settings
 from ratelimit.limiter import Limits
-from ratelimit.shared_rate import SharedRate, shared_limit
+from ratelimit.shared_rate import RateNote, SharedRate, shared_limit
 from worker.job_log import RateLog
 
 
@@ -27,7 +27,7 @@ async def test_a_rate_that_a_429_lowered_and_its_end_are_in_the_log_of_each_job(
     await Limits(rig.redis).pause(shared_limit(settings).key, None)
     for log in logs:
         await log.log_change()
-    await SharedRate(rig.redis, shared_limit(settings)).set(20.0, None)
+    await SharedRate(rig.redis, shared_limit(settings)).set(20.0, None, RateNote("test", "a test"))
     for log in logs:
         await log.log_change()
 
