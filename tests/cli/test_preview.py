@@ -99,7 +99,7 @@ def test_the_preview_of_a_replacement_counts_what_rows_leave_out(shown: Callable
 async def test_check_stops_after_the_preview_and_needs_neither_key_nor_redis(
     relabel: Any, tmp_path: Path, verb: str, content: str, code: int, questions: list[str]
 ) -> None:
-    """The exit code tells of invalid rows, the JSON of the rest."""
+    """The exit code shows invalid rows, the JSON the rest."""
     (tmp_path / "p.csv").write_text(content)
 
     ended = await relabel(verb, "--check", "--json", "p.csv", **NO_REDIS, RELABEL_STATE_DIR=str(tmp_path / "state"))
