@@ -106,7 +106,7 @@ class Process:
         self.turn = self.start(self._take_turn(job_id, number, f"{self.name}:1:{self._turns:08}"))
 
     def rescue(self) -> None:
-        """Look after all jobs once, as the thread beside the pool does."""
+        """Rescue the shards of all jobs once, as the thread beside the pool does."""
         self.start(retry_while_unavailable(lambda: rescue_all(self.ledger, self._announce_all)))
 
     async def _take_turn(self, job_id: str, number: int, owner: str) -> None:
