@@ -19,6 +19,7 @@ def run_lines(seen: NightlyRun) -> list[str]:
     night = seen.night
     reason = f": {night.reason}" if night.reason else ""
     counted = f"{count_of(night.files, 'file')}, {count_of(night.jobs, 'job')}, {night.rejected:,} rejected"
+    counted += f", {night.held:,} held" if night.held else ""
     if night.state in NOT_RUN:
         return [f"Run of {night.date}: {night.state}{reason}; {local_time(night.started_at)}"]
     until = f", ended {local_time(night.ended_at)}" if night.ended_at else ""

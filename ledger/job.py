@@ -17,6 +17,8 @@ NAME_CHARS = 255
 """Characters of a job's name: those of any file's name."""
 SAME_FAILURE_CODE = "same_failure"
 """The reason code of a job whose first rows all failed with one code."""
+NEEDS_CONFIRMATION_CODE = "needs_confirmation"
+"""The reason code of a held job whose file raises questions; the reason is the questions."""
 STATE_LOST_CODE = "state_lost"
 """The reason code of a job that is lost, or that a worker paused as rows of it are."""
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
@@ -196,6 +198,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def waits_for_decision(self) -> bool:
         """Whether the job paused because its first rows all failed alike: nothing happens until somebody looks."""
         return self.state is JobState.PAUSED and self.reason_code == SAME_FAILURE_CODE
+
+    @property
+    def waits_for_confirmation(self) -> bool:
+        """Whether the job is held as its file raises questions: resuming it is the yes, cancelling it the no."""
+        return self.state is JobState.HELD and self.reason_code == NEEDS_CONFIRMATION_CODE
 
     @property
     def eta_s(self) -> float | None:

@@ -15,7 +15,7 @@ from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
-from ledger.job import Job, JobSpec, JobState
+from ledger.job import NEEDS_CONFIRMATION_CODE, Job, JobSpec, JobState
 from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Rejection, UnsentRow
@@ -91,17 +91,22 @@ class Jobs:
         """Store a group of valid rows for which nothing is sent."""
         await self._append(JobKeys(job_id).unsent, pack_unsent(group))
 
-    async def open(self, job_id: str, *, by: str = "", remark: str = "", hold: bool = False) -> None:
+    async def open(
+        self, job_id: str, *, by: str = "", remark: str = "", hold: bool = False, questions: str = ""
+    ) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once.
 
-        Its audit log, and that of the job it was made of, name who submitted it (`by`), with a remark.
+        One with `questions` is held until somebody confirms them. Its audit log, and that of the job it was made of,
+        name who submitted it (`by`), with a remark.
         """
         spec = await self._spec(job_id)
         await watch_first_failures(self._redis, spec)
-        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold else JobState.RUNNING
+        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold or questions else JobState.RUNNING
+        code, reason = (NEEDS_CONFIRMATION_CODE, questions) if questions and state is JobState.HELD else ("", "")
         await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
-        await self.move(job_id, state, come_from=(JobState.SUBMITTING,), **_entries(spec, by, remark))
+        entries = _entries(spec, by, remark)
+        await self.move(job_id, state, come_from=(JobState.SUBMITTING,), code=code, reason=reason, **entries)
         if state.ended:
             await self._totals.take_over(job_id)
 

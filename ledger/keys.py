@@ -38,6 +38,8 @@ NIGHTS = "relabel:nights"
 """Sorted set: dates of nightly runs by when they began."""
 OPEN_NIGHTS = "relabel:nights:open"
 """Set: dates of the nightly runs that have not ended."""
+HELD_NIGHTS = "relabel:nights:held"
+"""Set: dates of the nightly runs that have ended and of which a file waits for somebody's yes."""
 NIGHTLY_LOCK = "relabel:nights:lock"
 """String: held by the worker that carries a nightly run on just now."""
 NIGHTLY_TICK = "relabel:nights:tick"
@@ -45,7 +47,7 @@ NIGHTLY_TICK = "relabel:nights:tick"
 NIGHTLY_SCHEDULE = "relabel:nights:schedule"
 """Hash: the schedule that beat or a worker was started with last, and since when."""
 
-LASTING = frozenset({JOBS, ACTIVE, TOTALS, NIGHTS, OPEN_NIGHTS, NIGHTLY_SCHEDULE})
+LASTING = frozenset({JOBS, ACTIVE, TOTALS, NIGHTS, OPEN_NIGHTS, HELD_NIGHTS, NIGHTLY_SCHEDULE})
 """The keys that never expire; each is a few fields, or is trimmed by those who write it."""
 
 

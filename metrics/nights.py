@@ -33,6 +33,7 @@ def _last_run(night: Night | None) -> list[Metric]:
         ("files", "Files that the last run took.", "files"),
         ("jobs", "Jobs that it made of them.", "jobs"),
         ("rejected_files", "Files that it rejected.", "rejected"),
+        ("held_files", "Files of it that wait for somebody's yes.", "held"),
     ):
         families.append(GaugeMetricFamily(f"relabel_nightly_last_{name}", what, getattr(night, attribute, None)))
     return families

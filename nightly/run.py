@@ -7,7 +7,7 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,6 +24,7 @@ from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
+from producer.questions import questions_about
 from producer.source import open_source
 from producer.submit import Announce, limits_of, request_for, submit
 
@@ -51,10 +52,15 @@ async def find_job(ledger: Ledger, job_id: str | None) -> Job | None:
 
 async def has_pending_work(ledger: Ledger, inbox_id: str) -> bool:
     """Return whether a run on this inbox has something to do that no worker is doing."""
-    nights = await Nights(ledger.redis).open()
-    if not nights or await Nights(ledger.redis).lock().is_held():
+    nights = Nights(ledger.redis)
+    if await nights.lock().is_held():
         return False
-    night = nights[0]
+    held = [file for night in await nights.held() if night.inbox == inbox_id for file in night.of(FileState.HELD)]
+    if any([await is_over(ledger, file.job_id) for file in held]):
+        return True
+    if not (open_nights := await nights.open()):
+        return False
+    night = open_nights[0]
     if night.inbox not in {"", inbox_id}:
         return False
     submitted = night.of(FileState.SUBMITTED)
@@ -76,11 +82,15 @@ class NightRun:
 
     async def carry_on(self) -> None:
         """Carry the open runs on, unless another worker does, or this one does not have the inbox."""
-        async with self._nights.lock().held() as held:
-            if not held or not await self._nights.open():
+        async with self._nights.lock().held() as has_lock:
+            if not has_lock or not (await self._nights.open() or await self._nights.held()):
                 return
             try:
                 inbox_id = self._inbox.inbox_id()
+                for night in await self._nights.held():
+                    if night.inbox == inbox_id:
+                        await self._take_step(self._finish, night)
+                        await self._end(night.date)
                 for night in await self._nights.open():
                     if not await self._carry_on(night, inbox_id):
                         return
@@ -112,20 +122,35 @@ class NightRun:
             night = await self._list(night, inbox_id)
         for step in (self._submit, self._finish):
             current = await self._nights.get(night.date)
-            for file in current.entries if current else ():
-                if self._stopping():
-                    return False
-                try:
-                    await step(night.date, file)
-                except OSError as error:
-                    await self._wait_for_folder(error)
-                    await self._note_error(night.date, file.name, error)
+            if current and not await self._take_step(step, current):
+                return False
         return await self._end(night.date)
+
+    async def _take_step(self, step: Callable[[str, NightFile], Awaitable[None]], night: Night) -> bool:
+        """Take a step with each file; return whether all had their turn before the worker is to stop."""
+        for file in night.entries:
+            if self._stopping():
+                return False
+            try:
+                await step(night.date, file)
+            except OSError as error:
+                await self._wait_for_folder(error)
+                await self._note_error(night.date, file.name, error)
+        return True
 
     async def _list(self, night: Night, inbox_id: str) -> Night:
         now = await self._ledger.jobs.now()
         found = self._inbox.list_files(quiet_s=self._settings.nightly.quiet_s, now=now)
-        files = [_file(listed, now) for listed in found]
+        held = {
+            listed_file(file): (each.date, file)
+            for each in await self._nights.held()
+            for file in each.of(FileState.HELD)
+        }
+        files = [
+            _file(listed, now) if listed not in held else _left(held[listed][1], now)
+            for listed in found
+            if listed not in held or held[listed][0] != night.date
+        ]
         listed = replace(night, state=NightState.RUNNING, reason="", inbox=inbox_id)
         await self._nights.put(listed, files, forget=night.of(FileState.LEFT))
         taken = sum(file.state is FileState.TAKEN for file in files)
@@ -180,19 +205,24 @@ class NightRun:
         request = request_for(self._settings, file.name, by=by, mode=Mode(nightly.mode))._replace(
             rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures, remark=f"run of {date}"
         )
+        request = request._replace(questions="; ".join(question.sentence for question in questions_about(checked)))
         job_id, existed, former = await submit(checked, request, ledger=self._ledger, announce=self._announce)
         job = await find_job(self._ledger, job_id)
         # a run that is taken up again after a crash finds the job that it made itself
         named = job is not None and job.spec.name == job_name(file.name)
         own = not existed or (named and job is not None and job.submitted_at >= file.taken_at)
-        file = replace(file, state=FileState.SUBMITTED, job_id=job_id, own=own, reason="")
+        held = job is not None and job.waits_for_confirmation
+        state = FileState.HELD if held else FileState.SUBMITTED
+        file = replace(file, state=state, job_id=job_id, own=own, reason="")
         if not own:
             await self._wait_for_former(date, file, job)
             return
-        if former:
+        if held and job is not None:
+            file = replace(file, reason=f"{job.reason}; {_decide(job_id)}")
+        elif former:
             file = replace(file, reason=f"job {former} of the same content applied nothing, so a new job was made")
         await self._nights.put_file(date, file)
-        log.info("The run of %s submitted job %s.", date, job_id)
+        log.info("The run of %s submitted job %s%s.", date, job_id, ", which is held" if held else "")
 
     async def _wait_for_former(self, date: str, file: NightFile, job: Job | None) -> None:
         """Keep a file whose content an earlier job has in the inbox until that job has ended."""
@@ -205,7 +235,7 @@ class NightRun:
         await self._nights.put_file(date, replace(file, reason=reason))
 
     async def _finish(self, date: str, file: NightFile) -> None:
-        if file.state is FileState.SUBMITTED and await is_over(self._ledger, file.job_id):
+        if file.state in {FileState.SUBMITTED, FileState.HELD} and await is_over(self._ledger, file.job_id):
             job = await find_job(self._ledger, file.job_id)
             filing = Filing(self._ledger, self._inbox, date, file)
             stopped = job is not None and job.waits_for_decision
@@ -216,14 +246,29 @@ class NightRun:
         night = await self._nights.get(date)
         if night is None or night.of(FileState.TAKEN) or night.of(FileState.SUBMITTED):
             return False
-        await self._nights.put(replace(night, state=NightState.FINISHED, ended_at=await self._ledger.jobs.now()))
-        log.info("The run of %s has ended: %d files, %d rejected.", date, night.files, night.rejected)
+        held = night.of(FileState.HELD)
+        state = NightState.NEEDS_ATTENTION if held else NightState.FINISHED
+        if state is not night.state:
+            now = await self._ledger.jobs.now()
+            await self._nights.put(replace(night, state=state, ended_at=night.ended_at or now))
+            said = "The run of %s has ended: %d files, %d rejected, %d held."
+            log.info(said, date, night.files, night.rejected, len(held))
         return True
 
 
 def _next(job: Job) -> str:
     verb = "resume" if job.state in {JobState.PAUSED, JobState.HELD} else "watch"
     return f"`relabel {verb} {job.spec.job_id}`; the file stays here until that job has ended"
+
+
+def _decide(job_id: str) -> str:
+    return f"`relabel resume {job_id}` applies it, `relabel cancel {job_id}` files it under rejected"
+
+
+def _left(held: NightFile, now: float) -> NightFile:
+    """Return the entry of a file that a run before this one holds."""
+    reason = f"it is held as job {held.job_id}; {_decide(held.job_id or '')}"
+    return replace(_file(listed_file(held), now), state=FileState.LEFT, reason=reason)
 
 
 def _file(listed: InboxFile, now: float) -> NightFile:

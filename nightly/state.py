@@ -10,25 +10,34 @@ from ledger.losses import NIGHT_LOST
 
 
 class NightState(enum.StrEnum):
-    """The state of a run. One is `lost` where Redis came back empty while it was open (`ledger.losses`)."""
+    """The state of a run.
+
+    One that `needs attention` has ended but for files that are held. One is `lost` where Redis came back empty while it
+    was open (`ledger.losses`).
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
     FINISHED = "finished"
+    NEEDS_ATTENTION = "needs attention"
     SKIPPED = "skipped"
     LOST = NIGHT_LOST
 
     @property
     def ended(self) -> bool:
         """Whether the run has reached a final state."""
-        return self in {NightState.FINISHED, NightState.SKIPPED, NightState.LOST}
+        return self not in {NightState.WAITING, NightState.RUNNING}
 
 
 class FileState(enum.StrEnum):
-    """The state of a file of a run. One that was `left` stays in the inbox for another night."""
+    """The state of a file of a run. One that was `left` stays in the inbox for another night.
+
+    One that is `held` stays there until somebody resumes or cancels its job, as its content raises questions.
+    """
 
     TAKEN = "taken"
     SUBMITTED = "submitted"
+    HELD = "held"
     DONE = "done"
     REJECTED = "rejected"
     LEFT = "left"
@@ -87,6 +96,11 @@ class Night(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def rejected(self) -> int:
         """The number of files that ended in `rejected/`."""
         return len(self.of(FileState.REJECTED))
+
+    @property
+    def held(self) -> int:
+        """The number of files that wait for somebody's yes."""
+        return len(self.of(FileState.HELD))
 
     def of(self, state: FileState) -> list[NightFile]:
         """Return the files in this state, by name."""

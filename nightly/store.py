@@ -11,9 +11,9 @@ from redis.asyncio import Redis
 from config.text import REASON_CHARS, sanitize
 from ledger.audit import WHO_CHARS
 from ledger.clock import server_time
-from ledger.keys import NIGHTLY_LOCK, NIGHTLY_SCHEDULE, NIGHTLY_TICK, NIGHTS, OPEN_NIGHTS, night_key
+from ledger.keys import HELD_NIGHTS, NIGHTLY_LOCK, NIGHTLY_SCHEDULE, NIGHTLY_TICK, NIGHTS, OPEN_NIGHTS, night_key
 from ledger.lock import Lock
-from nightly.state import Night, NightFile, NightState
+from nightly.state import FileState, Night, NightFile, NightState
 
 KEEP_S = 90 * 86_400.0
 """Life of a run in the ledger, in seconds."""
@@ -101,6 +101,8 @@ class Nights:
             pipe.hset(night_key(night.date), mapping=fields | {_NIGHT: _packed_night(night)})
             if night.state.ended:
                 pipe.srem(OPEN_NIGHTS, night.date)
+            if night.state is NightState.NEEDS_ATTENTION:
+                pipe.sadd(HELD_NIGHTS, night.date)
             await pipe.execute()
 
     async def put_file(self, date: str, file: NightFile) -> None:
@@ -127,6 +129,17 @@ class Nights:
             night = await self.get(date)
             if night is None or night.state.ended:
                 await self._redis.srem(OPEN_NIGHTS, date)
+            else:
+                found.append(night)
+        return found
+
+    async def held(self) -> list[Night]:
+        """Return the runs of which a file waits for somebody's yes, by date; the others are forgotten."""
+        found = []
+        for date in sorted(raw.decode() for raw in await self._redis.smembers(HELD_NIGHTS) if isinstance(raw, bytes)):
+            night = await self.get(date)
+            if night is None or not night.of(FileState.HELD):
+                await self._redis.srem(HELD_NIGHTS, date)
             else:
                 found.append(night)
         return found

@@ -32,6 +32,8 @@ Announce = Callable[[str, Iterable[int]], None]
 class JobRequest(NamedTuple):
     """The options of a job beside its rows. `again` submits the same content once more; `hold` waits for `resume`.
 
+    `questions` are those that its file raises, in words: where there are some, the job is held for this reason.
+
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
     audit log, and `remark` what else it is to tell. `indexed` keeps by which completion its rows are found
     (`ledger.row_index`).
@@ -45,6 +47,7 @@ class JobRequest(NamedTuple):
     keep_s: float
     rate_per_minute: float | None = None
     hold: bool = False
+    questions: str = ""
     again: bool = False
     kind: Kind = Kind.FILE
     parent: str | None = None
@@ -87,7 +90,9 @@ async def submit(
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
-    await ledger.jobs.open(spec.job_id, hold=request.hold, by=request.by, remark=_remark(request, former))
+    await ledger.jobs.open(
+        spec.job_id, hold=request.hold, questions=request.questions, by=request.by, remark=_remark(request, former)
+    )
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
     return Submitted(spec.job_id, existed=False, former=former)
 

@@ -90,6 +90,10 @@ def next_step(job: Job) -> str:
     job_id = job.spec.job_id
     if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
         return f"{SUBMIT_AGAIN[0].upper()}{SUBMIT_AGAIN[1:]}."
+    if job.waits_for_confirmation:
+        return (
+            f"If the file is right all the same, `relabel resume {job_id}` applies it; else `relabel cancel {job_id}`."
+        )
     if job.state is JobState.HELD:
         return f"Start it with `relabel resume {job_id}`."
     if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):

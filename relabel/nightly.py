@@ -24,6 +24,8 @@ POLL_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
 NOT_RUN = frozenset({NightState.SKIPPED, NightState.LOST})
 """States of a run that did not come to its end."""
+NOT_WELL = NOT_RUN | {NightState.NEEDS_ATTENTION}
+"""States of a run that somebody has to look at."""
 
 
 class NightlyRun(NamedTuple):
@@ -57,8 +59,9 @@ class NightlyStatus(NamedTuple):
 
     @property
     def well(self) -> bool:
-        """Whether no run was missed, skipped or lost."""
-        return not self.missed and (self.last is None or self.last.night.state not in NOT_RUN)
+        """Whether no run was missed, skipped or lost, and none needs attention."""
+        runs = [run for run in (*self.still_open, self.last) if run]
+        return not self.missed and all(run.night.state not in NOT_WELL for run in runs)
 
 
 def required_schedule(settings: Settings) -> Schedule:
@@ -83,7 +86,8 @@ async def nightly_status(session: Session) -> NightlyStatus:
     ledger, schedule = session.ledger, session.settings.nightly.schedule
     nights = Nights(ledger.redis)
     last = await nights.last()
-    others = [each for each in await nights.open() if last is None or each.date != last.date]
+    open_nights = {each.date: each for each in (*await nights.held(), *await nights.open())}
+    others = [each for date, each in sorted(open_nights.items()) if last is None or date != last.date]
     return NightlyStatus(
         last=None if last is None else await read_run(ledger, last),
         still_open=[await read_run(ledger, each) for each in others],
@@ -150,6 +154,7 @@ def run_facts(run: NightlyRun) -> dict[str, Any]:
         "files": night.files,
         "jobs": night.jobs,
         "rejected": night.rejected,
+        "held": night.held,
         "entries": [_file_facts(file, run.jobs.get(file.job_id or "")) for file in night.entries],
     }
 

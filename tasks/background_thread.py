@@ -67,7 +67,7 @@ class BackgroundThread(WorkerThread):
         if nightly.schedule is not None:
             await nights.note_schedule(nightly.schedule, instead=not self._noted)
             self._noted = True
-        if nightly.inbox is None or not await nights.open():
+        if nightly.inbox is None or not (await nights.open() or await nights.held()):
             return
         try:
             inbox_id = await asyncio.to_thread(Inbox(nightly.inbox).inbox_id)

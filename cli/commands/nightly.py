@@ -69,8 +69,8 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
 def status_command(settings: Settings, *, as_json: bool) -> int:
     """Show the last run, and when the next one is due.
 
-    Shows its files and jobs, and other runs that have not ended. Ends with 1 where a night was missed or skipped, and
-    says why.
+    Shows its files and jobs, and other runs that have not ended. Ends with 1 where a night was missed, skipped or
+    lost, or needs attention, and says why.
 
     \b
     Example:
@@ -121,7 +121,7 @@ def _status_lines(schedule: Schedule | None, status: NightlyStatus) -> list[str]
 
 
 def _exit_code(seen: NightlyRun) -> int:
-    if not seen.night.state.ended:
+    if not seen.night.state.ended or seen.night.held:
         return NOT_FINISHED
     return SOME_ROWS_FAILED if seen.night.rejected or seen.rows_failed else DONE
 

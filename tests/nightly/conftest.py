@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -15,6 +16,7 @@ from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from nightly.run import NightRun
+from tests.harness.rows import usual_id
 from tests.harness.stand import settings_for
 
 StartRun = Callable[..., NightRun]
@@ -59,7 +61,7 @@ def drop(inbox: Path) -> Callable[..., Path]:
 
     def drop(name: str, content: str | None = None, *, age_s: float = 3600.0) -> Path:
         path = inbox / name
-        path.write_text(content or f"completion_id,team\nchatcmpl-{name},blue\n")
+        path.write_text(content or f"completion_id,team\n{usual_id(crc32(name.encode()))},blue\n")
         os.utime(path, (time.time() - age_s,) * 2)
         return path
 
@@ -76,3 +78,14 @@ def cancel(ledger: Ledger) -> Callable[[str], Any]:
         await ledger.jobs.retire(job_id)
 
     return cancel
+
+
+@pytest.fixture
+def end_job(ledger: Ledger) -> Callable[[str], Any]:
+    """Carry a running job out that no worker is at."""
+
+    async def end(job_id: str) -> None:
+        await ledger.shards.close_all((await ledger.jobs.get(job_id)).spec, Outcome.UPDATED)
+        await ledger.jobs.retire(job_id)
+
+    return end

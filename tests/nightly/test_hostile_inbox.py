@@ -22,7 +22,7 @@ from tests.nightly.conftest import StartRun
 
 DATE = "2026-11-25"
 LONGEST_S = 60.0
-CSV = "completion_id,team\nchatcmpl-sekret,blue\n"
+CSV = "completion_id,team\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7Xsekret,blue\n"
 
 Drop = Callable[..., Path]
 Cancel = Callable[[str], Awaitable[None]]

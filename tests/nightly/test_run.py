@@ -6,17 +6,20 @@ import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from config.settings import Settings
+from ledger.job import JobState
 from ledger.keys import NIGHTLY_LOCK, JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from nightly.run import NightRun, has_pending_work
 from nightly.state import FileState, Night, NightState
 from nightly.store import Nights
+from tests.harness.rows import lines
 from tests.nightly.conftest import StartRun
 
 Drop = Callable[..., Path]
@@ -65,7 +68,7 @@ async def test_files_of_the_inbox_are_read_by_the_options_of_the_settings(
     ledger: Ledger, start_run: StartRun, drop: Drop
 ) -> None:
     """All of them by the same ones."""
-    drop("a.csv", "Id;Quality;note\nchatcmpl-a;good;secret\n")
+    drop("a.csv", "Id;Quality;note\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7X00000a;good;secret\n")
     await begun(ledger, "2026-11-25")
 
     await start_run(input="--delimiter ';' --id-column Id --columns quality=Quality").carry_on()
@@ -217,7 +220,7 @@ async def test_a_file_that_was_replaced_while_its_job_ran_stays_for_the_next_nig
     await begun(ledger, "2026-11-25")
     await start_run().carry_on()
     (job,) = await ledger.jobs.latest(10)
-    drop("a.csv", "completion_id,team\nchatcmpl-other,green\n", age_s=1800)
+    drop("a.csv", "completion_id,team\nchatcmpl-CUL7LH3wC39LYNbTfcOm9Q7Xother,green\n", age_s=1800)
     await cancel(job.spec.job_id)
 
     await start_run().carry_on()
@@ -240,7 +243,7 @@ async def test_a_file_that_grew_since_it_was_listed_is_left_alone(
     await ended.carry_on()  # lists, then ends
     assert [file.state for file in (await night_of(ledger, night.date)).entries] == [FileState.TAKEN]
     times = path.stat()
-    path.write_text(path.read_text() + "chatcmpl-more,blue\n")
+    path.write_text(path.read_text() + "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7X0more,blue\n")
     os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
 
     await start_run().carry_on()
@@ -421,3 +424,109 @@ async def test_a_file_without_a_valid_row_is_filed_under_rejected_and_makes_no_j
     assert (file.state, file.job_id) == (FileState.REJECTED, None)
     assert names(inbox / "rejected") == {"a.csv", "a.csv.reason.txt"}
     assert await ledger.jobs.latest(10) == []
+
+
+ROW_NUMBERS = lines("0,good", "1,bad", "2,good", header="completion_id,Unnamed: 0,quality")
+
+
+async def held_night(ledger: Ledger, start_run: StartRun, drop: Drop, date: str = "2026-11-25") -> str:
+    """Have a night with a file that raises a question, and return the id of its job."""
+    drop("odd.csv", ROW_NUMBERS)
+    await begun(ledger, date)
+    await start_run().carry_on()
+    [file] = (await night_of(ledger, date)).of(FileState.HELD)
+    assert file.job_id is not None
+    return file.job_id
+
+
+async def test_a_file_with_a_question_is_held_and_the_night_goes_on_without_it(
+    ledger: Ledger, start_run: StartRun, drop: Drop, cancel: Cancel, inbox: Path
+) -> None:
+    """The reason holds the question in words, and neither a key nor a value; the night then needs attention."""
+    drop("z.csv")
+    job_id = await held_night(ledger, start_run, drop)
+    other = next(job for job in await ledger.jobs.latest(10) if job.spec.name == "z.csv")
+
+    held = await ledger.jobs.get(job_id)
+    before = (await night_of(ledger, "2026-11-25")).state
+    await cancel(other.spec.job_id)
+    await start_run().carry_on()
+
+    assert (held.state, held.reason_code) == (JobState.HELD, "needs_confirmation")
+    assert "column 2 looks like row numbers" in (held.reason or "")
+    assert "Unnamed" not in (held.reason or "")
+    night = await night_of(ledger, "2026-11-25")
+    assert (before, night.state, night.ended_at is not None) == (NightState.RUNNING, NightState.NEEDS_ATTENTION, True)
+    assert names(inbox) == {".relabel-inbox", "odd.csv", "rejected"}
+    assert not await has_pending_work(ledger, night.inbox)
+
+
+async def test_a_held_file_is_no_overlap_for_the_next_night_and_is_left_alone_by_it(
+    ledger: Ledger, start_run: StartRun, drop: Drop
+) -> None:
+    """Nor is it taken a second time, not even by the same night."""
+    job_id = await held_night(ledger, start_run, drop)
+
+    again = await night_of(ledger, "2026-11-25")
+    await Nights(ledger.redis).reopen(again)
+    await start_run().carry_on()
+    following = await begun(ledger, "2026-11-26")
+    await start_run().carry_on()
+
+    assert following.state is NightState.RUNNING
+    night = await night_of(ledger, "2026-11-26")
+    assert (night.state, [file.state for file in night.entries]) == (NightState.FINISHED, [FileState.LEFT])
+    assert job_id in night.entries[0].reason
+    assert [file.state for file in (await night_of(ledger, "2026-11-25")).entries] == [FileState.HELD]
+    assert len(await ledger.jobs.latest(10)) == 1
+
+
+@pytest.mark.parametrize(("verb", "place"), [("resume", "done"), ("cancel", "rejected")])
+async def test_a_held_file_is_filed_once_its_job_was_decided_and_has_ended(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path, cancel: Cancel, end_job: Any, verb: str, place: str
+) -> None:
+    """Resuming is the yes, cancelling the no; the night has then had no need of attention any more."""
+    job_id = await held_night(ledger, start_run, drop)
+    inbox_id = (await night_of(ledger, "2026-11-25")).inbox
+
+    if verb == "resume":
+        await ledger.jobs.resume(job_id, by="test")
+        assert not await has_pending_work(ledger, inbox_id), "its rows are not done"
+        await end_job(job_id)
+    else:
+        await cancel(job_id)
+    assert await has_pending_work(ledger, inbox_id)
+    await start_run().carry_on()
+
+    assert {"odd.csv", "odd.csv.report.csv"} <= names(inbox / place)
+    assert (await night_of(ledger, "2026-11-25")).state is NightState.FINISHED
+    assert await Nights(ledger.redis).held() == []
+    assert not await has_pending_work(ledger, inbox_id)
+
+
+async def test_the_same_question_is_not_asked_of_a_copy_of_the_file(
+    ledger: Ledger, start_run: StartRun, drop: Drop
+) -> None:
+    """The copy waits for the same job."""
+    job_id = await held_night(ledger, start_run, drop)
+    drop("copy.csv", ROW_NUMBERS)
+    await begun(ledger, "2026-11-26")
+
+    await start_run().carry_on()
+
+    night = await night_of(ledger, "2026-11-26")
+    assert {file.name: (file.state, file.own) for file in night.entries} == {
+        "copy.csv": (FileState.HELD, False),
+        "odd.csv": (FileState.LEFT, True),
+    }
+    assert (night.of(FileState.HELD)[0].job_id, night.state) == (job_id, NightState.NEEDS_ATTENTION)
+
+
+async def test_the_size_of_a_file_is_no_question(ledger: Ledger, start_run: StartRun, drop: Drop) -> None:
+    """More than 10,000 completions are submitted as they are."""
+    drop("many.csv", lines(*["good"] * 10_001, header="completion_id,quality"))
+    await begun(ledger, "2026-11-25")
+
+    await start_run().carry_on()
+
+    assert [job.state for job in await ledger.jobs.latest(10)] == [JobState.RUNNING]
