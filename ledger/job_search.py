@@ -1,7 +1,8 @@
-"""Finds jobs by the beginning of their id, and by who submitted them."""
+"""Finds jobs by the beginning of their id, by who submitted them, and by when."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import msgspec
@@ -57,6 +58,20 @@ async def latest_id_of(redis: Redis, who: str) -> str | None:
         if len(ids) < _TOGETHER:
             break
     return None
+
+
+async def newest_first(redis: Redis, *, since: float = 0.0) -> AsyncIterator[str]:
+    """Yield the ids of the jobs that were submitted since a moment, in seconds since the epoch; some may be gone."""
+    first = 0
+    while True:
+        newest: list[Any] = await redis.zrevrange(JOBS, first, first + _TOGETHER - 1, withscores=True)
+        for name, at in newest:
+            if at < since:
+                return
+            yield name.decode()
+        if len(newest) < _TOGETHER:
+            return
+        first += _TOGETHER
 
 
 async def _submitters(redis: Redis, ids: list[str]) -> list[str]:

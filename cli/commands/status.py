@@ -12,12 +12,13 @@ from cli.output import print_json
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.job import Job
+from ledger.job import Job, JobSpec
 from relabel.explain import is_idle, standing, waiting_for
 from relabel.snapshots import take_snapshot
 from relabel.wording import count_of, per_minute
 
 NAME_CHARS = 200
+KEYS_CHARS = 200
 
 
 @click.command("status")
@@ -59,10 +60,17 @@ def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
         ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
         ("Target", printable(spec.target, NAME_CHARS)),
         ("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
-        ("Submitted", local_time(job.submitted_at)),
+        ("Keys", _keys(spec)),
+        ("Submitted", local_time(job.submitted_at) + (f" by {printable(spec.by, NAME_CHARS)}" if spec.by else "")),
         ("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
     ]
     return [(word, said) for word, said in lines if said]
+
+
+def _keys(spec: JobSpec) -> str:
+    """Return the metadata keys that the job names, '' where nobody kept them."""
+    named = printable(", ".join(spec.keys or ()), KEYS_CHARS)
+    return f"{named}, and others" if spec.more_keys else named
 
 
 def _in_doubt(job: Job) -> str:
