@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+from ledger.input_files import InputFile, place_of
 from ledger.job import Counts, Job
 from ledger.row import OUTCOMES
 from relabel.explain import is_idle
@@ -22,8 +23,10 @@ def share(counts: Counts) -> float:
     return counts.settled / counts.total if counts.total else 1.0
 
 
-def at_lines(lines: Sequence[int]) -> str:
-    """Return the lines of a file by number: `line 3`, `lines 3, 4`."""
+def at_lines(lines: Sequence[int], files: Sequence[InputFile] = ()) -> str:
+    """Return the lines of a file by number: `line 3`, `lines 3, 4`; of several files each with its name."""
+    if files:
+        return "; ".join(str(place_of(line, files)) for line in lines)
     return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
 
 

@@ -83,7 +83,7 @@ def file_options(verb: F) -> F:
         return verb(*args, options=options, **kwargs)
 
     options = [
-        click.argument("file", required=False, default=""),
+        click.argument("files", metavar="FILE...", nargs=-1),
         click.option(
             "--mode",
             type=click.Choice([mode.value for mode in Mode]),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -10,6 +10,7 @@ from rich.table import Table
 from cli.console import shown
 from cli.format import at_lines
 from config.text import printable
+from ledger.input_files import InputFile
 from ledger.job import Mode
 from producer.overlap import COMPARE_FOR_S, Overlaps
 from producer.profile import KeyProfile, Profile
@@ -26,7 +27,8 @@ def show_content(preview: Preview, console: Console) -> None:
     console.print(shown(_headline(preview)))
     for rejection in preview.rejections:
         column = f", column {printable(rejection.column, 64)}" if rejection.column else ""
-        console.print(shown(f"  line {rejection.line}{column}: {rejection.reason}"))
+        where = printable(at_lines([rejection.line], preview.files))
+        console.print(shown(f"  {where}{column}: {rejection.reason}"))
     if more := preview.rejected - len(preview.rejections):
         lists = "; the report lists them all" if preview.completions or preview.unchanged else ""
         console.print(shown(f"  and {more:,} more{lists}."))
@@ -41,7 +43,7 @@ def show_outlook(preview: Preview, console: Console) -> None:
     ahead = preview.outlook
     if ahead is None or ahead.former:
         return
-    show_overlaps(ahead.overlaps, console)
+    show_overlaps(ahead.overlaps, console, preview.files)
     for warning in ahead.warnings:
         console.print(shown(f"Warning: {warning}."), soft_wrap=not console.file.isatty())
     if preview.completions:
@@ -50,10 +52,10 @@ def show_outlook(preview: Preview, console: Console) -> None:
         console.print(shown(ahead.hint))
 
 
-def show_overlaps(overlaps: Overlaps, console: Console) -> None:
-    """Print which jobs change the same completions."""
+def show_overlaps(overlaps: Overlaps, console: Console, files: Sequence[InputFile] = ()) -> None:
+    """Print which jobs change the same completions; `files` are those of the input where it has several."""
     for job_id, rows, lines in overlaps.found:
-        where = at_lines(lines)
+        where = printable(at_lines(lines, files))
         number = f"{'at least ' * (job_id in overlaps.unread)}{count_of(rows, 'completion')}"
         what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
         console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
@@ -118,7 +120,7 @@ def _remarks(preview: Preview) -> list[str]:
         remarks.append(f"Warning: these values are sent as text: {texts}; --null TEXT removes the key instead.")
     if odd := preview.odd_ids.number:
         unlike = "id does" if odd == 1 else "ids do"
-        where = at_lines(preview.odd_ids.lines)
+        where = printable(at_lines(preview.odd_ids.lines, preview.files))
         remarks.append(f"Warning: {odd:,} {unlike} not look like chat completion ids ({where}).")
     return remarks
 

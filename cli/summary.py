@@ -8,6 +8,7 @@ from cli.console import shown
 from cli.format import outcome_counts
 from config.text import printable
 from ledger.failures import Cause, Sample
+from ledger.input_files import place_of
 from ledger.job import Job, JobState
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
@@ -42,7 +43,7 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -
             lines += ["", f"{count_of(number, 'row')} {word}:", *_causes(causes, findings), _rest(job, word)]
     if counts.rejected:
         lines += ["", f"{count_of(counts.rejected, 'row')} rejected, never sent:"]
-        lines += [_rejection(rejection) for rejection in findings.rejected]
+        lines += [_rejection(rejection, findings) for rejection in findings.rejected]
         lines.append(_rest(job, "rejected"))
     return lines
 
@@ -72,22 +73,26 @@ def _causes(causes: list[Cause], findings: Findings) -> list[str]:
         status = status_of(cause)
         shown_status = f" (HTTP {status})" if status else ""
         lines.append(f"  {printable(cause.code, ID_CHARS)}{shown_status}, {count_of(cause.rows, 'row')}")
-        lines += [_sample(sample) for sample in cause.samples]
+        lines += [_sample(sample, findings) for sample in cause.samples]
         lines.append(f"    > {findings.advice(cause)}")
     if len(causes) > SHOWN_CAUSES:
         lines.append(f"  and {count_of(len(causes) - SHOWN_CAUSES, 'other cause')}")
     return lines
 
 
-def _sample(sample: Sample) -> str:
+def _sample(sample: Sample, findings: Findings) -> str:
     patch, detail = sample
     completion_id = printable(patch.completion_id, ID_CHARS)
-    return f"    line {patch.line}, {completion_id}: {printable(detail.message, MESSAGE_CHARS)}"
+    return f"    {_place(patch.line, findings)}, {completion_id}: {printable(detail.message, MESSAGE_CHARS)}"
 
 
-def _rejection(rejection: Rejection) -> str:
+def _rejection(rejection: Rejection, findings: Findings) -> str:
     column = f", column {printable(rejection.column, ID_CHARS)}" if rejection.column else ""
-    return f"    line {rejection.line}{column}: {printable(rejection.reason, MESSAGE_CHARS)}"
+    return f"    {_place(rejection.line, findings)}{column}: {printable(rejection.reason, MESSAGE_CHARS)}"
+
+
+def _place(line: int, findings: Findings) -> str:
+    return printable(str(place_of(line, findings.files)), MESSAGE_CHARS)
 
 
 def _rest(job: Job, word: str) -> str:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 
 from config.text import sanitize
+from ledger.input_files import InputFile
 
 KEPT_KEYS = 64
 """Metadata keys that a job keeps the names of; of a file with more, the first ones."""
@@ -76,11 +77,13 @@ class Columns(msgspec.Struct, frozen=True):
     """How the input was laid out, so that a report can be laid out the same.
 
     `format` is `csv` or `jsonl`; `id_column` is `completion_id` or `id`; `header` holds a CSV file's columns in order.
+    `files` are those of an input of several.
     """
 
     format: str
     id_column: str
     header: list[str]
+    files: list[InputFile] = []
 
 
 class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,6 +117,11 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[str] | None = None
     more_keys: bool = False
     unchanged: int = 0
+
+    @property
+    def files(self) -> list[InputFile]:
+        """The files of the input where it had several; lines are numbered through them."""
+        return self.columns.files
 
     def rows_in(self, shard: int) -> int:
         """Rows in the shard: all shards but the last are full."""

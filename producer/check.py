@@ -8,8 +8,10 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
+from msgspec.structs import replace
 
 from config.input_options import NO_OPTIONS, InputOptions
+from ledger.input_files import place_of
 from ledger.job import Mode
 from ledger.row import Patch, Rejection, UnsentRow
 from producer.csv_header import lay_out
@@ -122,12 +124,13 @@ class Checked:
         """Raise UnreadableFile where all rows are rejected; `name` is that of the file."""
         if self.rejected and not self.total and not self.unchanged:
             first = next(self.rejections())
+            place = place_of(first.line, self.columns.files)
             column = f", column {first.column}" if first.column else ""
             what = "the only row is" if self.rejected == 1 else f"all {self.rejected:,} rows are"
             raise UnreadableFile(
                 f"{name}: {what} rejected, so there is no job; correct the file. "
-                f"Line {first.line}{column}: {first.reason}",
-                line=first.line,
+                f"{str(place).capitalize() if not place.file else place}{column}: {first.reason}",
+                line=place.line,
                 column=first.column,
             )
 
@@ -146,14 +149,10 @@ def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spo
         UnreadableFile: the source cannot be trusted as a whole, or has no rows.
 
     """
-    rows = rows_of(source, options)
     with ExitStack() as stack:
-        intake, number = Intake(stack, spool_dir, mode), 0
-        for number, row in enumerate(rows, 1):
-            if number > source.limits.rows:
-                raise source.too_large()
-            intake.add(row)
-        if not number:
+        intake = Intake(stack, spool_dir, mode)
+        rows = intake.read(source, options)
+        if not intake.rows:
             raise source.fault("there are no rows below the header; add at least one")
         return intake.checked(rows.columns, rows.reading)
 
@@ -187,9 +186,14 @@ async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: M
 
 
 class Intake:
-    """Stages rows one by one. The temporary files belong to `stack` until `checked` passes them on."""
+    """Stages rows one by one. The temporary files belong to `stack` until `checked` passes them on.
+
+    `rows` and `lines` are those of the sources that were read so far.
+    """
 
     def __init__(self, stack: ExitStack, spool_dir: Path, mode: Mode) -> None:
+        self.rows = self.lines = self._size = 0
+        self._cut = list[str]()
         self._stack = stack
         self._mode = mode
         self._patches = stack.enter_context(Spool(spool_dir))
@@ -199,6 +203,22 @@ class Intake:
         self._folded = self._conflicting = self._cleared = 0
         self._odd, self._odd_lines = 0, list[int]()
         self._profiler = Profiler()
+
+    def read(self, source: Source, options: InputOptions) -> CsvRows | JsonlRows:
+        """Stage all rows of a source, their lines numbered on from those of the sources before; return its rows."""
+        rows, before = rows_of(source, options), self.lines
+        for row in rows:
+            self.rows += 1
+            if self.rows > source.limits.rows:
+                raise source.too_large()
+            self.add(replace(row, line=row.line + before) if before else row)
+        self.lines += source.number
+        if source.lacks_line_end:
+            self._cut.append(source.name)
+        self._size += source.offset
+        if self._size > source.limits.size:
+            raise source.too_large()
+        return rows
 
     def add(self, row: Patch | Rejection) -> None:
         """Stage the next row."""
@@ -230,7 +250,7 @@ class Intake:
             cleared=self._cleared,
             odd_ids=OddIds(self._odd, self._odd_lines),
             profile=self._profiler.profile(),
-            reading=reading,
+            reading=reading._replace(notices=(*reading.notices, *_about_cut(self._cut))),
             fingerprint=fingerprint,
             patches=self._patches,
             rejected=self._rejected,
@@ -240,13 +260,19 @@ class Intake:
     def _note_folded(self, row: Folded, columns: Columns) -> None:
         later, first, fault = row
         if fault:
-            reason = f"with line {first.line} it {fault}"
+            reason = f"with {place_of(first.line, columns.files)} it {fault}"
             self._rejected.add(BadRow(None, reason).rejection(later.line, lay_out(columns, later)))
             return
         self._unsent.add(UnsentRow(later, first.line))
         self._folded += 1
         self._conflicting += contradicts(later, first, self._mode)
         self._cleared -= not first.metadata  # the later row has its place, and was counted by itself
+
+
+def _about_cut(names: list[str]) -> Iterator[str]:
+    if names:
+        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
+        yield f"the last line of {names[0]}{more} has no line end, so it may be cut; check it if the file was copied"
 
 
 def _fingerprint(patches: Spool, rejected: RowsByLine[Rejection], unchanged: RowsByLine[UnsentRow]) -> str:

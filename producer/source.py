@@ -134,6 +134,7 @@ def open_source(
     *,
     stdin: BinaryIO | None = None,
     opened: BinaryIO | None = None,
+    name: str = "",
     options: InputOptions = NO_OPTIONS,
     limits: InputLimits = InputLimits(),  # noqa: B008 - a constant
 ) -> Iterator[Source]:
@@ -141,7 +142,7 @@ def open_source(
 
     The name's ending gives format and compression, and the content has to be that; where the name says nothing, as on
     stdin and in a pipe, the first bytes decide. `options.layout` overrides the name. `opened` is the file of that name,
-    where the caller opened it.
+    where the caller opened it; `name` is what messages call it, its own where none is given.
 
     Raises:
         UnreadableFile: it cannot be opened, or is something else than its name says, or changed while it was read.
@@ -153,6 +154,7 @@ def open_source(
         else:
             stream = opened or stack.enter_context(_opened(path))
             given = _given(path, stream)
+        given = given._replace(name=name or given.name)
         before = _state(stream)
         with _reading(given.name):
             found = identify(given, stream, options)

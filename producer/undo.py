@@ -34,7 +34,7 @@ def undo_columns(columns: Columns) -> Columns:
     """Return the columns of an undo's report, in which any key can be set or removed."""
     if columns.format != "csv":
         return columns
-    return Columns("csv", columns.id_column, [columns.id_column, "metadata"])
+    return Columns("csv", columns.id_column, [columns.id_column, "metadata"], columns.files)
 
 
 def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, force: bool) -> Patch | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, read_causes
+from ledger.input_files import InputFile, place_of
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
@@ -16,11 +18,15 @@ from relabel.session import Session
 
 
 class Findings(NamedTuple):
-    """The causes of failed and of drifted rows, the first rejected rows, and what is known of the job's service."""
+    """The causes of failed and of drifted rows, the first rejected rows, and what is known of the job's service.
+
+    `files` are those of the job's input where it had several.
+    """
 
     failed: list[Cause]
     drifted: list[Cause]
     rejected: list[Rejection]
+    files: Sequence[InputFile] = ()
     behaviour: Behaviour | None = None
 
     def advice(self, cause: Cause) -> str:
@@ -39,6 +45,7 @@ async def collect_findings(session: Session, job: Job) -> Findings:
             await read_causes(ledger.redis, job.spec) if job.counts.failed else [],
             await read_causes(ledger.redis, job.spec, Outcome.DRIFTED) if job.counts.drifted else [],
             await _first_rejections(ledger, job) if job.counts.rejected else [],
+            job.spec.files,
             await ledger.behaviours.of(job.spec.target) if job.counts.failed else None,
         )
     except StateLost:
@@ -56,10 +63,16 @@ def findings_facts(findings: Findings) -> dict[str, Any]:
         "failed": [_cause_facts(findings, cause) for cause in findings.failed],
         "drifted": [_cause_facts(findings, cause) for cause in findings.drifted],
         "rejected": [
-            {"line": rejection.line, "column": rejection.column, "reason": rejection.reason}
+            {**place_facts(rejection.line, findings.files), "column": rejection.column, "reason": rejection.reason}
             for rejection in findings.rejected
         ],
     }
+
+
+def place_facts(line: int, files: Sequence[InputFile]) -> dict[str, Any]:
+    """Return the line as JSON takes it, and its file where the input is several."""
+    place = place_of(line, files)
+    return {"file": place.file, "line": place.line} if place.file else {"line": line}
 
 
 async def _first_rejections(ledger: Ledger, job: Job) -> list[Rejection]:
@@ -74,7 +87,7 @@ async def _first_rejections(ledger: Ledger, job: Job) -> list[Rejection]:
 def _cause_facts(findings: Findings, cause: Cause) -> dict[str, Any]:
     samples = [
         {
-            "line": patch.line,
+            **place_facts(patch.line, findings.files),
             "id": patch.completion_id,
             "status": detail.status or None,
             "message": detail.message,

@@ -6,11 +6,13 @@ Sample values are customer data: a preview is for whoever has the file, and is n
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
 
 from config.settings import Settings
 from ledger.errors import LedgerUnreachable
+from ledger.input_files import InputFile, place_of
 from ledger.job import Kind, Mode
 from ledger.row import Rejection
 from producer import submit as producer
@@ -22,6 +24,7 @@ from producer.submit import JobRequest
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Unconfirmed
 from relabel.explain import paused_because, slowed_because
+from relabel.findings import place_facts
 from relabel.rate import RateSeen, read_rate
 from relabel.session import Session, open_session
 from relabel.wording import count_of, duration, per_minute
@@ -66,6 +69,7 @@ class Preview(NamedTuple):
     odd_ids: OddIds
     profile: Profile
     questions: list[Question]
+    files: Sequence[InputFile] = ()
     outlook: Outlook | None = None
 
 
@@ -86,6 +90,7 @@ def preview_of(checked: Checked, request: JobRequest) -> Preview:
         odd_ids=checked.odd_ids,
         profile=checked.profile,
         questions=questions_about(checked) if request.kind is Kind.FILE else [],
+        files=checked.columns.files,
     )
 
 
@@ -162,14 +167,24 @@ def preview_facts(preview: Preview) -> dict[str, Any]:
             "unchanged": preview.unchanged,
             "cleared": preview.cleared,
         },
-        "rejections": [{"line": row.line, "column": row.column, "reason": row.reason} for row in preview.rejections],
+        "files": [file.name for file in preview.files],
+        "rejections": [
+            {**place_facts(row.line, preview.files), "column": row.column, "reason": row.reason}
+            for row in preview.rejections
+        ],
         "keys": [_key_facts(key, profile.rows) for key in profile.keys],
         "other_pairs": profile.other_pairs,
         "null_texts": profile.null_texts,
-        "odd_ids": preview.odd_ids._asdict(),
+        "odd_ids": _odd_facts(preview),
         "outlook": None if preview.outlook is None else _outlook_facts(preview.outlook),
         "questions": [question._asdict() for question in preview.questions],
     }
+
+
+def _odd_facts(preview: Preview) -> dict[str, Any]:
+    places = [place_of(line, preview.files) for line in preview.odd_ids.lines]
+    facts = {"number": preview.odd_ids.number, "lines": [place.line for place in places]}
+    return facts | ({"files": [place.file for place in places]} if preview.files else {})
 
 
 def _key_facts(key: KeyProfile, rows: int) -> dict[str, Any]:

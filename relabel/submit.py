@@ -11,8 +11,9 @@ from config.input_options import NO_OPTIONS, InputOptions
 from config.settings import Settings
 from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
 from producer import submit as producer
-from producer.check import Checked, check
-from producer.source import open_source
+from producer.check import Checked
+from producer.check_files import check_files
+from producer.find_files import find_files, input_name
 from producer.submit import JobRequest, Submitted
 from relabel.errors import InvalidInput
 from relabel.explain import WAITING_FOR_USER, standing
@@ -20,12 +21,13 @@ from relabel.session import Session
 
 
 class FileOptions(NamedTuple):
-    """A file, how it is read, and what to do with it.
+    """The files of an input, how they are read, and what to do with them.
 
-    `rate` is in requests a minute; `undo` keeps what was there before.
+    `files` are paths of files and folders, and patterns; `-` alone is standard input. `rate` is in
+    requests a minute; `undo` keeps what was there before.
     """
 
-    file: str
+    files: tuple[str, ...]
     mode: Mode = Mode.MERGE
     rate: float | None = None
     max_failures: str | None = None
@@ -38,19 +40,17 @@ class FileOptions(NamedTuple):
 
 
 def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> Checked:
-    """Read and check the whole file, and return it for submission; the caller closes it. `-` reads `stdin`.
+    """Read and check the files whole, and return them as one for submission; the caller closes it. `-` reads `stdin`.
 
     Raises:
-        UnreadableFile: the file cannot be trusted.
+        UnreadableFile: a file cannot be trusted, or they do not belong together.
 
     """
     reading, limits = options.reading, producer.limits_of(settings)
     # the files have no names, so they need no folder of their own, which a killed command would leave behind
     spool = Path(tempfile.gettempdir())
-    with open_source(options.file, stdin=stdin, options=reading, limits=limits) as source:
-        if reading.delimiter and source.format != "csv":
-            raise source.fault("--delimiter is for CSV files, and this one is JSONL; leave it out")
-        return check(source, mode=options.mode, options=reading, spool_dir=spool)
+    files = find_files(options.files, any_name=reading.layout is not None)
+    return check_files(files, mode=options.mode, options=reading, limits=limits, spool_dir=spool, stdin=stdin)
 
 
 def require_valid_rows(checked: Checked, options: FileOptions) -> None:
@@ -61,7 +61,7 @@ def require_valid_rows(checked: Checked, options: FileOptions) -> None:
         InvalidInput: some rows are rejected.
 
     """
-    checked.require_valid_row("standard input" if options.file == "-" else options.file)
+    checked.require_valid_row(input_name(options.files))
     if options.strict and checked.rejected:
         what = "1 row is" if checked.rejected == 1 else f"{checked.rejected:,} rows are"
         raise InvalidInput(f"{what} rejected, so nothing was sent (--strict); correct the file.")
@@ -69,7 +69,7 @@ def require_valid_rows(checked: Checked, options: FileOptions) -> None:
 
 def request_for(options: FileOptions, settings: Settings, *, by: str, hold: bool = False) -> JobRequest:
     """Return the request for a job of the file, for the API of the settings; `by` is who asks."""
-    name = options.name or ("stdin" if options.file == "-" else Path(options.file).name)
+    name = options.name or input_name(options.files)
     request = producer.request_for(settings, name, by=by, mode=options.mode, journal=options.undo)
     return request._replace(
         rate_per_minute=options.rate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
@@ -18,7 +18,8 @@ _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
 class CsvReport:
     """Rows as CSV lines. Cells are escaped against formulas; the producer removes the escape again."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, fields: Sequence[str]) -> None:
+        self._fields = fields
         self._columns = columns if columns.format == "csv" else _columns_of_jsonl(columns)
         self._text = io.StringIO(newline="")
         # CRLF as RFC 4180 has it; with "\n" Python 3.11 leaves a cell with a bare CR unquoted
@@ -26,12 +27,12 @@ class CsvReport:
 
     def head(self) -> bytes:
         """Return the header."""
-        added = (*RowStatus._fields, REPORT_INPUT)
+        added = (*self._fields, REPORT_INPUT)
         return self._line([*self._columns.header, *(REPORT_PREFIX + name for name in added)])
 
     def row(self, patch: Patch, status: RowStatus) -> bytes:
         """Return the line of a row that was or will be sent."""
-        return self._line([*lay_out(self._columns, patch), *_cells(status), ""])
+        return self._line([*lay_out(self._columns, patch), *self._cells(status), ""])
 
     def rejected(self, rejection: Rejection, status: RowStatus) -> bytes:
         """Return the line of a rejected row.
@@ -41,8 +42,13 @@ class CsvReport:
         """
         cells, own = rejection.cells, len(self._columns.header)
         if len(cells) == own and not any(_REPLACEMENT in cell for cell in cells):
-            return self._line([*cells, *_cells(status), ""])
-        return self._line([*[""] * own, *_cells(status), raw_text(cells)])
+            return self._line([*cells, *self._cells(status), ""])
+        return self._line([*[""] * own, *self._cells(status), raw_text(cells)])
+
+    def _cells(self, status: RowStatus) -> Iterator[str]:
+        for field in self._fields:
+            value = getattr(status, field)
+            yield "" if value is None else str(value)
 
     def _line(self, cells: Iterable[str]) -> bytes:
         self._text.seek(0)
@@ -62,7 +68,3 @@ def raw_text(cells: list[str]) -> str:
 
 def _columns_of_jsonl(columns: Columns) -> Columns:
     return Columns("csv", columns.id_column, [columns.id_column, "metadata"])
-
-
-def _cells(status: RowStatus) -> Iterable[str]:
-    return ("" if value is None else str(value) for value in status)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn
 
 import msgspec
@@ -24,7 +25,8 @@ _space = re.compile(r"[ \t\r\n]*").match
 class JsonlReport:
     """Rows as JSON objects, one a line."""
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: Columns, fields: Sequence[str]) -> None:
+        self._fields = fields
         self._columns = columns
 
     def head(self) -> bytes:
@@ -36,7 +38,7 @@ class JsonlReport:
         row = {
             self._columns.id_column: patch.completion_id,
             "metadata": patch.metadata,
-            REPORT_FIELD: status._asdict(),
+            REPORT_FIELD: self._facts(status),
         }
         return escaped_json(_encode(row)) + b"\n"
 
@@ -46,11 +48,14 @@ class JsonlReport:
         if self._columns.format == "jsonl" and _REPLACEMENT not in rejection.cells[0]:
             members = members_of(rejection.cells[0])
         if members is None:
-            said = status._asdict() | {REPORT_INPUT: raw_text(rejection.cells)}
+            said = self._facts(status) | {REPORT_INPUT: raw_text(rejection.cells)}
             return escaped_json(_encode({REPORT_FIELD: said})) + b"\n"
         own = [text for name, text in members if name != REPORT_FIELD]
-        added = f'"{REPORT_FIELD}":{_encode(status._asdict()).decode()}'
+        added = f'"{REPORT_FIELD}":{_encode(self._facts(status)).decode()}'
         return escaped_json(("{" + ", ".join([*own, added]) + "}").encode()) + b"\n"
+
+    def _facts(self, status: RowStatus) -> dict[str, Any]:
+        return {field: getattr(status, field) for field in self._fields}
 
 
 def _no_constant(_name: str) -> NoReturn:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Set
 
-from ledger.job import Columns, JobSpec
+from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from report.as_csv import CsvReport
 from report.as_jsonl import JsonlReport
-from report.rows import WORDS, Layout, laid_out, report_rows
+from report.rows import WORDS, Layout, laid_out, report_rows, status_fields
 from report.whole_file import Write
 
 WRITE_TOGETHER = 1 << 16
@@ -24,10 +24,10 @@ async def report_lines(
         StateLost: some of the rows are gone from Redis.
 
     """
-    chosen = _layout(spec.columns, layout)
+    chosen = _layout(spec, layout)
     yield chosen.head()
     async for row in report_rows(ledger, spec, only):
-        yield laid_out(row, chosen)
+        yield laid_out(row, chosen, spec.files)
 
 
 async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
@@ -42,5 +42,6 @@ async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
     write(b"".join(group))
 
 
-def _layout(columns: Columns, chosen: str | None) -> Layout:
-    return CsvReport(columns) if (chosen or columns.format) == "csv" else JsonlReport(columns)
+def _layout(spec: JobSpec, chosen: str | None) -> Layout:
+    columns, fields = spec.columns, status_fields(spec.files)
+    return CsvReport(columns, fields) if (chosen or columns.format) == "csv" else JsonlReport(columns, fields)

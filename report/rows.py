@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Set
+from collections.abc import AsyncIterator, Sequence, Set
 from typing import NamedTuple, Protocol
 
 from ledger.clock import utc_second, utc_time
+from ledger.input_files import InputFile, place_of
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
@@ -35,6 +36,12 @@ class RowStatus(NamedTuple):
     at: str | None = None
     line: int | None = None
     settled_at: str | None = None
+    file: str | None = None
+
+
+def status_fields(files: Sequence[InputFile]) -> tuple[str, ...]:
+    """Return the columns of a report: a job of one file has none for the file."""
+    return RowStatus._fields if files else tuple(field for field in RowStatus._fields if field != "file")
 
 
 class Layout(Protocol):
@@ -87,11 +94,13 @@ async def _by_line(sources: list[AsyncIterator[AnyRow]]) -> AsyncIterator[AnyRow
             heads[first] = (following, source)
 
 
-def laid_out(row: AnyRow, layout: Layout) -> bytes:
-    """Return one row in the layout."""
+def laid_out(row: AnyRow, layout: Layout, files: Sequence[InputFile]) -> bytes:
+    """Return one row in the layout, with its place in the job's files."""
+    file, line = place_of(_line(row), files)
     if isinstance(row, Rejection):
-        return layout.rejected(row, _of_rejection(row))
-    return layout.row(row.patch, _of_unsent(row) if isinstance(row, UnsentRow) else _of_row(row))
+        return layout.rejected(row, _of_rejection(row)._replace(line=line, file=file))
+    status = _of_unsent(row, files) if isinstance(row, UnsentRow) else _of_row(row)
+    return layout.row(row.patch, status._replace(line=line, file=file))
 
 
 def _line(row: AnyRow) -> int:
@@ -102,25 +111,24 @@ def _word_of(row: UnsentRow) -> str:
     return Outcome.UNCHANGED.word if row.folded_into is None else FOLDED
 
 
-def _of_unsent(row: UnsentRow) -> RowStatus:
+def _of_unsent(row: UnsentRow, files: Sequence[InputFile]) -> RowStatus:
     if row.folded_into is None:
         message = "the row names nothing to change, so nothing was sent"
-        return RowStatus(_word_of(row), NO_CHANGE_CODE, message=message, line=row.line)
-    return RowStatus(
-        _word_of(row), message=f"folded into the row of line {row.folded_into}, as its id is the same", line=row.line
-    )
+        return RowStatus(_word_of(row), NO_CHANGE_CODE, message=message)
+    place = place_of(row.folded_into, files)
+    return RowStatus(_word_of(row), message=f"folded into the row of {place}, as its id is the same")
 
 
 def _of_rejection(rejection: Rejection) -> RowStatus:
     place = f"column {rejection.column}: " if rejection.column else ""
-    return RowStatus(Outcome.REJECTED.word, INVALID_CODE, message=place + rejection.reason, line=rejection.line)
+    return RowStatus(Outcome.REJECTED.word, INVALID_CODE, message=place + rejection.reason)
 
 
 def _of_row(row: ReportedRow) -> RowStatus:
-    detail, word, line = row.detail, row.outcome.word, row.patch.line
+    detail, word = row.detail, row.outcome.word
     settled_at = utc_second(row.settled_at) if row.settled_at else None
     if detail is None:
-        return RowStatus(word, line=line, settled_at=settled_at)
+        return RowStatus(word, settled_at=settled_at)
     return RowStatus(
         word,
         code=detail.code or None,
@@ -129,6 +137,5 @@ def _of_row(row: ReportedRow) -> RowStatus:
         request_id=detail.request_id or None,
         attempts=detail.attempts or None,
         at=utc_time(detail.at),
-        line=line,
         settled_at=settled_at,
     )

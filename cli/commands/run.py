@@ -45,7 +45,7 @@ def run_command(
     resume: str | None,
     as_json: bool,
 ) -> int:
-    """Apply FILE in one process tree, with its own workers.
+    """Apply the FILEs in one process tree, with its own workers.
 
     Brings its own Redis server unless RELABEL_REDIS__URL names one, and its own workers. Ctrl-C lets the rows in
     flight finish, and --resume continues the job; a second Ctrl-C ends at once.
@@ -56,7 +56,7 @@ def run_command(
       OPENAI_API_KEY=... relabel run patches.jsonl.gz --rate 600/m
       relabel run --resume 20261123-205318-c81e4f02
     """
-    if bool(options.file) == bool(resume):
+    if bool(options.files) == bool(resume):
         raise click.UsageError("Give either FILE or --resume JOB.")
     if only_check and resume:
         raise click.UsageError("--check is for a FILE, and --resume names a job; leave one out.")

@@ -40,10 +40,10 @@ def submit_command(
     wait: bool,
     as_json: bool,
 ) -> int:
-    """Hand FILE to deployed workers and print the job id.
+    """Hand the FILEs to deployed workers as one job.
 
-    FILE is CSV or JSONL, plain, .gz or .zst; - reads standard input. The whole file is checked first; rejected
-    rows are reported and the others go on, unless --strict is given.
+    A FILE is CSV or JSONL, plain, .gz or .zst, a folder of such files, or a pattern; - reads standard input. All of it
+    is checked first; rejected rows are reported and the others go on, unless --strict is given. Prints the job's id.
 
     A file that was submitted before is not submitted again: its job is named, and the exit code is that of `run`. A job
     that was cancelled or lost, or that ended without a row updated or unchanged, does not count.
@@ -52,12 +52,13 @@ def submit_command(
     Examples:
       relabel submit patches.csv --check
       relabel submit patches.csv --rate 600/m
+      relabel submit exports/ 'more/*.csv'
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
     if not only_check:
         require_workers(settings, "`relabel run`")
         warn_before_sending(settings)
-    if not options.file:
+    if not options.files:
         raise click.UsageError("Missing argument 'FILE'.")
     console = stderr_console()
     request = request_for(options, settings, by=current_user(), hold=hold)
