@@ -18,10 +18,12 @@ from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.ledger import Ledger
+from nightly.attention import attention_notice
 from nightly.filing import Filing, listed_file
 from nightly.inbox import Inbox, InboxFile
 from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
+from notify.outbox import Outbox
 from producer.check import Checked, check
 from producer.errors import UnreadableFile
 from producer.questions import questions_about
@@ -250,6 +252,8 @@ class NightRun:
         state = NightState.NEEDS_ATTENTION if held else NightState.FINISHED
         if state is not night.state:
             now = await self._ledger.jobs.now()
+            if held and self._settings.notify.url:
+                await Outbox(self._ledger.redis).post(attention_notice(night, now))
             await self._nights.put(replace(night, state=state, ended_at=night.ended_at or now))
             said = "The run of %s has ended: %d files, %d rejected, %d held."
             log.info(said, date, night.files, night.rejected, len(held))

@@ -55,17 +55,15 @@ class Notifier:
             await self._try_later(notice, now, why)
         else:
             await self._outbox.remove(notice)
-            log.info("Job %s: its notification was delivered.", notice.job_id)
+            log.info("%s: its notification was delivered.", notice.subject)
 
     async def _try_later(self, notice: Notice, now: float, why: Undelivered) -> None:
         if now - notice.posted_at > GIVE_UP_S:
             await self._outbox.remove(notice)
-            log.error(
-                "Job %s: its notification could not be delivered for a day (%s) and is dropped.", notice.job_id, why
-            )
+            log.error("%s: its notification could not be delivered for a day (%s) and is dropped.", notice.subject, why)
             return
         pause = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 4 ** min(notice.tries, 10)) * random.uniform(0.8, 1.2)
         await self._outbox.later(notice, now + pause)
         log.warning(
-            "Job %s: its notification was not delivered (%s); the next try is in %.0f s.", notice.job_id, why, pause
+            "%s: its notification was not delivered (%s); the next try is in %.0f s.", notice.subject, why, pause
         )

@@ -37,17 +37,43 @@ class Facts(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None
 
 
+class HeldFile(msgspec.Struct, frozen=True):
+    """A file of the inbox whose job waits for somebody's yes, and why."""
+
+    name: str
+    job_id: str
+    reason: str
+
+
+class NightFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a notification reports of a nightly run that needs attention; `held` are the first of the `held_files`."""
+
+    timestamp: str
+    date: str
+    files: int
+    jobs: int
+    rejected: int
+    held_files: int
+    held: list[HeldFile]
+
+
 class Notice(msgspec.Struct, frozen=True):
-    """A notification. `posted_at` is seconds since the epoch.
+    """A notification of a job, or of a nightly run. `posted_at` is seconds since the epoch.
 
     It holds facts, not the body: whoever can write to Redis cannot have a text of theirs signed by a worker.
     """
 
     delivery_id: str
     job_id: str
-    facts: Facts
+    facts: Facts | None
     posted_at: float
     tries: int = 0
+    night: NightFacts | None = None
+
+    @property
+    def subject(self) -> str:
+        """What it is about, for the log."""
+        return f"Nightly run of {self.night.date}" if self.night else f"Job {self.job_id}"
 
 
 class _ReleaseOne(msgspec.Struct, frozen=True):
@@ -68,7 +94,10 @@ _encode = msgspec.msgpack.Encoder().encode
 
 def _notice(raw: bytes) -> Notice:
     try:
-        return _new(raw)
+        notice = _new(raw)
+        if notice.facts is None and notice.night is None:
+            raise msgspec.ValidationError("it is about nothing")
+        return notice
     except msgspec.ValidationError:
         old = _old(raw)
         return Notice(old.delivery_id, old.job_id, _facts(old.body), old.posted_at, old.tries)

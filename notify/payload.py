@@ -12,7 +12,7 @@ from ledger.clock import utc_time
 from ledger.job import Counts, Job, JobState
 from ledger.row import OUTCOMES
 from notify.events import JobEvent
-from notify.outbox import Facts, Notice
+from notify.outbox import Facts, NightFacts, Notice
 
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
 """Ids that a server may quote in its message, as OpenAI does for a URL that it does not know."""
@@ -44,9 +44,30 @@ def notice_of(event: JobEvent, now: float) -> Notice:
 
 def body_of(notice: Notice) -> bytes:
     """Return the JSON body that is sent, the same at every try."""
+    if notice.night is not None:
+        return _body_of_night(notice.delivery_id, notice.night)
     facts = notice.facts
+    if facts is None:
+        raise AssertionError("a notification is about a job or a nightly run")
     first = {"type": f"job.{_state_name(facts.state)}", "timestamp": facts.timestamp, "delivery_id": notice.delivery_id}
     return msgspec.json.encode(first | msgspec.structs.asdict(facts) | {"text": _text(facts).translate(_SLACK)})
+
+
+def night_notice(facts: NightFacts, now: float) -> Notice:
+    """Return the notification of a nightly run that needs attention; the same held jobs have the same delivery id."""
+    jobs = " ".join(sorted(file.job_id for file in facts.held))
+    digest = hashlib.blake2b(f"{facts.held_files} {jobs}".encode(), digest_size=4).hexdigest()
+    return Notice(f"nightly-{facts.date}-needs-attention-{digest}", "", None, now, night=facts)
+
+
+def _body_of_night(delivery_id: str, facts: NightFacts) -> bytes:
+    first = {"type": "nightly.needs_attention", "timestamp": facts.timestamp, "delivery_id": delivery_id}
+    said = [f"{printable(file.name, SHOWN_NAME_CHARS)}: {printable(file.reason, REASON_CHARS)}" for file in facts.held]
+    more = facts.held_files - len(facts.held)
+    rest = [f"and {more:,} more, which `relabel nightly status` lists"] if more else []
+    files = "1 file waits" if facts.held_files == 1 else f"{facts.held_files:,} files wait"
+    text = f"relabel: the nightly run of {facts.date} needs attention: {files} for your yes. {'. '.join(said + rest)}."
+    return msgspec.json.encode(first | msgspec.structs.asdict(facts) | {"text": text.translate(_SLACK)})
 
 
 def _state_name(state: JobState) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import Any
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
+from config.groups import NotifySettings
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.keys import NIGHTLY_LOCK, JobKeys
@@ -19,6 +22,8 @@ from ledger.row import Outcome
 from nightly.run import NightRun, has_pending_work
 from nightly.state import FileState, Night, NightState
 from nightly.store import Nights
+from notify.outbox import Outbox
+from notify.payload import body_of
 from tests.harness.rows import lines
 from tests.nightly.conftest import StartRun
 
@@ -530,3 +535,28 @@ async def test_the_size_of_a_file_is_no_question(ledger: Ledger, start_run: Star
     await start_run().carry_on()
 
     assert [job.state for job in await ledger.jobs.latest(10)] == [JobState.RUNNING]
+
+
+async def test_a_night_that_needs_attention_is_notified_once_whatever_number_of_files_is_held(
+    settings: Settings, ledger: Ledger, start_run: StartRun, drop: Drop
+) -> None:
+    """With what to do about each file, and neither a key, a value nor an id of a completion."""
+    notify = NotifySettings(url=SecretStr("http://127.0.0.1:1/hook"), allow_private=True)
+    run = NightRun(settings.model_copy(update={"notify": notify}), ledger, lambda *_: None, stopping=lambda: False)
+    drop("a.csv", ROW_NUMBERS)
+    drop("b.csv", "completion_id,team\nsekret-1,sekret\n")
+    await begun(ledger, "2026-11-25")
+
+    for _ in range(2):
+        await run.carry_on()
+    await start_run().carry_on()
+
+    [notice] = await Outbox(ledger.redis).due(await ledger.jobs.now(), most=10)
+    body = json.loads(body_of(notice))
+    night = await night_of(ledger, "2026-11-25")
+    assert (body["type"], body["date"], body["held_files"]) == ("nightly.needs_attention", "2026-11-25", 2)
+    assert [file["job_id"] for file in body["held"]] == [file.job_id for file in night.entries]
+    assert all(f"`relabel resume {file.job_id}`" in body["text"] for file in night.entries)
+    assert "sekret" not in str(body)
+    assert "Unnamed" not in str(body)
+    assert notice.subject == "Nightly run of 2026-11-25"
