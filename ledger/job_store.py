@@ -253,6 +253,10 @@ class Jobs:
                 await self.forget(job_id)
         return jobs
 
+    async def listed(self) -> int:
+        """Return the number of jobs in the list of jobs, with a few that have expired and were not forgotten yet."""
+        return int(await self._redis.zcard(JOBS))
+
     async def active(self) -> list[str]:
         """Return the ids of the jobs that have not ended."""
         return sorted(_texts(await self._redis.smembers(ACTIVE)))

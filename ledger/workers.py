@@ -1,13 +1,16 @@
-"""The living workers, as their heartbeats show them."""
+"""The living workers, as their heartbeats show them: what each says of itself, and which of them take shards."""
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
+import enum
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
+import msgspec
 from redis.asyncio import Redis
 
-from ledger.keys import REFUSED_WORKERS, WORKERS
+from ledger.keys import WORKER_FACTS, WORKERS
+from ledger.scripts import load_script
 
 HEARTBEAT_KEEP_S = 15.0
 """Age at which a silent worker no longer counts."""
@@ -15,12 +18,46 @@ WORKERS_KEEP_S = 60
 """Life of the list of workers once none of them is left; it only has to be longer than `HEARTBEAT_KEEP_S`."""
 
 
+class Aside(enum.StrEnum):
+    """Why a worker takes no shards; '' where it takes them."""
+
+    NO = ""
+    KEY_REFUSED = "key_refused"
+    RELEASE_ONE = "release_one"
+
+
+class WorkerFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a worker says of itself.
+
+    `up_s` is for how many seconds it has run; `key` is a fingerprint of the key that it sent last, '' before the first;
+    `settings` are those that all workers must have alike, by the name of the variable, without what is not set.
+    """
+
+    host: str = ""
+    version: str = ""
+    base_url: str = ""
+    key: str = ""
+    up_s: float = 0.0
+    aside: Aside = Aside.NO
+    settings: dict[str, str] = {}
+
+
 class LivingWorker(NamedTuple):
-    """A worker that beats: its name, as Celery has it, its children, and whether it takes no shards for its key."""
+    """A worker that beats: its name, as Celery has it, its children, and its facts; release one gave none."""
 
     name: str
     children: int
-    key_refused: bool
+    facts: WorkerFacts | None
+
+    @property
+    def takes_shards(self) -> bool:
+        """Whether it takes shards."""
+        return self.facts is None or self.facts.aside is Aside.NO
+
+    @property
+    def key_refused(self) -> bool:
+        """Whether it takes no shards, as the API refuses its key."""
+        return self.facts is not None and self.facts.aside is Aside.KEY_REFUSED
 
 
 class Workers:
@@ -28,32 +65,35 @@ class Workers:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
+        self._beat = load_script(redis, "beat")
 
-    async def beat(self, worker: str, children: int, *, key_refused: bool = False) -> None:
-        """Record that the worker is alive, how many children it has, and whether it takes no shards for its key."""
-        seconds, _ = await self._redis.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zadd(WORKERS, {f"{worker}|{children}": seconds})
-            pipe.zremrangebyscore(WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
-            pipe.expire(WORKERS, WORKERS_KEEP_S)
-            if key_refused:
-                pipe.zadd(REFUSED_WORKERS, {worker: seconds})
-                pipe.expire(REFUSED_WORKERS, math.ceil(HEARTBEAT_KEEP_S))
-            else:
-                pipe.zrem(REFUSED_WORKERS, worker)
-            pipe.zremrangebyscore(REFUSED_WORKERS, "-inf", seconds - HEARTBEAT_KEEP_S)
-            await pipe.execute()
-
-    async def children(self) -> list[int]:
-        """Return the number of children of each living worker that takes shards."""
-        return [worker.children for worker in await self.living() if not worker.key_refused]
+    async def beat(self, worker: str, children: int, facts: WorkerFacts | None = None) -> None:
+        """Record that the worker is alive, how many children it has, and what it says of itself."""
+        packed = msgspec.json.encode(facts or WorkerFacts())
+        await self._beat([WORKERS, WORKER_FACTS], [f"{worker}|{children}", packed, HEARTBEAT_KEEP_S, WORKERS_KEEP_S])
 
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
         seconds, _ = await self._redis.time()
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for key in (WORKERS, REFUSED_WORKERS):
-                pipe.zrangebyscore(key, seconds - HEARTBEAT_KEEP_S, "+inf")
-            alive, refused = await pipe.execute()
-        parts = [member.decode().rpartition("|") for member in alive]
-        return [LivingWorker(name, int(children), name.encode() in refused) for name, _, children in parts]
+        async with self._redis.pipeline(transaction=True) as pipe:
+            pipe.zrangebyscore(WORKERS, seconds - HEARTBEAT_KEEP_S, "+inf")
+            pipe.hgetall(WORKER_FACTS)
+            alive, facts = await pipe.execute()
+        parts = [(member.decode().rpartition("|"), facts.get(member)) for member in alive]
+        return [LivingWorker(name, int(children), _facts(packed)) for (name, _, children), packed in parts]
+
+    async def children(self) -> list[int]:
+        """Return the number of children of each living worker that takes shards."""
+        return [worker.children for worker in await self.living() if worker.takes_shards]
+
+
+def of_release_one(workers: Iterable[LivingWorker]) -> list[str]:
+    """Return the names of the workers that are of release one, which cannot share jobs with later ones."""
+    return sorted(worker.name for worker in workers if worker.facts is None)
+
+
+def _facts(packed: Any) -> WorkerFacts | None:
+    try:
+        return None if packed is None else msgspec.json.decode(packed, type=WorkerFacts)
+    except msgspec.MsgspecError:  # somebody else wrote it
+        return WorkerFacts()

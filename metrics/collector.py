@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from importlib.metadata import version
@@ -11,9 +13,11 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoM
 from prometheus_client.registry import Collector
 
 from config.settings import Settings
-from ledger.connect import open_ledger
-from ledger.errors import LedgerUnreachable
+from ledger.connect import AWAY, open_ledger
+from ledger.errors import LedgerUnreachable, NewerLedger
 from ledger.ledger import Ledger
+from ledger.loss_detector import LossDetector
+from metrics.identity import identity_families
 from metrics.infrastructure import server_families, worker_families
 from metrics.limits import limit_families
 from metrics.nights import night_families, notice_families
@@ -21,6 +25,7 @@ from metrics.rows import row_families
 from tasks.broker import Broker, BrokerUnreachable
 
 SECTIONS: tuple[Callable[[Ledger], Awaitable[list[Metric]]], ...] = (
+    identity_families,
     row_families,
     limit_families,
     night_families,
@@ -40,6 +45,7 @@ class LedgerCollector(Collector):
         self._settings = settings
         self._broker = Broker(settings)
         self._errors = {"ledger": 0, "broker": 0}
+        self._losses = LossDetector(f"metrics@{socket.gethostname()}")
 
     def collect(self) -> Iterable[Metric]:
         """Yield all families; where Redis is away, `relabel_ledger_up 0` and what is known without it."""
@@ -71,6 +77,8 @@ class LedgerCollector(Collector):
     async def _read(self) -> list[Metric]:
         async with asyncio.timeout(LONGEST_SCRAPE_S), open_ledger(self._settings.ledger_url, retry=False) as redis:
             ledger = Ledger(redis)
+            with contextlib.suppress(NewerLedger, *AWAY):  # whatever it meets must not take the numbers away
+                await self._losses.check(ledger)
             return [family for section in SECTIONS for family in await section(ledger)]
 
     def _of_broker(self, *, ask: bool) -> Iterator[Metric]:

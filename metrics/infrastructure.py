@@ -11,7 +11,7 @@ from ledger.server_info import server_facts
 async def worker_families(ledger: Ledger) -> list[Metric]:
     """Return the numbers of living workers and of their children."""
     workers = await ledger.workers.living()
-    children = [worker.children for worker in workers if not worker.key_refused]
+    children = [worker.children for worker in workers if worker.takes_shards]
     return [
         GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(workers)),
         GaugeMetricFamily(
@@ -20,7 +20,7 @@ async def worker_families(ledger: Ledger) -> list[Metric]:
         GaugeMetricFamily(
             "relabel_workers_key_refused",
             "Living workers that take no shards, as the API refuses their key.",
-            len(workers) - len(children),
+            sum(worker.key_refused for worker in workers),
         ),
     ]
 

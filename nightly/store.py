@@ -156,6 +156,15 @@ class Nights:
         date, due_at = schedule.until(await server_time(self._redis) - LATE_S)
         return date if due_at >= float(since) and not await self._redis.exists(night_key(date)) else None
 
+    async def note_beat(self, schedule: Scheduled) -> None:
+        """Store the schedule that beat was started with."""
+        await self._redis.hset(NIGHTLY_SCHEDULE, "beat", _line(schedule))
+        await self.note_schedule(schedule)
+
+    async def beat_schedule(self) -> tuple[str, str] | None:
+        """Return the cron line and the time zone that beat was last started with, None where it never was."""
+        return _parts(await self._redis.hget(NIGHTLY_SCHEDULE, "beat"))
+
     async def note_schedule(self, schedule: Scheduled, *, instead: bool = True) -> None:
         """Store the schedule that beat or a worker was started with, and since when; `instead` replaces another one."""
         line: Any = await self._redis.hget(NIGHTLY_SCHEDULE, "line")
@@ -165,11 +174,7 @@ class Nights:
 
     async def noted_schedule(self) -> tuple[str, str] | None:
         """Return the cron line and the time zone that beat or a worker was last started with, None where none was."""
-        line: Any = await self._redis.hget(NIGHTLY_SCHEDULE, "line")
-        if line is None:
-            return None
-        cron, _, time_zone = line.decode().rpartition(" ")
-        return cron, time_zone
+        return _parts(await self._redis.hget(NIGHTLY_SCHEDULE, "line"))
 
     def lock(self) -> Lock:
         """Return the lock of those who carry runs on."""
@@ -186,6 +191,13 @@ class Nights:
 
 def _line(schedule: Scheduled) -> str:
     return f"{schedule.cron} {schedule.time_zone}"
+
+
+def _parts(line: Any) -> tuple[str, str] | None:
+    if line is None:
+        return None
+    cron, _, time_zone = line.decode().rpartition(" ")
+    return cron, time_zone
 
 
 def _packed_night(night: Night) -> bytes:

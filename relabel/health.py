@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import socket
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from config.api_key import has_key, read_api_key
 from config.errors import KeyUnavailable, SettingsError
+from config.schedule import Schedule
 from config.settings import Settings
 from ledger.connect import open_ledger, persistence_warnings
 from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
-from ledger.workers import LivingWorker
+from ledger.workers import LivingWorker, of_release_one
+from nightly.store import Nights
+from relabel.agreement import disagreements
+from relabel.check_result import CheckResult, Verdict
+from relabel.ledger_age import judge_age, judge_losses, read_ledger_age
 
 if TYPE_CHECKING:
     from completions.preflight import ApiSeen
@@ -26,24 +30,9 @@ LONGEST_PING_S = 4.0
 CLOCK_WARN_S, CLOCK_FAIL_S = 5.0, 60.0
 """A clock that is off by more than Celery's visibility timeout (300 s) makes a worker take what another is at."""
 START_WORKER = "start one with `celery -A tasks.app worker --without-gossip`, and look at its log"
+SET_ALIKE = "set it alike, and restart those that have it wrong"
+END_OLD = "end it and start the new release in its place"
 CORRECT_KEY = "correct its key: it is read again and tried every minute"
-
-
-class Verdict(enum.StrEnum):
-    """How a check ended."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class CheckResult(NamedTuple):
-    """What a check found, and what to do next; `unreachable` where nobody answered."""
-
-    verdict: Verdict
-    message: str
-    next_step: str = ""
-    unreachable: bool = False
 
 
 class HealthChecks:
@@ -85,17 +74,25 @@ class HealthChecks:
             return CheckResult(Verdict.FAIL, what, "see whether it hangs, and what lies between", unreachable=True)
 
     async def ledger(self) -> CheckResult:
-        """Check that Redis answers, takes writes and keeps them."""
+        """Check that Redis answers, takes writes and keeps them, and that it is as old as the workers."""
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             await write_and_forget(redis)
             if not (await server_facts(redis)).disk_writes_ok:
                 return CheckResult(
                     Verdict.FAIL, "Redis cannot write to its disk", "see that it has room and may be written to"
                 )
+            age = judge_age(await read_ledger_age(Ledger(redis)))
             if warnings := await persistence_warnings(redis):
                 what, _, then = " ".join(warnings).partition("; ")
                 return CheckResult(Verdict.WARN, what, then)
-        return CheckResult(Verdict.OK, "Redis answers, takes writes and keeps them")
+        if age.verdict is Verdict.WARN:
+            return age
+        return CheckResult(Verdict.OK, f"Redis answers, takes writes and keeps them; {age.message}")
+
+    async def jobs(self) -> CheckResult:
+        """Check that no job was lost of late; apart from the server, as a worker is well all the same."""
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
+            return judge_losses(await read_ledger_age(Ledger(redis)))
 
     async def broker(self) -> CheckResult:
         """Check that Celery's broker answers."""
@@ -114,9 +111,11 @@ class HealthChecks:
         workers = await self._workers()
         if workers:
             alive = f"{len(workers)} alive, with {sum(worker.children for worker in workers)} children"
-            if refused := _refused(workers):
-                every = all(worker.key_refused for worker in workers)
-                return CheckResult(Verdict.FAIL if every else Verdict.WARN, f"{alive}; {refused}", CORRECT_KEY)
+            if idle := _idle(workers):
+                none_works = not any(worker.takes_shards for worker in workers)
+                return CheckResult(Verdict.FAIL if none_works else Verdict.WARN, f"{alive}; {idle[0]}", idle[1])
+            if clauses := disagreements(workers, await self._beat_schedule()):
+                return CheckResult(Verdict.WARN, f"{alive}; {'; '.join(clauses)}", SET_ALIKE)
             return CheckResult(Verdict.OK, alive)
         if not self._deployed:
             return CheckResult(Verdict.OK, "none is deployed; `relabel run` brings its own")
@@ -127,8 +126,8 @@ class HealthChecks:
         host = socket.gethostname()
         here = [worker for worker in await self._workers() if worker.name.rpartition("@")[2] == host]
         if here:
-            if refused := _refused(here):
-                return CheckResult(Verdict.WARN, refused, CORRECT_KEY)
+            if idle := _idle(here):
+                return CheckResult(Verdict.WARN, *idle)
             return CheckResult(Verdict.OK, f"{', '.join(worker.name for worker in here)} is alive")
         return CheckResult(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
 
@@ -165,6 +164,11 @@ class HealthChecks:
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             return await Ledger(redis).workers.living()
 
+    async def _beat_schedule(self) -> Schedule | None:
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
+            noted = await Nights(redis).beat_schedule()
+        return Schedule(*noted) if noted else None
+
     async def _api_seen(self) -> ApiSeen:
         if self._ping_task is None:  # one request serves both checks
             self._ping_task = asyncio.create_task(self._ping())
@@ -178,10 +182,14 @@ class HealthChecks:
         return await self._look_at_api(self._settings, secret=secret, tries=1, longest_s=LONGEST_PING_S)
 
 
-def _refused(workers: list[LivingWorker]) -> str:
-    """Return which workers have a key that the API refuses, '' where none has."""
-    names = sorted(worker.name for worker in workers if worker.key_refused)
-    return f"the API refuses the key of {', '.join(names)}, which takes no shards" if names else ""
+def _idle(workers: list[LivingWorker]) -> tuple[str, str] | None:
+    """Return which workers take no shards, and what to do; None where all do."""
+    if names := sorted(worker.name for worker in workers if worker.key_refused):
+        return f"the API refuses the key of {', '.join(names)}, which takes no shards", CORRECT_KEY
+    old = of_release_one(workers)
+    if old and len(old) < len(workers):
+        return f"{', '.join(old)} is of release one, beside which no later worker takes shards", END_OLD
+    return None
 
 
 def judge_clock(ahead_s: float) -> CheckResult:
@@ -196,6 +204,7 @@ def judge_clock(ahead_s: float) -> CheckResult:
 
 CHECKS: dict[str, Callable[[HealthChecks], Awaitable[CheckResult]]] = {
     "ledger": HealthChecks.ledger,
+    "jobs": HealthChecks.jobs,
     "broker": HealthChecks.broker,
     "workers": HealthChecks.workers,
     "worker-here": HealthChecks.worker_here,
@@ -204,7 +213,7 @@ CHECKS: dict[str, Callable[[HealthChecks], Awaitable[CheckResult]]] = {
     "key": HealthChecks.key,
 }
 """The checks by name, in the order in which they are shown."""
-_IN_LEDGER = ("workers", "worker-here", "clock")
+_IN_LEDGER = ("jobs", "workers", "worker-here", "clock")
 DEFAULT_CHECKS = tuple(name for name in CHECKS if name != "worker-here")
 """The checks to run where none is named: the command may run where no worker is."""
 

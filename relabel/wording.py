@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+_WORDS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
@@ -19,6 +20,12 @@ def duration(seconds: float) -> str:
         return f"{rest} s"
     size, unit, small_size, small_unit = next(units for units in _UNITS if rest >= units[0])
     return f"{rest // size} {unit} {rest % size // small_size} {small_unit}"
+
+
+def in_words(seconds: float) -> str:
+    """Return a time span in its greatest unit, as a sentence has it: `4 minutes`, `1 day`."""
+    size, word = next((each for each in _WORDS if seconds >= each[0]), _WORDS[-1])
+    return count_of(max(0, int(seconds // size)), word)
 
 
 def per_minute(rate: float) -> str:

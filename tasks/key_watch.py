@@ -1,4 +1,4 @@
-"""The thread that keeps a worker whose key is refused off the queue, and tries the key again every minute."""
+"""The thread that keeps a worker off the queue that stands aside, and tries every minute whether it may come back."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from config.errors import SettingsError
 from config.settings import Settings
 from ledger.connect import AWAY, new_client
 from ledger.ledger import Ledger
+from ledger.workers import Aside, LivingWorker, of_release_one
 from tasks.celery_app import QUEUE
 from tasks.worker_thread import WorkerThread
 from worker.worker_key import Standby
@@ -87,7 +88,10 @@ class KeyWatch(WorkerThread):
                 self._shards.join(self._standby.leave)
 
     async def _may_work(self) -> bool:
-        """Return whether the key works again, or nobody else works, so that the next refusal pauses the job."""
+        """Return whether what keeps the worker aside has passed, or nobody else works, so that the job is to pause."""
+        if self._standby.reason is Aside.RELEASE_ONE:
+            workers = await self._workers()
+            return workers is not None and not of_release_one(workers)
         try:
             seen = await look_at_api(self._settings, tries=1)
         except SettingsError as error:
@@ -102,11 +106,17 @@ class KeyWatch(WorkerThread):
         return not await self._others_work()
 
     async def _others_work(self) -> bool:
+        workers = await self._workers()
+        if workers is None:
+            return True
+        return any(worker.takes_shards and worker.name != self._standby.worker for worker in workers)
+
+    async def _workers(self) -> list[LivingWorker] | None:
+        """Return the living workers; None where Redis is away."""
         redis = new_client(self._settings.ledger_url)
         try:
-            workers = await Ledger(redis).workers.living()
+            return await Ledger(redis).workers.living()
         except AWAY:
-            return True
+            return None
         finally:
             await redis.aclose()
-        return any(not worker.key_refused and worker.name != self._standby.worker for worker in workers)

@@ -91,7 +91,7 @@ def _note_schedule(settings: Settings) -> None:
         redis = new_client(settings.ledger_url)
         try:
             if settings.nightly.schedule is not None:
-                await Nights(redis).note_schedule(settings.nightly.schedule)
+                await Nights(redis).note_beat(settings.nightly.schedule)
         except AWAY as error:
             log.warning("%s", describe(error))
         finally:

@@ -5,22 +5,30 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import socket
 import time
+from importlib.metadata import version
 
 from celery import Celery
 
 from config.settings import Settings
+from config.shared import shared_settings
+from config.text import printable
 from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.errors import NewerLedger
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
 from ledger.shards import LEASE_S
+from ledger.workers import Aside, WorkerFacts, of_release_one
 from tasks.announce import announce
 from tasks.worker_thread import WorkerThread
 from worker.job_log import RateLog
 from worker.redis_outage import OUTAGE
 from worker.rescue import RESCUE_EVERY_S, rescue_all
 from worker.worker_key import Standby
+
+NAMES_CHARS = 300
+"""Most that is logged of the names of other workers, which they chose."""
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +46,9 @@ class RescueThread(WorkerThread):
         self._children = children
         self._owner = owner
         self._standby = standby
+        self._started = time.monotonic()
         self._has_warned = False
+        self._has_named_others = False
         self._rescue_from = 0.0
 
     async def work(self) -> None:
@@ -72,8 +82,30 @@ class RescueThread(WorkerThread):
             for warning in await persistence_warnings(ledger.redis):
                 log.warning("%s", warning)
             self._has_warned = True
-        await ledger.workers.beat(self._worker, self._children, key_refused=self._standby.is_on)
+        await ledger.workers.beat(self._worker, self._children, self._facts())
+        self._stand_aside(of_release_one(await ledger.workers.living()))
         OUTAGE.end(tried_at=tried_at)
         await rate.log_change()
         if time.monotonic() > self._rescue_from:
             await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards), worker=self._worker)
+
+    def _stand_aside(self, others: list[str]) -> None:
+        """Take no shards beside workers of release one: what either writes, the other reads as something else."""
+        if others and not self._standby.is_on:
+            self._standby.enter(Aside.RELEASE_ONE)
+        if others and not self._has_named_others:
+            what = "Workers of release one are alive (%s): this worker takes no shards until they have ended; end them."
+            log.error(what, printable(", ".join(others), NAMES_CHARS))
+        self._has_named_others = bool(others)
+
+    def _facts(self) -> WorkerFacts:
+        settings = self._settings
+        return WorkerFacts(
+            host=socket.gethostname(),
+            version=version("relabel"),
+            base_url=settings.openai_base_url,
+            key=self._standby.key,
+            up_s=round(time.monotonic() - self._started, 1),
+            aside=self._standby.reason,
+            settings=shared_settings(settings),
+        )

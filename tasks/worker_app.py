@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from typing import Any
 
@@ -12,6 +13,10 @@ from completions.target import target_of
 from completions.transport import route_to
 from config.errors import SettingsError
 from config.settings import Settings
+from ledger.connect import AWAY, new_client
+from ledger.errors import NewerLedger
+from ledger.ledger import Ledger
+from ledger.workers import Aside, of_release_one
 from notify.webhook import webhook_route
 from tasks.background_thread import background_thread
 from tasks.broker_info import HideBrokerCredentials
@@ -40,6 +45,7 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     set_up_flower(app, settings)
     celeryd_init.connect(lambda **_: _check_routes(settings), weak=False)
     worker = add_shard_task(app, settings)
+    celeryd_init.connect(lambda **_: _check_ledger(settings, worker.standby), weak=False)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(HideBrokerCredentials)
     app.steps["worker"] |= {
@@ -64,3 +70,25 @@ def _check_routes(settings: Settings) -> None:
     except SettingsError as error:
         sys.stderr.write(f"relabel: {error}\n")
         raise SystemExit(2) from None
+
+
+def _check_ledger(settings: Settings, standby: Standby) -> None:
+    """Exit where the ledger is a newer release's, and take no shards beside release one; Redis may be away just now."""
+
+    async def check() -> None:
+        redis = new_client(settings.ledger_url, retry=False)
+        try:
+            ledger = Ledger(redis)
+            await ledger.identity.establish()
+            if of_release_one(await ledger.workers.living()):
+                standby.enter(Aside.RELEASE_ONE)
+        finally:
+            await redis.aclose()
+
+    try:
+        asyncio.run(check())
+    except NewerLedger as error:
+        sys.stderr.write(f"relabel: {error}\n")
+        raise SystemExit(2) from None
+    except AWAY:
+        return  # the rescue thread checks again, and nothing can be leased before

@@ -34,7 +34,7 @@ from worker.job_log import log_job, log_started
 from worker.redis_outage import retry_while_unavailable
 from worker.service import Service, service_of
 from worker.shard_run import Bounds, ProcessResources, ShardRun
-from worker.worker_key import Standby, WorkerKey
+from worker.worker_key import Standby, WorkerKey, key_fingerprint
 
 T = TypeVar("T")
 SHARED_TURN_S = 5.0
@@ -153,7 +153,9 @@ class Runtime:
                 reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
                 await self._ledger.jobs.pause(job_id, by=self._name, code="other_target", reason=reason)
             elif await self._has_key(job_id):
-                self._limit = shared_limit(self._settings, self._api.credential.secret)
+                secret = self._api.credential.secret
+                self._limit = shared_limit(self._settings, secret)
+                self._standby.note_key(key_fingerprint(self._settings.openai_base_url, secret))
                 await self._retry(self._note_limit)
                 run = self._new_run(
                     shard,

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import multiprocessing
 
 from completions.errors import StopJob
 from ledger.ledger import Ledger
+from ledger.workers import Aside
 
 NOTE_EVERY_S = 10.0
 """How often a process records that its key is accepted."""
@@ -17,19 +19,25 @@ OTHERS_WITHIN_S = 5.0
 """Seconds that other workers get for their first request before a refused key pauses the job."""
 POLL_S = 0.25
 
+FINGERPRINT_CHARS = 8
+"""Hex digits of a key's fingerprint: enough for some hundred workers, too few to test a guessed key by."""
+
 log = logging.getLogger(__name__)
 
 
 class Standby:
-    """Whether this worker takes no shards because its key is refused; shared by its processes, made before the fork.
+    """Whether this worker takes no shards, and why; shared by its processes, made before the fork.
 
     `worker` is the worker's name.
     """
 
-    _AT_WORK, _REFUSED, _UNSUBSCRIBED = range(3)
+    _AT_WORK, _ASIDE, _UNSUBSCRIBED = range(3)
+    _REASONS = tuple(Aside)
 
     def __init__(self, worker: str = "") -> None:
         self._state = multiprocessing.Value("b", self._AT_WORK, lock=False)
+        self._reason = multiprocessing.Value("b", 0, lock=False)
+        self._key = multiprocessing.Array("c", FINGERPRINT_CHARS, lock=False)
         self.worker = worker
 
     @property
@@ -42,10 +50,25 @@ class Standby:
         """Whether its consumer has left the queue, so that it gets no messages either."""
         return bool(self._state.value == self._UNSUBSCRIBED)
 
-    def enter(self) -> None:
+    @property
+    def reason(self) -> Aside:
+        """Why it takes no shards."""
+        return self._REASONS[self._reason.value] if self.is_on else Aside.NO
+
+    @property
+    def key(self) -> str:
+        """The fingerprint of the key that one of its processes sent last, '' before the first."""
+        return bytes(self._key.value).decode()
+
+    def note_key(self, fingerprint: str) -> None:
+        """Record the fingerprint of the key that is sent."""
+        self._key.value = fingerprint.encode()
+
+    def enter(self, reason: Aside = Aside.KEY_REFUSED) -> None:
         """Take no more shards."""
         if not self.is_on:
-            self._state.value = self._REFUSED
+            self._reason.value = self._REASONS.index(reason)
+            self._state.value = self._ASIDE
 
     def note_unsubscribed(self) -> None:
         """Record that its consumer has left the queue."""
@@ -60,6 +83,12 @@ class Standby:
         deadline = asyncio.get_running_loop().time() + within_s
         while self.is_on and not self.is_unsubscribed and asyncio.get_running_loop().time() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(POLL_S)  # another process sets it
+
+
+def key_fingerprint(base_url: str, secret: str) -> str:
+    """Return by what two keys of a service are told apart; '' for none. The key cannot be read from it."""
+    digest = hashlib.sha256(f"relabel key\0{base_url}\0{secret}".encode()).hexdigest()
+    return digest[:FINGERPRINT_CHARS] if secret else ""
 
 
 class WorkerKey:
@@ -109,4 +138,4 @@ class WorkerKey:
 
     async def _others_work(self) -> bool:
         workers = await self._ledger.workers.living()
-        return any(not worker.key_refused and worker.name != self._standby.worker for worker in workers)
+        return any(worker.takes_shards and worker.name != self._standby.worker for worker in workers)

@@ -13,7 +13,8 @@ from cli.output import print_facts
 from cli.session import pass_settings, warn_before_sending
 from config.settings import Settings
 from config.text import printable
-from relabel.health import CHECKS, DEFAULT_CHECKS, CheckResult, Verdict, check_health, health_facts
+from relabel.check_result import CheckResult, Verdict
+from relabel.health import CHECKS, DEFAULT_CHECKS, check_health, health_facts
 from relabel.session import server_for
 
 UNWELL = SOME_ROWS_FAILED
@@ -41,9 +42,9 @@ class Checks(click.ParamType):  # type: ignore[type-arg]
 def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json: bool) -> int:
     """Check the deployment and show how to fix it.
 
-    Checks Redis, Celery's broker, the workers, the clock, the API and the key, each within 8 s. worker-here is for a
-    worker's own machine or container. The exit code is 0 where all is well or only a warning was given, 1 where
-    something is wrong, 4 where Redis, the broker or the API cannot be reached.
+    Checks Redis and what it lost, Celery's broker, the workers and whether they agree, the clock, the API and the
+    key, each within 8 s. worker-here is for a worker's own machine or container. The exit code is 0 where all is well
+    or only a warning was given, 1 where something is wrong, 4 where Redis, the broker or the API cannot be reached.
 
     \b
     Examples:

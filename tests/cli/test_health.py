@@ -12,7 +12,9 @@ import pytest
 
 from ledger.connect import open_ledger
 from ledger.server_info import clock_ahead_s
-from relabel.health import Verdict, judge_clock
+from ledger.workers import Aside, WorkerFacts
+from relabel.check_result import Verdict
+from relabel.health import judge_clock
 from sandbox import Sandbox, SandboxOptions
 from tests.harness.redis_server import PrivateRedis
 
@@ -53,9 +55,9 @@ async def test_a_deployment_that_is_well_is_exit_code_0(relabel, api, ledger):
     facts = json.loads((await relabel("health", "--json", **await api())).out)
 
     assert (ended.code, set(verdicts(ended).values())) == (0, {"ok"})
-    assert list(verdicts(ended)) == ["ledger", "broker", "workers", "clock", "api", "key"]
+    assert list(verdicts(ended)) == ["ledger", "jobs", "broker", "workers", "clock", "api", "key"]
     assert "ok    workers      1 alive, with 4 children" in ended.out
-    assert [fact["verdict"] for fact in facts] == ["ok"] * 6
+    assert [fact["verdict"] for fact in facts] == ["ok"] * 7
     assert KEY not in ended.out + ended.err
 
 
@@ -82,7 +84,7 @@ async def test_a_worker_of_this_machine_is_told_from_others(relabel, ledger):
     assert (others.code, verdicts(others)) == (1, {"ledger": "ok", "broker": "ok", "worker-here": "fail"})
     assert (own.code, verdicts(own)["worker-here"]) == (0, "ok")
 
-    await ledger.workers.beat("celery@elsewhere", 4, key_refused=True)
+    await ledger.workers.beat("celery@elsewhere", 4, WorkerFacts(aside=Aside.KEY_REFUSED))
     refused = await relabel("health", "--only", "workers")
     assert (refused.code, verdicts(refused)) == (0, {"workers": "warn"})
     assert "the API refuses the key of celery@elsewhere, which takes no shards" in refused.out
@@ -126,7 +128,7 @@ async def test_a_check_that_is_none_is_wrong_use(relabel):
     """With those there are."""
     ended = await relabel("health", "--only", "ledger,disk")
 
-    assert (ended.code, "unknown check 'disk'; choose from ledger, broker" in ended.err) == (2, True)
+    assert (ended.code, "unknown check 'disk'; choose from ledger, jobs" in ended.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 
 from ledger.job import JobState
+from relabel.check_result import Verdict
+from relabel.health import check_health
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Cluster
+from tests.harness.stand import KEY, Cluster, settings_for
 from tests.harness.wait import wait_until
 
 NEW_KEY = "sk-canary-rotated-8c2e4f60"
@@ -64,6 +66,9 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(stand:
     (wrong,) = [worker.name for worker in await stand.ledger.workers.living() if worker.key_refused]
     assert wrong.startswith("w1@")
     assert len(await stand.ledger.workers.children()) == 1
+    settings = settings_for(stand.redis.url, stand.sandbox.base_url)
+    seen = (await check_health(settings, ["workers"], deployed=True))["workers"]
+    assert (seen.verdict, f"the key of {wrong}, which takes no shards" in seen.message) == (Verdict.WARN, True)
     assert "takes no shards" in stand.workers[1].said()
     assert "sk-canary-wrong" not in stand.workers[1].said()
 

@@ -21,6 +21,7 @@ from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
 from ledger.ledger import Ledger
+from ledger.loss_detector import LossDetector
 from notify.events import JobEvents
 from notify.notifier import GIVE_UP_S, Notifier
 from notify.outbox import Outbox
@@ -315,3 +316,23 @@ async def test_a_webhook_that_does_not_answer_is_no_reason_to_wait_for_ever(ledg
         await (await start(url=url)).step()
 
     assert await ledger.redis.zcard(OUTBOX) == 1
+
+
+async def test_a_job_that_redis_lost_is_notified_once_with_how_it_stood(ledger, start, receiver):
+    """By the worker that comes first, although the job and all that notifications know are gone."""
+    job_id = await make_job(ledger)
+    detector = LossDetector("w1@a")
+    await detector.check(ledger)
+    await ledger.redis.flushdb()
+    await detector.check(ledger)
+    notifier = await start()
+
+    for _ in range(3):
+        await notifier.step()
+
+    (notice,) = receiver.notices
+    assert (notice["type"], notice["job_id"], notice["state"]) == ("job.lost", job_id, "state lost")
+    assert (notice["reason_code"], notice["rows"]["total"]) == ("state_lost", 3)
+    assert "w1@a" in notice["reason"]
+    assert "w1@a" in notice["text"]
+    assert not await ledger.redis.exists(OUTBOX, NOTICES, ENDED, JobKeys(job_id).job)

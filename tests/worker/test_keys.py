@@ -12,6 +12,7 @@ from completions.errors import KeyRefused, StopJob
 from completions.target import Target
 from config.errors import KeyUnavailable
 from ledger.job import JobState
+from ledger.workers import Aside, WorkerFacts
 from tests.harness.wait import wait_until
 from tests.harness.worker_harness import KEY, WorkerHarness
 from worker.worker_key import Standby, WorkerKey
@@ -130,7 +131,7 @@ async def test_a_turn_records_that_its_key_is_accepted(rotated):
 async def test_a_heartbeat_tells_that_a_worker_takes_no_shards(rig):
     """It counts as alive, and not as one whose children want messages."""
     await rig.ledger.workers.beat("w1@here", 4)
-    await rig.ledger.workers.beat("w2@there", 2, key_refused=True)
+    await rig.ledger.workers.beat("w2@there", 2, WorkerFacts(aside=Aside.KEY_REFUSED))
     assert {(worker.name, worker.key_refused) for worker in await rig.ledger.workers.living()} == {
         ("w1@here", False),
         ("w2@there", True),
