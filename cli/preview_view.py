@@ -12,13 +12,13 @@ from cli.format import at_lines
 from config.text import printable
 from ledger.input_files import InputFile
 from ledger.job import Mode
+from producer.csv_dialect import separators
 from producer.overlap import COMPARE_FOR_S, Overlaps
 from producer.profile import KeyProfile, Profile
 from relabel.preview import Preview, expected_effort
 from relabel.wording import count_of
 
 SHOWN_KEYS = 20
-DELIMITER_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 KEY_CHARS, SAMPLE_CHARS = 64, 24
 
 
@@ -68,7 +68,7 @@ def show_overlaps(overlaps: Overlaps, console: Console, files: Sequence[InputFil
 def _headline(preview: Preview) -> str:
     """Return what the file is, and how many rows it has of each kind."""
     delimiter = preview.reading.delimiter
-    named = f" separated by {DELIMITER_NAMES.get(delimiter, repr(delimiter))}" if delimiter else ""
+    named = f" separated by {separators(delimiter)}" if delimiter else ""
     return f"Checked {preview.format.upper()}{named}: {', '.join(_counts(preview))}."
 
 

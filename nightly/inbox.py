@@ -27,7 +27,7 @@ ID_FILE = ".relabel-inbox"
 ID_CHARS = 16
 MOST_FILES = 10_000
 """Most files of one listing; the rest waits for the next."""
-_TAKEN = re.compile(r".+\.(csv|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL).fullmatch
+_TAKEN = re.compile(r".+\.(csv|tsv|jsonl|ndjson)(\.gz|\.zst)?", re.IGNORECASE | re.DOTALL).fullmatch
 _HALF_WRITTEN = ".tmp"
 MOST_NAME_BYTES = 200
 """Longest name: of the 255 bytes that file systems allow, a date in front and an ending behind need some."""
@@ -190,7 +190,7 @@ def _skip_reason(entry: os.DirEntry[str], name: str, age_s: float, quiet_s: floa
     if len(name.encode()) > MOST_NAME_BYTES:
         return f"its name is longer than {MOST_NAME_BYTES} bytes, which leaves no room for that of a report; shorten it"
     if not _TAKEN(name):
-        return "it is neither .csv nor .jsonl, nor .gz or .zst of one; rename it, or take it away"
+        return "it is neither .csv, .tsv nor .jsonl, nor .gz or .zst of one; rename it, or take it away"
     if not entry.is_file(follow_symlinks=False):
         return "it is not a regular file; put the file itself here"
     if age_s < quiet_s:

@@ -8,6 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Columns
 from producer.csv_formula import unescape_cell
+from producer.csv_names import (
+    ID_COLUMNS,
+    KEY_PREFIX,
+    REPORT_PREFIX,
+    WHOLE,
+    hidden_in,
+    listed,
+    meant_name,
+    name_of_key,
+    nearest,
+    trimmed,
+    without_empty_end,
+)
 from producer.errors import BadRow
 from producer.rules import checked_key, shown
 
@@ -17,20 +30,10 @@ if TYPE_CHECKING:
     from config.input_options import KeyColumn
     from ledger.row import Patch
 
-ID_COLUMNS = ("completion_id", "id")
-"""The names an id column or field may have."""
-
-REPORT_FIELD = "relabel"
-"""The field of a JSONL report with the outcome of the row; the reader ignores it."""
-REPORT_PREFIX = f"{REPORT_FIELD}."
-"""Prefix of a CSV report's outcome columns; the reader ignores them."""
-REPORT_INPUT = "input"
-"""Where a report holds a rejected row that does not fit its own columns: as the text that was read."""
-
-_WHOLE = "metadata"
-_PREFIX = "metadata."
-_LISTED = 12
-"""Columns that a message names."""
+_NAMELESS = (
+    "the header names no column here, as of the row numbers that pandas and R write (index=False and row.names=FALSE "
+    "leave them out); give it a name, delete it, or name the columns to take with --columns"
+)
 
 
 class HeaderFault(Exception):
@@ -40,6 +43,14 @@ class HeaderFault(Exception):
         super().__init__(what)
         self.what = what
         self.column = column
+
+
+class MissingId(Exception):
+    """A header without a column of ids; `names` are the columns that it has."""
+
+    def __init__(self, names: list[str]) -> None:
+        super().__init__()
+        self.names = names
 
 
 class Layout(NamedTuple):
@@ -70,14 +81,11 @@ class Layout(NamedTuple):
 
 
 def read_header(cells: list[str], options: InputOptions = NO_OPTIONS) -> Layout:
-    """Parse a header; raises HeaderFault.
+    """Return the layout of a file with this header; raises HeaderFault or MissingId.
 
     The options rename columns: after that it is read as if the file had these names.
     """
-    if len(cells) == 1 and (";" in cells[0] or "\t" in cells[0]):
-        found = "semicolon" if ";" in cells[0] else "tab"
-        raise HeaderFault(f"the columns seem to be separated by a {found}; save the file with commas")
-    names = [cell.strip() for cell in cells]
+    names = [trimmed(cell) for cell in without_empty_end(cells)]
     escaped = any(name.startswith(REPORT_PREFIX) for name in names)
     if escaped:
         names = [unescape_cell(name) for name in names]
@@ -85,13 +93,13 @@ def read_header(cells: list[str], options: InputOptions = NO_OPTIONS) -> Layout:
     id_at = _place_of(options.id_column, names) if options.id_column else _id_place(own)
     taken = own if not options.columns else _chosen(options.columns, names, id_at)
     if options.id_column and names[id_at] not in ID_COLUMNS:
-        taken[id_at] = ID_COLUMNS[0]
+        taken = {**taken, id_at: ID_COLUMNS[0]}
     ignored = [name for at, name in own.items() if at not in taken]
-    _refuse_empty_and_repeated(taken)
     rest = {at: name for at, name in taken.items() if at != id_at}
+    _refuse_unclear(taken, rest)
     if not rest:
         raise HeaderFault("there is no metadata column; add one column for each key, or one named 'metadata'")
-    whole_at = _only_whole(rest) if _WHOLE in rest.values() else None
+    whole_at = _only_whole(rest) if WHOLE in rest.values() else None
     keys = [] if whole_at is not None else _key_places(rest)
     return Layout(names, id_at, keys, whole_at, taken, ignored, escaped)
 
@@ -99,7 +107,9 @@ def read_header(cells: list[str], options: InputOptions = NO_OPTIONS) -> Layout:
 def _place_of(name: str, names: list[str]) -> int:
     places = [at for at, found in enumerate(names) if found == name]
     if not places:
-        raise HeaderFault(f"there is no column {shown(name)}; the columns are {_listed(names)}")
+        close = nearest(name, names)
+        hint = f"; did you mean {shown(close)}?" if close else ""
+        raise HeaderFault(f"there is no column {shown(name)} among {listed(names)}{hint}")
     if len(places) > 1:
         raise HeaderFault(f"column {shown(name)} stands in column {places[0] + 1} too; keep one of them", places[1] + 1)
     return places[0]
@@ -112,40 +122,50 @@ def _chosen(columns: Iterable[KeyColumn], names: list[str], id_at: int) -> dict[
         at = _place_of(column, names)
         if at in chosen:
             raise HeaderFault(f"--columns names {shown(column)}, which is the id column; leave it out", at + 1)
-        chosen[at] = key
+        chosen[at] = name_of_key(key)
     return dict(sorted(chosen.items()))
 
 
-def _listed(names: Iterable[str]) -> str:
-    listed = list(names)
-    more = f" and {len(listed) - _LISTED:,} more" if len(listed) > _LISTED else ""
-    return ", ".join(map(shown, listed[:_LISTED])) + more
-
-
-def _refuse_empty_and_repeated(own: Mapping[int, str]) -> None:
+def _refuse_unclear(taken: Mapping[int, str], rest: Mapping[int, str]) -> None:
     seen: dict[str, int] = {}
-    for at, name in own.items():
+    for at, name in taken.items():
         if not name:
-            raise HeaderFault("the header names no column here; give it a name or delete the column", at + 1)
+            raise HeaderFault(_NAMELESS, at + 1)
+        if hidden := hidden_in(name):
+            raise HeaderFault(f"column {shown(name)} has {hidden} in its name, which nobody sees; delete it", at + 1)
         if name in seen:
             raise HeaderFault(f"column {shown(name)} stands in column {seen[name] + 1} too; keep one of them", at + 1)
         seen[name] = at
+    for at, name in rest.items():
+        if meant := meant_name(name):
+            as_key = name_of_key(name)
+            other = f"; for a key of this very name call it {shown(as_key)}" if as_key != name else ""
+            raise HeaderFault(
+                f"column {shown(name)}: did you mean {shown(meant)}? Rename the column, or leave it out with --columns"
+                f"{other}",
+                at + 1,
+            )
 
 
 def _id_place(own: Mapping[int, str]) -> int:
     places = [at for at, name in own.items() if name in ID_COLUMNS]
     if len({own[at] for at in places}) == 2:
-        raise HeaderFault("there is a 'completion_id' and an 'id' column; keep one of them", places[1] + 1)
+        raise HeaderFault(
+            "there is a 'completion_id' and an 'id' column; keep one of them, or set --id-column and --columns",
+            places[1] + 1,
+        )
     if not places:
-        raise HeaderFault("there is no id column; the first row must be a header with 'completion_id' or 'id'")
+        raise MissingId(list(own.values()))
     return places[0]
 
 
 def _only_whole(rest: Mapping[int, str]) -> int:
     for at, name in rest.items():
-        if name != _WHOLE:
+        if name != WHOLE:
             raise HeaderFault(
-                f"column {shown(name)} is unknown beside a 'metadata' column; delete one of the two", at + 1
+                f"column {shown(name)} is unknown beside a 'metadata' column; delete it, or set --columns metadata to "
+                "leave out all others",
+                at + 1,
             )
     return next(iter(rest))
 
@@ -154,7 +174,7 @@ def _key_places(rest: Mapping[int, str]) -> list[tuple[int, str]]:
     places: dict[str, int] = {}
     for at, name in rest.items():
         try:
-            key = checked_key(name.removeprefix(_PREFIX), None)
+            key = checked_key(name.removeprefix(KEY_PREFIX).lstrip(), None)
         except BadRow as error:
             raise HeaderFault(f"{error.reason}; rename the column", at + 1) from None
         if key in places:
@@ -170,8 +190,8 @@ def lay_out(columns: Columns, patch: Patch) -> list[str]:
         return [
             f'{{"{columns.id_column}": {json.dumps(patch.completion_id, ensure_ascii=False)}, "metadata": {metadata}}}'
         ]
-    cells = {name: patch.metadata.get(name.removeprefix(_PREFIX)) or "" for name in columns.header}
-    if _WHOLE in cells:
-        cells[_WHOLE] = metadata
+    cells = {name: patch.metadata.get(name.removeprefix(KEY_PREFIX).lstrip()) or "" for name in columns.header}
+    if WHOLE in cells:
+        cells[WHOLE] = metadata
     cells[columns.id_column] = patch.completion_id
     return [cells[name] for name in columns.header]

@@ -6,16 +6,18 @@ import csv
 from typing import TYPE_CHECKING
 
 from config.input_options import NO_OPTIONS, InputOptions
-from ledger.completion_id import is_plain_id
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
+from producer.csv_dialect import NoDelimiter, declared_delimiter, find_delimiter
 from producer.csv_formula import looks_guarded, unescape_cell
-from producer.csv_header import REPORT_INPUT, REPORT_PREFIX, HeaderFault, Layout, read_header
-from producer.csv_quotes import Quoting, find_fault
+from producer.csv_header import HeaderFault, Layout, MissingId, read_header
+from producer.csv_missing_id import Beginning, explain_missing_id
+from producer.csv_names import REPORT_INPUT, REPORT_PREFIX, trimmed
+from producer.csv_quotes import QuoteFault, Quoting, find_fault
 from producer.csv_text import CsvText
 from producer.errors import BadRow
 from producer.fast_parse import proven_metadata
 from producer.profile import Reading
-from producer.rules import check_pairs, checked_id, checked_value
+from producer.rules import check_pairs, checked_id, checked_value, is_sound_id
 from producer.strict_json import metadata_of, parse_json
 
 if TYPE_CHECKING:
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
 _INPUT = f"{REPORT_PREFIX}{REPORT_INPUT}"
 _NOT_CORRECTED = "the row was rejected before; correct the text that is here and write it into the row's own columns"
 _SAMPLES = 3
+_OF_THE_FILE = {
+    Quoting.BARE_CR,
+    Quoting.SPACE_BEFORE_QUOTE,
+    Quoting.TEXT_BEFORE_QUOTE,
+    Quoting.BACKSLASH,
+}
+"""Errors that show how a file as a whole is written, so that its other rows cannot be trusted either."""
 
 
 class CsvRows:
@@ -40,10 +49,11 @@ class CsvRows:
     def __init__(self, source: Source, options: InputOptions = NO_OPTIONS) -> None:
         self._source = source
         self._options = options
-        self._delimiter = options.delimiter or ","
-        self._text = CsvText(source)
+        head = source.head().decode(errors="replace")
+        self._delimiter = self._delimiter_of(head)
+        self._text = CsvText(source, self._delimiter)
         self._reader = csv.reader(iter(self._text), strict=True, delimiter=self._delimiter)
-        self._layout = self._read_header()
+        self._layout = self._read_header(head)
         names = self._layout.names
         self._input_at = names.index(_INPUT) if _INPUT in names else None
         self._guarded, self._guarded_lines = 0, list[int]()
@@ -60,6 +70,7 @@ class CsvRows:
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         reader, text, layout, null = self._reader, self._text, self._layout, self._options.null
+        width = len(layout.names)
         while True:
             line = reader.line_num + 1
             try:
@@ -70,7 +81,9 @@ class CsvRows:
                 continue
             if cells is None:
                 return
-            patch = None if text.trouble or layout.escaped or null else _proven(layout, line, cells)
+            if len(cells) > width and not any(map(str.strip, cells[width:])):
+                del cells[width:]
+            patch = None if text.is_suspect or layout.escaped else _proven(layout, line, cells, null)
             if patch is not None:
                 yield patch
             elif not _blank(cells):
@@ -80,6 +93,8 @@ class CsvRows:
             text.next_row()
 
     def _careful(self, line: int, cells: list[str]) -> Patch | Rejection:
+        if self._text.is_suspect:
+            self._refuse_stray_quote(line)
         if self._layout.escaped:
             cells = [unescape_cell(cell) for cell in cells]
         try:
@@ -120,6 +135,8 @@ class CsvRows:
             raise BadRow(None, self._text.trouble)
         if len(cells) != len(layout.names):
             raise BadRow(None, f"the row has {len(cells)} cells; the header has {len(layout.names)}")
+        if trimmed(cells[layout.id_at]) == layout.names[layout.id_at]:
+            raise BadRow(None, "the row repeats the header, as where files were joined; delete it")
         completion_id = checked_id(cells[layout.id_at], layout.names[layout.id_at])
         if layout.whole_at is not None:
             return Patch(line, completion_id, self._whole(cells[layout.whole_at], layout.names[layout.whole_at]))
@@ -133,75 +150,100 @@ class CsvRows:
         return Patch(line, completion_id, metadata)
 
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
-        if not cell.strip():
-            return {}
         stringify, null = self._options.stringify, self._options.null
+        if not cell.strip() or cell in null:
+            return {}
         proven = proven_metadata(cell.encode(), stringify=stringify)
         metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
         return {key: None if value in null else value for key, value in metadata.items()} if null else metadata
+
+    def _refuse_stray_quote(self, line: int) -> None:
+        fault = find_fault("".join(self._text.lines), self._delimiter)
+        if fault.kind in _OF_THE_FILE:
+            raise self._bad_quotes(line, fault)
 
     def _unparsed(self, line: int) -> Rejection:
         """Reject a row with a quoting error where its end is certain; refuse the file where it is not."""
         lines = self._text.lines
         row = "".join(lines)
         fault = find_fault(row, self._delimiter)
-        if fault.kind is Quoting.BARE_CR:
-            raise self._bare_cr(line + fault.line)
+        if fault.kind in _OF_THE_FILE:
+            raise self._bad_quotes(line, fault)
         # With an odd number of quotes, or after a line end within quotes, the quote may have swallowed rows.
         if fault.kind is Quoting.UNCLOSED or len(lines) > 1 or row.count('"') % 2:
             raise self._source.fault(
                 "a quote is opened here and not closed as it should be, so no row after it can be trusted; "
-                'close it, or double each " inside the cell',
+                f"{Quoting.UNCLOSED.advice}",
                 line=line + fault.line,
                 column=fault.cell,
             )
-        column = self._layout.names[fault.cell - 1] if fault.cell <= len(self._layout.names) else None
-        reason = "text stands after a closing quote"
-        if fault.kind is Quoting.SOUND:
-            column, reason = None, f"a cell is longer than {csv.field_size_limit():,} characters"
-        return BadRow(column, reason).rejection(line, [row.rstrip("\r\n")])
+        names = self._layout.names
+        known = fault.kind is not Quoting.SOUND and fault.cell <= len(names)
+        return BadRow(names[fault.cell - 1] if known else None, _sentence(fault.kind)).rejection(
+            line, [row.rstrip("\r\n")]
+        )
 
-    def _bare_cr(self, line: int) -> UnreadableFile:
-        return self._source.fault("lines end in a bare CR; save the file with LF or CRLF line ends", line=line)
+    def _bad_quotes(self, line: int, fault: QuoteFault) -> UnreadableFile:
+        column = None if fault.kind is Quoting.BARE_CR else fault.cell
+        return self._source.fault(_sentence(fault.kind), line=line + fault.line, column=column)
 
-    def _read_header(self) -> Layout:
-        source, text = self._source, self._text
-        line = 1
+    def _delimiter_of(self, head: str) -> str:
         try:
-            cells = next(self._reader, None)
-            while cells is not None and _blank(cells):
-                text.next_row()
-                line = self._reader.line_num + 1
-                cells = next(self._reader, None)
-        except csv.Error:
-            fault = find_fault("".join(text.lines), self._delimiter)
-            if fault.kind is Quoting.BARE_CR:
-                raise self._bare_cr(line + fault.line) from None
-            raise source.fault(
-                f"the header cannot be read because {fault.kind.value}; correct its quotes",
-                line=line + fault.line,
-                column=fault.cell,
-            ) from None
-        if cells is None:
-            raise source.fault("there are only blank lines; give a header and at least a row")
+            return find_delimiter(head, self._options)
+        except NoDelimiter as error:
+            raise self._source.fault(str(error), line=1) from None
+
+    def _read_header(self, head: str) -> Layout:
+        source, text = self._source, self._text
+        line, cells = self._first_row()
         if text.trouble:
             raise source.fault(f"the header cannot be read: {text.trouble}", line=line)
+        if text.is_suspect:
+            self._refuse_stray_quote(line)
         text.next_row()
         try:
             return read_header(cells, self._options)
-        except HeaderFault as fault_found:
-            raise source.fault(fault_found.what, line=line, column=fault_found.column) from None
+        except HeaderFault as fault:
+            raise source.fault(fault.what, line=line, column=fault.column) from None
+        except MissingId as missing:
+            what = explain_missing_id(missing.names, Beginning(head, line, self._delimiter))
+            raise source.fault(what, line=line) from None
+
+    def _first_row(self) -> tuple[int, list[str]]:
+        """Return the first row that is neither blank nor a `sep=` line, with the line it begins in."""
+        reader, text = self._reader, self._text
+        while True:
+            line = reader.line_num + 1
+            try:
+                cells = next(reader, None)
+            except csv.Error:
+                raise self._bad_quotes(line, find_fault("".join(text.lines), self._delimiter)) from None
+            if cells is None:
+                raise self._source.fault("there are only blank lines; give a header and at least a row")
+            if not _blank(cells) and declared_delimiter("".join(text.lines)) is None:
+                return line, cells
+            text.next_row()
 
 
-def _proven(layout: Layout, line: int, cells: list[str]) -> Patch | None:
+def _proven(layout: Layout, line: int, cells: list[str], null: frozenset[str]) -> Patch | None:
     """Return the patch of a row that is certainly valid, else None."""
-    if len(cells) != len(layout.names) or layout.whole_at is not None or not is_plain_id(cells[layout.id_at]):
+    names, id_at = layout.names, layout.id_at
+    if len(cells) != len(names) or layout.whole_at is not None:
+        return None
+    completion_id = cells[id_at]
+    if not is_sound_id(completion_id) or completion_id == names[id_at] or (null and not null.isdisjoint(cells)):
         return None
     metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}
     if len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:
         return None
-    return Patch(line, cells[layout.id_at], metadata)
+    return Patch(line, completion_id, metadata)
+
+
+def _sentence(kind: Quoting) -> str:
+    if kind is Quoting.SOUND:
+        return f"a cell is longer than {csv.field_size_limit():,} characters"
+    return f"{kind.value}; {kind.advice}"
 
 
 def _blank(cells: list[str]) -> bool:
-    return not cells or (len(cells) == 1 and cells[0].isspace())
+    return not any(map(str.strip, cells))

@@ -4,25 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from producer.csv_quotes import stray_search
 from producer.source import MAX_LINE_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from producer.csv_quotes import stray_search
     from producer.errors import UnreadableFile
-    from producer.source import Source
+from producer.source import Source
 
 
 class CsvText:
     """The lines of a source, decoded.
 
-    Of the row being read, `lines` are the lines so far and `trouble` tells which byte in them is no text. The reader
-    of the rows calls `next_row` when it is done with one.
+    Of the row being read, `lines` are the lines so far and `trouble` tells which byte in them is no text; `is_suspect`
+    tells that there is trouble, or perhaps a quote that would be taken for text. The reader of the rows calls
+    `next_row` when it is done with one.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, delimiter: str) -> None:
         self.lines: list[str] = []
         self.trouble: str | None = None
+        self.is_suspect = False
+        self._may_have_stray_quote = stray_search(delimiter)
         self._chars = 0
         self._source = source
 
@@ -39,6 +44,8 @@ class CsvText:
                 self.trouble = f"it is not UTF-8 at byte offset {where} of the file; save the file as UTF-8"
             if b"\0" in raw:
                 self.trouble = f"there is a NUL byte at byte offset {self._source.offset + raw.index(0)} of the file"
+            if self.trouble or (b'"' in raw and self._may_have_stray_quote(text)):
+                self.is_suspect = True
             lines.append(text)
             self._chars += len(text)
             if self._chars > MAX_LINE_BYTES and len(lines) > 1:
@@ -49,6 +56,7 @@ class CsvText:
         """Forget the row that was read."""
         self.lines.clear()
         self.trouble = None
+        self.is_suspect = False
         self._chars = 0
 
     def _too_long(self) -> UnreadableFile:

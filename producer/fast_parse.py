@@ -10,8 +10,8 @@ from typing import Annotated
 
 import msgspec
 
-from ledger.completion_id import is_plain_id
 from ledger.row import MAX_KEY_CHARS, MAX_PAIRS, MAX_VALUE_CHARS, Patch
+from producer.rules import is_sound_id
 
 _Key = Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_KEY_CHARS)]
 _Value = Annotated[str, msgspec.Meta(max_length=MAX_VALUE_CHARS)]
@@ -51,7 +51,7 @@ def proven_patch(line: bytes, number: int, *, stringify: bool = False) -> Patch 
         row = _decode_raw_row(line) if stringify else _decode_row(line)
         metadata = _as_text(row.metadata or {}) if isinstance(row, _RawRow) else row.metadata
         completion_id = row.completion_id or row.id
-        if not metadata or len(metadata) > MAX_PAIRS or completion_id is None or not is_plain_id(completion_id):
+        if not metadata or len(metadata) > MAX_PAIRS or completion_id is None or not is_sound_id(completion_id):
             return None
         if not _holds_keys(line, 2 + len(metadata)) and not (_has_one_id(row) and _holds_keys_in_all(line)):
             return None

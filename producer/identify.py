@@ -16,7 +16,13 @@ from producer.json_shape import foreign_shape
 Format = Literal["csv", "jsonl"]
 """The formats of an input."""
 
-_FORMATS: dict[str, Format] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+_FORMATS: dict[str, Format] = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+}
 _NAMES: dict[Format, str] = {"csv": "CSV", "jsonl": "JSON Lines"}
 _COMPRESSION_NAMES = {".gz": "gzip", ".zst": "zstd"}
 _HEAD = 1 << 16  # enough to see the fields of most objects
@@ -109,7 +115,7 @@ def _format_by_content(given: Named, text: str) -> Format:
         raise _refusal(
             given,
             f"the name does not show the format; set --input-format {found} if it is {_NAMES[found]}, or "
-            "use .csv, .jsonl or .ndjson, each also with .gz or .zst",
+            "use .csv, .tsv, .jsonl or .ndjson, each also with .gz or .zst",
         )
     return found
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ledger.row import Patch
-from producer.csv_header import ID_COLUMNS
+from producer.csv_names import ID_COLUMNS
 from producer.errors import BadRow
 from producer.json_shape import ROW_FORM
 from producer.rules import Number, check_pairs, checked_id, checked_key, checked_value, shown

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
-from producer.csv_header import ID_COLUMNS, REPORT_FIELD, REPORT_INPUT
+from producer.csv_names import ID_COLUMNS, REPORT_FIELD, REPORT_INPUT
 from producer.errors import BadRow
 from producer.fast_parse import proven_object, proven_patch
 from producer.json_fields import RowFields

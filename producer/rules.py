@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from typing import TYPE_CHECKING
 
 from ledger.completion_id import id_problem
@@ -13,6 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _USUAL_ID = re.compile(r"chatcmpl-(?![A-Za-z0-9-]*-[0-9]{1,6}\Z)[A-Za-z0-9-]{29,36}").fullmatch
+_within = re.compile(r"chatcmpl-[A-Za-z0-9-]{29,36}").finditer
+_SOUND_ID = re.compile(r"[!\"$-.0->@-~]{3,255}").fullmatch
+"""Ids that are surely sent as they stand: of visible ASCII, without what divides the parts of a URL."""
+_IN_URLS = "/?#"
+_SHOWN_ID_CHARS = 4
+_JOINERS = "\u200c\u200d"
+"""Characters without a look of their own that Persian and emoji are written with."""
 _SHOWN_KEY_CHARS = 64
 
 
@@ -27,6 +35,11 @@ def is_usual_id(completion_id: str) -> bool:
     return _USUAL_ID(completion_id) is not None
 
 
+def is_sound_id(completion_id: str) -> bool:
+    """Return whether an id is surely allowed as it stands; the fast answer, `checked_id` is the full one."""
+    return _SOUND_ID(completion_id) is not None
+
+
 def checked_id(value: object, column: str) -> str:
     """Return the id trimmed; raises BadRow. Opaque otherwise: providers' ids differ (contract section 4)."""
     if value is None:
@@ -34,9 +47,45 @@ def checked_id(value: object, column: str) -> str:
     if isinstance(value, Number) or not isinstance(value, str):
         raise BadRow(column, f"the id is {_kind(value)}, not a string")
     completion_id = value.strip()
-    if problem := id_problem(completion_id):
-        raise BadRow(column, f"the id {problem}")
+    if problem := id_problem(completion_id) or _unlike_an_id(completion_id):
+        raise BadRow(column, f"the id {problem}{_meant_id(completion_id)}")
     return completion_id
+
+
+def _unlike_an_id(text: str) -> str:
+    if is_sound_id(text):
+        return ""
+    if "://" in text:
+        return "is a URL"
+    for place, char in enumerate(text, start=1):
+        if char in _IN_URLS:
+            return f"has {char!r} at character {place}, as a path or a URL has"
+    found = hidden_char(text, allowed="")
+    return f"has {found}" if found else ""
+
+
+def _meant_id(text: str) -> str:
+    """Return which id is meant where one stands in the text, by its place and its ends: no reason shows an id."""
+    found = [match for match in _within(text) if is_usual_id(match[0])]
+    if len(found) > 1:
+        return f"; it holds {len(found)} ids, which need a row each"
+    if not found:
+        return ""
+    completion_id, (start, end) = found[0][0], found[0].span()
+    ends = f"{completion_id[: len('chatcmpl-') + _SHOWN_ID_CHARS]}…{completion_id[-_SHOWN_ID_CHARS:]}"
+    return f"; the id seems to be {ends}, its characters {start + 1} to {end}: leave only these"
+
+
+def hidden_char(text: str, *, allowed: str = _JOINERS) -> str:
+    """Return which character of a text nobody sees, and where; '' where there is none."""
+    for place, char in enumerate(text, start=1):
+        if unicodedata.category(char) in {"Cf", "Cc"} and char not in allowed:
+            return f"the invisible character U+{ord(char):04X} ({_char_name(char)}) at character {place}"
+    return ""
+
+
+def _char_name(char: str) -> str:
+    return unicodedata.name(char, "a control character").capitalize()
 
 
 def checked_metadata(value: object, column: str, *, stringify: bool) -> dict[str, str | None]:

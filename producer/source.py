@@ -99,6 +99,10 @@ class Source:
                 raise self.too_large()
         return line
 
+    def head(self) -> bytes:
+        """Return the first bytes, those that were looked at already; to be asked for before the first line."""
+        return self._stream.peek()  # type: ignore[attr-defined,no-any-return] # `replayed` makes a buffered reader
+
     def fault(self, what: str, *, line: int | None = None, column: int | str | None = None) -> UnreadableFile:
         """Return the error that names this file and the place in it."""
         place = self.name

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_formula import escape_cell
-from producer.csv_header import REPORT_INPUT, REPORT_PREFIX, lay_out
+from producer.csv_header import lay_out
+from producer.csv_names import REPORT_INPUT, REPORT_PREFIX
 from report.rows import RowStatus
 
 _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8

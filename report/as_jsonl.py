@@ -12,7 +12,7 @@ import msgspec
 from config.text import escaped_json
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
-from producer.csv_header import REPORT_FIELD, REPORT_INPUT
+from producer.csv_names import REPORT_FIELD, REPORT_INPUT
 from report.as_csv import raw_text
 from report.rows import RowStatus
 

@@ -71,7 +71,7 @@ def test_a_header_alone_is_refused(checked):
 @pytest.mark.parametrize(
     ("name", "content", "lines"),
     [
-        ("p.csv", "id,k,l\na,1,\nb,,\n,,\na,,\n", [3, 5]),
+        ("p.csv", "id,k,l\na,1,\nb,,\n,2,\na,,\n", [3, 5]),
         ("p.csv", 'id,metadata\na,"{""k"": ""1""}"\nb,{}\n,{}\na,\n', [3, 5]),
         (
             "p.jsonl",
@@ -81,7 +81,7 @@ def test_a_header_alone_is_refused(checked):
     ],
 )
 def test_a_row_without_a_change_is_unchanged_in_merge_mode(checked, name, content, lines):
-    """Nothing is sent for it; a row whose id is missing as well stays rejected."""
+    """Nothing is sent for it; a row whose id is missing is rejected."""
     result = checked(name, content, mode=Mode.MERGE)
 
     assert (result.total, result.unchanged, result.folded, result.rejected, result.cleared) == (1, 2, 0, 1, 0)

@@ -71,7 +71,7 @@ def test_a_text_for_null_counts_in_a_metadata_column_too(read):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"id_column": "ID"}, "there is no column 'ID'; the columns are 'id', 'team', 'team'"),
+        ({"id_column": "ID"}, "there is no column 'ID' among 'id', 'team', 'team'; did you mean 'id'?"),
         ({"id_column": "team"}, "column 'team' stands in column 2 too"),
         ({"columns": (KeyColumn("a", "note"),)}, "there is no column 'note'"),
         ({"columns": (KeyColumn("a", "id"),)}, "'id', which is the id column"),

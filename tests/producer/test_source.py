@@ -218,7 +218,7 @@ def test_a_file_without_permission_is_refused(tmp_path):
 def test_a_name_that_tells_no_layout_is_refused(tmp_path, name):
     """The error lists the endings that are read."""
     (tmp_path / name).write_bytes(CSV)
-    with pytest.raises(UnreadableFile, match=r"use \.csv, \.jsonl or \.ndjson"), open_source(tmp_path / name):
+    with pytest.raises(UnreadableFile, match=r"use \.csv, \.tsv, \.jsonl or \.ndjson"), open_source(tmp_path / name):
         pass
 
 
@@ -295,7 +295,7 @@ def test_a_long_file_with_bare_cr_is_told_what_it_is(refusal):
     [
         ("p.csv", CSV + b"ghi,red\n", InputLimits(rows=2)),
         ("p.jsonl", JSONL * 2, InputLimits(rows=3)),
-        ("p.csv", CSV + b"," * 40, InputLimits(rows=2)),
+        ("p.csv", CSV + b",x\n", InputLimits(rows=2)),
         ("p.csv", CSV + b"\n" * (2 * LINES_A_ROW), InputLimits(rows=2)),
         ("p.csv.gz", gzip.compress(CSV + b"\n" * 1_000_000), InputLimits(size=100_000)),
         ("p.jsonl.zst", zst(JSONL + b"\n" * 1_000_000), InputLimits(size=100_000)),
