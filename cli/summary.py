@@ -18,7 +18,7 @@ from relabel.wording import count_of, duration, per_minute
 SHOWN_CAUSES = 10
 ID_CHARS = 64
 MESSAGE_CHARS = 160
-_REPORT = "relabel report"
+_REPORT, _NEXT = "relabel report", "Next: "
 
 
 def print_summary(job: Job, findings: Findings, console: Console, *, after_follow: bool = False) -> None:
@@ -26,7 +26,7 @@ def print_summary(job: Job, findings: Findings, console: Console, *, after_follo
     on_terminal = console.file.isatty()
     for line in summary_lines(job, findings, after_follow=after_follow):
         # a command stays in one piece for copying; in a log each sentence stays on one line
-        console.print(shown(line), soft_wrap=not on_terminal or _REPORT in line)
+        console.print(shown(line), soft_wrap=not on_terminal or _REPORT in line or line.startswith(_NEXT))
 
 
 def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -> list[str]:
@@ -45,6 +45,8 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -
         lines += ["", f"{count_of(counts.rejected, 'row')} rejected, never sent:"]
         lines += [_rejection(rejection, findings) for rejection in findings.rejected]
         lines.append(_rest(job, "rejected"))
+    if findings.next_steps:
+        lines += ["", *(f"{_NEXT}{command}  ({what})" for command, what in findings.next_steps)]
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, read_causes
 from ledger.input_files import InputFile, place_of
-from ledger.job import Job
+from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections
@@ -17,10 +17,17 @@ from relabel.advice import about_rows
 from relabel.session import Session
 
 
+class NextStep(NamedTuple):
+    """A command that can follow, and what it does."""
+
+    command: str
+    what: str
+
+
 class Findings(NamedTuple):
     """The causes of failed and of drifted rows, the first rejected rows, and what is known of the job's service.
 
-    `files` are those of the job's input where it had several.
+    `files` are those of the job's input where it had several. `next_steps` is what can be done with a finished job.
     """
 
     failed: list[Cause]
@@ -28,6 +35,7 @@ class Findings(NamedTuple):
     rejected: list[Rejection]
     files: Sequence[InputFile] = ()
     behaviour: Behaviour | None = None
+    next_steps: tuple[NextStep, ...] = ()
 
     def advice(self, cause: Cause) -> str:
         """Return what to do about the rows of a cause."""
@@ -47,9 +55,30 @@ async def collect_findings(session: Session, job: Job) -> Findings:
             await _first_rejections(ledger, job) if job.counts.rejected else [],
             job.spec.files,
             await ledger.behaviours.of(job.spec.target) if job.counts.failed else None,
+            tuple(next_steps(session, job)),
         )
     except StateLost:
         return Findings([], [], [])
+
+
+def next_steps(session: Session, job: Job) -> list[NextStep]:
+    """Return what can be done with a job that has finished; nothing with any other.
+
+    Rows are only sent where the settings name the job's API, and by a process tree of its own where no workers are
+    deployed.
+    """
+    if job.state is not JobState.FINISHED:
+        return []
+    job_id, spec, counts = job.spec.job_id, job.spec, job.counts
+    steps = [NextStep(f"relabel report {job_id} -o report.{spec.columns.format}", "writes every row with its outcome")]
+    if session.rehearsal or spec.target != session.settings.openai_base_url:
+        return steps
+    run = " --run" if session.server else ""
+    if counts.failed:
+        steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
+    if counts.updated and spec.journal:
+        steps.append(NextStep(f"relabel undo {job_id}{run}", "restores what was there before"))
+    return steps
 
 
 def status_of(cause: Cause) -> int:
@@ -66,6 +95,7 @@ def findings_facts(findings: Findings) -> dict[str, Any]:
             {**place_facts(rejection.line, findings.files), "column": rejection.column, "reason": rejection.reason}
             for rejection in findings.rejected
         ],
+        "next_steps": [step._asdict() for step in findings.next_steps],
     }
 
 

@@ -15,17 +15,28 @@ from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines
 from report.rows import FOLDED, WORDS
 
+BOM = b"\xef\xbb\xbf"
+"""The byte order mark in UTF-8."""
+
+HOW_TO_FEED_BACK = (
+    "it can be submitted as it is, or corrected. Keep one column relabel.* (JSONL: the field relabel): by it a report "
+    "is known, and the ' before what a spreadsheet would run is taken off."
+)
+"""What to know before a written report is used as input."""
+
 
 class ReportOptions(NamedTuple):
     """Which rows, and how. No word means all, with `diff` those that may have been written; no layout the input's.
 
     `only` holds words of `report.rows.WORDS`: outcomes, and `folded`, of which a diff has none. `diff` reports each
-    changed key with its value before and after instead.
+    changed key with its value before and after instead. `bom` begins a CSV report with the mark by which Excel knows
+    UTF-8.
     """
 
     only: frozenset[str] = frozenset()
     layout: Literal["csv", "jsonl"] | None = None
     diff: bool = False
+    bom: bool = False
 
 
 async def job_report(session: Session, job_id: str, options: ReportOptions) -> AsyncIterator[bytes]:
@@ -47,7 +58,9 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
         raise InvalidInput(f"job {job_id} did not keep what was there before (--no-undo), so there is no --diff.")
     if options.diff and FOLDED in options.only:
         raise InvalidInput("a diff has no folded rows; the row that took one over shows the change.")
-    return _whole(_lines(session, job, options), job_id)
+    if options.bom and not _is_csv(job, options):
+        raise InvalidInput("--bom is for CSV reports, and this one is JSONL; leave it out, or add --format csv.")
+    return _whole(_lines(session, job, options), job_id, BOM if options.bom else b"")
 
 
 async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
@@ -66,12 +79,17 @@ def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[
     if not options.diff:
         return report_lines(ledger, spec, only=options.only or frozenset(WORDS), layout=options.layout)
     id_column = spec.columns.id_column
-    is_csv = (options.layout or spec.columns.format) == "csv"
+    is_csv = _is_csv(job, options)
     only = frozenset(outcome for outcome in Outcome if outcome.word in options.only) or WRITTEN
     return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), only)
 
 
-async def _whole(lines: AsyncIterator[bytes], job_id: str) -> AsyncIterator[bytes]:
+def _is_csv(job: Job, options: ReportOptions) -> bool:
+    return (options.layout or job.spec.columns.format) == "csv"
+
+
+async def _whole(lines: AsyncIterator[bytes], job_id: str, head: bytes) -> AsyncIterator[bytes]:
+    yield head
     try:
         async for line in lines:
             yield line

@@ -24,13 +24,15 @@ if TYPE_CHECKING:
 class Session(NamedTuple):
     """An open ledger, the settings that name its server, and who asks, for audit logs (user@host).
 
-    `server` is the embedded server, None where the settings named another.
+    `server` is the embedded server, None where the settings named another. `rehearsal` tells that the API is the
+    bundled one, which ends with the session.
     """
 
     ledger: Ledger
     settings: Settings
     user: str
     server: EmbeddedServer | None = None
+    rehearsal: bool = False
 
 
 @asynccontextmanager

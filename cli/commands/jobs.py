@@ -94,6 +94,7 @@ def _print(jobs: list[Job]) -> None:
     table.add_column("STATE", no_wrap=True)
     table.add_column("ROWS", justify="right", no_wrap=True)
     table.add_column("FAILED", justify="right", no_wrap=True)
+    table.add_column("REJECTED", justify="right", no_wrap=True)
     table.add_column("SUBMITTED", no_wrap=True)
     table.add_column("REASON", overflow="fold")
     for job in jobs:
@@ -110,6 +111,7 @@ def _cells(job: Job) -> list[str]:
         str(job.state),
         f"{counts.settled:,}/{counts.total:,}",
         f"{counts.failed:,}",
+        f"{counts.rejected:,}",
         local_time(job.submitted_at),
         printable(reason_of(job) or "", REASON_CHARS),
     ]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import click
 from rich.console import Console
 
+from cli.console import echo
 from cli.errors import CliError
 from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
@@ -19,7 +20,7 @@ from config.settings import Settings
 from ledger.job import Job
 from relabel.facts import job_facts
 from relabel.findings import Findings, findings_facts
-from relabel.report import ReportOptions, job_findings, job_report
+from relabel.report import HOW_TO_FEED_BACK, ReportOptions, job_findings, job_report
 from relabel.session import Session
 from report.lines import write_lines
 from report.rows import WORDS
@@ -45,6 +46,7 @@ class Words(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5
 @click.option("--only", multiple=True, type=Words(), help="Rows of these outcomes, such as failed,rejected.")
 @click.option("--format", "layout", type=click.Choice(["csv", "jsonl"]), help="Default: as FILE ends, or the input's.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
+@click.option("--bom", is_flag=True, help="Begin a CSV report with a byte order mark, by which Excel knows UTF-8.")
 @click.option("--diff", is_flag=True, help="Write what was changed, key by key: the value before and after.")
 @click.option("--summary", is_flag=True, help="Print counts and causes instead of rows.")
 @click.option("--json", "as_json", is_flag=True, help="With --summary: print it as JSON.")
@@ -56,6 +58,7 @@ def report_command(
     only: tuple[frozenset[str], ...],
     layout: Literal["csv", "jsonl"] | None,
     output: str | None,
+    bom: bool,
     diff: bool,
     summary: bool,
     as_json: bool,
@@ -79,12 +82,12 @@ def report_command(
     (JSONL), of rows that were updated or failed after a write may have been sent, unless --only names others; after
     is what the job meant the key to hold.
     """
-    _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or diff))
+    _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or bom or diff))
     if summary:
         _print_summary(*with_job(settings, reference, job_findings), as_json=as_json)
         return
     path = None if output in {None, "-"} else Path(str(output))
-    options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff)
+    options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff, bom)
     with_job(settings, reference, lambda session, job_id: _write(session, job_id, options, path))
 
 
@@ -92,6 +95,8 @@ async def _write(session: Session, job_id: str, options: ReportOptions, path: Pa
     lines = await job_report(session, job_id, options)
     with report_file(path) as write:
         await write_lines(lines, write)
+    if path is not None and not options.diff:
+        echo(f"{path}: {HOW_TO_FEED_BACK}", err=True)
 
 
 def _print_summary(job: Job, findings: Findings, *, as_json: bool) -> None:
@@ -106,7 +111,7 @@ def _refuse_together(*, summary: bool, as_json: bool, rows: bool) -> None:
     if as_json and not summary:
         raise click.UsageError("--json goes with --summary; for rows as JSON, say --format jsonl.")
     if summary and rows:
-        raise click.UsageError("--summary takes none of --only, --format, --diff and -o.")
+        raise click.UsageError("--summary takes none of --only, --format, --bom, --diff and -o.")
 
 
 def _format_named(path: Path | None) -> Literal["csv", "jsonl"] | None:

@@ -127,4 +127,4 @@ async def _sandboxed(session: Session, job_id: str | None = None) -> AsyncIterat
             "secrets_dir": None,
             "api": settings.api.model_copy(update={"key_command": None}),
         }
-        yield session._replace(settings=settings.model_copy(update=update))
+        yield session._replace(settings=settings.model_copy(update=update), rehearsal=True)

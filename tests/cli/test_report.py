@@ -138,7 +138,7 @@ async def test_failed_rows_of_csv_can_be_fed_back_exactly(relabel, make_job, rea
     ended = await relabel("report", job.job_id, "--only", "failed", "-o", "failed.csv")
 
     report = (tmp_path / "failed.csv").read_bytes()
-    assert (ended.code, ended.out, ended.err) == (0, "", "")
+    assert (ended.code, ended.out) == (0, "")
     assert patches(read(report)) == patches(read(source.getvalue()))
     cells = [cell for row in csv.reader(io.StringIO(report.decode(), newline="")) for cell in row]
     assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
@@ -337,10 +337,62 @@ async def test_the_summary_groups_failures_with_samples_and_advice(relabel, make
         f"line {n + 2}, c{n}: Completion c{n} not found" for n in range(3)
     ]
     assert "stored less than 30 days ago" in ended.out
+    assert "Next:" not in ended.out, "rows are pending"
     assert f"relabel report {job.job_id} --only failed -o failed.csv" in ended.out
     assert "line 11, column id: the id is empty" in ended.out
     assert r"line 7, c5: [bold]x\x1b]0;t\x07" in ended.out
     assert "\x1b" not in ended.out
+
+
+async def test_the_summary_of_a_finished_job_names_the_next_steps(relabel, make_job, fails):
+    """Those that work: nothing to retry where nothing failed, nothing to undo where nothing was updated."""
+    all_fine = await make_job("id,k\na,1\n", {0: Outcome.UPDATED})
+    some_failed = await make_job("id,k\na,1\nb,1\n", {0: fails("timeout"), 1: Outcome.UPDATED})
+    as_it_was = await make_job("id,k\na,1\n", {0: Outcome.UNCHANGED})
+
+    async def steps(job_id: str, **settings: str) -> list[str]:
+        said = (await relabel("report", job_id, "--summary", **settings)).out
+        return [line.removeprefix("Next: ") for line in said.splitlines() if line.startswith("Next: ")]
+
+    report = "relabel report {} -o report.csv  (writes every row with its outcome)"
+    undo = "relabel undo {}  (restores what was there before)"
+    retry = "relabel retry {}  (tries the failed rows again that may succeed)"
+    assert await steps(all_fine.job_id) == [line.format(all_fine.job_id) for line in (report, undo)]
+    assert await steps(some_failed.job_id) == [line.format(some_failed.job_id) for line in (report, retry, undo)]
+    assert await steps(as_it_was.job_id) == [report.format(as_it_was.job_id)]
+    assert await steps(all_fine.job_id, OPENAI_BASE_URL="http://127.0.0.1:9/v1") == [report.format(all_fine.job_id)]
+
+
+async def test_a_csv_report_may_begin_with_a_byte_order_mark(relabel, make_job, read, tmp_path):
+    """By which Excel knows UTF-8; the file can be fed back all the same."""
+    job = await make_job("id,k\na,é\n", {0: Outcome.UPDATED})
+
+    ended = await relabel("report", job.job_id, "--bom", "-o", "r.csv")
+    refused = await relabel("report", job.job_id, "--bom", "-o", "r.jsonl")
+
+    report = (tmp_path / "r.csv").read_bytes()
+    assert (ended.code, report[:5]) == (0, b"\xef\xbb\xbfid")
+    assert patches(read(report)) == [("a", {"k": "é"})]
+    assert (refused.code, "--bom is for CSV reports" in refused.err, (tmp_path / "r.jsonl").exists()) == (
+        2,
+        True,
+        False,
+    )
+
+
+async def test_a_written_report_says_how_it_is_fed_back(relabel, make_job):
+    """On standard error, and only of what can be: a diff cannot, and standard output says nothing."""
+    job = await make_job("id,k\na,1\n", {0: Outcome.UPDATED})
+
+    written = await relabel("report", job.job_id, "-o", "r.csv")
+    printed = await relabel("report", job.job_id)
+    changes = await relabel("report", job.job_id, "--diff", "-o", "d.csv")
+
+    assert written.err == (
+        "r.csv: it can be submitted as it is, or corrected. Keep one column relabel.* (JSONL: the field relabel): by "
+        "it a report is known, and the ' before what a spreadsheet would run is taken off.\n"
+    )
+    assert (printed.err, changes.err) == ("", "")
 
 
 async def test_the_summary_is_there_as_json(relabel, make_job, fails):
