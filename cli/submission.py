@@ -6,7 +6,7 @@ import asyncio
 
 from rich.console import Console
 
-from cli.console import ask, can_ask, echo, shown
+from cli.console import ask, can_ask, shown
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, exit_code_of
 from cli.output import print_facts
 from cli.preview_view import show_content, show_outlook
@@ -40,7 +40,7 @@ def check_only(
     else:
         show_content(preview, console)
         show_outlook(preview, console)
-        _show_questions(preview.questions)
+        _show_questions(preview.questions, console)
     require_valid_rows(checked, options)
     return SOME_ROWS_FAILED if checked.rejected else DONE
 
@@ -63,15 +63,15 @@ async def confirm_submission(
     if not can_ask():
         require_confirmed(preview.questions)
         return
-    _show_questions(preview.questions)
+    _show_questions(preview.questions, console)
     if not ask():
         raise Declined("nothing was sent.")
 
 
-def _show_questions(questions: list[Question]) -> None:
+def _show_questions(questions: list[Question], console: Console) -> None:
     for code, sentence in questions:
         if code != LARGE_JOB:  # its sentence is the outlook's
-            echo(f"{sentence[:1].upper()}{sentence[1:]}.", err=True)
+            console.print(shown(f"{sentence[:1].upper()}{sentence[1:]}."))
 
 
 async def show_former(session: Session, submitted: Submitted, console: Console, *, what: str = SAME_FILE) -> None:

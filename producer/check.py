@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
+from collections import Counter
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
@@ -46,10 +47,14 @@ class Rows(Protocol):
 
 
 class OddIds(NamedTuple):
-    """The number of ids that look unlike those of the API, for a warning, and the lines of the first ones."""
+    """The number of ids that look unlike those of the API, for a warning, and the lines of the first ones.
+
+    `rejected` counts the rows that were rejected for their id; they are not among the others.
+    """
 
     number: int
     lines: list[int]
+    rejected: int
 
 
 class EncodedShard(NamedTuple):
@@ -202,6 +207,7 @@ class Intake:
         self._hashes = array("q")
         self._folded = self._conflicting = self._cleared = 0
         self._odd, self._odd_lines = 0, list[int]()
+        self._faults = Counter[str | None]()  # rejected rows by the column that is to blame
         self._profiler = Profiler()
 
     def read(self, source: Source, options: InputOptions) -> CsvRows | JsonlRows:
@@ -224,6 +230,7 @@ class Intake:
         """Stage the next row."""
         if isinstance(row, Rejection):
             self._rejected.add(row)
+            self._faults[row.column] += 1
             return
         if not row.metadata and self._mode is Mode.MERGE:
             self._unsent.add(UnsentRow(row))
@@ -248,7 +255,7 @@ class Intake:
             folded=self._folded,
             conflicting=self._conflicting,
             cleared=self._cleared,
-            odd_ids=OddIds(self._odd, self._odd_lines),
+            odd_ids=OddIds(self._odd, self._odd_lines, sum(self._faults[name] for name in reading.id_names)),
             profile=self._profiler.profile(),
             reading=reading._replace(notices=(*reading.notices, *_about_cut(self._cut))),
             fingerprint=fingerprint,

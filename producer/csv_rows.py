@@ -66,7 +66,8 @@ class CsvRows:
     @property
     def reading(self) -> Reading:
         """How the file is read."""
-        return Reading(self._delimiter, tuple(self._layout.ignored), self._about_guards())
+        layout = self._layout
+        return Reading(self._delimiter, tuple(layout.ignored), self._about_guards(), (layout.names[layout.id_at],))
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         reader, text, layout, null = self._reader, self._text, self._layout, self._options.null

@@ -51,7 +51,8 @@ class JsonlRows:
     @property
     def reading(self) -> Reading:
         """How the file is read."""
-        return Reading()
+        named = self._options.id_column
+        return Reading(id_names=(named, ID_COLUMNS[0]) if named else ID_COLUMNS)
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         source, proven = self._source, self._proven_by_options if _are_told(self._options) else self._proven

@@ -32,12 +32,13 @@ _NULLS: frozenset[str | None] = NULL_TEXTS | {None}
 class Reading(NamedTuple):
     """How an input was read: its delimiter, '' where it has none; the columns that were left out; what to know of it.
 
-    A notice is one sentence without its full stop.
+    A notice is one sentence without its full stop. `id_names` are the names that the id may have in the input.
     """
 
     delimiter: str = ""
     ignored: tuple[str, ...] = ()
     notices: tuple[str, ...] = ()
+    id_names: tuple[str, ...] = ()
 
 
 class KeyProfile(NamedTuple):

@@ -47,7 +47,8 @@ def _index_column(checked: Checked) -> Question | None:
 
 
 def _odd_ids(checked: Checked) -> Question | None:
-    odd, rows = checked.odd_ids.number, checked.profile.rows
+    number, _, rejected = checked.odd_ids
+    odd, rows = number + rejected, checked.profile.rows + rejected
     if odd * 2 <= rows:
         return None
     return Question(ODD_IDS, f"{odd:,} of {rows:,} ids do not look like chat completion ids (chatcmpl-...)")

@@ -183,7 +183,8 @@ def preview_facts(preview: Preview) -> dict[str, Any]:
 
 def _odd_facts(preview: Preview) -> dict[str, Any]:
     places = [place_of(line, preview.files) for line in preview.odd_ids.lines]
-    facts = {"number": preview.odd_ids.number, "lines": [place.line for place in places]}
+    odd = preview.odd_ids
+    facts = {"number": odd.number, "rejected": odd.rejected, "lines": [place.line for place in places]}
     return facts | ({"files": [place.file for place in places]} if preview.files else {})
 
 

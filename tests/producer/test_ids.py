@@ -55,7 +55,7 @@ def test_odd_ids_are_counted_with_the_lines_of_the_first(checked):
     result = checked("p.csv", "id,a\n" + "".join(f"{name},x\n" for name in usual + odd))
 
     assert result.total == 6
-    assert result.odd_ids == (4, [4, 5, 6])
+    assert result.odd_ids == (4, [4, 5, 6], 0)
 
 
 ID = "chatcmpl-" + "aB3" * 9 + "xy"

@@ -105,6 +105,20 @@ def test_ids_are_asked_about_where_most_look_wrong(checked: Check) -> None:
     assert codes(checked("p.jsonl", "".join(rows[1:]))) == []
 
 
+@pytest.mark.parametrize("name", ["p.csv", "p.jsonl"])
+def test_rows_that_are_rejected_for_their_id_count_among_the_ids_that_look_wrong(checked: Check, name: str) -> None:
+    """Other rejected rows do not."""
+    ids = [usual_id(1), "a b", "c d"]
+    if name == "p.csv":
+        content = "completion_id,k\n" + "".join(f"{each},v\n" for each in ids) + f"{usual_id(2)},v,too many\n"
+    else:
+        content = "".join(f'{{"id": "{each}", "metadata": {{"k": "v"}}}}\n' for each in ids) + '{"id": "x"}\n'
+
+    result = checked(name, content)
+
+    assert (result.odd_ids.rejected, result.rejected, codes(result)) == (2, 3, ["odd_ids"])
+
+
 def test_rows_that_contradict_an_earlier_one_are_counted_among_the_folded(checked: Check) -> None:
     """A merge is contradicted by another value of one key, a replacement by any other row."""
     rows = [
