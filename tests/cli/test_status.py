@@ -140,7 +140,7 @@ async def test_jobs_are_listed_newest_first(relabel, make_job, ledger):
     latest = json.loads((await relabel("jobs", "--json", "-n", "1")).out)
 
     lines = table.out.splitlines()
-    assert lines[0].split() == ["JOB", "KIND", "NAME", "STATE", "ROWS", "FAILED", "SUBMITTED", "REASON"]
+    assert lines[0].split() == ["JOB", "KIND", "NAME", "STATE", "ROWS", "FAILED", "REJECTED", "SUBMITTED", "REASON"]
     assert [line.split()[0] for line in lines[1:]] == [second.job_id, first.job_id]
     assert r"\x1b[2J[red]evil.csv" in lines[1]
     assert "2/3" in lines[2]
