@@ -189,6 +189,24 @@ class NightlySettings(Group):
         return local_date(at, self.time_zone)
 
 
+class ArchiveSettings(Group):
+    """Where workers archive the reports of ended jobs."""
+
+    dir: Annotated[Path | None, AfterValidator(lambda value: value and value.expanduser())] = Field(
+        None,
+        description="Folder for the report of each ended job (`JOB.jsonl.gz`), the same for all workers. Unset: none.",
+    )
+    keep_days: float | None = Field(
+        None, gt=0, le=36_500, description="Days that an archived report is kept; needed with `RELABEL_ARCHIVE__DIR`."
+    )
+
+    @model_validator(mode="after")
+    def _has_an_end(self) -> Self:
+        if self.dir is not None and self.keep_days is None:
+            raise ValueError("DIR needs KEEP_DAYS, as archived reports hold metadata values; set it")
+        return self
+
+
 class NotifySettings(Group):
     """Who is told of a job's end."""
 

@@ -19,6 +19,7 @@ from config.checks import api_key, base_url, header_value
 from config.errors import SettingsError
 from config.groups import (
     ApiSettings,
+    ArchiveSettings,
     FlowerSettings,
     InputSettings,
     JobSettings,
@@ -86,6 +87,7 @@ class Settings(BaseSettings):
     flower: FlowerSettings = FlowerSettings()
     nightly: NightlySettings = NightlySettings()
     notify: NotifySettings = NotifySettings()
+    archive: ArchiveSettings = ArchiveSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -35,7 +35,18 @@ html_copy_source = False
 html_show_sphinx = False
 
 NAVIGATION = {
-    "Guides": ["/examples/README", "files", "modes", "outcomes", "undo", "rate", "workers", "nightly", "notifications"],
+    "Guides": [
+        "/examples/README",
+        "files",
+        "modes",
+        "outcomes",
+        "undo",
+        "history",
+        "rate",
+        "workers",
+        "nightly",
+        "notifications",
+    ],
     "Reference": ["verbs", "settings", "comparison"],
     "Operations": ["operations", "monitoring", "flower", "reliability", "/SECURITY"],
     "How it works": ["architecture", "walkthrough", "states", "glossary", "adr/README", "/tests/faults/README"],

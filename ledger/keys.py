@@ -47,6 +47,13 @@ NIGHTLY_TICK = "relabel:nights:tick"
 NIGHTLY_SCHEDULE = "relabel:nights:schedule"
 """Hash: the schedule that beat or a worker was started with last, and since when."""
 
+ARCHIVES = "relabel:archives"
+"""Hash: worker to the folder in which it archives reports; it lives for a week after the last word of one."""
+ARCHIVE_DUE = "relabel:archives:due"
+"""Sorted set: ids of ended jobs whose report is still to be archived, by when they ended, for a week."""
+ARCHIVE_LOCK = "relabel:archives:lock"
+"""String: held by the worker that archives reports just now."""
+
 LASTING = frozenset({JOBS, ACTIVE, TOTALS, NIGHTS, OPEN_NIGHTS, HELD_NIGHTS, NIGHTLY_SCHEDULE})
 """The keys that never expire; each is a few fields, or is trimmed by those who write it."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from redis.asyncio import Redis
 
 from ledger.accepted_keys import AcceptedKeys
+from ledger.archive_queue import ArchiveQueue
 from ledger.audit import Audit
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
@@ -34,6 +35,7 @@ class Ledger:
         self.accepted_keys = AcceptedKeys(redis)
         self.behaviours = Behaviours(redis)
         self.claims = Claims(redis)
+        self.archive_queue = ArchiveQueue(redis)
         self.row_indexes = RowIndexes(redis)
         self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)

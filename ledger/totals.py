@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from redis.asyncio import Redis
 
-from ledger.keys import ACTIVE, ENDED, TOTALS, JobKeys
+from ledger.archive_queue import QUEUE_KEEP_S
+from ledger.keys import ACTIVE, ARCHIVE_DUE, ARCHIVES, ENDED, TOTALS, JobKeys
 from ledger.scripts import load_script
 
 ENDED_KEEP_S = 86_400.0
@@ -20,4 +21,5 @@ class Totals:
     async def take_over(self, job_id: str) -> None:
         """Remove the job from the active ones, add its counts, and record its end: once, however often it is called."""
         keys = JobKeys(job_id)
-        await self._leave([ACTIVE, TOTALS, keys.job, keys.counts, ENDED, keys.audit], [job_id, int(ENDED_KEEP_S)])
+        touched = [ACTIVE, TOTALS, keys.job, keys.counts, ENDED, keys.audit, ARCHIVES, ARCHIVE_DUE]
+        await self._leave(touched, [job_id, int(ENDED_KEEP_S), QUEUE_KEEP_S])

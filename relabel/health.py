@@ -131,6 +131,17 @@ class HealthChecks:
             return CheckResult(Verdict.OK, f"{', '.join(worker.name for worker in here)} is alive")
         return CheckResult(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
 
+    async def archive(self) -> CheckResult:
+        """Check that workers can archive reports, where they are to."""
+        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
+            queue = Ledger(redis).archive_queue
+            if faults := await queue.faults():
+                named = "; ".join(f"{fault.worker}: {fault.folder} ({fault.fault})" for fault in faults)
+                then = "let the worker write there; it tries again each minute, and jobs wait for a week"
+                return CheckResult(Verdict.FAIL, f"reports cannot be archived by {named}", then)
+            used = {folder.folder for folder in await queue.folders()}
+        return CheckResult(Verdict.OK, f"reports are archived in {', '.join(sorted(used))}" if used else "not set up")
+
     async def clock(self) -> CheckResult:
         """Check that this machine's clock and that of the server agree."""
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
@@ -209,11 +220,12 @@ CHECKS: dict[str, Callable[[HealthChecks], Awaitable[CheckResult]]] = {
     "workers": HealthChecks.workers,
     "worker-here": HealthChecks.worker_here,
     "clock": HealthChecks.clock,
+    "archive": HealthChecks.archive,
     "api": HealthChecks.api,
     "key": HealthChecks.key,
 }
 """The checks by name, in the order in which they are shown."""
-_IN_LEDGER = ("jobs", "workers", "worker-here", "clock")
+_IN_LEDGER = ("jobs", "workers", "worker-here", "clock", "archive")
 DEFAULT_CHECKS = tuple(name for name in CHECKS if name != "worker-here")
 """The checks to run where none is named: the command may run where no worker is."""
 

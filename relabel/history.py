@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ledger.clock import utc_second, utc_time
@@ -11,10 +13,14 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.row_reader import read_row
 from relabel.session import Session
+from report.archive import archived_jobs, find_rows
 from report.changes import ChangingJob, KeyChange, RowChange, changing_job, row_change
 
 Undos = dict[tuple[str | None, str], str]
 """The job that restored a key, by the job whose change it took back and the key."""
+
+
+Row = tuple[ChangingJob, RowChange]
 
 
 class HistoryEntry(NamedTuple):
@@ -26,17 +32,23 @@ class HistoryEntry(NamedTuple):
 
 
 class History(NamedTuple):
-    """The rows for a completion, oldest first; the number of jobs searched, and those that could not be."""
+    """The rows for a completion, oldest first; the number of jobs searched, and those that could not be.
+
+    `unread_archives` names archived reports that cannot be read, and `unseen_folders` those of workers that are others
+    than the one of these settings.
+    """
 
     completion_id: str
     entries: list[HistoryEntry]
     searched: int
     not_searched: list[str]
+    unread_archives: list[str]
+    unseen_folders: list[str]
 
 
 async def history(session: Session, completion_id: str) -> History:
-    """Return what the kept jobs did to a completion, oldest first."""
-    ledger, rows, not_searched = session.ledger, list[tuple[ChangingJob, RowChange]](), list[str]()
+    """Return what the kept jobs did to a completion, and the archived ones where their folder is seen; oldest first."""
+    ledger, rows, not_searched, expired = session.ledger, list[Row](), list[str](), set[str]()
     candidates = await ledger.row_indexes.search(completion_id)
     for job_id, numbers in candidates.items():
         if numbers == []:
@@ -48,15 +60,50 @@ async def history(session: Session, completion_id: str) -> History:
             elif _can_hold_rows(job):
                 not_searched.append(job_id)
         except NoSuchJob:
-            continue  # it has expired
+            expired.add(job_id)
         except StateLost:
             not_searched.append(job_id)
-    return History(completion_id, _entries(rows), len(candidates) - len(not_searched), not_searched)
+    known = {job_id for job_id, numbers in candidates.items() if numbers is not None} - set(not_searched)
+    folder = session.settings.archive.dir
+    archived = _Archived([], set(), [])
+    if folder is not None:
+        archived = await asyncio.to_thread(_read_archives, folder, completion_id, known)
+    rows += archived.rows
+    missing = [job_id for job_id in not_searched if job_id not in archived.searched]
+    searched = len((candidates.keys() - expired) | archived.searched) - len(missing)
+    return History(completion_id, _entries(rows), searched, missing, archived.unread, await _unseen_folders(session))
 
 
-async def _rows(
-    ledger: Ledger, job: Job, numbers: list[int], completion_id: str
-) -> list[tuple[ChangingJob, RowChange]]:
+class _Archived(NamedTuple):
+    rows: list[Row]
+    searched: set[str]
+    unread: list[str]
+
+
+async def _unseen_folders(session: Session) -> list[str]:
+    """Return the folders in which workers archive reports, but for the one that is searched."""
+    here = str(session.settings.archive.dir)
+    folders = await session.ledger.archive_queue.folders()
+    return [f"{each.folder} of {each.worker}" for each in folders if each.folder != here]
+
+
+def _read_archives(folder: Path, completion_id: str, known: set[str]) -> _Archived:
+    """Search the archived reports of all jobs but those that are known from the ledger."""
+    found = _Archived([], set(), [])
+    try:
+        job_ids = [job_id for job_id in archived_jobs(folder) if job_id not in known]
+    except OSError as error:
+        return found._replace(unread=[f"{folder} ({error.strerror})"])
+    for job_id in job_ids:
+        try:
+            found.rows.extend(find_rows(folder, job_id, completion_id))
+            found.searched.add(job_id)
+        except OSError as error:
+            found.unread.append(f"{folder / job_id} ({error.strerror})")
+    return found
+
+
+async def _rows(ledger: Ledger, job: Job, numbers: list[int], completion_id: str) -> list[Row]:
     """Return the rows that are the completion's: those of another may share the hash of its id."""
     read = [await read_row(ledger.redis, job.spec, number) for number in numbers]
     return [(changing_job(job), row_change(job.spec, row)) for row in read if row.patch.completion_id == completion_id]
@@ -67,7 +114,7 @@ def _can_hold_rows(job: Job) -> bool:
     return job.spec.rows > 0 and job.state is not JobState.SUBMITTING
 
 
-def _entries(rows: list[tuple[ChangingJob, RowChange]]) -> list[HistoryEntry]:
+def _entries(rows: list[Row]) -> list[HistoryEntry]:
     """Return the rows in the order in which they ended, open ones last, with what undid them."""
     undos: Undos = {
         (job.parent, change.key): job.job_id
@@ -90,6 +137,8 @@ def history_facts(found: History) -> dict[str, Any]:
         "entries": [_entry_facts(entry) for entry in found.entries],
         "searched": found.searched,
         "not_searched": found.not_searched,
+        "unread_archives": found.unread_archives,
+        "unseen_folders": found.unseen_folders,
     }
 
 

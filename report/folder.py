@@ -36,6 +36,10 @@ class Folder:
             return os.stat(self._checked(name), dir_fd=self.descriptor, follow_symlinks=False)
         return None
 
+    def names(self) -> list[str]:
+        """Return the names of all that is in the folder."""
+        return os.listdir(self.descriptor)  # noqa: PTH208 - no path: that is what the descriptor is for
+
     def open(self, name: str) -> int:
         """Open a regular file to read it and return its descriptor."""
         try:

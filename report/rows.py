@@ -96,11 +96,18 @@ async def _by_line(sources: list[AsyncIterator[AnyRow]]) -> AsyncIterator[AnyRow
 
 def laid_out(row: AnyRow, layout: Layout, files: Sequence[InputFile]) -> bytes:
     """Return one row in the layout, with its place in the job's files."""
+    status = row_status(row, files)
+    return layout.rejected(row, status) if isinstance(row, Rejection) else layout.row(row.patch, status)
+
+
+def row_status(row: AnyRow, files: Sequence[InputFile]) -> RowStatus:
+    """Return what a report says of a row, with its place in the job's files."""
     file, line = place_of(_line(row), files)
     if isinstance(row, Rejection):
-        return layout.rejected(row, _of_rejection(row)._replace(line=line, file=file))
-    status = _of_unsent(row, files) if isinstance(row, UnsentRow) else _of_row(row)
-    return layout.row(row.patch, status._replace(line=line, file=file))
+        status = _of_rejection(row)
+    else:
+        status = _of_unsent(row, files) if isinstance(row, UnsentRow) else _of_row(row)
+    return status._replace(line=line, file=file)
 
 
 def _line(row: AnyRow) -> int:

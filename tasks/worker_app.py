@@ -18,6 +18,7 @@ from ledger.errors import NewerLedger
 from ledger.ledger import Ledger
 from ledger.workers import Aside, of_release_one
 from notify.webhook import webhook_route
+from tasks.archive_thread import archive_thread
 from tasks.background_thread import background_thread
 from tasks.broker_info import HideBrokerCredentials
 from tasks.celery_app import make_app
@@ -51,6 +52,7 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     app.steps["worker"] |= {
         thread_step("relabel.Rescue", lambda parent: _rescue(parent, app, settings, owner, worker.standby)),
         thread_step("relabel.KeyWatch", lambda parent: KeyWatch(settings, worker.standby, ShardQueue(app, parent))),
+        thread_step("relabel.Archive", lambda parent: archive_thread(settings, parent.hostname)),
         thread_step("relabel.Background", lambda _: background_thread(app, settings, serves=owner is None)),
     }
     return app

@@ -42,9 +42,10 @@ class Checks(click.ParamType):  # type: ignore[type-arg]
 def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json: bool) -> int:
     """Check the deployment and show how to fix it.
 
-    Checks Redis and what it lost, Celery's broker, the workers and whether they agree, the clock, the API and the
-    key, each within 8 s. worker-here is for a worker's own machine or container. The exit code is 0 where all is well
-    or only a warning was given, 1 where something is wrong, 4 where Redis, the broker or the API cannot be reached.
+    Checks Redis and what it lost, Celery's broker, the workers and whether they agree, the clock, archived reports, the
+    API and the key, each within 8 s. worker-here is for a worker's own machine or container. The exit code is 0 where
+    all is well or only a warning was given, 1 where something is wrong, 4 where Redis, the broker or the API cannot be
+    reached.
 
     \b
     Examples:

@@ -33,6 +33,7 @@ def history_command(settings: Settings, *, completion_id: str, as_json: bool) ->
 
     Each job that is kept (RELABEL_JOB__KEEP_DAYS) and has a row for ID, oldest first: when the row ended, who
     submitted the job, each key before and after, and the job that undid it. What a job with --no-undo found is unknown.
+    Jobs that are kept no more are found in their archived reports, where RELABEL_ARCHIVE__DIR is set and seen here.
     Ends with 1 where nothing is known of ID.
 
     \b
@@ -65,6 +66,16 @@ def _show(found: History) -> None:
         echo(
             f"{count_of(len(found.not_searched), 'job')} {what} not searched ({named}{more}): stored without an index "
             "(RELABEL_JOB__INDEX, or an earlier release), or lost. `relabel report JOB` shows their rows.",
+            err=True,
+        )
+    if found.unread_archives:
+        named = "; ".join(found.unread_archives[:NAMED_JOBS])
+        echo(f"Archived reports cannot be read: {printable(named)}; restore them, or remove what is damaged.", err=True)
+    if found.unseen_folders:
+        named = "; ".join(found.unseen_folders[:NAMED_JOBS])
+        echo(
+            f"Archived reports were not searched: {printable(named)}. "
+            "Where that folder can be seen, set RELABEL_ARCHIVE__DIR to it and ask again.",
             err=True,
         )
 

@@ -55,9 +55,9 @@ async def test_a_deployment_that_is_well_is_exit_code_0(relabel, api, ledger):
     facts = json.loads((await relabel("health", "--json", **await api())).out)
 
     assert (ended.code, set(verdicts(ended).values())) == (0, {"ok"})
-    assert list(verdicts(ended)) == ["ledger", "jobs", "broker", "workers", "clock", "api", "key"]
+    assert list(verdicts(ended)) == ["ledger", "jobs", "broker", "workers", "clock", "archive", "api", "key"]
     assert "ok    workers      1 alive, with 4 children" in ended.out
-    assert [fact["verdict"] for fact in facts] == ["ok"] * 7
+    assert [fact["verdict"] for fact in facts] == ["ok"] * 8
     assert KEY not in ended.out + ended.err
 
 

@@ -467,3 +467,13 @@ def test_whoever_reads_the_settings_leaves_no_core_dump():
     load_settings()
 
     assert resource.getrlimit(resource.RLIMIT_CORE)[0] == 0
+
+
+def test_archived_reports_need_an_end(monkeypatch):
+    """They hold metadata values: a folder alone would keep them for ever."""
+    monkeypatch.setenv("RELABEL_ARCHIVE__DIR", "/srv/reports")
+    with pytest.raises(SettingsError, match=r"^RELABEL_ARCHIVE: DIR needs KEEP_DAYS"):
+        load_settings()
+
+    monkeypatch.setenv("RELABEL_ARCHIVE__KEEP_DAYS", "365")
+    assert load_settings().archive.keep_days == 365

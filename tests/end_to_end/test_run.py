@@ -6,11 +6,13 @@ import asyncio
 import csv
 import json
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 from openai import AsyncOpenAI
 
+from report.archive import archived_jobs
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import (
     Expected,
@@ -226,15 +228,17 @@ async def test_a_file_without_a_row_to_send_ends_at_once(relabel: CliProcess, se
     assert "Traceback" not in ended.err
 
 
-async def test_rows_may_come_by_standard_input(relabel: CliProcess, serve: StartServer) -> None:
-    """`-` reads what is piped in."""
+async def test_rows_may_come_by_standard_input(relabel: CliProcess, serve: StartServer, tmp_path: Path) -> None:
+    """`-` reads what is piped in; its worker archives the report before it ends, where a folder is named."""
     ids = new_ids(2)
     server = await serve({completion_id: {} for completion_id in ids})
+    relabel.environment |= {"RELABEL_ARCHIVE__DIR": str(tmp_path), "RELABEL_ARCHIVE__KEEP_DAYS": "30"}
 
     running = await relabel.start("run", "-", stdin=simple_csv(ids).encode())
 
     assert (await running.ended()).code == 0
     assert all(metadata == {"team": "blue"} for metadata in server.completions.values())
+    assert len(archived_jobs(tmp_path)) == 1
 
 
 async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: CliProcess, serve: StartServer) -> None:
