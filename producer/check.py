@@ -212,12 +212,13 @@ class Intake:
 
     def read(self, source: Source, options: InputOptions) -> CsvRows | JsonlRows:
         """Stage all rows of a source, their lines numbered on from those of the sources before; return its rows."""
-        rows, before = rows_of(source, options), self.lines
-        for row in rows:
-            self.rows += 1
-            if self.rows > source.limits.rows:
+        rows, before, most = rows_of(source, options), self.lines, source.limits.rows
+        number = self.rows
+        for number, row in enumerate(rows, self.rows + 1):
+            if number > most:
                 raise source.too_large()
             self.add(replace(row, line=row.line + before) if before else row)
+        self.rows = number
         self.lines += source.number
         if source.lacks_line_end:
             self._cut.append(source.name)

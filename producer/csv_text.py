@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from producer.csv_quotes import stray_search
-from producer.source import MAX_LINE_BYTES
+from producer.errors import MAX_KEPT_CHARS
+from producer.source import MAX_LINE_BYTES, TOO_LONG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,9 +34,8 @@ class CsvText:
 
     def __iter__(self) -> Iterator[str]:
         lines = self.lines
-        for raw in self._source:
-            if len(raw) > MAX_LINE_BYTES:
-                raise self._source.too_long(raw)
+        for line in self._source:
+            raw = line if len(line) <= MAX_LINE_BYTES else self._beginning(line)
             try:
                 text = raw.decode()
             except UnicodeDecodeError as error:
@@ -58,6 +58,15 @@ class CsvText:
         self.trouble = None
         self.is_suspect = False
         self._chars = 0
+
+    def _beginning(self, line: bytes) -> bytes:
+        """Return the beginning of a line that is too long, where its row certainly ends with it."""
+        source = self._source
+        if self.lines or b'"' in line or source.rest_has_quote or b"\r" in line.rstrip(b"\r\n"):
+            raise source.too_long(line)
+        self.trouble = TOO_LONG
+        kept = line[:MAX_KEPT_CHARS].decode(errors="ignore").strip() or "?"  # a blank line would be passed over
+        return kept.encode()
 
     def _too_long(self) -> UnreadableFile:
         first = self._source.number - len(self.lines) + 1

@@ -24,7 +24,7 @@ _BESIDE = (".", "_")  # hidden files, and what Spark writes beside its parts: _S
 
 
 class FoundFile(NamedTuple):
-    """A file of an input: its path, and its name in messages and reports."""
+    """A file of an input: its path, and its name in messages and reports where it is one of several."""
 
     path: str
     name: str
@@ -48,7 +48,9 @@ def find_files(arguments: Sequence[str], *, any_name: bool = False) -> list[Foun
     if len(paths) > MAX_FILES:
         raise UnreadableFile(f"these are more than {MAX_FILES:,} files; join some, or submit them as several jobs")
     paths = sorted(_each_once(paths))
-    names = [Path(path).name for path in paths]
+    if len(paths) == 1:
+        return [FoundFile(paths[0], "")]
+    names = [path if path.startswith("/dev/") else Path(path).name for path in paths]
     return list(map(FoundFile, paths, names if len(set(names)) == len(names) else paths))
 
 

@@ -91,8 +91,8 @@ def _object(text: str, *, id_named: bool) -> Shape | None:
     if path := _list_path(text, 0, ()):
         program = "." + ".".join(map(_quoted, path)) + "[]"
         page = text.startswith('"list"', fields.get("object", len(text)))
-        what = "a page of a list" if page else "one object with a list of rows"
-        return Shape(f"this is {what}, in {'.'.join(path)!r}, not one object a line", program)
+        what = "a page of a list" if page else "one object with a list"
+        return Shape(f"this is {what}, its rows in {'.'.join(path)!r}, not one object a line", program)
     return _SPREAD if _goes_on(text) else None
 
 

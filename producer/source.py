@@ -52,7 +52,8 @@ class Source:
     """An opened input: iterating gives its physical lines, line ends included.
 
     `number` is the line last given, counted from 1, and `offset` the bytes in front of it, after decompression. Of a
-    line that is longer than `MAX_LINE_BYTES` its beginning is given, one byte more than that. `lacks_line_end` is known
+    line that is longer than `MAX_LINE_BYTES` its beginning is given, one byte more than that; `rest_has_quote` tells
+    whether there is a double quote in what was passed over. `lacks_line_end` is known
     after the last line: whether it has no line end, so that it may be cut.
     """
 
@@ -70,6 +71,7 @@ class Source:
         self.number = 0
         self.offset = found.offset
         self.lacks_line_end = False
+        self.rest_has_quote = False
         self._given = given._replace(compression=found.compression)
         self._stream = found.stream
         self._changed = changed
@@ -83,21 +85,29 @@ class Source:
                 self.number += 1
                 if self.offset > most_bytes or self.number > most_lines:
                     raise self.too_large()
+                if len(line) > MAX_LINE_BYTES:
+                    last, skipped = self._skip_rest(line)
+                    yield line
+                    self.offset += len(line) + skipped
+                    continue
                 yield line
                 self.offset += len(line)
-                last = self._skip_rest(line) if len(line) > MAX_LINE_BYTES else line
+                last = line
         self.lacks_line_end = not last.endswith(b"\n")
         if self._changed():
             raise self.fault("the file changed while it was read; wait until it is complete, and try again")
 
-    def _skip_rest(self, line: bytes) -> bytes:
-        """Read on to the end of a line that is too long, and return its last part."""
-        while not line.endswith(b"\n") and (more := self._stream.readline(MAX_LINE_BYTES)):
-            line = more
-            self.offset += len(line)
-            if self.offset > self.limits.size:
+    def _skip_rest(self, line: bytes) -> tuple[bytes, int]:
+        """Read on to the end of a line that is too long; return its last part, and the bytes that were passed over."""
+        last, skipped = line, 0
+        self.rest_has_quote = False
+        while not last.endswith(b"\n") and (more := self._stream.readline(MAX_LINE_BYTES)):
+            last = more
+            skipped += len(more)
+            self.rest_has_quote |= b'"' in more
+            if self.offset + skipped > self.limits.size:
                 raise self.too_large()
-        return line
+        return last, skipped
 
     def head(self) -> bytes:
         """Return the first bytes, those that were looked at already; to be asked for before the first line."""

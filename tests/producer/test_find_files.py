@@ -62,6 +62,7 @@ def test_files_of_one_name_are_told_apart_by_their_paths(folder):
 
     assert [file.name for file in find_files(["a.csv", "day/a.csv"])] == ["a.csv", "day/a.csv"]
     assert [file.name for file in find_files(["a.csv", "day/1.csv"])] == ["a.csv", "1.csv"]
+    assert [file.name for file in find_files(["/dev/fd/0", "a.csv"])] == ["/dev/fd/0", "a.csv"]
 
 
 @pytest.mark.parametrize(

@@ -228,12 +228,30 @@ def test_a_path_with_a_nul_character_is_refused():
         pass
 
 
-def test_an_endless_line_of_csv_is_refused_by_number(refusal):
-    """A line beyond the bound is never held in memory as a whole, and a quote in it may reach over rows."""
-    error = refusal("p.csv", b"\nid,team\n" + b"x" * (MAX_LINE_BYTES + 1))
+@pytest.mark.parametrize("start", [b"", b" " * 20_000, "é".encode() * 20_000], ids=["plain", "blanks", "two bytes"])
+def test_a_line_of_csv_without_quotes_that_is_too_long_is_rejected_and_the_others_go_on(read, start):
+    """Where the row ends is certain, as nothing in it opens a quote."""
+    rows = read("p.csv", b"id,team\nabc,red\n" + start + b"x" * (2 * MAX_LINE_BYTES) + b"\ndef,blue\n")
 
-    assert error.line == 3
-    assert "1,048,576 bytes" in str(error)
+    assert [(row.line, isinstance(row, Patch)) for row in rows] == [(2, True), (3, False), (4, True)]
+    assert "1,048,576 bytes" in rows[1].reason
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"x" * (MAX_LINE_BYTES + 1) + b'"',
+        b'abc,"' + b"x" * MAX_LINE_BYTES,
+        b'abc,"\n' + b"x" * (MAX_LINE_BYTES + 1),
+    ],
+    ids=["quote behind the bound", "quote", "within quotes"],
+)
+def test_a_line_of_csv_with_quotes_that_is_too_long_refuses_the_file(refusal, content):
+    """A quote may reach over rows, and what is behind the bound is not kept to see."""
+    error = refusal("p.csv", b"\nid,team\n" + content + b"\ndef,blue\n")
+
+    assert error.line in {3, 4}
+    assert "1,048,576 " in str(error)
 
 
 @pytest.mark.parametrize("ending", [b"\n", b""])
