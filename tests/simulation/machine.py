@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import NamedTuple
 
 from hypothesis import note, strategies
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
@@ -25,6 +26,17 @@ places = strategies.integers(0, 11)
 """Names one of a list, whatever its length."""
 
 
+class AskedJob(NamedTuple):
+    """What a job is asked to be; `journal` keeps before-images."""
+
+    rows: int
+    shard_rows: int
+    journal: bool
+
+
+jobs = strategies.builds(AskedJob, strategies.integers(1, 3), strategies.integers(1, 3), strategies.booleans())
+
+
 class LedgerSimulation(RuleBasedStateMachine):
     """Workers, people and faults around one ledger. `server` and `wire` are set by whoever runs it."""
 
@@ -32,10 +44,11 @@ class LedgerSimulation(RuleBasedStateMachine):
     wire: Wire
     steps = 0
 
-    @initialize(merges=strategies.booleans())
-    def begin(self, merges: bool) -> None:
-        """Start workers beside an empty ledger."""
+    @initialize(merges=strategies.booleans(), first=jobs, second=jobs)
+    def begin(self, merges: bool, first: AskedJob, second: AskedJob) -> None:
+        """Start workers, and submit two jobs to an empty ledger."""
         self.server.admin.flushall()
+        self.server.admin.script_flush()  # what an earlier schedule left would change what this one sends
         # where keys can only be replaced, none is added: taking it back would need a removal
         old = {f"k{n}": "old" for n in range(1, MOST_JOBS + 1)} if merges else {"k1": "old"}
         service = Service({each: {"team": "blue", **old} for each in COMPLETIONS}, merges=merges)
@@ -44,34 +57,43 @@ class LedgerSimulation(RuleBasedStateMachine):
         for number in range(WORKERS):
             self.world.start_process(f"w{number + 1}")
         self.person = Person(self.world.start_process("person"), self.model, self.world._announce)
+        for script in self.person.process.scripts().values():
+            self.server.admin.script_load(script.script)
         self.restarts = 0
+        self.submit(first)
+        self.submit(second)
 
-    @rule(rows=strategies.integers(1, 3), shard_rows=strategies.integers(1, 3), journal=strategies.booleans())
+    @rule(job=jobs)
     @precondition(lambda self: len(self.model.jobs) < MOST_JOBS)
-    def submit(self, rows: int, shard_rows: int, journal: bool) -> None:
+    def submit(self, job: AskedJob) -> None:
         """Somebody submits a job, which sets a key of its own."""
         key = f"k{len(self.model.jobs) + 1}"
-        patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}) for row in range(rows)]
-        job_id = self.person.submits(patches, shard_rows=shard_rows, journal=journal)
+        patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}) for row in range(job.rows)]
+        job_id = self.person.submits(patches, shard_rows=job.shard_rows, journal=job.journal)
         self.world.note(f"person: submits {job_id}")
         self.world.settle()
 
-    @rule(steps=strategies.integers(1, 25), pick=places)
-    def work(self, steps: int, pick: int) -> None:
-        """All goes well for some steps."""
+    @rule(steps=strategies.integers(0, 20), pick=places, fate=strategies.sampled_from(Fate))
+    def work(self, steps: int, pick: int, fate: Fate) -> None:
+        """All goes well for some steps, then something on its way meets its fate."""
         for number in range(steps):
             if not self.world.work(pick * number):
                 return
+        awaited = [flight for flight in self.world.flights if flight.is_awaited]
+        if awaited:
+            self.world.carry_out(awaited[pick % len(awaited)], fate)
 
-    @rule(steps=strategies.integers(5, 60))
+    @rule(steps=strategies.integers(10, 40))
     def work_on(self, steps: int) -> None:
         """All goes well for longer."""
-        self.work(steps, 0)
+        for _ in range(steps):
+            if not self.world.work():
+                return
 
     @rule(which=places, fate=strategies.sampled_from(Fate))
     @precondition(lambda self: self.world.flights)
     def meet(self, which: int, fate: Fate) -> None:
-        """Something on its way arrives out of turn, or is lost."""
+        """Something on its way meets its fate out of turn, also where nobody waits for it any more."""
         self.world.carry_out(self.world.flights[which % len(self.world.flights)], fate)
 
     @rule(seconds=strategies.sampled_from([0.31, 1.07, 2.3, 5.3, 6.7, 8.3, 12.1, 19.7, 31.3, 61.7]))
@@ -93,6 +115,31 @@ class LedgerSimulation(RuleBasedStateMachine):
         """A stopped worker goes on."""
         frozen = [process for process in self.workers if process.is_frozen]
         self.world.thaw(frozen[which % len(frozen)])
+
+    @rule(
+        which=places,
+        seconds=strategies.sampled_from([5.3, 8.3, 12.1, 31.3]),
+        steps=strategies.integers(0, 40),
+        job=places,
+    )
+    @precondition(lambda self: any(process.runs for process in self.workers))
+    def sleep_through(self, which: int, seconds: float, steps: int, job: int) -> None:
+        """A worker stops and goes on later; others take its shards over, or somebody pauses and undoes a job."""
+        running = [process for process in self.workers if process.runs]
+        sleeper = running[which % len(running)]
+        self.world.freeze(sleeper)
+        asked = sorted(self.model.jobs)[job % len(self.model.jobs)]
+        if job % 2:
+            self._ask(asked, "pause")
+            self.work_on(5)
+        self.stall(seconds)
+        if job % 2:
+            self._ask(asked, "undo")
+        elif len(running) > 1:
+            self.rescue(which)
+        self.work_on(steps)
+        if sleeper.is_frozen:
+            self.world.thaw(sleeper)
 
     @rule(which=places)
     def crash(self, which: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 import redis
@@ -19,11 +20,12 @@ from tests.simulation.service import BASE_URL, Request, Service
 
 LOOK = """
 local found = {}
-for i = 1, #KEYS, 6 do
+for i = 1, #KEYS, 7 do
   found[#found + 1] = {
     redis.call('HGET', KEYS[i], 'state') or '',
     redis.call('GET', KEYS[i + 1]) or '',
     redis.call('HGETALL', KEYS[i + 2]),
+    redis.call('GET', KEYS[i + 6]) or '',
     redis.call('ZRANGE', KEYS[i + 3], 0, -1),
     redis.call('ZRANGE', KEYS[i + 4], 0, -1),
     redis.call('ZRANGE', KEYS[i + 5], 0, -1),
@@ -31,7 +33,7 @@ for i = 1, #KEYS, 6 do
 end
 return found
 """
-"""Reads of each job its state, outcomes, counts, and the shards that wait, are announced, and are leased."""
+"""Reads of each job its state, outcomes, counts, when rows ended, and the shards that wait, are announced or leased."""
 
 DONE = (Outcome.UPDATED, Outcome.UNCHANGED)
 
@@ -47,6 +49,7 @@ class ModelJob:
     undoes: str | None = None
     state: str = ""
     outcomes: bytes = b""
+    times: list[int] = field(default_factory=list)
     before: dict[int, Metadata] = field(default_factory=dict)
     """What a completion held right before the first write of a row was applied."""
     images: dict[int, Metadata] = field(default_factory=dict)
@@ -131,13 +134,14 @@ class Model:
             key
             for job in jobs
             for name in [job.keys]
-            for key in (name.job, name.outcomes, name.counts, name.waiting, name.announced, name.leased)
+            for key in (name.job, name.outcomes, name.counts, name.waiting, name.announced, name.leased, name.times)
         ]
         found: Any = self._look(keys=keys)
-        for job, (state, outcomes, counts, *places) in zip(jobs, found, strict=True):
+        for job, (state, outcomes, counts, times, *places) in zip(jobs, found, strict=True):
             if state:
                 job.state = state.decode()
                 self._check_rows(job, outcomes)
+                self._check_times(job, times)
                 self._check_sums(job, outcomes, counts)
                 self._check_places(job, places)
 
@@ -180,6 +184,15 @@ class Model:
             if had != outcome and outcome == Outcome.DRIFTED:
                 raise AssertionError(f"row {row} of {job.job_id} drifted, though nobody else changed its key")
         job.outcomes = outcomes
+
+    def _check_times(self, job: ModelJob, times: bytes) -> None:
+        """When a row ended is known of each row that has, and never changes."""
+        ended = [int.from_bytes(times[at : at + 4], "big") for at in range(0, len(times), 4)]
+        for row, (at, had) in enumerate(zip_longest(ended, job.times or [0] * len(ended))):
+            has_ended = job.outcome(row) is not Outcome.PENDING
+            assert bool(at) == has_ended, f"row {row} of {job.job_id} ended at {at}: {job.outcome(row).word}"
+            assert had in {0, at}, f"row {row} of {job.job_id} ended at {had}, then at {at}"
+        job.times = ended
 
     def _check_sums(self, job: ModelJob, outcomes: bytes, counts: list[bytes]) -> None:
         counted = dict(zip(counts[::2], counts[1::2], strict=True)) if isinstance(counts, list) else counts

@@ -24,6 +24,7 @@ from tests.simulation.service import BASE_URL
 
 KEEP_S = 30 * 86_400.0
 """Life of an ended job: longer than a schedule takes."""
+SETTINGS = Settings(_env_file=None, OPENAI_BASE_URL=BASE_URL)
 _patches = msgspec.msgpack.Decoder(list[Patch])
 
 
@@ -35,8 +36,7 @@ class Person:
         self._model = model
         self._announce = announce
         self._submitted = 0
-        settings = Settings(_env_file=None, OPENAI_BASE_URL=BASE_URL)
-        self._session = Session(process.ledger, settings, "person")
+        self._session = Session(process.ledger, SETTINGS, "person")
 
     def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool) -> str:
         """Submit a job of these patches and return its id."""

@@ -67,11 +67,11 @@ class Process:
         """Whether it could take a shard."""
         return self.runs and (self.turn is None or self.turn.done())
 
-    def script_names(self) -> dict[str, str]:
-        """The scripts of its ledger by their digests, for a history."""
+    def scripts(self) -> dict[str, AsyncScript]:
+        """The scripts of its ledger by the names that its stores have for them."""
         stores = [vars(store) for store in vars(self.ledger).values()]
         fields = [field for store in stores for field in store.items()]
-        return {script.sha: name.strip("_") for name, script in fields if isinstance(script, AsyncScript)}
+        return {name.strip("_"): script for name, script in fields if isinstance(script, AsyncScript)}
 
     def start(self, step: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start something beside whatever else it does."""

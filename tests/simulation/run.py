@@ -19,7 +19,7 @@ from tests.simulation.link import Wire
 from tests.simulation.machine import LedgerSimulation
 from tests.simulation.server import ClockedRedis, faketime_library
 
-SCHEDULES, RULES = 20, 50
+SCHEDULES, RULES = 10, 30
 """Schedules of a seed unless fewer are asked for, and rules of a schedule at most."""
 
 
@@ -52,7 +52,11 @@ def run_seed(number: int, *, schedules: int = SCHEDULES, shrink: bool = True) ->
         verbosity=Verbosity.normal,
         suppress_health_check=list(HealthCheck),
     )
-    run_state_machine_as_test(seed(number)(LedgerSimulation), settings=chosen)
+    try:
+        run_state_machine_as_test(seed(number)(LedgerSimulation), settings=chosen)
+    except BaseException as error:
+        error.add_note(f"Again: make simulate SEED={number} STEPS=1")
+        raise
     return LedgerSimulation.steps - begun
 
 

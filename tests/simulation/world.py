@@ -17,6 +17,10 @@ STALE_S = 8.0
 QUIET_TIMERS = 2_000
 """Timers that may fire one after the other without anything being sent, until a run counts as stuck."""
 
+READING = {"EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "PING", "PTTL", "SMEMBERS", "TIME", "ZRANGE", "ZRANGEBYSCORE"}
+QUIET = READING | {"acquire", "report", "snapshot", "swap"}
+"""Commands and scripts that change nothing of a job's rows and shards, so that nothing is looked at after them."""
+
 
 class Fate(enum.Enum):
     """What becomes of a command or a request on its way."""
@@ -64,6 +68,7 @@ class World:
         self.processes: list[Process] = []
         self._dead: list[Process] = []
         self._is_over = False
+        self._broken: list[AssertionError] = []
         self.messages: list[tuple[str, int]] = []
         self.flights: list[Flight] = []
         self.history: list[str] = []
@@ -79,7 +84,7 @@ class World:
         """Start a process."""
         process = Process(name, lambda: self.now, self._send, self._announce)
         self.processes.append(process)
-        self._script_names |= process.script_names()
+        self._script_names |= {script.sha: field for field, script in process.scripts().items()}
         return process
 
     def note(self, what: str) -> None:
@@ -99,7 +104,9 @@ class World:
             _answer(what, None)
         else:
             self._carry_out_request(what, fate)
-        self.settle()
+        self._go_on()
+        if isinstance(what, Command) and not QUIET.issuperset(map(self._name, what.names)):
+            self.judge.look()
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for everybody; requests that are too old by then are dropped."""
@@ -110,7 +117,7 @@ class World:
             if not (isinstance(flight.what, Request) and flight.what.left_at is not None)
             or self.now < flight.what.left_at + TIMEOUT_S
         ]
-        self.settle()
+        self._go_on()
 
     def next_timer(self) -> float | None:
         """When something is due next in a process that runs."""
@@ -190,13 +197,18 @@ class World:
 
     def settle(self) -> None:
         """Let every process go on until it waits, and judge what has become of it."""
+        self._go_on()
+        self.judge.look()
+
+    def _go_on(self) -> None:
         for process in list(self.processes):
             if process.runs:
                 process.loop.run_ready()
+                for broken in self._broken:
+                    raise broken
                 for error in process.errors():
                     raise AssertionError(f"{process.name} met {error!r}") from error
         self.show_time()
-        self.judge.look()
 
     def _send(self, process: Process, what: Command | Request) -> None:
         if self._is_over:
@@ -204,7 +216,10 @@ class World:
             return
         if isinstance(what, Request) and what.is_write and what.left_at is not None:
             self.note(f"{process.name}: {what.words} leaves")
-            self.judge.leaves(process, what, self._writes_under_way(what.completion_id))
+            try:
+                self.judge.leaves(process, what, self._writes_under_way(what.completion_id))
+            except AssertionError as broken:
+                self._broken.append(broken)  # not raised here, where the worker might catch it
         self.flights.append(Flight(process, what))
 
     def _writes_under_way(self, completion_id: str) -> list[Request]:
@@ -252,7 +267,10 @@ class World:
     def _words(self, what: Command | Request) -> str:
         if isinstance(what, Request):
             return what.words
-        return " ".join(self._script_names.get(name, name) for name in what.names)
+        return " ".join(map(self._name, what.names))
+
+    def _name(self, name: str) -> str:
+        return self._script_names.get(name, name)
 
 
 def _answer(what: Command | Request, answer: object) -> None:

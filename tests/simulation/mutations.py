@@ -1,0 +1,174 @@
+"""Faults that are put into a copy of the code on purpose, for the simulation to find.
+
+`python -m tests.simulation.mutations NAME...` tries those (without a name, all of `FOUND`) and says what found each.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("completions", "config", "embedded", "ledger", "producer", "ratelimit", "relabel", "report", "worker")
+STEPS = 12_000
+"""Steps within which a fault has to be found."""
+
+
+class Mutation(NamedTuple):
+    """A fault: in which file which text is replaced by which."""
+
+    file: str
+    text: str
+    by: str
+
+
+FOUND = {
+    "settle without counting": Mutation("ledger/lua/settle.lua", "numbers[outcome] = (numbers[outcome] or 0) + 1", ""),
+    "take another job's claim": Mutation(
+        "ledger/lua/claim_rows.lua", "elseif job == ARGV[1] and job ~= '-' then", "elseif true then"
+    ),
+    "close a shard with open rows": Mutation(
+        "ledger/lua/release.lua", "if string.find(outcomes, '%z') then", "if false then"
+    ),
+    "cancel a finished job": Mutation("ledger/lua/move.lua", "if ARGV[i] == state then", "if true then"),
+    "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 2, 5 do", "for i = 2, 3 do"),
+    "announce a shard and note it nowhere": Mutation(
+        "ledger/lua/announce.lua", "redis.call('ZADD', KEYS[3], now(), popped[i])", ""
+    ),
+    "rescue a shard and queue it nowhere": Mutation(
+        "ledger/lua/rescue.lua", "  redis.call('ZADD', KEYS[2], shard, shard)\n  if", "  if"
+    ),
+}
+"""The faults that the simulation was seen to find: it has to find them again."""
+
+UNPROVEN = {
+    "settle without the lease": Mutation(
+        "ledger/lua/settle.lua", "if not is_owner(KEYS[8], ARGV[1], ARGV[2])", "if false"
+    ),
+    "settle a row twice": Mutation(
+        "ledger/lua/settle.lua", "if redis.call('GETRANGE', KEYS[3], row, row) == '\\0'", "if true"
+    ),
+    "keep an image without the claim": Mutation(
+        "ledger/lua/journal.lua", "if not held or string.sub(held, 1, #mine) ~= mine", "if false"
+    ),
+    "keep an image without the lease": Mutation(
+        "ledger/lua/journal.lua", "if not is_owner(KEYS[2], ARGV[1], ARGV[2])", "if false"
+    ),
+    "claim without the lease": Mutation(
+        "ledger/lua/claim_rows.lua", "if not is_owner(KEYS[last + 2], ARGV[3], ARGV[2])", "if false"
+    ),
+    "release another's claim": Mutation(
+        "ledger/lua/claim_rows.lua", "  if is_ours(held) then\n    local record", "  if held then\n    local record"
+    ),
+    "believe a claim that is gone": Mutation(
+        "ledger/lua/claim_rows.lua", "keeps[#keeps + 1] = ours and '1' or '0'", "keeps[#keeps + 1] = '1'"
+    ),
+    "leave no record of a write": Mutation(
+        "ledger/lua/claim_rows.lua",
+        "    if record then\n      redis.call('SET'",
+        "    if false then\n      redis.call('SET'",
+    ),
+    "release another's lease": Mutation("ledger/lua/release.lua", "or not is_owner(KEYS[6], ARGV[1], ARGV[2])", ""),
+    "finish before the last shard": Mutation(
+        "ledger/lua/release.lua",
+        "redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5]) > 0",
+        "false",
+    ),
+    "lose the images of a shard that ends": Mutation(
+        "ledger/lua/release.lua", "redis.call('HSET', KEYS[10], ARGV[1], ARGV[5])", ""
+    ),
+    "renew another's lease": Mutation(
+        "ledger/lua/renew.lua", "if not state or not is_owner(KEYS[3], ARGV[1], ARGV[2])", "if not state"
+    ),
+    "lease a shard that is leased": Mutation(
+        "ledger/lua/lease.lua",
+        "  -- an expired lease is left to rescue.lua, which counts the crash\n  return 'busy'",
+        "  redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])\n  return 'leased'",
+    ),
+    "rescue a lease too early": Mutation(
+        "ledger/lua/rescue.lua",
+        "redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')",
+        "redis.call('ZRANGE', KEYS[4], '-inf', now + 6, 'BYSCORE')",
+    ),
+    "leave the owner of a lease that is over": Mutation(
+        "ledger/lua/rescue.lua", "  redis.call('HDEL', KEYS[5], shard)\n", ""
+    ),
+    "close a shard that a worker is at": Mutation(
+        "ledger/lua/close.lua", " or redis.call('ZSCORE', KEYS[7], ARGV[1])", ""
+    ),
+    "cancel a written row as unsent": Mutation(
+        "ledger/lua/close.lua", "local detail = in_doubt[row] and ARGV[6] or ARGV[5]", "local detail = ARGV[5]"
+    ),
+    "lose the images of a cancelled shard": Mutation(
+        "ledger/lua/close.lua", "  redis.call('HSET', KEYS[10], ARGV[1], journal)\n", ""
+    ),
+    "count the rows of an ended job twice": Mutation(
+        "ledger/lua/leave.lua",
+        "redis.call('HINCRBY', KEYS[2], counts[i], counts[i + 1])",
+        "redis.call('HINCRBY', KEYS[2], counts[i], 2 * counts[i + 1])",
+    ),
+    "hand back without the lease": Mutation(
+        "ledger/lua/hand_back.lua", "if not is_owner(KEYS[4], ARGV[1], ARGV[2])", "if false"
+    ),
+    "write past the fence": Mutation("worker/fence.py", "<= FENCE_S", "<= 1e9"),
+    "write without the claim": Mutation(
+        "worker/fence.py", "self._fence.holds and self._holds_claim()", "self._fence.holds"
+    ),
+    "check no fence where the request leaves": Mutation("worker/row_calls.py", ", may_leave=self._gate.is_open", ""),
+    "let a claim end before its request": Mutation(
+        "ledger/claims.py", "return timeout_s + LEASE_S", "return LEASE_S / 2"
+    ),
+    "free a claim before the row is settled": Mutation(
+        "worker/row_lane.py",
+        "self._settle(ended).add_done_callback(free)",
+        "self._settle(ended)\n        self._free(claimed, run, may_still_run=may_still_run)",
+    ),
+    "free a claim while its write may run": Mutation(
+        "worker/row_queue.py", "if row.claim in self._held and not may_still_run:", "if row.claim in self._held:"
+    ),
+    "undo beside a stopped worker": Mutation(
+        "relabel/derived.py", "    await session.ledger.shards.rescue(job_id)\n", ""
+    ),
+    "overwrite the first image": Mutation("worker/reconcile.py", "if earlier is None:", "if True:"),
+    "believe a read that lags": Mutation(
+        "worker/row_run.py", "if self._record is None or self._last.metadata is None or", "if True or"
+    ),
+}
+"""Faults that it was not seen to find yet: another check keeps the same promise, or too few schedules meet them."""
+
+
+def try_mutation(mutation: Mutation) -> str:
+    """Run the simulation on a copy of the code with the fault; return how it ended: its last line."""
+    with tempfile.TemporaryDirectory(prefix="relabel-") as name:
+        copy = Path(name)
+        for package in PACKAGES:
+            shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
+        for part in ("harness", "simulation"):
+            shutil.copytree(ROOT / "tests" / part, copy / "tests" / part, ignore=shutil.ignore_patterns("__pycache__"))
+        broken = copy / mutation.file
+        text = broken.read_text()
+        assert text.count(mutation.text) == 1, f"{mutation.file} has not once: {mutation.text}"
+        broken.write_text(text.replace(mutation.text, mutation.by))
+        command = [sys.executable, "-m", "tests.simulation.run", "--no-shrink", "--steps", str(STEPS)]
+        surroundings = os.environ | {"PYTHONPATH": name}
+        ended = subprocess.run(command, cwd=copy, env=surroundings, capture_output=True, text=True, check=False)
+    if ended.returncode == 0:
+        return ""
+    found = re.findall(r"^AssertionError: (.*)|^(\w*(?:Error|Exception)\b.*)", ended.stderr, re.MULTILINE)
+    return next((either[0] or either[1] for either in found[::-1]), ended.stderr[-300:])
+
+
+def main() -> None:
+    """Try mutations by name and print what found each."""
+    for name in sys.argv[1:] or FOUND:
+        print(f"{name}: {try_mutation((FOUND | UNPROVEN)[name]) or 'NOT FOUND'}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
