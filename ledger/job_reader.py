@@ -16,6 +16,10 @@ from ledger.tombstone import lost_job
 
 JOB_READS = 5
 """The number of reads of a job."""
+CHANGE_READS = 2
+"""The number of reads of a job that is known."""
+COUNTED = tuple(name for name in Counts.__struct_fields__ if name != "pending")
+"""The rows that the ledger counts; those that are pending are the rest."""
 
 
 def job_reads(job_id: str) -> list[tuple[str, str]]:
@@ -50,8 +54,25 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
     )
 
 
+def change_reads(job_id: str) -> list[tuple[str, str]]:
+    """Return what is read of a job that is known, for `changed_job`: a few numbers in place of all that it is."""
+    keys = JobKeys(job_id)
+    return [(keys.job, "HGET state"), (keys.counts, f"HMGET {' '.join(COUNTED)}")]
+
+
+def changed_job(job: Job, answers: Sequence[Any]) -> Job | None:
+    """Return the job as it stands by the answers to `change_reads`; None where it is not there any more."""
+    state, counts = answers
+    if state is None:
+        return None
+    numbers = {name: int(value) for name, value in zip(COUNTED, counts, strict=True) if value is not None}
+    return msgspec.structs.replace(
+        job, state=JobState(state.decode()), counts=_counts(numbers) if numbers else job.counts
+    )
+
+
 def _counts(numbers: dict[str, int]) -> Counts:
-    known = {name: numbers.get(name, 0) for name in Counts.__struct_fields__ if name != "pending"}
+    known = {name: numbers.get(name, 0) for name in COUNTED}
     return Counts(pending=known["total"] - sum(known[word] for word in OUTCOMES), **known)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 import msgspec
 
 from ledger.identity import identity_of
 from ledger.job import Job, JobState
-from ledger.job_reader import JOB_READS, job_of, job_reads
+from ledger.job_reader import CHANGE_READS, JOB_READS, change_reads, changed_job, job_of, job_reads
 from ledger.keys import TOTALS, JobKeys, night_key
 from ledger.ledger import Ledger
 from ledger.losses import LISTED_S, Loss
@@ -59,7 +60,7 @@ class LossDetector:
 
         """
         await ledger.identity.establish()
-        now = await _look(ledger)
+        now = await _look(ledger, self.memory.jobs if self.memory else {})
         if now is None:  # emptied since the line before
             return []
         before = self.memory
@@ -100,34 +101,41 @@ def _still_lost(before: Memory, now: Memory, lost: list[Loss]) -> dict[str, tupl
     return dict(sorted(found.items(), key=lambda item: item[1][0])[-MOST_REMEMBERED:])
 
 
-async def _look(ledger: Ledger) -> Memory | None:
-    """Return what is there at one moment; None where the ledger has no identity."""
+async def _look(ledger: Ledger, known: Mapping[str, Job]) -> Memory | None:
+    """Return what is there at one moment, of known jobs what changed; None where the ledger has no identity."""
     active = sorted(await ledger.jobs.active(), reverse=True)
     ids = active[:MOST_REMEMBERED]
     dates = (await ledger.losses.open_nights())[-MOST_NIGHTS:]
     reads = [(TOTALS, "HGETALL"), *((night_key(date), "HGET night") for date in dates)]
     for job_id in ids:
-        reads += [*job_reads(job_id), (JobKeys(job_id).leased, "ZCARD")]
+        of_job = change_reads(job_id) if job_id in known else job_reads(job_id)
+        reads += [(JobKeys(job_id).leased, "ZCARD"), *of_job]
     (totals, *answers), now = await read_together(ledger.redis, reads)
     identity = identity_of(as_hash(totals))
     if identity is None:
         return None
-    seen = _jobs(answers[len(dates) :], now)
+    rest = iter(answers)
+    nights = {date: night for date, night in zip(dates, islice(rest, len(dates)), strict=True) if night}
+    seen = list(_jobs(ids, rest, known, now))
     return Memory(
         generation=identity.generation,
         at=now,
         jobs={job.spec.job_id: job for job, _ in seen},
         leased=frozenset(job.spec.job_id for job, leased in seen if leased),
-        nights={date: night for date, night in zip(dates, answers, strict=False) if night},
+        nights=nights,
         unnamed=len(active) - len(ids),
     )
 
 
-def _jobs(answers: Sequence[Any], now: float) -> list[tuple[Job, int]]:
-    """Return the active jobs in the answers, each with the number of its leased shards."""
-    found = []
-    for *of_job, leased in zip(*[iter(answers)] * (JOB_READS + 1), strict=True):
-        job = job_of(of_job, now)
+def _jobs(
+    ids: Sequence[str], answers: Iterator[Any], known: Mapping[str, Job], now: float
+) -> Iterator[tuple[Job, int]]:
+    """Yield the active jobs in the answers, each with the number of its leased shards."""
+    for job_id in ids:
+        leased = next(answers)
+        if job_id in known:
+            job = changed_job(known[job_id], list(islice(answers, CHANGE_READS)))
+        else:
+            job = job_of(list(islice(answers, JOB_READS)), now)
         if job is not None and job.state not in {JobState.SUBMITTING, JobState.LOST}:
-            found.append((job, leased))
-    return found
+            yield job, leased

@@ -20,6 +20,8 @@ from nightly.store import Nights
 from relabel.agreement import disagreements
 from relabel.check_result import CheckResult, Verdict
 from relabel.ledger_age import judge_age, judge_losses, read_ledger_age
+from relabel.remember import remember_once
+from relabel.session import current_user
 
 if TYPE_CHECKING:
     from completions.preflight import ApiSeen
@@ -231,7 +233,13 @@ DEFAULT_CHECKS = tuple(name for name in CHECKS if name != "worker-here")
 
 
 async def check_health(settings: Settings, names: Iterable[str] = (), *, deployed: bool) -> dict[str, CheckResult]:
-    """Run the named checks, or the usual ones, and return what each found; `deployed`: workers are expected."""
+    """Run the named checks, or the usual ones, and return what each found.
+
+    `deployed`: workers are expected; without, the settings name the embedded server, of which the state folder knows.
+    """
+    if not deployed:
+        async with open_ledger(settings.ledger_url) as redis:
+            await remember_once(Ledger(redis), settings.state_folder, seen_by=current_user())
     return await HealthChecks(settings, deployed=deployed).run(names or DEFAULT_CHECKS)
 
 

@@ -49,7 +49,14 @@ async def open_session(settings: Settings, *, server: EmbeddedServer | None = No
     """
     with server_for(settings) as (reachable, started):
         async with open_ledger(reachable.ledger_url) as redis:
-            yield Session(Ledger(redis), reachable, current_user(), server or started)
+            session = Session(Ledger(redis), reachable, current_user(), server or started)
+            if session.server is None:
+                yield session
+                return
+            from relabel.remember import remembering  # noqa: PLC0415 - only who has an embedded server needs it
+
+            async with remembering(session.ledger, settings.state_folder, seen_by=session.user):
+                yield session
 
 
 @contextmanager

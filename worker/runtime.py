@@ -59,6 +59,11 @@ class Runtime:
         self._leased: Job | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
 
+    @property
+    def _worker(self) -> str:
+        """The worker's name, else that of this process."""
+        return self._standby.worker or self._name
+
     def open(self) -> None:
         """Open the loop and the clients."""
         self._runner.run(self._open())
@@ -114,13 +119,12 @@ class Runtime:
         """Write a tombstone of the job that was leased, where it is gone: no other process may have seen it yet."""
         if self._leased is not None:
             at = await self._ledger.jobs.now()
-            seen_by = self._standby.worker or self._name
-            await self._ledger.losses.record_job(self._leased, since=at, seen_by=seen_by)
+            await self._ledger.losses.record_job(self._leased, since=at, seen_by=self._worker)
 
     async def _own_error(self, job_id: str, error: Exception) -> None:
         fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=fields)
-        reason = f"a worker met an error of its own ({_names(error)}); see the traceback in its log"
+        reason = f"worker {self._worker} met an error of its own ({_names(error)}); see the traceback in its log"
         await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._name, code="worker_error", reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
@@ -150,7 +154,8 @@ class Runtime:
         run = None
         try:
             if shard.spec.target != self._settings.openai_base_url:
-                reason = f"the job is for {shard.spec.target}, this worker calls {self._settings.openai_base_url}"
+                called = self._settings.openai_base_url
+                reason = f"the job is for {shard.spec.target}, worker {self._worker} calls {called}"
                 await self._ledger.jobs.pause(job_id, by=self._name, code="other_target", reason=reason)
             elif await self._has_key(job_id):
                 secret = self._api.credential.secret

@@ -181,6 +181,8 @@ class ShardRun:
             return
         job_id, by = self._shard.spec.job_id, self._shard.worker
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
+        if worker_key and worker_key.worker:
+            reason = f"{reason.rstrip('.')}; met by worker {worker_key.worker}"
         await retry_while_unavailable(lambda: jobs.pause(job_id, by=by, code=error.code, reason=reason))
 
     async def _stop_for_key(self, error: KeyRefused, worker_key: WorkerKey) -> None:

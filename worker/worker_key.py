@@ -100,6 +100,11 @@ class WorkerKey:
         self._endpoint = endpoint
         self._noted_at = float("-inf")
 
+    @property
+    def worker(self) -> str:
+        """The worker's name, '' where it has none."""
+        return self._standby.worker
+
     async def note_accepted(self, accepted_at: float) -> None:
         """Record for other workers that a request was answered at this time of the loop's clock."""
         if accepted_at - self._noted_at >= NOTE_EVERY_S and not self._standby.is_on:
