@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _NO_ID = "there is no id column"
+_quoted = re.compile(r'\s*"[^"\r\n]*"([^"\w\r\n])"').match
 _starts_with_id = re.compile(rf'"?(?:{"|".join(ID_COLUMNS)})"?([^\w"])').match
 
 
@@ -38,6 +39,12 @@ def explain_missing_id(names: Sequence[str], beginning: Beginning) -> str:
     if name := nearest_to_an_id(names, [row.cells for row in rows]):
         return f"{missing}; did you mean {shown(name)}? Then set --id-column {shlex.quote(name)}"
     return f"{missing}; add it, or name another one with --id-column"
+
+
+def advice_on_quoted(row: str) -> str:
+    """Return what to do with a header in quotes whose delimiter was not found, '' where that is not the reason."""
+    found = _quoted(row)
+    return f"if {shown(found[1])} separates the columns, set --delimiter '{found[1]}'" if found else ""
 
 
 def _line_of_header(beginning: Beginning) -> int | None:

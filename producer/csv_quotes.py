@@ -88,7 +88,7 @@ def stray_search(delimiter: str) -> Callable[[str], bool]:
     within = re.compile(re.escape(delimiter) + _before(delimiter) + quote).search
 
     def may_have(line: str) -> bool:
-        return (within(line) or opening(line)) is not None
+        return within(line) is not None or not (line[0].isalnum() or line[0] == '"' or opening(line) is None)
 
     return may_have
 

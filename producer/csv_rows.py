@@ -10,7 +10,7 @@ from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
 from producer.csv_dialect import NoDelimiter, declared_delimiter, find_delimiter
 from producer.csv_formula import looks_guarded, unescape_cell
 from producer.csv_header import HeaderFault, Layout, MissingId, read_header
-from producer.csv_missing_id import Beginning, explain_missing_id
+from producer.csv_missing_id import Beginning, advice_on_quoted, explain_missing_id
 from producer.csv_names import REPORT_INPUT, REPORT_PREFIX, trimmed
 from producer.csv_quotes import QuoteFault, Quoting, find_fault
 from producer.csv_text import CsvText
@@ -135,10 +135,12 @@ class CsvRows:
         if self._text.trouble:
             raise BadRow(None, self._text.trouble)
         if len(cells) != len(layout.names):
-            raise BadRow(None, f"the row has {len(cells)} cells; the header has {len(layout.names)}")
-        if trimmed(cells[layout.id_at]) == layout.names[layout.id_at]:
+            cells_found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+            raise BadRow(None, f"the row has {cells_found}; the header has {len(layout.names)}")
+        id_name, id_cell = layout.names[layout.id_at], cells[layout.id_at]
+        if id_name in id_cell and trimmed(id_cell) == id_name:
             raise BadRow(None, "the row repeats the header, as where files were joined; delete it")
-        completion_id = checked_id(cells[layout.id_at], layout.names[layout.id_at])
+        completion_id = checked_id(id_cell, id_name)
         if layout.whole_at is not None:
             return Patch(line, completion_id, self._whole(cells[layout.whole_at], layout.names[layout.whole_at]))
         null = self._options.null
@@ -218,7 +220,10 @@ class CsvRows:
             try:
                 cells = next(reader, None)
             except csv.Error:
-                raise self._bad_quotes(line, find_fault("".join(text.lines), self._delimiter)) from None
+                row = "".join(text.lines)
+                if advice := advice_on_quoted(row):
+                    raise self._source.fault(f"the header cannot be read; {advice}", line=line) from None
+                raise self._bad_quotes(line, find_fault(row, self._delimiter)) from None
             if cells is None:
                 raise self._source.fault("there are only blank lines; give a header and at least a row")
             if not _blank(cells) and declared_delimiter("".join(text.lines)) is None:

@@ -47,14 +47,14 @@ def checked_id(value: object, column: str) -> str:
     if isinstance(value, Number) or not isinstance(value, str):
         raise BadRow(column, f"the id is {_kind(value)}, not a string")
     completion_id = value.strip()
+    if is_sound_id(completion_id):
+        return completion_id
     if problem := id_problem(completion_id) or _unlike_an_id(completion_id):
         raise BadRow(column, f"the id {problem}{_meant_id(completion_id)}")
     return completion_id
 
 
 def _unlike_an_id(text: str) -> str:
-    if is_sound_id(text):
-        return ""
     if "://" in text:
         return "is a URL"
     for place, char in enumerate(text, start=1):

@@ -30,7 +30,8 @@ def _no_constant(_name: str) -> NoReturn:
     raise ValueError("NaN and Infinity are not JSON")
 
 
-_is_python = re.compile(r"[\[({\s]*\{\s*'").match
+_is_python = re.compile(r"'|None\b|True\b|False\b|nan\b").match
+"""What Python writes where JSON has something else."""
 
 _decoder = json.JSONDecoder(
     object_pairs_hook=JsonObject.of, parse_int=Number, parse_float=Number, parse_constant=_no_constant
@@ -42,7 +43,7 @@ def parse_json(text: str, column: str | None) -> object:
     try:
         return _decoder.decode(text)
     except json.JSONDecodeError as error:
-        if _is_python(text):
+        if _is_python(text, error.pos):
             raise BadRow(column, "it is Python text, not JSON; write it with json.dumps") from None
         # Only the parser's own words: the text around the place may be customer data.
         raise BadRow(

@@ -85,7 +85,7 @@ def test_a_report_can_be_fed_back_in(read):
 
     assert read("p.csv", content) == [
         Patch(2, "-abc", {"=key": "'=1+1"}),
-        Rejection(3, None, "the row has 1 cells; the header has 4", ["short"]),
+        Rejection(3, None, "the row has 1 cell; the header has 4", ["short"]),
     ]
 
 

@@ -51,7 +51,7 @@ def test_numbers_in_a_metadata_column_pass_as_text_when_asked_for(read):
 @pytest.mark.parametrize(
     ("row", "column", "reason"),
     [
-        ("abc", None, "the row has 1 cells; the header has 3"),
+        ("abc", None, "the row has 1 cell; the header has 3"),
         ("abc,red,x,y", None, "the row has 4 cells; the header has 3"),
         (",red,", "id", "the id is empty"),
         ("  ,red,", "id", "the id is empty"),

@@ -80,6 +80,7 @@ def test_a_file_of_tabs_has_a_name_of_its_own(read, ending):
             ["a table drawn", "mysql --batch"],
         ),
         (f"| id | q |\n|:---|---|\n| {ONE} | a |\n", 1, None, ["a table drawn"]),
+        (f'"completion_id" "q"\n"{ONE}" "a"\n', 1, None, ["' ' separates", "--delimiter ' '"]),
         # the header is not there, or elsewhere
         (f"{ONE},a\n{TWO},b\n", 1, None, ["the first row is no header but data"]),
         (f"Report: labels\nExported 2026-11-01\n\ncompletion_id,q\n{ONE},a\n", 1, None, ["seems to be line 4"]),
@@ -154,10 +155,32 @@ def test_a_header_that_is_data_is_not_quoted(refusal):
     assert ONE not in message
 
 
+PYTHON = "it is Python text, not JSON; write it with json.dumps"
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"),
+    [
+        ("{'team': 'search'}", PYTHON),
+        ('"{""a"": None}"', PYTHON),
+        ('"{""a"": True}"', PYTHON),
+        ('"{""a"": \'x\'}"', PYTHON),
+        ("{team=search}", "it is not valid JSON"),
+        ('"Row(team=""search"")"', "it is not valid JSON"),
+    ],
+)
+def test_metadata_of_other_languages_is_rejected(read, cell, reason):
+    """As a whole: a part of it might be valid."""
+    [row] = read("p.csv", f"completion_id,metadata\n{ONE},{cell}\n")
+
+    assert row.column == "metadata"
+    assert row.reason.startswith(reason)
+
+
 @pytest.mark.parametrize(
     ("content", "column", "reason"),
     [
-        (f"completion_id,q\n{ONE},a\n(1 row)\n", None, "the row has 1 cells; the header has 2"),
+        (f"completion_id,q\n{ONE},a\n(1 row)\n", None, "the row has 1 cell; the header has 2"),
         (f"completion_id,q\n{ONE},a\n\ufeffcompletion_id, q\n", None, "the row repeats the header"),
         (f"completion_id;q\n{ONE};a\ncompletion_id;q\n", None, "the row repeats the header"),
         (f'completion_id,q\n{ONE},a\n{TWO},"b" \n', "q", "a space stands after a closing quote; delete it"),
