@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 # what may stand before a quote that is meant to open its cell: blanks, characters that nobody sees, the `=` of Excel's
 # `="007"`, and a backslash
-_BEFORE = r"[ \t\f\v\u00a0\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000\ufeff\u00ad=\\]"
+_BEFORE = r"[ \t\u00a0\u2000-\u200f\u2028-\u202f\u205f\u2060\u3000\ufeff\u00ad=\\]"
 
 
 class Quoting(enum.Enum):
@@ -88,6 +88,8 @@ def stray_search(delimiter: str) -> Callable[[str], bool]:
     within = re.compile(re.escape(delimiter) + _before(delimiter) + quote).search
 
     def may_have(line: str) -> bool:
+        if line.isascii() and not (' "' in line or '\t"' in line or '="' in line or '\\"' in line):
+            return False
         return within(line) is not None or not (line[0].isalnum() or line[0] == '"' or opening(line) is None)
 
     return may_have

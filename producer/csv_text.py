@@ -33,7 +33,7 @@ class CsvText:
         self._source = source
 
     def __iter__(self) -> Iterator[str]:
-        lines = self.lines
+        lines, may_have_stray_quote = self.lines, self._may_have_stray_quote
         for line in self._source:
             raw = line if len(line) <= MAX_LINE_BYTES else self._beginning(line)
             try:
@@ -41,16 +41,19 @@ class CsvText:
             except UnicodeDecodeError as error:
                 text = raw.decode(errors="replace")
                 where = self._source.offset + error.start
-                self.trouble = f"it is not UTF-8 at byte offset {where} of the file; save the file as UTF-8"
+                self._note(f"it is not UTF-8 at byte offset {where} of the file; save the file as UTF-8")
             if b"\0" in raw:
-                self.trouble = f"there is a NUL byte at byte offset {self._source.offset + raw.index(0)} of the file"
-            if self.trouble or (b'"' in raw and self._may_have_stray_quote(text)):
+                self._note(f"there is a NUL byte at byte offset {self._source.offset + raw.index(0)} of the file")
+            if b'"' in raw and may_have_stray_quote(text):
                 self.is_suspect = True
             lines.append(text)
             self._chars += len(text)
             if self._chars > MAX_LINE_BYTES and len(lines) > 1:
                 raise self._too_long()
             yield text
+
+    def _note(self, trouble: str) -> None:
+        self.trouble, self.is_suspect = trouble, True
 
     def next_row(self) -> None:
         """Forget the row that was read."""
@@ -64,7 +67,7 @@ class CsvText:
         source = self._source
         if self.lines or b'"' in line or source.rest_has_quote or b"\r" in line.rstrip(b"\r\n"):
             raise source.too_long(line)
-        self.trouble = TOO_LONG
+        self._note(TOO_LONG)
         kept = line[:MAX_KEPT_CHARS].decode(errors="ignore").strip() or "?"  # a blank line would be passed over
         return kept.encode()
 
