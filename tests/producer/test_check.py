@@ -110,7 +110,7 @@ def test_a_file_without_a_valid_row_says_why(checked):
         checked("p.csv", "id,k\na\n,x\n").require_valid_row("p.csv")
 
     assert str(refused.value) == (
-        "p.csv: all 2 rows are rejected, so there is no job; correct the file. Line 2: the row has 1 cells; the "
+        "p.csv: all 2 rows are rejected, so there is no job; correct the file. Line 2: the row has 1 cell; the "
         "header has 2"
     )
     assert refused.value.line == 2
