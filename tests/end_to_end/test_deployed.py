@@ -43,7 +43,7 @@ async def test_a_submitted_file_is_carried_out_by_the_workers(
     assert (resumed.code, watched.code) == (0, 0)
     assert server.completions == {completion_id: {"team": "green"} for completion_id in ids[1:]}
     log = json.loads((await relabel("log", held.facts["job_id"], "--json")).out)
-    assert [line["verb"] for line in log] == ["submit", "resume"]
+    assert [line["verb"] for line in log] == ["submit", "resume", "finished"]
 
 
 async def test_a_running_job_is_paused_resumed_and_cancelled(
