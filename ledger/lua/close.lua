@@ -14,12 +14,13 @@ local in_doubt, doubtful = {}, 0
 for i = 8, #ARGV do
   in_doubt[tonumber(ARGV[i])] = true
 end
+local stamp = time_stamp(KEYS[11])
 local written, from = 0, string.find(outcomes, '%z')
 while from do
   local row = ARGV[2] + from - 1
   local detail = in_doubt[row] and ARGV[6] or ARGV[5]
   redis.call('SETRANGE', KEYS[3], row, string.char(ARGV[4]))
-  settled_at(KEYS[11], row)
+  stamp(row)
   if detail ~= '' then
     redis.call('HSET', KEYS[4], row, detail)
   end

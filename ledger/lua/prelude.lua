@@ -51,10 +51,14 @@ local function counted(counts) -- how a job's rows ended, in words, with those t
   return table.concat(said, ', ')
 end
 
--- Store when a row was settled. A job of release one has no times, and gets none.
-local function settled_at(times, row)
-  if redis.call('EXISTS', times) == 1 then
-    redis.call('SETRANGE', times, row * 4, struct.pack('>I4', math.floor(now())))
+-- Return a function that stores that a row is settled now. A job of release one has no times, and gets none.
+local function time_stamp(times)
+  if redis.call('EXISTS', times) == 0 then
+    return function() end
+  end
+  local at = struct.pack('>I4', math.floor(now()))
+  return function(row)
+    redis.call('SETRANGE', times, row * 4, at)
   end
 end
 

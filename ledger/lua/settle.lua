@@ -16,11 +16,12 @@ local tried = redis.call('EXISTS', KEYS[7]) == 1
 local rule = redis.call('HMGET', KEYS[1], 'same_after', 'same_rows', 'same_code', 'state')
 local after, same, code = tonumber(rule[1] or ''), tonumber(rule[2] or 0), rule[3]
 local differs = false
+local stamp = time_stamp(KEYS[10])
 for i = 6, #ARGV, 3 do
   local row, outcome = ARGV[i], tonumber(ARGV[i + 1])
   if redis.call('GETRANGE', KEYS[3], row, row) == '\0' then
     redis.call('SETRANGE', KEYS[3], row, string.char(outcome))
-    settled_at(KEYS[10], row)
+    stamp(row)
     if ARGV[i + 2] ~= '' then
       redis.call('HSET', KEYS[4], row, ARGV[i + 2])
     end
