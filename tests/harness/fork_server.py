@@ -147,6 +147,7 @@ class _Server:
 
     def connect(self) -> socket.socket:
         """Return a connection for one process."""
+        assert self._process.poll() is None, "the fork server has ended; what it wrote on standard error says why"
         ours, theirs = socket.socketpair()
         with theirs:
             socket.send_fds(self._ours, [b"+"], [theirs.fileno()])
