@@ -154,7 +154,7 @@ class CsvRows:
 
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
         stringify, null = self._options.stringify, self._options.null
-        if not cell.strip() or cell in null:
+        if not cell.strip() or (null and cell in null):
             return {}
         proven = proven_metadata(cell.encode(), stringify=stringify)
         metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
