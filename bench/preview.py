@@ -38,6 +38,7 @@ def _print(layout: Layout, rows: int, output: str) -> None:
 def measure(path: Path, *, stringify: bool, repeats: int) -> None:
     """Print the CPU seconds of each pair, which of the two comes first taking turns."""
     import producer.check  # noqa: PLC0415 - the parent needs none of it
+    from config.input_options import InputOptions  # noqa: PLC0415
     from ledger.job import Mode  # noqa: PLC0415
     from producer.profile import Profiler  # noqa: PLC0415
     from producer.source import open_source  # noqa: PLC0415
@@ -48,10 +49,11 @@ def measure(path: Path, *, stringify: bool, repeats: int) -> None:
 
     def seconds(profiler: type[Profiler]) -> float:
         producer.check.Profiler = profiler  # type: ignore[misc]
+        options = InputOptions(stringify=stringify)
         began = time.process_time()
         with (
             open_source(path) as source,
-            producer.check.check(source, mode=Mode.MERGE, stringify=stringify, spool_dir=path.parent) as checked,
+            producer.check.check(source, mode=Mode.MERGE, options=options, spool_dir=path.parent) as checked,
         ):
             sum(len(shard.body) for shard in checked.shards(SHARD_ROWS))
         return time.process_time() - began

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ import pytest
 from rich.console import Console
 
 from cli.preview_view import show_content, show_outlook
-from ledger.job import Mode
+from ledger.job import JobState, Mode
 from ledger.ledger import Ledger
 from producer.check import Checked
 from producer.questions import QUESTIONS
 from producer.submit import JobRequest
+from producer.submit import submit as producer_submit
+from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
 from relabel.preview import Outlook, preview_of, with_outlook
 from tests.harness.command import ROOT
 from tests.harness.rows import lines, usual_id
@@ -160,6 +163,42 @@ async def test_a_terminal_is_asked_about_an_odd_file(terminal: Any, ledger: Ledg
 
     assert "Column 2 looks like row numbers" in ended.said
     assert (ended.code, len(await ledger.jobs.latest(10))) == (130, 0)
+
+
+async def test_a_rate_that_is_slowed_down_is_the_one_that_the_time_is_for(
+    relabel: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """With the reason, and how long all wait; a worker that lives is not missed."""
+    (tmp_path / "p.csv").write_text(GOOD)
+    key = limit_key("https://api.openai.com/v1", "sk-x", None, None)
+    await Limits(ledger.redis).acquire(10, SharedLimit(key, Limit(10.0, 1)))
+    await Limits(ledger.redis).pause(key, 600.0)
+    await ledger.workers.beat("celery@here", 2)
+
+    ended = await relabel("submit", "--check", "p.csv", OPENAI_API_KEY="sk-x")
+
+    assert "Warning: paused by a 429 for " in ended.err
+    assert re.search(r"the rate is slowed down to ([0-9.]+/min) by 429s \(configured 600/min\)", ended.err)
+    assert "at 600/min" not in ended.err
+    assert "no worker" not in ended.err
+
+
+@pytest.mark.parametrize(("verb", "state"), [("resume", JobState.RUNNING), ("cancel", JobState.CANCELLED)])
+async def test_a_job_that_waits_for_a_yes_names_both_answers(
+    relabel: Any, ledger: Ledger, read: Callable[..., Checked], verb: str, state: JobState
+) -> None:
+    """Its status has the question, and each verb takes it away."""
+    request = JobRequest("p.csv", Mode.MERGE, True, "https://api.openai.com/v1", 500, 60.0, questions="is it right?")
+    with read(GOOD) as checked:
+        submitted = await producer_submit(checked, request, ledger=ledger, announce=lambda *_: None)
+
+    told = await relabel("status", submitted.job_id)
+    await relabel(verb, submitted.job_id, "--yes")
+
+    assert (told.code, "is it right?" in told.out) == (3, True)
+    assert all(f"`relabel {answer} {submitted.job_id}`" in told.out for answer in ("resume", "cancel"))
+    job = await ledger.jobs.get(submitted.job_id)
+    assert (job.state, job.reason, job.reason_code) == (state, None, None)
 
 
 def test_the_docs_name_every_question() -> None:
