@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import msgspec
+
 from ledger.keys import NIGHTLY_SCHEDULE
 from ledger.ledger import Ledger
-from nightly.state import NightState
+from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
 
 CRON = {"RELABEL_NIGHTLY__CRON": "30 2 * * *", "RELABEL_NIGHTLY__TIME_ZONE": "Europe/Berlin"}
@@ -46,6 +48,28 @@ async def test_a_skipped_and_a_missed_night_are_seen_by_the_exit_code(relabel: A
     assert [night["date"] for night in facts["open"]] == ["2020-11-24"]
     assert (facts["last"]["date"], facts["last"]["state"]) == ("2020-11-25", "skipped")
     assert facts["next"].endswith("Z")
+
+
+async def test_a_night_that_needs_attention_is_shown_until_its_files_are_decided(relabel: Any, ledger: Ledger) -> None:
+    """Also after later runs, with what is held and why; the exit code asks for somebody."""
+    nights = Nights(ledger.redis)
+    file = NightFile(
+        name="a.csv", state=FileState.HELD, size=1, changed_ns=1, taken_at=1.0, job_id="job-1", reason="is it right?"
+    )
+    await nights.put(Night(date="2020-11-24", state=NightState.NEEDS_ATTENTION, started_at=1.0, ended_at=2.0), [file])
+    await nights.begin("2020-11-25", asked_by="schedule", overlap="skip")
+
+    said = await relabel("nightly", "status")
+    facts = json.loads((await relabel("nightly", "status", "--json")).out)
+    await nights.put_file("2020-11-24", msgspec.structs.replace(file, state=FileState.DONE))
+    decided = await relabel("nightly", "status")
+
+    assert (said.code, decided.code) == (1, 0)
+    assert said.out.startswith("Run of 2020-11-24: needs attention; 1 file, 1 job, 0 rejected, 1 held; ")
+    assert "  a.csv: held; is it right?" in said.out
+    assert [(night["date"], night["state"], night["held"]) for night in facts["open"]] == [
+        ("2020-11-24", "needs attention", 1)
+    ]
 
 
 async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: Any, ledger: Ledger) -> None:
