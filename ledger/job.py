@@ -179,7 +179,8 @@ class Waits(NamedTuple):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands now. Times are seconds since the epoch by the Redis server's clock.
 
-    `may_have_been_written` counts the cancelled rows of which a write may have left before.
+    `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` is None in
+    every other state; `progress_at` is when a row ended last, or the job began to run since.
     """
 
     spec: JobSpec
@@ -194,6 +195,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     rows_per_s: float
     waits: Waits
     may_have_been_written: int = 0
+    paused_at: float | None = None
+    progress_at: float = 0.0
 
     @property
     def state_reason(self) -> str | None:

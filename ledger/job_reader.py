@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic
 from ledger.keys import JobKeys
-from ledger.progress import rows_per_s, waits
+from ledger.progress import progress_at, rows_per_s, waits
 from ledger.row import OUTCOMES
 from ledger.snapshot import as_hash
 from ledger.tombstone import lost_job
@@ -38,9 +38,10 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
     spec = msgspec.json.decode(fields[b"spec"], type=JobSpec)
     numbers = {name.decode(): int(value) for name, value in counts.items()}
     is_lost = spec.rows > 0 and not (has_outcomes and counts)
+    state = JobState.LOST if is_lost else JobState(fields[b"state"].decode())
     return Job(
         spec=spec,
-        state=JobState.LOST if is_lost else JobState(fields[b"state"].decode()),
+        state=state,
         reason=_text(fields, b"reason"),
         reason_code=_text(fields, b"reason_code"),
         rate_per_minute=_number(fields, b"rate_per_minute"),
@@ -51,6 +52,8 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         rows_per_s=rows_per_s(pace, now),
         waits=waits(pace, now),
         may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
+        paused_at=_number(fields, b"paused_at") if state is JobState.PAUSED else None,
+        progress_at=progress_at(fields, pace),
     )
 
 

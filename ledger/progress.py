@@ -16,6 +16,12 @@ def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
     return max(0.0, (settled - before) / max(now - since, 0.5))
 
 
+def progress_at(job: dict[bytes, bytes], pace: dict[bytes, bytes]) -> float:
+    """Return when a row of the job ended last; where none has since, when the job was resumed or submitted."""
+    began = job.get(b"running_at", job[b"submitted_at"])
+    return max(float(began), float(pace.get(b"progress_at", 0)))
+
+
 def waits(pace: dict[bytes, bytes], now: float) -> Waits:
     """Return the sum of what workers recorded of their shards lately; of the rate, the last record counts."""
     said = [value.decode().split(" ") for name, value in pace.items() if name.startswith(b"shard:")]

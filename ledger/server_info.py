@@ -13,16 +13,21 @@ from ledger.clock import server_time
 from ledger.keys import health_check_key
 
 CHECK_KEEP_MS = 1000
+_WRITES = ("aof_last_write_status", "aof_last_bgrewrite_status", "rdb_last_bgsave_status")
 
 
 class ServerFacts(NamedTuple):
-    """Memory in bytes (a limit of 0 is none), and what happens to it: eviction, the append-only file, its writes."""
+    """Memory in bytes (a limit of 0 is none), and what happens to it: eviction, the append-only file, its writes.
+
+    `disk_used` are the bytes of the append-only file, 0 without one. A rewrite of it that failed counts as a write.
+    """
 
     memory_used: int
     memory_limit: int
     evicts: bool
     append_only: bool
     disk_writes_ok: bool
+    disk_used: int
 
 
 async def server_facts(redis: Redis) -> ServerFacts:
@@ -33,8 +38,8 @@ async def server_facts(redis: Redis) -> ServerFacts:
         memory_limit=int(memory.get("maxmemory", 0)),
         evicts=memory.get("maxmemory_policy", "noeviction") != "noeviction",
         append_only=bool(disk.get("aof_enabled", 0)),
-        disk_writes_ok=disk.get("aof_last_write_status", "ok") == "ok"
-        and disk.get("rdb_last_bgsave_status", "ok") == "ok",
+        disk_writes_ok=all(disk.get(name, "ok") == "ok" for name in _WRITES),
+        disk_used=int(disk.get("aof_current_size", 0)),
     )
 
 

@@ -21,7 +21,7 @@ from ledger.codec import (
 )
 from ledger.errors import StateLost
 from ledger.job import JobSpec, JobState, Priority, Waits
-from ledger.keys import ACTIVE, RESCUE_LOCK, JobKeys
+from ledger.keys import ACTIVE, RESCUE_LOCK, TOTALS, JobKeys
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
 from ledger.workers import Workers
@@ -199,7 +199,7 @@ class Shards:
         """Queue the shards again that no worker has; return those to park, whose worker died `PARK_AFTER` times."""
         keys = JobKeys(job_id)
         parked, messages_lost, workers_lost = await self._rescue(
-            [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace],
+            [keys.job, keys.waiting, keys.announced, keys.leased, keys.owners, keys.crashes, keys.pace, TOTALS],
             [LOST_ANNOUNCEMENT_S, PARK_AFTER],
         )
         return Rescued([int(number) for number in parked], messages_lost, workers_lost)

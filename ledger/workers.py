@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import enum
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.keys import WORKER_FACTS, WORKERS
+from ledger.clock import server_time
+from ledger.keys import WORKER_FACTS, WORKER_STARTS, WORKERS
 from ledger.scripts import load_script
 
 HEARTBEAT_KEEP_S = 15.0
 """Age at which a silent worker no longer counts."""
 WORKERS_KEEP_S = 60
 """Life of the list of workers once none of them is left; it only has to be longer than `HEARTBEAT_KEEP_S`."""
+
+
+STARTS_KEEP_S = 900
+"""Age at which a start of a worker no longer counts."""
 
 
 class Aside(enum.StrEnum):
@@ -29,14 +35,16 @@ class Aside(enum.StrEnum):
 class WorkerFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker says of itself.
 
-    `up_s` is for how many seconds it has run; `key` is a fingerprint of the key that it sent last, '' before the first;
-    `settings` are those that all workers must have alike, by the name of the variable, without what is not set.
+    `start` names this start of it, `up_s` is for how many seconds it has run since; `key` is a fingerprint of the key
+    that it sent last, '' before the first; `settings` are those that all workers must have alike, by the name of the
+    variable, without what is not set.
     """
 
     host: str = ""
     version: str = ""
     base_url: str = ""
     key: str = ""
+    start: str = ""
     up_s: float = 0.0
     aside: Aside = Aside.NO
     settings: dict[str, str] = {}
@@ -69,8 +77,20 @@ class Workers:
 
     async def beat(self, worker: str, children: int, facts: WorkerFacts | None = None) -> None:
         """Record that the worker is alive, how many children it has, and what it says of itself."""
-        packed = msgspec.json.encode(facts or WorkerFacts())
-        await self._beat([WORKERS, WORKER_FACTS], [f"{worker}|{children}", packed, HEARTBEAT_KEEP_S, WORKERS_KEEP_S])
+        facts = facts or WorkerFacts()
+        start = f"{worker}|{facts.start}" if facts.start else ""
+        await self._beat(
+            [WORKERS, WORKER_FACTS, WORKER_STARTS],
+            [
+                f"{worker}|{children}",
+                msgspec.json.encode(facts),
+                HEARTBEAT_KEEP_S,
+                WORKERS_KEEP_S,
+                start,
+                facts.up_s,
+                STARTS_KEEP_S,
+            ],
+        )
 
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
@@ -81,6 +101,12 @@ class Workers:
             alive, facts = await pipe.execute()
         parts = [(member.decode().rpartition("|"), facts.get(member)) for member in alive]
         return [LivingWorker(name, int(children), _facts(packed)) for (name, _, children), packed in parts]
+
+    async def starts(self) -> Counter[str]:
+        """Return how often each worker was started within the last quarter of an hour, by its name."""
+        now = await server_time(self._redis)
+        recent: list[Any] = await self._redis.zrangebyscore(WORKER_STARTS, now - STARTS_KEEP_S, "+inf")
+        return Counter(member.decode().rpartition("|")[0] for member in recent)
 
     async def children(self) -> list[int]:
         """Return the number of children of each living worker that takes shards."""

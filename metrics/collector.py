@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import socket
 import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from importlib.metadata import version
+from pathlib import Path
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -44,7 +46,7 @@ class LedgerCollector(Collector):
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._broker = Broker(settings)
-        self._errors = {"ledger": 0, "broker": 0}
+        self._errors = {"ledger": 0, "broker": 0, "disk": 0}
         self._losses = LossDetector(f"metrics@{socket.gethostname()}")
 
     def collect(self) -> Iterable[Metric]:
@@ -58,6 +60,7 @@ class LedgerCollector(Collector):
         yield from families
         # where both are one server that hangs, a second look would only take as long as the first
         yield from self._of_broker(ask=bool(families) or self._settings.broker_url is not None)
+        yield from self._of_disk(self._settings.metrics.ledger_disk)
         errors = CounterMetricFamily(
             "relabel_scrape_errors", "Scrapes that could not read everything, by source.", labels=["source"]
         )
@@ -91,3 +94,15 @@ class LedgerCollector(Collector):
         if length is not None:
             what = "Messages that no worker has taken yet; few are normal, whatever the job's size."
             yield GaugeMetricFamily("relabel_queue_messages", what, length)
+
+    def _of_disk(self, folder: Path | None) -> Iterator[Metric]:
+        free = size = None
+        try:
+            if folder is not None:
+                size, _, free = shutil.disk_usage(folder)
+        except OSError:
+            self._errors["disk"] += 1
+        yield GaugeMetricFamily(
+            "relabel_ledger_disk_free_bytes", "Room on the disk that RELABEL_METRICS__LEDGER_DISK names.", free
+        )
+        yield GaugeMetricFamily("relabel_ledger_disk_size_bytes", "Size of that disk.", size)

@@ -4,13 +4,23 @@ from __future__ import annotations
 
 from prometheus_client.core import GaugeMetricFamily, Metric
 
+from config.text import printable
 from ledger.ledger import Ledger
 from ledger.server_info import server_facts
 
+MOST_WORKERS = 100
+"""Workers with series of their own."""
+WORKER_CHARS = 128
+
 
 async def worker_families(ledger: Ledger) -> list[Metric]:
-    """Return the numbers of living workers and of their children."""
+    """Return the numbers of living workers and of their children, and how often each worker was started of late."""
     workers = await ledger.workers.living()
+    starts = GaugeMetricFamily(
+        "relabel_worker_starts", "Starts of a worker within the last quarter of an hour.", labels=["worker"]
+    )
+    for name, number in sorted((await ledger.workers.starts()).items())[:MOST_WORKERS]:
+        starts.add_metric([printable(name, WORKER_CHARS)], number)
     children = [worker.children for worker in workers if worker.takes_shards]
     return [
         GaugeMetricFamily("relabel_workers", "Workers that are alive.", len(workers)),
@@ -22,6 +32,7 @@ async def worker_families(ledger: Ledger) -> list[Metric]:
             "Living workers that take no shards, as the API refuses their key.",
             sum(worker.key_refused for worker in workers),
         ),
+        starts,
     ]
 
 
@@ -36,4 +47,5 @@ async def server_families(ledger: Ledger) -> list[Metric]:
         GaugeMetricFamily(
             "relabel_ledger_disk_writes_ok", "1 where the last writes of Redis to disk went well.", facts.disk_writes_ok
         ),
+        GaugeMetricFamily("relabel_ledger_disk_used_bytes", "Size of the append-only file of Redis.", facts.disk_used),
     ]

@@ -25,6 +25,11 @@ async def limit_families(ledger: Ledger) -> list[Metric]:
         "Seconds that all rows waited, by reason; a pause counts in full when it begins.",
         labels=(*_LABELS, "reason"),
     )
+    failing = GaugeMetricFamily(
+        "relabel_endpoint_failing_seconds",
+        "Seconds for which every read or every write has failed; 0 where one succeeded or nobody sends any.",
+        labels=_LABELS,
+    )
     for seen in await limits_in_use(ledger.redis):
         labels = [printable(seen.endpoint, LABEL_CHARS), printable(seen.name, LABEL_CHARS)]
         configured.add_metric(labels, seen.configured.rate)
@@ -32,9 +37,10 @@ async def limit_families(ledger: Ledger) -> list[Metric]:
         in_force.add_metric(labels, seen.status.rate)
         used.add_metric(labels, seen.status.used / USED_OVER_S)
         pause.add_metric(labels, seen.status.paused_s)
+        failing.add_metric(labels, seen.failing_s)
         for reason, seconds in seen.paused_s.items():
             paused.add_metric([*labels, printable(reason, LABEL_CHARS)], seconds)
-    return [configured, asked, in_force, used, pause, paused]
+    return [configured, asked, in_force, used, pause, paused, failing]
 
 
 def _gauge(which: str, what: str) -> GaugeMetricFamily:

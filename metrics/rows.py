@@ -26,7 +26,7 @@ _CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
 async def row_families(ledger: Ledger) -> list[Metric]:
     """Return the active jobs and the totals of the ended ones."""
     overview = await read_overview(ledger.redis)
-    return [*_rows(overview), *_jobs(overview), *_ages(overview), *_each_job(overview)]
+    return [*_rows(overview), *_jobs(overview), *_ages(overview), *_moments(overview), *_each_job(overview)]
 
 
 def _rows(overview: Overview) -> Iterator[Metric]:
@@ -47,6 +47,8 @@ def _rows(overview: Overview) -> Iterator[Metric]:
         yield CounterMetricFamily(
             name, what, overview.totals.get(word, 0) + sum(getattr(j.traffic, word) for j in jobs)
         )
+    what = "Shards whose worker died, hung or could not reach Redis; another worker goes on with them."
+    yield CounterMetricFamily("relabel_shards_abandoned", what, overview.totals.get("abandoned", 0))
 
 
 def _jobs(overview: Overview) -> Iterator[Metric]:
@@ -80,6 +82,26 @@ def _ages(overview: Overview) -> Iterator[Metric]:
         "Seconds that a running job's shard has waited for a worker since its message; 0 where none waits.",
         max(0.0, overview.now - min(announced, default=overview.now)),
     )
+
+
+def _moments(overview: Overview) -> Iterator[Metric]:
+    """Yield since when jobs are paused or without progress: an alert that rests on it need not have seen it begin."""
+    newest = sorted((seen.job for seen in overview.jobs), key=lambda job: job.submitted_at, reverse=True)
+    paused = GaugeMetricFamily(
+        "relabel_job_paused_timestamp_seconds",
+        "When a job that is paused was paused, seconds since the epoch.",
+        labels=("job_id", "reason_code"),
+    )
+    for job in [job for job in newest if job.paused_at is not None][:MOST_JOBS]:
+        paused.add_metric([printable(job.spec.job_id, JOB_ID_CHARS), _code(job)], job.paused_at or 0.0)
+    progress = GaugeMetricFamily(
+        "relabel_job_progress_timestamp_seconds",
+        "When a row of a running job ended last, or the job began to run since, seconds since the epoch.",
+        labels=["job_id"],
+    )
+    for job in [job for job in newest if job.state is JobState.RUNNING][:MOST_JOBS]:
+        progress.add_metric([printable(job.spec.job_id, JOB_ID_CHARS)], job.progress_at)
+    yield from (paused, progress)
 
 
 def _each_job(overview: Overview) -> Iterator[Metric]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 from redis.asyncio import Redis
 
 from ledger.cancellation import is_cancelled
+from ledger.clock import server_time
 from ledger.connect import AWAY
 from ledger.scripts import load_script
 
@@ -20,11 +22,22 @@ WELL_FOR_S = 30.0
 """After a success, the endpoint counts as well for so long: a row that then fails each time is to blame itself."""
 RETRY_DELAY_S = 900.0
 """Longest storm that no row is failed for, seconds."""
+REPORTED_WITHIN_S = 180.0
+"""Age of the last report past which nobody sends requests: a probe comes after the longest pause, and may time out."""
 
 
 def health_key(limit_key: str) -> str:
     """Return the key of the health of the endpoint that the limit is for."""
     return f"{limit_key}:health"
+
+
+async def failing_s(redis: Redis, limit_key: str) -> float:
+    """Return for how many seconds every read or every write has failed; 0 where one succeeded or nobody sends any."""
+    facts: list[Any] = await redis.hmget(health_key(limit_key), ["at", "read_since", "write_since"])
+    at, *since = (float(value or 0) for value in facts)
+    now = await server_time(redis)
+    first = min((moment for moment in since if moment > 0), default=now)
+    return now - first if now - at < REPORTED_WITHIN_S else 0.0
 
 
 class CircuitBreaker:

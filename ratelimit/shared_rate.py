@@ -15,6 +15,7 @@ from ledger.errors import NoSuchJob
 from ledger.keys import LIMITS, JobKeys
 from ledger.ledger import Ledger
 from ledger.scripts import load_script
+from ratelimit.breaker import failing_s
 from ratelimit.limiter import Limit, Limits, RateStatus, SharedLimit, limit_key
 
 USED_OVER_S = 5.0
@@ -83,7 +84,8 @@ class SharedRate:
 class LimitSeen(NamedTuple):
     """A limit that workers use: its name without the prefix, the host it is for, the limit in the settings, its status.
 
-    `paused_s` maps what paused it to seconds in all; a pause counts in full when it begins.
+    `paused_s` maps what paused it to seconds in all; a pause counts in full when it begins. `failing_s` is for how many
+    seconds every read or every write has failed, 0 where one succeeded or nobody sends any.
     """
 
     name: str
@@ -91,6 +93,7 @@ class LimitSeen(NamedTuple):
     configured: Limit
     status: RateStatus
     paused_s: dict[str, float]
+    failing_s: float
 
 
 async def record_use(redis: Redis, shared: SharedLimit, *, endpoint: str) -> None:
@@ -125,7 +128,8 @@ async def limits_in_use(redis: Redis) -> list[LimitSeen]:
         limit = Limit(float(rate), int(burst))
         status = (await Limits(redis).acquire(0, SharedLimit(key, limit))).status
         paused_s = {code: float(number or 0) for code, number in zip(PAUSES, paused, strict=True)}
-        seen.append(LimitSeen(key.rpartition(":")[2], host.decode(), limit, status, paused_s))
+        name, failing = key.rpartition(":")[2], await failing_s(redis, key)
+        seen.append(LimitSeen(name, host.decode(), limit, status, paused_s, failing))
     return seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import signal
 import socket
 import time
@@ -47,6 +48,7 @@ class RescueThread(WorkerThread):
         self._owner = owner
         self._standby = standby
         self._started = time.monotonic()
+        self._start = secrets.token_hex(4)
         self._has_warned = False
         self._has_named_others = False
         self._rescue_from = 0.0
@@ -105,6 +107,7 @@ class RescueThread(WorkerThread):
             version=version("relabel"),
             base_url=settings.openai_base_url,
             key=self._standby.key,
+            start=self._start,
             up_s=round(time.monotonic() - self._started, 1),
             aside=self._standby.reason,
             settings=shared_settings(settings),

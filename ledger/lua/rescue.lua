@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Queue the shards again that no worker has: leases that expired, messages that no worker answered.
--- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners, 6 crashes, 7 pace
+-- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners, 6 crashes, 7 pace, 8 totals
 -- ARGV: 1 seconds after which an announcement counts as lost, 2 leases that may expire before a shard is parked
 -- Returns: list: 1 shards to park (their worker died time and again before it settled a row), then the numbers of
 --          2 messages that were lost, 3 leases that expired
@@ -26,5 +26,8 @@ for _, shard in ipairs(abandoned) do
   if redis.call('HINCRBY', KEYS[6], shard, 1) >= tonumber(ARGV[2]) then
     parked[#parked + 1] = tonumber(shard)
   end
+end
+if #abandoned > 0 then
+  redis.call('HINCRBY', KEYS[8], 'abandoned', #abandoned)
 end
 return { parked, #unanswered, #abandoned }

@@ -21,7 +21,7 @@ redis.call('HDEL', KEYS[5], 'before_at', 'before_rows', 'mark_at', 'mark_rows')
 local shards = redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])
 local outcomes = shards == 0 and redis.call('GET', KEYS[6])
 if not outcomes or string.find(outcomes, '%z') then
-  redis.call('HSET', KEYS[1], 'state', 'running')
+  redis.call('HSET', KEYS[1], 'state', 'running', 'running_at', timestamp())
 else
   finish(KEYS[1], 'finished')
   audit_event(KEYS[1], KEYS[7], ARGV[1], 'finished', counted(KEYS[8]))

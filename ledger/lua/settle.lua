@@ -57,6 +57,7 @@ if written > 0 then
   -- pace: two marks at least 5 s apart, between which the rate is read
   local now = now()
   local settled = redis.call('HINCRBY', KEYS[6], 'settled', written)
+  redis.call('HSET', KEYS[6], 'progress_at', string.format('%.6f', now))
   local mark = tonumber(redis.call('HGET', KEYS[6], 'mark_at') or '0')
   if now - mark >= 5 then
     local before = redis.call('HMGET', KEYS[6], 'mark_at', 'mark_rows')

@@ -146,6 +146,14 @@ def test_every_file_and_volume_that_is_mounted_is_there():
             assert (ROOT / source).exists() if source.startswith("./") else source in COMPOSE["volumes"], volume
 
 
+def test_metrics_see_the_disk_of_redis():
+    """The room that is left on it is asked for where the volume is, and nothing can be written there."""
+    folder = SERVICES["metrics"]["environment"]["RELABEL_METRICS__LEDGER_DISK"]
+    volume = next(each.split(":")[0] for each in SERVICES["redis"]["volumes"] if each.endswith(":/data"))
+
+    assert SERVICES["metrics"]["volumes"] == [f"{volume}:{folder}:ro"]
+
+
 def _types(model: Any, field: str) -> tuple[Any, ...]:
     annotation = model.model_fields[field].annotation
     return getattr(annotation, "__args__", (annotation,))

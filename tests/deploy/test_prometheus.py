@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 ROOT = Path(__file__).parents[2]
 RULES = ROOT / "deploy" / "prometheus" / "alerts.yml"
@@ -19,11 +20,8 @@ needs_promtool = pytest.mark.skipif(
 
 def alerts() -> list[tuple[str, str, str]]:
     """Each alert with its summary and its runbook."""
-    found = []
-    for rule in RULES.read_text(encoding="utf-8").split("- alert: ")[1:]:
-        lines = dict(re.findall(r"^ +(summary|runbook): (.+)$", rule, flags=re.MULTILINE))
-        found.append((rule.split("\n")[0], lines["summary"], lines["runbook"]))
-    return found
+    (group,) = YAML(typ="safe").load(RULES)["groups"]
+    return [(rule["alert"], rule["annotations"]["summary"], rule["annotations"]["runbook"]) for rule in group["rules"]]
 
 
 def test_the_operations_say_what_each_alert_means_and_what_to_do():
