@@ -8,6 +8,8 @@ import pytest
 
 from ledger.loss_detector import LossDetector
 from ledger.row import Outcome
+from nightly.store import Nights
+from relabel.nightly import NOT_RUN
 
 FILE = "completion_id,team\nchatcmpl-a1,blue\nchatcmpl-b2,red\nchatcmpl-c3,red\n"
 
@@ -63,3 +65,25 @@ async def test_whatever_is_asked_of_it_says_that_it_is_lost(relabel, lost, verb,
     assert (ended.code, "there is no job" in ended.err) == (code, False), ended
     assert "Traceback" not in ended.err
     assert "lost" in ended.out + ended.err
+
+
+async def test_a_night_that_was_under_way_is_shown_as_lost_and_can_be_run_again(relabel, ledger):
+    """With the reason, and without --again."""
+    await Nights(ledger.redis).begin("2026-11-26", asked_by="schedule", overlap="skip")
+    detector = LossDetector("w1@worker-a")
+    await detector.check(ledger)
+    await ledger.redis.flushdb()
+    await detector.check(ledger)
+
+    shown = await relabel("nightly", "status")
+    facts = json.loads((await relabel("nightly", "status", "--json")).out)
+
+    assert shown.code == 1
+    assert "Run of 2026-11-26: lost" in shown.out
+    assert "w1@worker-a" in shown.out
+    assert (facts["last"]["state"], facts["open"]) == ("lost", [])
+    night = await Nights(ledger.redis).last()
+    assert night is not None
+    assert night.state in NOT_RUN
+    await Nights(ledger.redis).reopen(night)
+    assert [each.date for each in await Nights(ledger.redis).open()] == ["2026-11-26"]
