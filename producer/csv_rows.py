@@ -252,4 +252,4 @@ def _sentence(kind: Quoting) -> str:
 
 
 def _blank(cells: list[str]) -> bool:
-    return not any(map(str.strip, cells))
+    return not "".join(cells).strip()
