@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 import signal
 import sys
+import textwrap
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +16,14 @@ from config.text import printable
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
+
+FACT_CHARS = 11
+"""Width of the words that `echo_fact` prints."""
+LEAST_CHARS = 20
+"""Narrowest text beside an indent, however narrow the terminal is."""
+BOLD = "bold"
+_KEPT_BLANK = "\0"
 
 
 def stderr_console() -> Console:
@@ -34,9 +45,52 @@ def echo(text: str, *, err: bool = False) -> None:
     click.echo(printable(text), err=err)
 
 
-def echo_fact(word: str, text: str) -> None:
-    """Print what a word stands for, on standard output; a terminal shows the word in bold."""
-    click.echo(click.style(f"{printable(word):<11}", bold=True) + printable(text))
+def echo_fact(word: str, text: str, *, style: str = "") -> None:
+    """Print what a word stands for, on standard output.
+
+    A terminal shows the word in bold, and the text in lines beside it.
+    """
+    first, *more = broken(printable(text), indent=FACT_CHARS)
+    click.echo(styled(f"{printable(word):<{FACT_CHARS}}", BOLD) + styled(first, style))
+    for line in more:
+        click.echo(" " * FACT_CHARS + styled(line, style))
+
+
+def echo_indented(text: str, *, indent: int = 0, style: str = "") -> None:
+    """Print a text on standard output, printable, with its lines indented."""
+    for line in broken(printable(text), indent=indent):
+        click.echo(" " * indent + styled(line, style))
+
+
+def styled(text: str, style: str) -> str:
+    """Return a text in a colour or in bold, where standard output is a terminal that shows them (NO_COLOR)."""
+    if not style or not sys.stdout.isatty():
+        return text
+    from rich.console import Console  # noqa: PLC0415 - a fifth of what a short command takes
+
+    console = Console()
+    if console.is_dumb_terminal or (console.no_color and style != BOLD):
+        return text
+    return click.style(text, bold=True) if style == BOLD else click.style(text, fg=style)
+
+
+def terminal_columns() -> int | None:
+    """Return the width of the terminal that is standard output, None where it is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def broken(text: str, *, indent: int = 0) -> list[str]:
+    """Return a text in lines that fit into the terminal after an indent; one line where there is no terminal.
+
+    No word is broken, and no `command`, which stays in one piece for copying.
+    """
+    columns = terminal_columns()
+    if columns is None:
+        return [text]
+    whole = re.sub(r"`[^`]*`", lambda command: command[0].replace(" ", _KEPT_BLANK), text)
+    width = max(LEAST_CHARS, columns - indent)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return [line.replace(_KEPT_BLANK, " ") for line in lines] or [""]
 
 
 def can_ask() -> bool:

@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
 from ledger.input_files import InputFile, place_of
-from ledger.job import Counts, Job
+from ledger.job import Counts, Job, JobState
 from ledger.row import OUTCOMES
 from relabel.explain import is_idle
 from relabel.wording import count_of, duration
+
+STATE_STYLES = {
+    JobState.RUNNING: "cyan",
+    JobState.FINISHED: "green",
+    JobState.PAUSED: "yellow",
+    JobState.HELD: "yellow",
+    JobState.CANCELLED: "yellow",
+    JobState.LOST: "red",
+}
+"""The colours of states on a terminal; a job that is being stored has none."""
+WAIT_STYLE = "yellow"
+"""The colour of what a job waits for."""
+
+
+def count_style(counts: Counts) -> str:
+    """Return the colour of a job's counts: red where somebody has to look at rows."""
+    return "red" if counts.failed or counts.rejected or counts.drifted else ""
 
 
 def outcome_counts(counts: Counts, *, pending: bool = False) -> str:
@@ -19,8 +35,8 @@ def outcome_counts(counts: Counts, *, pending: bool = False) -> str:
 
 
 def share(counts: Counts) -> float:
-    """Return the settled part of a job's rows, 0 to 1; a job without rows is done."""
-    return counts.settled / counts.total if counts.total else 1.0
+    """Return the part of a job's rows that was carried out, 0 to 1; a job without rows is done."""
+    return counts.carried_out / counts.total if counts.total else 1.0
 
 
 def at_lines(lines: Sequence[int], files: Sequence[InputFile] = ()) -> str:
@@ -36,15 +52,10 @@ def how_far(job: Job) -> str:
     The percentage is rounded down, so that 100 % is the end.
     """
     counts, pace = job.counts, job.rows_per_s
-    parts = [f"{int(share(counts) * 100)}%", f"{counts.settled:,} of {count_of(counts.total, 'row')}"]
+    parts = [f"{int(share(counts) * 100)}%", f"{counts.carried_out:,} of {count_of(counts.total, 'row')}"]
     if not is_idle(job):
-        if pace > 0:
+        if pace > 0 and not job.standstill:
             parts.append(f"{pace:,.0f} rows/s" if pace >= 100 else f"{pace:.1f} rows/s")
         if job.eta_s is not None:
             parts.append(f"{duration(job.eta_s)} left")
     return ", ".join(parts)
-
-
-def local_time(at: float) -> str:
-    """Return a moment, in seconds since the epoch, in the reader's time zone."""
-    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d %H:%M:%S")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from cli.format import local_time, outcome_counts
+from cli.format import outcome_counts
 from config.text import printable
 from ledger.job import Job
 from nightly.state import FileState, NightFile
 from relabel.explain import standing
 from relabel.nightly import NOT_RUN, NightlyRun
-from relabel.wording import count_of
+from relabel.wording import count_of, local_time
 
 NAME_CHARS = 80
 REASON_CHARS = 400

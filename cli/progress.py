@@ -13,7 +13,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cli.console import shown
-from cli.format import how_far, outcome_counts, share
+from cli.format import STATE_STYLES, WAIT_STYLE, count_style, how_far, outcome_counts, share
 from config.text import printable
 from ledger.job import Job
 from relabel.run import LOOK_EVERY_S
@@ -104,9 +104,9 @@ class LiveBar:
         row.add_column(no_wrap=True, overflow="ellipsis")
         row.width = min(self._console.width, _BAR_MAX_WIDTH)
         row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(how_far(seen.job)))
-        style = "red" if counts.failed or counts.rejected or counts.drifted else ""
-        rows = shown(outcome_counts(counts), style=style)
-        return Group(row, rows, shown(seen.explanation(self._shared_rate), style="dim" if seen.goes_on else "bold"))
+        rows = shown(outcome_counts(counts), style=count_style(counts))
+        style = WAIT_STYLE if seen.goes_on else STATE_STYLES.get(seen.job.state, "")
+        return Group(row, rows, shown(seen.explanation(self._shared_rate), style=style))
 
 
 class PlainLines:

@@ -65,7 +65,7 @@ def _traffic(job: Job) -> str:
     said = f"{count_of(traffic.requests, 'request')} sent"
     if job.finished_at is not None and traffic.requests:
         elapsed = max(job.finished_at - job.submitted_at, 0.001)
-        said += f", {per_minute(round(traffic.requests * 60 / elapsed))} on average"
+        said += f", {per_minute(traffic.requests * 60 / elapsed)} on average"
     return f"{said}, {traffic.retries:,} tried again, {traffic.throttled:,} answered 429"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import msgspec
 from redis.asyncio import Redis
 
 from config.text import REASON_CHARS, sanitize
+from ledger.job import Kind
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 
@@ -27,6 +30,22 @@ def audit_entry(who: str, verb: str, why: str) -> bytes:
     return msgspec.json.encode({"who": sanitize(who, WHO_CHARS), "verb": verb, "why": sanitize(why, REASON_CHARS)})
 
 
+_MADE = "as job "
+
+
+def made_entry(who: str, kind: str, job_id: str, remark: str) -> bytes:
+    """Return the entry for the log of a job whose rows another one is made of, such as an undo."""
+    return audit_entry(who, kind, f"{_MADE}{job_id}{f', {remark}' if remark else ''}")
+
+
+class MadeJob(NamedTuple):
+    """A job that was made of another one's rows: its kind, its id, and what was said of it (`keys team`)."""
+
+    kind: str
+    job_id: str
+    remark: str
+
+
 class Audit:
     """The audit logs in one ledger."""
 
@@ -43,3 +62,12 @@ class Audit:
         """Return the lines, oldest first."""
         lines = await self._redis.lrange(JobKeys(job_id).audit, 0, -1)
         return [msgspec.json.decode(line, type=AuditLine) for line in lines]
+
+    async def made_of(self, job_id: str) -> list[MadeJob]:
+        """Return the jobs that were made of the rows of this one, oldest first."""
+        found = []
+        for line in await self.read(job_id):
+            made_id, _, remark = line.why.removeprefix(_MADE).partition(", ")
+            if line.verb in {Kind.UNDO, Kind.RETRY} and line.why.startswith(_MADE):
+                found.append(MadeJob(line.verb, made_id, remark))
+        return found

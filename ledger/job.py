@@ -20,6 +20,8 @@ SAME_FAILURE_CODE = "same_failure"
 """The reason code of a job whose first rows all failed with one code."""
 NEEDS_CONFIRMATION_CODE = "needs_confirmation"
 """The reason code of a held job whose file raises questions; the reason is the questions."""
+CANCELLED_CODE = "cancelled"
+"""The reason code of a cancelled job; the reason is who cancelled it, and why."""
 STATE_LOST_CODE = "state_lost"
 """The reason code of a job that is lost, or that a worker paused as rows of it are."""
 LOST_REASON = "Redis lost some or all of the job: it came back empty, or keys were removed"
@@ -146,6 +148,11 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
         """Rows that have ended."""
         return self.total - self.pending
 
+    @property
+    def carried_out(self) -> int:
+        """Rows that have ended otherwise than by a cancellation."""
+        return self.settled - self.cancelled
+
 
 class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     """What the job cost: requests sent, tries again, answers 429."""
@@ -176,11 +183,28 @@ class Waits(NamedTuple):
     blocked_by: str = ""
 
 
+class LastError(msgspec.Struct, frozen=True):
+    """The last request that did not succeed: its HTTP status (0: no answer), its code, the server's message."""
+
+    status: int
+    code: str
+    message: str
+
+
+class Standstill(NamedTuple):
+    """Since when no row of a running job has ended, for how many seconds, and the last error since then."""
+
+    since: float
+    seconds: float
+    last_error: LastError | None
+
+
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands now. Times are seconds since the epoch by the Redis server's clock.
 
     `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` is None in
-    every other state; `progress_at` is when a row ended last, or the job began to run since.
+    every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill` is there
+    where rows of a running job ought to end and none does.
     """
 
     spec: JobSpec
@@ -197,6 +221,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     may_have_been_written: int = 0
     paused_at: float | None = None
     progress_at: float = 0.0
+    standstill: Standstill | None = None
 
     @property
     def state_reason(self) -> str | None:
@@ -217,8 +242,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def eta_s(self) -> float | None:
-        """Seconds to the end at the pace of the last seconds; None while nothing can be said."""
-        if self.state is not JobState.RUNNING or self.rows_per_s <= 0:
+        """Seconds to the end at the pace of the last seconds; None while nothing can be said, as when no row ends."""
+        if self.state is not JobState.RUNNING or self.rows_per_s <= 0 or self.standstill:
             return None
         return self.counts.pending / self.rows_per_s
 

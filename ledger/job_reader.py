@@ -9,7 +9,7 @@ import msgspec
 
 from ledger.job import Counts, Job, JobSpec, JobState, Traffic
 from ledger.keys import JobKeys
-from ledger.progress import progress_at, rows_per_s, waits
+from ledger.progress import progress_at, rows_per_s, standstill, waits
 from ledger.row import OUTCOMES
 from ledger.snapshot import as_hash
 from ledger.tombstone import lost_job
@@ -54,6 +54,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
         paused_at=_number(fields, b"paused_at") if state is JobState.PAUSED else None,
         progress_at=progress_at(fields, pace),
+        standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
     )
 
 

@@ -10,12 +10,12 @@ import msgspec
 from redis.asyncio import Redis
 
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
-from ledger.audit import WHO_CHARS, audit_entry
+from ledger.audit import WHO_CHARS, audit_entry, made_entry
 from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
-from ledger.job import NEEDS_CONFIRMATION_CODE, Job, JobSpec, JobState
+from ledger.job import CANCELLED_CODE, NEEDS_CONFIRMATION_CODE, Job, JobSpec, JobState
 from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Rejection, UnsentRow
@@ -158,8 +158,14 @@ class Jobs:
             NoSuchJob: there is no such job.
 
         """
-        come_from = (JobState.RUNNING, JobState.PAUSED, JobState.HELD)
-        return await self.move(job_id, JobState.CANCELLED, come_from=come_from, entry=audit_entry(by, "cancel", reason))
+        return await self.move(
+            job_id,
+            JobState.CANCELLED,
+            come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD),
+            code=CANCELLED_CODE,
+            reason=f"{reason} ({by})" if reason else f"by {by}",
+            entry=audit_entry(by, "cancel", reason),
+        )
 
     async def move(
         self,
@@ -318,7 +324,7 @@ def _entries(spec: JobSpec, by: str, remark: str) -> _Entries:
         return {"entry": b"", "parent": None}
     if not spec.parent:
         return {"entry": audit_entry(by, "submit", spec.name + rest), "parent": None}
-    made = audit_entry(by, spec.kind, f"as job {spec.job_id}{rest}")
+    made = made_entry(by, spec.kind, spec.job_id, remark)
     return {"entry": audit_entry(by, spec.kind, f"of job {spec.parent}{rest}"), "parent": (spec.parent, made)}
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-from ledger.job import Waits
+import msgspec
+
+from ledger.job import LastError, Standstill, Waits
 
 RECORD_KEPT_S = 5.0
 """Age at which what a worker recorded of its shard counts no more."""
+STANDSTILL_S = 30.0
+"""Time without a row's end past which a job stands still, unless its rows end further apart than that."""
+USUAL_TIMES = 3
+"""The same for such a job, in times of what usually lies between two rows' ends."""
 
 
 def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
@@ -19,7 +25,26 @@ def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:
 def progress_at(job: dict[bytes, bytes], pace: dict[bytes, bytes]) -> float:
     """Return when a row of the job ended last; where none has since, when the job was resumed or submitted."""
     began = job.get(b"running_at", job[b"submitted_at"])
-    return max(float(began), float(pace.get(b"progress_at", 0)))
+    return max(float(began), float(pace.get(b"progress_at") or pace.get(b"mark_at") or 0))
+
+
+def standstill(pace: dict[bytes, bytes], since: float, now: float) -> Standstill | None:
+    """Return that no row of a running job has ended `since`; None where the last one ended as lately as is usual."""
+    if now - since < max(STANDSTILL_S, USUAL_TIMES * _between_ends(pace)):
+        return None
+    error = None
+    if float(pace.get(b"last_error_at", 0)) >= since:
+        error = msgspec.json.decode(pace[b"last_error"], type=LastError)
+    return Standstill(since, now - since, error)
+
+
+def _between_ends(pace: dict[bytes, bytes]) -> float:
+    """Return the seconds that lay between two rows' ends when rows ended last, 0 where that is not known."""
+    names = (b"before_at", b"mark_at", b"before_rows", b"mark_rows")
+    if not all(name in pace for name in names):
+        return 0.0
+    began, ended, before, after = (float(pace[name]) for name in names)
+    return (ended - began) / max(1.0, after - before)
 
 
 def waits(pace: dict[bytes, bytes], now: float) -> Waits:

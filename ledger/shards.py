@@ -20,7 +20,7 @@ from ledger.codec import (
     unpack_tries,
 )
 from ledger.errors import StateLost
-from ledger.job import JobSpec, JobState, Priority, Waits
+from ledger.job import JobSpec, JobState, LastError, Priority, Waits
 from ledger.keys import ACTIVE, RESCUE_LOCK, TOTALS, JobKeys
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
@@ -152,12 +152,16 @@ class Shards:
         seconds, _ = await self._redis.time()
         return bool(await self._redis.zcount(JobKeys(job_id).leased, seconds, "+inf"))
 
-    async def renew(self, shard: LeasedShard, waits: Waits) -> JobState | None:
-        """Renew the lease and return the job's state; None where the lease is lost."""
+    async def renew(self, shard: LeasedShard, waits: Waits, error: LastError | None = None) -> JobState | None:
+        """Renew the lease and return the job's state; None where the lease is lost.
+
+        `error` is the last request since the renewal before that did not succeed.
+        """
         keys = JobKeys(shard.spec.job_id)
+        met = msgspec.json.encode(error) if error else b""
         answer = (
             await self._renew(
-                [keys.job, keys.leased, keys.owners, keys.pace], [shard.number, shard.owner, LEASE_S, *waits]
+                [keys.job, keys.leased, keys.owners, keys.pace], [shard.number, shard.owner, LEASE_S, met, *waits]
             )
         ).decode()
         return None if answer == "lost" else JobState(answer)

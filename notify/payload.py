@@ -86,6 +86,8 @@ def _text(facts: Facts) -> str:
         text += f" It paused by itself: {reason}. `relabel status {job_id}` shows what to do."
     elif facts.state is JobState.LOST:
         text += f" {reason.rstrip('.')}."
+    elif facts.state is JobState.CANCELLED and reason:
+        text += f" Cancelled: {reason.rstrip('.')}."
     elif rows.failed or rows.rejected or rows.drifted:
         text += f" `relabel report {job_id} --summary` shows why."
     return text

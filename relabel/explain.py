@@ -5,7 +5,7 @@ from __future__ import annotations
 from config.text import printable
 from ledger.job import Job, JobState, Waits
 from relabel.advice import next_step
-from relabel.wording import count_of, duration, per_minute
+from relabel.wording import clock_time, count_of, duration, in_words, per_minute
 
 MESSAGE_CHARS = 400
 WAITING_FOR_USER = frozenset({JobState.PAUSED, JobState.HELD})
@@ -31,7 +31,7 @@ def standing(job: Job) -> str:
 
 
 def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = None) -> str:
-    """Return what a running job is waiting for, '' for any other.
+    """Return what a running job is waiting for, and since when no row has ended where that is long; '' for any other.
 
     `workers` is the number of living workers, None where it is not known; `shared_rate` the requests a minute that
     all jobs may send together.
@@ -40,6 +40,23 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
         return "its rows are being stored"
     if job.state is not JobState.RUNNING:
         return ""
+    waiting = _waiting_for(job, workers, shared_rate)
+    return f"{waiting}; {standstill_of(job)}" if job.standstill else waiting
+
+
+def standstill_of(job: Job) -> str:
+    """Return since when no row of a running job has ended, with the last error; '' where rows end."""
+    if job.standstill is None:
+        return ""
+    since, seconds, error = job.standstill
+    said = f"no row ended for {in_words(seconds)} (since {clock_time(since, age_s=seconds)})"
+    if error is None:
+        return said
+    what = f"last answer {error.status}" if error.status else f"last request failed: {printable(error.code)}"
+    return f"{said}; {what} '{printable(error.message, MESSAGE_CHARS)}'"
+
+
+def _waiting_for(job: Job, workers: int | None, shared_rate: float | None) -> str:
     waits = job.waits
     if workers == 0:
         return "waiting for a worker: none is running"
@@ -87,7 +104,7 @@ def _slowed_down(job: Job) -> str:
     own = job.rate_per_minute
     if not waits.slowed_by or waits.slowed_by == "failing" or (own is not None and own <= waits.rate_per_minute):
         return ""
-    rate, asked = (per_minute(round(number, 1)) for number in (waits.rate_per_minute, waits.asked_per_minute))
+    rate, asked = (per_minute(number) for number in (waits.rate_per_minute, waits.asked_per_minute))
     return f"slowed down to {rate} {slowed_because(waits.slowed_by)} (configured {asked})"
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from ledger.clock import utc_time
 from ledger.job import STATE_LOST_CODE, Job, JobState
 from relabel.explain import reason_of
@@ -12,7 +14,8 @@ from relabel.explain import reason_of
 def job_facts(job: Job) -> dict[str, Any]:
     """Return a job as JSON takes it; `rate_per_minute` is null where only the shared rate counts."""
     spec, counts = job.spec, job.counts
-    lost = job.state is JobState.LOST
+    lost, stands_still = job.state is JobState.LOST, job.standstill
+    error = stands_still.last_error if stands_still else None
     return {
         "job_id": spec.job_id,
         "state": str(job.state),
@@ -38,6 +41,8 @@ def job_facts(job: Job) -> dict[str, Any]:
         "rows_per_s": round(job.rows_per_s, 3),
         "rate_per_minute": job.rate_per_minute,
         "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
+        "no_row_ended_since": utc_time(stands_still.since) if stands_still else None,
+        "last_error": msgspec.to_builtins(error) if error else None,
         "submitted_at": utc_time(job.submitted_at),
         "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
     }

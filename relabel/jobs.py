@@ -1,14 +1,15 @@
-"""Lists the latest jobs, and reads who changed one."""
+"""Lists the latest jobs, and reads who changed one and what was made of it."""
 
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ledger.audit import AuditLine
+from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobSpec, JobState, Mode
 from ledger.job_search import newest_first
+from relabel.facts import job_facts
 from relabel.session import Session
 
 
@@ -37,6 +38,54 @@ class JobFilter(NamedTuple):
 
 
 ANY_JOB = JobFilter()
+SHOWN_MADE = 20
+"""Jobs made of one that are read: the latest."""
+
+
+class ChildJob(NamedTuple):
+    """A job that was made of another one's rows, and how it stands; None where it is kept no more."""
+
+    made: MadeJob
+    job: Job | None
+
+
+class JobSeen(NamedTuple):
+    """A job, the number of living workers, and the undos and retries that were made of it, oldest first."""
+
+    job: Job
+    workers: int
+    children: list[ChildJob]
+
+
+async def see_job(session: Session, job_id: str) -> JobSeen:
+    """Return a job with what was made of it.
+
+    Raises:
+        NoSuchJob: there is no such job.
+
+    """
+    ledger = session.ledger
+    job, workers = await ledger.jobs.get(job_id), len(await ledger.workers.children())
+    return JobSeen(job, workers, await _children(session, job_id))
+
+
+async def _children(session: Session, job_id: str) -> list[ChildJob]:
+    children = []
+    for made in (await session.ledger.audit.made_of(job_id))[-SHOWN_MADE:]:
+        try:
+            children.append(ChildJob(made, await session.ledger.jobs.get(made.job_id)))
+        except NoSuchJob:
+            children.append(ChildJob(made, None))
+    return children
+
+
+def seen_facts(seen: JobSeen) -> dict[str, Any]:
+    """Return a job with what was made of it as JSON takes it."""
+    children = [
+        {"job_id": made.job_id, "kind": made.kind, "state": str(job.state) if job else None}
+        for made, job in seen.children
+    ]
+    return job_facts(seen.job) | {"children": children}
 
 
 def may_touch(spec: JobSpec, key: str) -> bool:

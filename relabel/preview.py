@@ -235,6 +235,6 @@ def _about_rate(seen: RateSeen) -> tuple[str, ...]:
     if seen.paused_s > 0:
         warnings.append(f"{paused_because(seen.paused_by)} for {duration(max(1.0, seen.paused_s))}")
     if seen.slowed_by:
-        rate, asked = per_minute(round(seen.in_force_per_minute, 1)), per_minute(seen.asked_per_minute)
+        rate, asked = per_minute(seen.in_force_per_minute), per_minute(seen.asked_per_minute)
         warnings.append(f"the rate is slowed down to {rate} {slowed_because(seen.slowed_by)} (configured {asked})")
     return tuple(warnings)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-_WORDS = ((86_400, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
-_UNITS = ((86_400, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+_DAY_S = 86_400
+_WORDS = ((_DAY_S, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
+_UNITS = ((_DAY_S, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
 
 
 def count_of(number: int, word: str) -> str:
@@ -29,10 +30,26 @@ def in_words(seconds: float) -> str:
 
 
 def per_minute(rate: float) -> str:
-    """Return a rate in requests a minute: `600/min`."""
-    return f"{rate:,.0f}/min" if rate >= 1000 else f"{rate:g}/min"
+    """Return a rate in requests a minute, rounded to what a person can use: `600/min`, `33.3/min`, `0.25/min`."""
+    if rate >= 999.95:
+        return f"{rate:,.0f}/min"
+    return f"{round(rate, 1):g}/min" if rate >= 1 else f"{rate:.2g}/min"
+
+
+def local_time(at: float) -> str:
+    """Return a moment, in seconds since the epoch, in the reader's time zone, which is named."""
+    return _local(at).strftime("%Y-%m-%d %H:%M:%S %Z")
+
+
+def clock_time(at: float, *, age_s: float) -> str:
+    """Return a moment so long ago: its time of day and the zone, with its date where a day has passed."""
+    return _local(at).strftime("%H:%M:%S %Z") if age_s < _DAY_S else local_time(at)
 
 
 def day_of(at: float) -> str:
     """Return the day of a moment, in seconds since the epoch, in the reader's time zone."""
-    return datetime.fromtimestamp(at, tz=UTC).astimezone().strftime("%Y-%m-%d")
+    return _local(at).strftime("%Y-%m-%d")
+
+
+def _local(at: float) -> datetime:
+    return datetime.fromtimestamp(at, tz=UTC).astimezone()

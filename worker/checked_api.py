@@ -103,8 +103,9 @@ class CheckedApi:
         self._under_way += 1
         try:
             reply = await call
-        except StopJob as refusal:
-            if not refusal.unclear:
+        except Refusal as refusal:
+            self._counters.note_error(refusal)
+            if not (isinstance(refusal, StopJob) and refusal.unclear):
                 raise
             unclear = refusal
         else:

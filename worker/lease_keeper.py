@@ -10,7 +10,7 @@ from ledger.cancellation import is_cancelled
 from ledger.clock import Clocks
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost
-from ledger.job import JobState, Waits
+from ledger.job import JobState, LastError, Waits
 from ledger.shards import LeasedShard, Shards
 from worker.drain import Drain
 from worker.fence import LeaseFence
@@ -23,7 +23,8 @@ KEEP_EVERY_S = 1.0
 class LeaseKeeper:
     """Renews the lease and the claims of one run. `fence` is open as long as the last renewal is recent.
 
-    `read_waits` returns what the rows wait for, which each renewal reports; `on_renewed` is awaited after each.
+    Each renewal reports what the rows wait for (`read_waits`) and the last error (`take_error`), after which
+    `on_renewed` is awaited.
     """
 
     def __init__(
@@ -35,6 +36,7 @@ class LeaseKeeper:
         *,
         clocks: Clocks,
         read_waits: Callable[[], Waits],
+        take_error: Callable[[], LastError | None],
         on_renewed: Callable[[], Awaitable[None]],
     ) -> None:
         self._shard = shard
@@ -43,6 +45,7 @@ class LeaseKeeper:
         self._drain = drain
         self._clocks = clocks
         self._read_waits = read_waits
+        self._take_error = take_error
         self._on_renewed = on_renewed
         self.fence = LeaseFence(clocks)
 
@@ -68,7 +71,7 @@ class LeaseKeeper:
         waits = self._read_waits()
         sent = self._clocks.read()
         await self._queue.keep()
-        state = await self._shards.renew(self._shard, waits)
+        state = await self._shards.renew(self._shard, waits, self._take_error())
         if state is None:
             self.fence.lose()
             raise LeaseLost(self._shard.spec.job_id)

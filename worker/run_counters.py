@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.job import Traffic
+from completions.errors import Refusal
+from ledger.job import LastError, Traffic
 
 
 class RunCounters:
@@ -14,6 +15,16 @@ class RunCounters:
         self.throttled = 0
         self.in_flight = 0
         self.backing_off = 0
+        self._last_error: LastError | None = None
+
+    def note_error(self, refusal: Refusal) -> None:
+        """Remember the last request that did not succeed."""
+        self._last_error = LastError(refusal.status, refusal.code, refusal.message)
+
+    def take_error(self) -> LastError | None:
+        """Return the last request that did not succeed, once."""
+        error, self._last_error = self._last_error, None
+        return error
 
     def traffic(self) -> Traffic:
         """Return the traffic of the run so far."""

@@ -95,6 +95,7 @@ class ShardRun:
             self._drain,
             clocks=resources.clocks,
             read_waits=self._waits,
+            take_error=self._counters.take_error,
             on_renewed=self._note_accepted,
         )
         self._writer = ShardWriter(

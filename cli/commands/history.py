@@ -8,13 +8,12 @@ import click
 
 from cli.console import echo
 from cli.exit_codes import DONE, NOTHING_KNOWN
-from cli.format import local_time
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.settings import Settings
 from config.text import printable
 from relabel.history import History, HistoryEntry, history, history_facts
-from relabel.wording import count_of
+from relabel.wording import count_of, local_time
 from report.changes import KeyChange
 
 NAME_CHARS, VALUE_CHARS = 40, 200

@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.console import echo, shown
-from cli.format import local_time
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.moment import parse_moment
@@ -22,6 +21,7 @@ from ledger.job import Job, JobState
 from relabel.explain import reason_of
 from relabel.facts import job_facts
 from relabel.jobs import ANY_JOB, JobFilter, latest_jobs
+from relabel.wording import local_time
 
 NAME_CHARS = 40
 REASON_CHARS = 100

@@ -8,13 +8,13 @@ import click
 import msgspec
 
 from cli.console import echo
-from cli.format import local_time
 from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
 from relabel.jobs import job_log
+from relabel.wording import local_time
 
 LINE_CHARS, WHO_CHARS = 80, 60
 """Width of the narrowest terminal, and what is shown of user@host."""

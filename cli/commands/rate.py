@@ -128,7 +128,7 @@ def _worker_rates(seen: RateSeen) -> list[tuple[str, str]]:
     rates = seen.worker_rates_per_minute
     if rates in ([], [seen.configured_per_minute]):
         return []
-    said = ", ".join(per_minute(round(rate, 1)) for rate in rates)
+    said = ", ".join(per_minute(rate) for rate in rates)
     if len(rates) == 1:
         return [("Workers", f"set to {said}")]
     holds = "the live rate holds" if seen.live_per_minute is not None else "the lowest holds for all"

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import click
 
 from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
-from cli.format import how_far, local_time, outcome_counts
+from cli.format import STATE_STYLES, WAIT_STYLE, count_style, how_far, outcome_counts
 from cli.job_argument import job_argument, with_job
-from cli.output import print_json
+from cli.output import print_facts
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.job import Job, JobSpec
-from relabel.explain import is_idle, standing, waiting_for
-from relabel.snapshots import take_snapshot
-from relabel.wording import count_of, per_minute
+from ledger.job import Counts, Job, JobSpec, JobState, Kind
+from relabel.advice import next_step
+from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
+from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
+from relabel.wording import count_of, local_time, per_minute
 
 NAME_CHARS = 200
 KEYS_CHARS = 200
@@ -35,36 +38,63 @@ def status_command(settings: Settings, *, reference: str, as_json: bool) -> int:
     Example:
       relabel status 20261123-205318-c81e4f02 --json
     """
-    job, workers, _ = with_job(settings, reference, take_snapshot)
+    seen = with_job(settings, reference, see_job)
     if as_json:
-        print_json(job)
+        print_facts(seen_facts(seen))
     else:
-        for word, said in _lines(job, waiting_for(job, workers, shared_rate=settings.rate.per_minute)):
-            echo_fact(word, said)
-    return exit_code_of(job) if is_idle(job) else DONE
+        for fact in _facts(seen, settings.rate.per_minute):
+            echo_fact(*fact[:2], style=fact.style)
+    return exit_code_of(seen.job) if is_idle(seen.job) else DONE
 
 
-def _lines(job: Job, waiting: str) -> list[tuple[str, str]]:
-    spec, counts, traffic = job.spec, job.counts, job.traffic
+class _Fact(NamedTuple):
+    word: str
+    said: str
+    style: str = ""
+
+
+def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
+    job, spec, counts, traffic = seen.job, seen.job.spec, seen.job.counts, seen.job.traffic
     requests = f"{traffic.requests:,} sent, {traffic.retries:,} tried again, {traffic.throttled:,} answered 429"
-    lines = [
-        ("Job", spec.job_id),
-        ("Name", printable(spec.name, NAME_CHARS)),
-        ("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
-        ("State", f"{standing(job)}, {waiting}" if waiting else standing(job)),
-        ("Done", how_far(job)),
-        ("Rows", outcome_counts(counts, pending=True)),
-        ("In doubt", _in_doubt(job)),
-        ("Folded", f"{count_of(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""),
-        ("Requests", requests),
-        ("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
-        ("Target", printable(spec.target, NAME_CHARS)),
-        ("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
-        ("Keys", _keys(spec)),
-        ("Submitted", local_time(job.submitted_at) + (f" by {printable(spec.by, NAME_CHARS)}" if spec.by else "")),
-        ("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
+    facts = [
+        _Fact("Job", spec.job_id),
+        _Fact("Name", printable(spec.name, NAME_CHARS)),
+        _Fact("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
+        _Fact("State", str(job.state), STATE_STYLES.get(job.state, "")),
+        _Fact("Reason", printable(reason_of(job) or "", MESSAGE_CHARS)),
+        _Fact("Waits", waiting_for(job, seen.workers, shared_rate=shared_rate), WAIT_STYLE),
+        _Fact("Next", next_step(job)),
+        _Fact("Done", how_far(job)),
+        _Fact("Rows", outcome_counts(counts, pending=True), count_style(counts)),
+        _Fact("In doubt", _in_doubt(job)),
+        _Fact("Folded", _folded(counts)),
+        *map(_about_child, seen.children),
+        _Fact("Requests", requests),
+        _Fact("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
+        _Fact("Target", printable(spec.target, NAME_CHARS)),
+        _Fact("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
+        _Fact("Keys", _keys(spec)),
+        _Fact("Submitted", local_time(job.submitted_at) + (f" by {printable(spec.by, NAME_CHARS)}" if spec.by else "")),
+        _Fact("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
     ]
-    return [(word, said) for word, said in lines if said]
+    return [fact for fact in facts if fact.said]
+
+
+def _about_child(child: ChildJob) -> _Fact:
+    """Return which job undid or retried this one, or is to, and how its rows stand."""
+    made, job = child
+    has_ended = job is None or job.state is JobState.FINISHED
+    word = {Kind.UNDO: ("Undo", "Undone"), Kind.RETRY: ("Retry", "Retried")}[Kind(made.kind)][has_ended]
+    named = f"{'by job' if has_ended else 'job'} {printable(made.job_id)}"
+    remark = f" ({printable(made.remark, KEYS_CHARS)})" if made.remark else ""
+    if job is None:
+        return _Fact(word, f"{named}{remark}, which is kept no more")
+    state = "" if has_ended else f"{job.state}, "
+    return _Fact(word, f"{named}{remark}: {state}{outcome_counts(job.counts, pending=True)}")
+
+
+def _folded(counts: Counts) -> str:
+    return f"{count_of(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""
 
 
 def _keys(spec: JobSpec) -> str:

@@ -18,6 +18,9 @@ for i = 6, #ARGV do
     else
       redis.call('HSET', KEYS[1], 'state', ARGV[1])
     end
+    if ARGV[1] == 'running' then
+      redis.call('HSET', KEYS[1], 'running_at', timestamp())
+    end
     if ARGV[2] ~= '' then
       redis.call('HSET', KEYS[1], 'reason_code', ARGV[2], 'reason', ARGV[3])
     end

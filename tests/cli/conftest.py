@@ -19,9 +19,9 @@ from typing import Any, NamedTuple
 import pytest
 
 from config.input_options import InputOptions
-from ledger.codec import Detail
+from ledger.codec import BeforeImage, Detail
 from ledger.connect import open_ledger
-from ledger.job import JobSpec, Mode, Traffic, Waits
+from ledger.job import JobSpec, LastError, Mode, Traffic, Waits
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import Settlement
@@ -89,12 +89,14 @@ def read(tmp_path: Path) -> Callable[..., Checked]:
 def make_job(ledger: Ledger, read: Callable[..., Checked]) -> Callable[..., Awaitable[JobSpec]]:
     """Submit a file's content as a job with shards of two rows, and end some of its rows."""
 
-    async def make(content: str | bytes, ends: Ends | None = None, *, name: str = "patches.csv") -> JobSpec:
+    async def make(
+        content: str | bytes, ends: Ends | None = None, *, name: str = "patches.csv", images: bool = False
+    ) -> JobSpec:
         order = JobRequest(name, Mode.MERGE, True, "https://api.openai.com/v1", shard_rows=2, keep_s=3600.0, again=True)
         with read(content, name) as checked:
             submitted = await submit(checked, order, ledger=ledger, announce=lambda *_: None)
         spec = (await ledger.jobs.get(submitted.job_id)).spec
-        await settle(ledger, spec, ends or {})
+        await settle(ledger, spec, ends or {}, images=images)
         return spec
 
     return make
@@ -105,13 +107,15 @@ def at_work(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[None]]:
     """Let a worker be at a job's first shard and say time and again what it waits for: its word counts for 5 s only."""
 
     @asynccontextmanager
-    async def at_work(spec: JobSpec, waits: Waits, *, workers: int = 1) -> AsyncIterator[None]:
+    async def at_work(
+        spec: JobSpec, waits: Waits, *, workers: int = 1, error: LastError | None = None
+    ) -> AsyncIterator[None]:
         await ledger.shards.lease(spec.job_id, 0, "test")
         shard = await ledger.shards.load(spec.job_id, 0, "test")
         assert shard is not None
 
         async def say() -> None:
-            await ledger.shards.renew(shard, waits)
+            await ledger.shards.renew(shard, waits, error)
             for number in range(workers):
                 await ledger.workers.beat(f"worker{number}", 2)
 
@@ -129,12 +133,15 @@ def at_work(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[None]]:
     return at_work
 
 
-async def settle(ledger: Ledger, spec: JobSpec, ends: Ends) -> None:
-    """End rows, by their number in the job, as workers do."""
+async def settle(ledger: Ledger, spec: JobSpec, ends: Ends, *, images: bool = False) -> None:
+    """End rows, by their number in the job, as workers do; with `images` of completions that had no metadata."""
     for number in sorted({row // spec.shard_rows for row in ends}):
         await ledger.shards.lease(spec.job_id, number, "test")
         shard = await ledger.shards.load(spec.job_id, number, "test")
         assert shard is not None
+        if images:
+            befores = [BeforeImage(row % spec.shard_rows, {}) for row in ends if row // spec.shard_rows == number]
+            await ledger.settlements.journal(shard, befores, [])
         settlements = []
         for row, end in ends.items():
             outcome, detail = end if isinstance(end, tuple) else (end, None)

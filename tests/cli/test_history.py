@@ -44,7 +44,7 @@ async def test_a_history_is_read_at_80_columns(changed, relabel):
 
     assert (ended.code, ended.err) == (0, "")
     assert ended.out.splitlines() == [
-        f"2026-11-18 11:06:40  updated  job {changed.job_id}",
+        f"2026-11-18 11:06:40 UTC  updated  job {changed.job_id}",
         "  patches.csv, submitted by (not recorded)",
         "  note:",
         "    from (absent)",

@@ -25,11 +25,11 @@ async def test_a_reason_stands_on_the_line_or_whole_below_it(make_job, ledger, r
     ended = await relabel("log", job.job_id)
 
     assert ended.out.splitlines() == [
-        "2026-11-18 11:06:40  host:12  pause",
+        "2026-11-18 11:06:40 UTC  host:12  pause",
         "  You exceeded your current quota, please check your plan and billing details",
         "  (HTTP 429)",
-        "2026-11-18 11:06:40  ada@laptop  rate  30/min",
-        "2026-11-18 11:06:40  ada@laptop  resume",
+        "2026-11-18 11:06:40 UTC  ada@laptop  rate  30/min",
+        "2026-11-18 11:06:40 UTC  ada@laptop  resume",
         "  was paused, insufficient_quota: You exceeded your current quota, please check",
         "  your plan and billing details (HTTP 429); rows: open 2",
     ]

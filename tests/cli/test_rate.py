@@ -197,5 +197,5 @@ async def test_status_tells_which_rate_holds_a_job_back(relabel, make_job, at_wo
         ended = await relabel("status", job.job_id)
         facts = json.loads((await relabel("status", job.job_id, "--json")).out)
 
-    assert f"running, {words}" in ended.out
+    assert f"\nWaits      {words}" in ended.out
     assert facts["waits"]["slowed_by"] == waits.slowed_by

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import subprocess
 import sys
+from datetime import UTC, datetime
 
 import pytest
 
-from ledger.job import JobState, Waits
+from ledger.job import JobState, LastError, Waits
+from ledger.keys import JobKeys
 from ledger.row import Outcome
 
 CSV = "id,team\na,red\nb,blue\na,grey\nno id,x\n"
+
+
+def lines_of(out: str) -> dict[str, str]:
+    """What `status` says, by the word that each line begins with."""
+    return {line[:11].rstrip(): line[11:] for line in out.splitlines()}
 
 
 async def test_the_json_has_the_pinned_shape(relabel, make_job, fails, ledger):
@@ -58,8 +66,10 @@ async def test_a_paused_job_says_why_and_how_to_go_on(relabel, make_job, ledger)
     ended = await relabel("status", job.job_id)
 
     assert ended.code == 3
-    assert r"paused: Incorrect \x1b[5mkey [red]x" in ended.out
-    assert f"Correct OPENAI_API_KEY, then go on with `relabel resume {job.job_id}`" in ended.out
+    assert lines_of(ended.out)["State"] == "paused"
+    assert lines_of(ended.out)["Reason"] == r"Incorrect \x1b[5mkey [red]x"
+    step = f"Correct OPENAI_API_KEY, then go on with `relabel resume {job.job_id}`"
+    assert lines_of(ended.out)["Next"].startswith(step)
     assert "\x1b" not in ended.out
 
 
@@ -98,7 +108,63 @@ async def test_a_running_job_says_what_it_is_waiting_for(relabel, make_job, at_w
     async with at_work(job, waits, workers=workers):
         ended = await relabel("status", job.job_id, RELABEL_RATE__PER_MINUTE="90")
 
-    assert f"running, {words}" in ended.out
+    assert lines_of(ended.out)["State"] == "running"
+    assert lines_of(ended.out)["Waits"].startswith(words)
+
+
+async def test_a_job_of_which_no_row_ends_says_since_when_and_what_the_api_answered(relabel, make_job, at_work, ledger):
+    """And no time that is left."""
+    job = await make_job(CSV)
+    began = await ledger.jobs.now() - 185
+    pace = {"settled": 9, "before_at": began - 9, "before_rows": 0, "mark_at": began, "mark_rows": 9}
+    await ledger.redis.hset(JobKeys(job.job_id).pace, mapping=pace)
+    await ledger.redis.hset(JobKeys(job.job_id).job, "running_at", began)
+
+    async with at_work(job, Waits(backing_off=1), error=LastError(500, "server_error", "The server had an error")):
+        told = lines_of((await relabel("status", job.job_id)).out)
+        facts = json.loads((await relabel("status", job.job_id, "--json")).out)
+
+    since = datetime.fromtimestamp(began, tz=UTC)
+    assert told["Waits"] == (
+        f"backing off after errors (1 row); no row ended for 3 minutes (since {since:%H:%M:%S} UTC); "
+        "last answer 500 'The server had an error'"
+    )
+    assert told["Done"] == "33%, 1 of 3 rows"
+    assert (facts["eta_s"], facts["rows_per_s"] > 0) == (None, True)
+    assert facts["no_row_ended_since"].startswith(f"{since:%Y-%m-%dT%H:%M:%S}")
+    assert facts["last_error"] == {"status": 500, "code": "server_error", "message": "The server had an error"}
+
+
+async def test_a_cancelled_job_says_what_was_done_by_whom_and_why(relabel, make_job):
+    """Rows that were cancelled are not done."""
+    job = await make_job(CSV, {0: Outcome.UPDATED})
+
+    await relabel("cancel", job.job_id, "--reason", "wrong column")
+    told = lines_of((await relabel("status", job.job_id)).out)
+    facts = json.loads((await relabel("status", job.job_id, "--json")).out)
+
+    assert told["State"] == "cancelled"
+    assert re.fullmatch(r"wrong column \(.+@.+\)", told["Reason"])
+    assert told["Done"] == "66%, 2 of 3 rows"
+    assert told["Rows"] == "updated 1  rejected 1  cancelled 1"
+    assert (facts["reason"], facts["reason_code"]) == (told["Reason"], "cancelled")
+
+
+async def test_a_job_that_was_undone_names_the_undo_and_how_it_went(relabel, make_job, ledger, end_rows):
+    """While it runs and afterwards, and each that was made."""
+    job = await make_job(CSV, {0: Outcome.UPDATED, 1: Outcome.UPDATED}, images=True)
+    await ledger.jobs.move(job.job_id, JobState.FINISHED, come_from=(JobState.RUNNING,))
+    undo = (await relabel("undo", job.job_id, "--keys", "team", OPENAI_API_KEY="sk-x")).out.strip()
+
+    running = lines_of((await relabel("status", job.job_id)).out)
+    spec = (await ledger.jobs.get(undo)).spec
+    await end_rows(spec, {0: Outcome.UPDATED, 1: Outcome.DRIFTED})
+    told = lines_of((await relabel("status", job.job_id)).out)
+    facts = json.loads((await relabel("status", job.job_id, "--json")).out)
+
+    assert running["Undo"] == f"job {undo} (keys team): running, updated 0  pending 2"
+    assert told["Undone"] == f"by job {undo} (keys team): updated 1  drifted 1"
+    assert facts["children"] == [{"job_id": undo, "kind": "undo", "state": "finished"}]
 
 
 async def test_an_unknown_job_is_wrong_use(relabel):

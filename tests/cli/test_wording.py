@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 
 import pytest
 from rich.console import Console
@@ -11,7 +12,7 @@ from cli.progress import PlainLines
 from config.text import printable
 from ledger.row import Outcome
 from relabel.snapshots import JobSnapshot
-from relabel.wording import duration
+from relabel.wording import clock_time, duration, local_time, per_minute
 from report.as_jsonl import members_of
 
 
@@ -22,6 +23,22 @@ from report.as_jsonl import members_of
 def test_a_time_span_is_told_in_its_two_greatest_units(seconds, words):
     """Enough to plan with."""
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("rate", "words"),
+    [(0.25, "0.25/min"), (33.3333, "33.3/min"), (599.9999, "600/min"), (999.96, "1,000/min"), (6000.4, "6,000/min")],
+)
+def test_a_rate_is_rounded_to_what_a_person_can_use(rate, words):
+    """Not 599.9999."""
+    assert per_minute(rate) == words
+
+
+def test_a_moment_names_its_zone():
+    """A time of day alone while it is of the last day."""
+    assert re.fullmatch(r"2025-11-27 \d\d:\d\d:38 \S+", local_time(1_764_264_218.5))
+    assert re.fullmatch(r"\d\d:\d\d:38 \S+", clock_time(1_764_264_218.5, age_s=200))
+    assert clock_time(1_764_264_218.5, age_s=86_401) == local_time(1_764_264_218.5)
 
 
 def test_what_a_terminal_would_act_on_is_spelled_out():

@@ -22,6 +22,7 @@ from ledger.job import Columns, JobSpec, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
+from ledger.row import Outcome
 from notify.events import JobEvents
 from notify.notifier import GIVE_UP_S, Notifier
 from notify.outbox import Outbox
@@ -336,3 +337,18 @@ async def test_a_job_that_redis_lost_is_notified_once_with_how_it_stood(ledger, 
     assert "w1@a" in notice["reason"]
     assert "w1@a" in notice["text"]
     assert not await ledger.redis.exists(OUTBOX, NOTICES, ENDED, JobKeys(job_id).job)
+
+
+async def test_a_cancelled_job_is_notified_with_who_cancelled_it_and_why(ledger, start, receiver):
+    """In the fields and in the sentence."""
+    spec = (await ledger.jobs.get(await make_job(ledger))).spec
+    await ledger.jobs.cancel(spec.job_id, by="ada@laptop", reason="wrong column")
+    await ledger.shards.close(spec, 0, Outcome.CANCELLED, None)
+    await ledger.jobs.retire(spec.job_id)
+
+    await (await start()).step()
+
+    notice = receiver.notices[0]
+    assert (notice["type"], notice["reason_code"]) == ("job.cancelled", "cancelled")
+    assert notice["reason"] == "wrong column (ada@laptop)"
+    assert notice["text"].endswith(" Cancelled: wrong column (ada@laptop).")

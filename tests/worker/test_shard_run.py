@@ -267,3 +267,17 @@ async def test_a_worker_that_slept_and_still_has_its_shard_reads_again(rig, comp
     assert await asyncio.wait_for(turn, LONG_S) is ReleaseAnswer.FINISHED
     assert rig.sandbox.store.metadata(completion_id) == {"team": "theirs", "k": "v"}
     assert [entry.method for entry in rig.sent()] == ["GET", "GET", "POST"]
+
+
+async def test_what_the_api_answered_last_is_seen_in_the_job_while_no_row_ends(rig, completion_id):
+    """Each renewal reports the last request that did not succeed."""
+    rig.fault("error_500", id=completion_id)
+    job_id = await rig.submit((completion_id, {"k": "v"}))
+    assert await rig.turn(job_id, seconds=1.5, attempts=100) is ReleaseAnswer.WAITING
+    await rig.redis.hset(JobKeys(job_id).job, "running_at", await rig.ledger.jobs.now() - 60)
+
+    standstill = (await rig.job(job_id)).standstill
+
+    assert standstill is not None
+    assert standstill.last_error is not None
+    assert (standstill.last_error.status, standstill.last_error.code) == (500, "server_error")
