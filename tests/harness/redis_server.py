@@ -41,7 +41,7 @@ class PrivateRedis:
         self.admin.close()
         self.kill()
 
-    def start(self) -> None:
+    def start(self, *, within: float = START_S) -> None:
         """Start, and wait until commands are carried out."""
         self._data.mkdir(exist_ok=True)
         command = server_command(find_server_binary(), folder=self._data, socket=self.socket, maxmemory="1gb")
@@ -53,7 +53,7 @@ class PrivateRedis:
                 stderr=log,
                 preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes a system call
             )
-        deadline = time.monotonic() + START_S
+        deadline = time.monotonic() + within
         while not self._answers():
             assert time.monotonic() < deadline, f"Redis does not answer: {self._log.read_text()[-500:]}"
             time.sleep(0.01)

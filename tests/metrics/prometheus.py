@@ -1,4 +1,4 @@
-"""A real Prometheus that scrapes one endpoint every half second."""
+"""A real Prometheus that scrapes one endpoint every half second, and evaluates rules as often."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.harness.end_with_parent import end_with_parent
 
 CONFIG = """\
-global: {{scrape_interval: 500ms}}
+global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}
+rule_files: {rules}
 scrape_configs:
   - job_name: relabel
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
@@ -25,10 +26,11 @@ START_S = 60.0
 
 
 @contextmanager
-def prometheus(port: int, folder: Path) -> Iterator[Callable[[str], list]]:
+def prometheus(port: int, folder: Path, *, rules: str = "") -> Iterator[Callable[[str], list]]:
     """Start it, and give what answers a query with its series; nothing of it is left at the end."""
     config = folder / "prometheus.yml"
-    config.write_text(CONFIG.format(port=port))
+    (folder / "rules.yml").write_text(rules)
+    config.write_text(CONFIG.format(port=port, rules="[rules.yml]" if rules else "[]"))
     own = free_port()
     command = [
         "prometheus",

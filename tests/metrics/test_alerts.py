@@ -1,0 +1,299 @@
+"""Each alert fires at a real Prometheus when its fault is really made. A minute of a rule is a second here."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+
+from config.schedule import Schedule
+from ledger.keys import NIGHTLY_SCHEDULE
+from metrics.endpoint import endpoint
+from nightly.store import Nights
+from tests.harness.redis_server import PrivateRedis
+from tests.harness.rows import PatchRows
+from tests.harness.stand import ALONE, KEY, Cluster, settings_for
+from tests.harness.wait import wait_until
+from tests.harness.worker_process import WorkerProcess
+from tests.metrics.prometheus import free_port, prometheus
+
+RULES = Path(__file__).parents[2] / "deploy" / "prometheus" / "alerts.yml"
+LONGEST_S = 150.0
+"""Bound of an alert: each is due within a minute, and the machine may be busy."""
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not shutil.which("prometheus"), reason="prometheus is not installed (Debian's package of that name)"
+    ),
+]
+
+
+def hurried(rules: str) -> str:
+    """The rules with each minute and each hour made a second."""
+    rules = re.sub(r"(\[|for: )(\d+)m\b", r"\1\2s", rules)
+    return re.sub(r"\* (60|3600)\b", "* 1", rules)
+
+
+class Watch:
+    """An endpoint, which may be ended and started again, and a Prometheus that evaluates the rules."""
+
+    def __init__(self, stand: Cluster, folder: Path) -> None:
+        self._stand = stand
+        self._folder = folder
+        self._stack = ExitStack()
+        self._port = 0
+
+    @contextmanager
+    def open(self, **metrics: Any) -> Iterator[Watch]:
+        """Start both, and end them."""
+        self._settings = settings_for(self._stand.redis.url, self._stand.sandbox.base_url, metrics=metrics)
+        rules = hurried(RULES.read_text(encoding="utf-8"))
+        with self._stack:
+            self.begin()
+            with prometheus(self._port, self._folder, rules=rules) as self._ask:
+                yield self
+
+    def begin(self) -> None:
+        """Let scrapes be answered, at the port of before."""
+        self._port = self._stack.enter_context(endpoint(self._settings, address="127.0.0.1", port=self._port))
+
+    def end(self) -> None:
+        """Let them find nobody."""
+        self._stack.close()
+
+    async def ask(self, query: str) -> list[dict[str, Any]]:
+        """The series that a query gives now."""
+        return await asyncio.to_thread(self._ask, query)
+
+    async def firing(self) -> dict[str, dict[str, str]]:
+        """The alerts that fire now, by name, each with its labels."""
+        found = await self.ask('ALERTS{alertstate="firing"}')
+        return {one["metric"]["alertname"]: one["metric"] for one in found}
+
+    async def fires(self, *names: str) -> dict[str, dict[str, str]]:
+        """Wait until these alerts have all fired, not at one time; give the labels of each."""
+        seen: dict[str, dict[str, str]] = {}
+
+        async def all_fired() -> bool:
+            seen.update(await self.firing())
+            return set(names) <= seen.keys()
+
+        try:
+            await wait_until(all_fired, within=LONGEST_S, every=0.25, what=f"{names} fire")
+        except AssertionError:
+            raise AssertionError(f"only {sorted(seen)} fired, of {names}") from None
+        return seen
+
+    async def ends(self, *names: str) -> None:
+        """Wait until none of these fires."""
+
+        async def none_fires() -> bool:
+            return not set(names) & (await self.firing()).keys()
+
+        await wait_until(none_fires, within=LONGEST_S, every=0.25, what=f"{names} end")
+
+
+@pytest.fixture
+async def stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[Cluster]:
+    """All parts, and no worker."""
+    async with Cluster(state_dir, keep_logs=tmp_path, latency_s=0.02) as stand:
+        yield stand
+
+
+@pytest.fixture
+def small_disk(state_dir: Path) -> Iterator[Path]:
+    """A disk of 8 MiB, on which the stand's Redis keeps its file."""
+    disk = state_dir / "redis-data"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m", "none", disk], check=True)
+    yield disk
+    subprocess.run(["umount", "--lazy", disk], check=True)
+
+
+async def test_a_ledger_that_goes_and_comes_back_empty(stand: Cluster, tmp_path: Path) -> None:
+    job_id = await stand.start_job(PatchRows(50))
+    with Watch(stand, tmp_path).open() as watch:
+        await wait_until(lambda: watch.ask("relabel_ledger_up == 1"), within=LONGEST_S, what="it is scraped", every=0.2)
+        stand.redis.kill()
+        await watch.fires("RelabelLedgerDown", "RelabelBrokerDown")
+        stand.redis.forget()
+        stand.redis.start()
+        await watch.fires("RelabelLedgerReset", "RelabelJobLost")
+        await watch.ends("RelabelLedgerDown", "RelabelBrokerDown")
+
+    await stand.reconnect()
+    assert (await stand.ledger.jobs.get(job_id)).state.ended
+
+
+async def test_nobody_works_on_a_job_while_metrics_are_started_again(stand: Cluster, tmp_path: Path) -> None:
+    """What fires goes on to fire through the gap, and what was about to fire is not delayed by it."""
+    job_id = await stand.start_job(PatchRows(50))
+    with Watch(stand, tmp_path).open() as watch:
+        seen = await watch.fires("RelabelNoWorker", "RelabelNoProgress")
+        assert seen["RelabelNoProgress"]["job_id"] == job_id
+
+        watch.end()
+        await watch.fires("RelabelMetricsMissing")
+        assert {"RelabelNoWorker", "RelabelNoProgress"} <= (await watch.firing()).keys()
+        watch.begin()
+        await watch.ends("RelabelMetricsMissing")
+
+        assert {"RelabelNoWorker", "RelabelNoProgress"} <= (await watch.firing()).keys()
+        await watch.fires("RelabelJobTooLong")
+        await stand.worker()
+        await watch.ends("RelabelNoWorker", "RelabelNoProgress", "RelabelJobTooLong")
+
+
+async def test_an_api_that_answers_500_alone(stand: Cluster, tmp_path: Path) -> None:
+    """The alert that it fails comes before any row has failed."""
+    await stand.worker(rate={"per_minute": 6000})
+    rows = PatchRows(20_000)
+    job_id = await stand.start_job(rows)
+    await stand.settled(job_id, 20)
+    with Watch(stand, tmp_path).open() as watch:
+        stand.sandbox.add_faults(rules=[{"fault": "error_500"}])
+        await watch.fires("RelabelEndpointFailing", "RelabelRateSlowed", "RelabelNoProgress")
+        job = await stand.job(job_id)
+
+    assert job is not None
+    assert job.counts.failed == 0
+
+
+async def test_an_api_that_allows_less_than_half_of_the_rate(stand: Cluster, tmp_path: Path) -> None:
+    """Its 429s are few, as the rate corrects itself; that it is slow is what shows."""
+    stand.sandbox.configure(rate_per_second=20.0)
+    await stand.worker(rate={"per_minute": 6000})
+    await stand.start_job(PatchRows(5000))
+    with Watch(stand, tmp_path).open() as watch:
+        seen = await watch.fires("RelabelRateSlowed")
+
+    assert seen["RelabelRateSlowed"]["endpoint"] in stand.sandbox.base_url
+
+
+async def test_a_key_that_the_api_refuses(stand: Cluster, tmp_path: Path) -> None:
+    await stand.worker(OPENAI_API_KEY=f"{KEY}-of-another")
+    job_id = await stand.start_job(PatchRows(50))
+    with Watch(stand, tmp_path).open() as watch:
+        seen = await watch.fires("RelabelJobPaused")
+        assert seen["RelabelJobPaused"]["job_id"] == job_id
+        assert seen["RelabelJobPaused"]["reason_code"] == "invalid_api_key"
+
+        await stand.ledger.jobs.cancel(job_id, by="test")
+        await watch.ends("RelabelJobPaused")
+
+
+async def test_rows_whose_completions_are_gone(stand: Cluster, tmp_path: Path) -> None:
+    rows = PatchRows(400)
+    stand.sandbox.store.load(dict(list(rows.before.items())[::2]))
+    with Watch(stand, tmp_path).open() as watch:
+        await stand.worker(rate={"per_minute": 3000})
+        await stand.start_job(rows, load=False)
+        await watch.fires("RelabelRowsFail")
+
+
+async def test_a_worker_that_is_started_again_and_again(stand: Cluster, tmp_path: Path) -> None:
+    """It is killed as soon as it beats, as where it runs out of memory."""
+    settings = settings_for(stand.redis.url, stand.sandbox.base_url)
+    with Watch(stand, tmp_path).open() as watch:
+        for number in range(1, 5):
+            worker = WorkerProcess(settings, name="w0", folder=stand.redis.socket.parent, options=ALONE)
+            stand.workers.append(worker)
+
+            async def has_started(number: int = number) -> bool:
+                return bool((await stand.ledger.workers.starts()).total() == number)
+
+            await wait_until(has_started, within=LONGEST_S, what=f"{number} starts are counted")
+            worker.kill()
+        seen = await watch.fires("RelabelWorkersCrash")
+
+    assert seen["RelabelWorkersCrash"]["worker"].startswith("w0@")
+
+
+async def test_a_server_that_is_full_and_may_forget(stand: Cluster, tmp_path: Path) -> None:
+    used = stand.redis.admin.info("memory")["used_memory"]
+    stand.redis.admin.config_set("maxmemory-policy", "allkeys-lru")
+    stand.redis.admin.config_set("maxmemory", int(used * 1.1))
+    with Watch(stand, tmp_path).open() as watch:
+        await watch.fires("RelabelLedgerFull", "RelabelLedgerAtRisk")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+async def test_a_disk_that_fills_up_ends_redis_and_ends_it_again_at_its_start(
+    small_disk: Path, state_dir: Path, tmp_path: Path
+) -> None:
+    """The alert comes before; with room made, the ledger is as it was."""
+    async with Cluster(state_dir, keep_logs=tmp_path) as stand:
+        job_id = await stand.start_job(PatchRows(50))
+        ballast = small_disk / "ballast"
+        ballast.write_bytes(bytes(15 << 19))
+        with Watch(stand, tmp_path).open(ledger_disk=small_disk) as watch:
+            await watch.fires("RelabelLedgerDiskFull")
+            fill_up(ballast)
+            assert not stays(stand.redis)
+            await watch.fires("RelabelLedgerDown")
+            stand.redis.kill()
+            with contextlib.suppress(AssertionError):  # it may end before it answers, or with its first write
+                stand.redis.start(within=5)
+            assert not stays(stand.redis)
+            stand.redis.kill()
+            ballast.unlink()
+            stand.redis.start()
+            await watch.ends("RelabelLedgerDown", "RelabelLedgerDiskFull")
+        await stand.reconnect()
+        assert (await stand.ledger.jobs.get(job_id)).counts.total == 50
+
+
+async def test_nights_that_are_missed_too_long_and_skipped(stand: Cluster, tmp_path: Path) -> None:
+    nights = Nights(stand.ledger.redis)
+    await nights.note_schedule(Schedule("30 2 * * *", "UTC"))
+    await stand.ledger.redis.hset(NIGHTLY_SCHEDULE, "since", 0)
+    with Watch(stand, tmp_path).open() as watch:
+        await watch.fires("RelabelNightMissed")
+        await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")
+        await watch.fires("RelabelNightTooLong")
+        await nights.begin("2026-11-26", asked_by="schedule", overlap="skip")
+        await watch.fires("RelabelNightSkipped")
+
+
+async def test_a_night_with_a_file_that_cannot_be_read_and_nobody_to_notify(stand: Cluster, tmp_path: Path) -> None:
+    inbox = tmp_path / "inbox"
+    inbox.mkdir()
+    (inbox / "odd.csv").write_bytes(b"PK\x03\x04 a workbook")
+    await stand.worker(
+        nightly={"inbox": inbox, "quiet_s": 0.0},
+        notify={"url": f"http://127.0.0.1:{free_port()}/", "allow_private": True},
+    )
+    with Watch(stand, tmp_path).open() as watch:
+        await stand.finished(await stand.start_job(PatchRows(5)))
+        await Nights(stand.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
+        await watch.fires("RelabelNightRejected", "RelabelNotificationsWaiting")
+
+
+def stays(server: PrivateRedis) -> bool:
+    """Whether the server takes a write and lives on."""
+    try:
+        return bool(server.admin.set("ballast", "y" * 8192))
+    except redis.ConnectionError:
+        return False
+
+
+def fill_up(ballast: Path) -> None:
+    """Fill the disk that the file is on, to its last byte."""
+    with ballast.open("ab", buffering=0) as file:
+        for size in (4096, 1):
+            try:
+                while file.write(bytes(size)):
+                    pass
+            except OSError:
+                continue
