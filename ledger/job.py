@@ -93,7 +93,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
 
     `rows` counts those that workers carry out; `unchanged` rows name nothing to change, so nothing is sent for them.
     `parent` is the id of the job whose rows these are, where they come from no file. `max_failures` is what
-    `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known). `keys` are the
+    `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known), `nightly` the
+    date of the nightly run that made it ('' for none). `keys` are the
     metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
     were not kept.
     """
@@ -116,6 +117,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     max_failures: str | None = None
     priority: Priority = Priority.NORMAL
     by: str = ""
+    nightly: str = ""
     keys: list[str] | None = None
     more_keys: bool = False
     unchanged: int = 0

@@ -18,7 +18,7 @@ from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
 from ledger.job import Job, JobState, Mode, job_name
 from ledger.ledger import Ledger
-from nightly.attention import attention_notice
+from nightly.digest import night_digest
 from nightly.filing import Filing, listed_file
 from nightly.inbox import Inbox, InboxFile
 from nightly.state import FileState, Night, NightFile, NightState
@@ -205,7 +205,10 @@ class NightRun:
         nightly = self._settings.nightly
         by = f"nightly@{socket.gethostname()}"
         request = request_for(self._settings, file.name, by=by, mode=Mode(nightly.mode))._replace(
-            rate_per_minute=nightly.rate_per_minute, max_failures=nightly.max_failures, remark=f"run of {date}"
+            rate_per_minute=nightly.rate_per_minute,
+            max_failures=nightly.max_failures,
+            remark=f"run of {date}",
+            nightly=date,
         )
         request = request._replace(questions="; ".join(question.sentence for question in questions_about(checked)))
         job_id, existed, former = await submit(checked, request, ledger=self._ledger, announce=self._announce)
@@ -252,9 +255,11 @@ class NightRun:
         state = NightState.NEEDS_ATTENTION if held else NightState.FINISHED
         if state is not night.state:
             now = await self._ledger.jobs.now()
-            if held and self._settings.notify.url:
-                await Outbox(self._ledger.redis).post(attention_notice(night, now))
-            await self._nights.put(replace(night, state=state, ended_at=night.ended_at or now))
+            outbox = Outbox(self._ledger.redis)
+            if await outbox.is_served():
+                jobs = [await find_job(self._ledger, file.job_id) for file in night.entries if file.own and file.job_id]
+                await outbox.post(night_digest(night, [job for job in jobs if job is not None], now))
+            await self._nights.put(replace(night, state=state, ended_at=now))
             said = "The run of %s has ended: %d files, %d rejected, %d held."
             log.info(said, date, night.files, night.rejected, len(held))
         return True

@@ -4,16 +4,32 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import msgspec
 from redis.asyncio import Redis
 
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.job_store import Jobs
-from ledger.keys import ENDED, NOTIFY_SINCE, JobKeys
+from ledger.keys import ENDED, NOTIFY_SINCE, JobKeys, night_key
+from ledger.losses import NIGHT_LOST
 from ledger.totals import ENDED_KEEP_S
 
 BY_PEOPLE = frozenset({"paused", "interrupted"})
 """Reason codes of pauses that a person asked for: `relabel pause`, or Ctrl-C at `relabel run`."""
+
+
+_OPEN_END = "needs attention"
+"""The state of a nightly run that ends once more (`nightly.state`)."""
+
+
+class _Night(msgspec.Struct, frozen=True):
+    """What matters here of a nightly run as `nightly.store` keeps it."""
+
+    state: str
+    ended_at: float | None = None
+
+
+_night = msgspec.json.Decoder(_Night).decode
 
 
 class JobEvent(NamedTuple):
@@ -64,11 +80,25 @@ class JobEvents:
         if at is None:
             return None
         event_id = f"{job.state} {at}"
-        if acknowledged != event_id and (float(at) >= since or job.state is JobState.LOST):
+        is_news = acknowledged != event_id and (float(at) >= since or job.state is JobState.LOST)
+        if is_news and not await self._is_in_digest(job):
             return JobEvent(job, event_id)
         if job.state.ended:
             await self._redis.zrem(ENDED, job_id)
         return None
+
+    async def _is_in_digest(self, job: Job) -> bool:
+        """Return whether the notification of the nightly run that made the job reports its end."""
+        if not job.spec.nightly or job.state not in {JobState.FINISHED, JobState.CANCELLED}:
+            return False
+        packed: Any = await self._redis.hget(night_key(job.spec.nightly), "night")
+        try:
+            night = _night(packed or b"")
+        except msgspec.MsgspecError:  # it is gone, or somebody else wrote it
+            return False
+        if night.state == NIGHT_LOST:
+            return False
+        return night.ended_at is None or night.state == _OPEN_END or (job.finished_at or 0.0) <= night.ended_at
 
     async def _since(self) -> float:
         """Return when notifications were switched on, in epoch seconds; forgotten after a day without a notifier."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
 from ledger.job import Counts, JobState, Kind, Mode
-from ledger.keys import NOTICES, NOTIFIER_LOCK, OUTBOX
+from ledger.keys import NOTICES, NOTIFIER_LOCK, NOTIFY_SINCE, OUTBOX, OUTBOX_URGENT
 from ledger.lock import Lock
 
 LOCK_S = 8.0
@@ -45,8 +46,19 @@ class HeldFile(msgspec.Struct, frozen=True):
     reason: str
 
 
+class RejectedFile(msgspec.Struct, frozen=True):
+    """A file of the inbox that ended in `rejected/`, and why; `job_id` is None where no job was made of it."""
+
+    name: str
+    job_id: str | None
+    reason: str
+
+
 class NightFacts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a notification reports of a nightly run that needs attention; `held` are the first of the `held_files`."""
+    """What a notification reports of a nightly run; `finished_at` is None where it needs attention.
+
+    `held` are the first of the `held_files`, `rejected_files` the first of the `rejected`, `rows` the sum of its jobs.
+    """
 
     timestamp: str
     date: str
@@ -55,6 +67,10 @@ class NightFacts(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int
     held_files: int
     held: list[HeldFile]
+    rejected_files: list[RejectedFile] = []
+    rows: Counts | None = None
+    started_at: str | None = None
+    finished_at: str | None = None
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -69,6 +85,13 @@ class Notice(msgspec.Struct, frozen=True):
     posted_at: float
     tries: int = 0
     night: NightFacts | None = None
+
+    @property
+    def is_urgent(self) -> bool:
+        """Whether something waits for somebody, so that it goes before what is well."""
+        if self.night is not None:
+            return self.night.held_files > 0
+        return self.facts is not None and self.facts.state in {JobState.PAUSED, JobState.LOST}
 
     @property
     def subject(self) -> str:
@@ -92,6 +115,10 @@ _facts = msgspec.json.Decoder(Facts).decode
 _encode = msgspec.msgpack.Encoder().encode
 
 
+def _queue_of(notice: Notice) -> str:
+    return OUTBOX_URGENT if notice.is_urgent else OUTBOX
+
+
 def _notice(raw: bytes) -> Notice:
     try:
         notice = _new(raw)
@@ -104,7 +131,9 @@ def _notice(raw: bytes) -> Notice:
 
 
 class Outbox:
-    """The outbox of one ledger."""
+    """The outbox of one ledger: what is urgent goes first."""
+
+    _QUEUES = (OUTBOX_URGENT, OUTBOX)
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
@@ -113,18 +142,38 @@ class Outbox:
         """Store a notification, to be delivered at once; one that is there already stays as it is."""
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HSETNX", NOTICES, notice.delivery_id, _encode(notice))
-            pipe.zadd(OUTBOX, {notice.delivery_id: notice.posted_at}, nx=True)
-            for key in (NOTICES, OUTBOX):
+            pipe.zadd(_queue_of(notice), {notice.delivery_id: notice.posted_at}, nx=True)
+            for key in (NOTICES, *self._QUEUES):
                 pipe.pexpire(key, int(KEEP_S * 1000))
             await pipe.execute()
 
     async def waiting(self) -> int:
         """Return the number of undelivered notifications."""
-        return int(await self._redis.zcard(OUTBOX))
+        return sum([int(await self._redis.zcard(queue)) for queue in self._QUEUES])
+
+    async def is_served(self) -> bool:
+        """Return whether workers send notifications, or did so within the last day."""
+        return bool(await self._redis.exists(NOTIFY_SINCE))
 
     async def due(self, now: float, *, most: int) -> list[Notice]:
-        """Return up to `most` notifications whose next try is due at `now` (epoch seconds), the oldest first."""
-        names: list[Any] = await self._redis.zrangebyscore(OUTBOX, "-inf", now, start=0, num=most)
+        """Return up to `most` notifications whose next try is due at `now` (epoch seconds), urgent ones first."""
+        names: list[Any] = []
+        for queue in self._QUEUES:
+            names += await self._redis.zrangebyscore(queue, "-inf", now, start=0, num=most)
+        return await self._read_all(names[:most])
+
+    async def next(self) -> list[Notice]:
+        """Return the notification that is tried next, whether or not it is due, in a list; none where none waits."""
+        return await self.due(math.inf, most=1)
+
+    async def hurry(self, now: float) -> None:
+        """Let all that wait for another try be due now."""
+        for queue in self._QUEUES:
+            names: list[Any] = await self._redis.zrangebyscore(queue, f"({now}", "+inf")
+            if names:
+                await self._redis.zadd(queue, dict.fromkeys(names, now), xx=True)
+
+    async def _read_all(self, names: list[Any]) -> list[Notice]:
         if not names:
             return []
         packed: list[Any] = await self._redis.hmget(NOTICES, names)
@@ -143,7 +192,8 @@ class Outbox:
         tried = msgspec.structs.replace(notice, tries=notice.tries + 1)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("HSET", NOTICES, notice.delivery_id, _encode(tried))
-            pipe.zadd(OUTBOX, {notice.delivery_id: at}, xx=True)
+            for queue in self._QUEUES:  # it is in one of them; release one had no second
+                pipe.zadd(queue, {notice.delivery_id: at}, xx=True)
             await pipe.execute()
 
     async def remove(self, notice: Notice) -> None:
@@ -152,7 +202,8 @@ class Outbox:
 
     async def _remove(self, name: str | bytes) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrem(OUTBOX, name)
+            for queue in self._QUEUES:
+                pipe.zrem(queue, name)
             pipe.execute_command("HDEL", NOTICES, name)
             await pipe.execute()
 

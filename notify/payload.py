@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Sequence
 
 import msgspec
 
@@ -12,7 +13,7 @@ from ledger.clock import utc_time
 from ledger.job import Counts, Job, JobState
 from ledger.row import OUTCOMES
 from notify.events import JobEvent
-from notify.outbox import Facts, NightFacts, Notice
+from notify.outbox import Facts, HeldFile, NightFacts, Notice, RejectedFile
 
 _ID = re.compile(r"(/chat/completions/)[^\s)\"'?]+|\bchatcmpl-[^\s)\"'?]+")
 """Ids that a server may quote in its message, as OpenAI does for a URL that it does not know."""
@@ -54,28 +55,55 @@ def body_of(notice: Notice) -> bytes:
 
 
 def night_notice(facts: NightFacts, now: float) -> Notice:
-    """Return the notification of a nightly run that needs attention; the same held jobs have the same delivery id."""
-    jobs = " ".join(sorted(file.job_id for file in facts.held))
-    digest = hashlib.blake2b(f"{facts.held_files} {jobs}".encode(), digest_size=4).hexdigest()
-    return Notice(f"nightly-{facts.date}-needs-attention-{digest}", "", None, now, night=facts)
+    """Return the notification of a nightly run; the same files with the same fates have the same delivery id."""
+    named: list[HeldFile | RejectedFile] = [*facts.held, *facts.rejected_files]
+    files = " ".join(sorted(f"{file.name} {file.job_id}" for file in named))
+    numbers = f"{facts.files} {facts.jobs} {facts.rejected} {facts.held_files}"
+    digest = hashlib.blake2b(f"{numbers} {files}".encode(), digest_size=4).hexdigest()
+    word = "needs-attention" if facts.held_files else "finished"
+    return Notice(f"nightly-{facts.date}-{word}-{digest}", "", None, now, night=facts)
 
 
 def _body_of_night(delivery_id: str, facts: NightFacts) -> bytes:
-    first = {"type": "nightly.needs_attention", "timestamp": facts.timestamp, "delivery_id": delivery_id}
-    said = [f"{printable(file.name, SHOWN_NAME_CHARS)}: {printable(file.reason, REASON_CHARS)}" for file in facts.held]
-    more = facts.held_files - len(facts.held)
-    rest = [f"and {more:,} more, which `relabel nightly status` lists"] if more else []
-    files = "1 file waits" if facts.held_files == 1 else f"{facts.held_files:,} files wait"
-    text = f"relabel: the nightly run of {facts.date} needs attention: {files} for your yes. {'. '.join(said + rest)}."
+    kind = "nightly.needs_attention" if facts.held_files else "nightly.finished"
+    first = {"type": kind, "timestamp": facts.timestamp, "delivery_id": delivery_id}
+    text = f"{_text_of_end(facts)}{_listed('held', facts.held, facts.held_files)}"
+    text += _listed("rejected", facts.rejected_files, facts.rejected)
     return msgspec.json.encode(first | msgspec.structs.asdict(facts) | {"text": text.translate(_SLACK)})
+
+
+def _text_of_end(facts: NightFacts) -> str:
+    rows = f" {_reported(facts.rows)}." if facts.rows else ""
+    if facts.held_files:
+        files = "1 file waits" if facts.held_files == 1 else f"{facts.held_files:,} files wait"
+        return f"relabel: the nightly run of {facts.date} needs attention: {files} for your yes.{rows}"
+    numbers = f"{_files(facts.files)} taken, {facts.jobs:,} submitted, {facts.rejected:,} rejected"
+    return f"relabel: the nightly run of {facts.date} is finished: {numbers}.{rows}"
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"
+
+
+def _listed(word: str, files: Sequence[HeldFile | RejectedFile], number: int) -> str:
+    """Return a sentence for each file, and the number of those that are left out."""
+    said = [f" {word}: {printable(file.name, SHOWN_NAME_CHARS)}: {_said(file.reason)}." for file in files]
+    more = number - len(files)
+    return "".join(said) + (f" {more:,} more {word}, which `relabel nightly status` lists." if more else "")
+
+
+def _said(reason: str) -> str:
+    return printable(reason, REASON_CHARS).rstrip(".")
 
 
 def _state_name(state: JobState) -> str:
     return "lost" if state is JobState.LOST else str(state)
 
 
-def _reason(job: Job) -> str | None:
-    return None if job.state_reason is None else _ID.sub(r"\1[id]", job.state_reason)
+def _reason(job: Job) -> str:
+    if job.state_reason:
+        return _ID.sub(r"\1[id]", job.state_reason)
+    return f"it was {job.state}" if job.state is JobState.CANCELLED else "all of its rows have ended"
 
 
 def _text(facts: Facts) -> str:
@@ -86,7 +114,7 @@ def _text(facts: Facts) -> str:
         text += f" It paused by itself: {reason}. `relabel status {job_id}` shows what to do."
     elif facts.state is JobState.LOST:
         text += f" {reason.rstrip('.')}."
-    elif facts.state is JobState.CANCELLED and reason:
+    elif facts.state is JobState.CANCELLED:
         text += f" Cancelled: {reason.rstrip('.')}."
     elif rows.failed or rows.rejected or rows.drifted:
         text += f" `relabel report {job_id} --summary` shows why."

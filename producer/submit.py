@@ -35,8 +35,8 @@ class JobRequest(NamedTuple):
     `questions` are those that its file raises, in words: where there are some, the job is held for this reason.
 
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
-    audit log, and `remark` what else it is to tell. `indexed` keeps by which completion its rows are found
-    (`ledger.row_index`).
+    audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
+    which completion its rows are found (`ledger.row_index`).
     """
 
     name: str
@@ -55,6 +55,7 @@ class JobRequest(NamedTuple):
     priority: Priority = Priority.NORMAL
     by: str = ""
     remark: str = ""
+    nightly: str = ""
     indexed: bool = True
 
 
@@ -145,6 +146,7 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         max_failures=request.max_failures,
         priority=request.priority,
         by=request.by,
+        nightly=request.nightly,
         keys=keys[:KEPT_KEYS],
         more_keys=len(keys) > KEPT_KEYS,
     )

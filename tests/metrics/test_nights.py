@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import msgspec
 
 from config.schedule import Schedule
-from ledger.job import JobState
 from ledger.keys import NIGHTLY_SCHEDULE
 from metrics.endpoint import endpoint
 from nightly.state import FileState, NightFile, NightState
@@ -75,7 +74,7 @@ async def test_notifications_that_wait_are_counted(stand: Cluster) -> None:
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         none = await look(port)
         for name in ("a", "b", "b"):
-            await Outbox(stand.ledger.redis).post(Notice(name, f"job {name}", JobState.FINISHED.encode(), 1.0))
+            await Outbox(stand.ledger.redis).post(Notice(name, f"job {name}", None, 1.0))
         two = await look(port)
 
     assert [one.value("relabel_notifications_waiting") for one in (none, two)] == [0, 2]

@@ -11,9 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from pydantic import SecretStr
 
-from config.groups import NotifySettings
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.keys import NIGHTLY_LOCK, JobKeys
@@ -22,7 +20,8 @@ from ledger.row import Outcome
 from nightly.run import NightRun, has_pending_work
 from nightly.state import FileState, Night, NightState
 from nightly.store import Nights
-from notify.outbox import Outbox
+from notify.events import JobEvents
+from notify.outbox import Notice, Outbox
 from notify.payload import body_of
 from tests.harness.rows import lines
 from tests.nightly.conftest import StartRun
@@ -538,25 +537,69 @@ async def test_the_size_of_a_file_is_no_question(ledger: Ledger, start_run: Star
 
 
 async def test_a_night_that_needs_attention_is_notified_once_whatever_number_of_files_is_held(
-    settings: Settings, ledger: Ledger, start_run: StartRun, drop: Drop
+    ledger: Ledger, start_run: StartRun, drop: Drop
 ) -> None:
     """With what to do about each file, and neither a key, a value nor an id of a completion."""
-    notify = NotifySettings(url=SecretStr("http://127.0.0.1:1/hook"), allow_private=True)
-    run = NightRun(settings.model_copy(update={"notify": notify}), ledger, lambda *_: None, stopping=lambda: False)
+    await served(ledger)
     drop("a.csv", ROW_NUMBERS)
     drop("b.csv", "completion_id,team\nsekret-1,sekret\n")
     await begun(ledger, "2026-11-25")
 
-    for _ in range(2):
-        await run.carry_on()
-    await start_run().carry_on()
+    for _ in range(3):
+        await start_run().carry_on()
 
-    [notice] = await Outbox(ledger.redis).due(await ledger.jobs.now(), most=10)
-    body = json.loads(body_of(notice))
+    notice, body = await notified(ledger)
     night = await night_of(ledger, "2026-11-25")
     assert (body["type"], body["date"], body["held_files"]) == ("nightly.needs_attention", "2026-11-25", 2)
     assert [file["job_id"] for file in body["held"]] == [file.job_id for file in night.entries]
     assert all(f"`relabel resume {file.job_id}`" in body["text"] for file in night.entries)
     assert "sekret" not in str(body)
     assert "Unnamed" not in str(body)
-    assert notice.subject == "Nightly run of 2026-11-25"
+    assert (notice.subject, notice.is_urgent) == ("Nightly run of 2026-11-25", True)
+
+
+async def test_a_night_that_has_ended_is_notified_once_with_its_rows_and_the_rejected_files(
+    ledger: Ledger, start_run: StartRun, drop: Drop, end_job: Any
+) -> None:
+    """One digest in place of a notification for each job."""
+    await served(ledger)
+    for name in ("a.csv", "b.csv"):
+        drop(name)
+    drop("c.csv", "chatcmpl-Sekret,sekret\n")
+    await begun(ledger, "2026-11-25")
+    await start_run().carry_on()
+    assert await Outbox(ledger.redis).waiting() == 0
+
+    for job in await ledger.jobs.latest(10):
+        await end_job(job.spec.job_id)
+    for _ in range(2):
+        await start_run().carry_on()
+
+    notice, body = await notified(ledger)
+    assert (body["type"], body["files"], body["jobs"], body["rejected"]) == ("nightly.finished", 3, 2, 1)
+    assert (body["rows"]["updated"], body["rows"]["total"]) == (2, 2)
+    assert [(file["name"], file["job_id"]) for file in body["rejected_files"]] == [("c.csv", None)]
+    assert body["rejected_files"][0]["reason"] in body["text"]
+    assert "sekret" not in str(body).lower()
+    assert body["started_at"] <= body["finished_at"]
+    assert not notice.is_urgent
+    assert await JobEvents(ledger.redis, ledger.jobs).pending() == []
+
+
+async def test_a_night_is_not_notified_where_nobody_sends_notifications(ledger: Ledger, start_run: StartRun) -> None:
+    await begun(ledger, "2026-11-25")
+
+    await start_run().carry_on()
+
+    assert await Outbox(ledger.redis).waiting() == 0
+
+
+async def served(ledger: Ledger) -> None:
+    """Let a worker send notifications."""
+    await JobEvents(ledger.redis, ledger.jobs).pending()
+
+
+async def notified(ledger: Ledger) -> tuple[Notice, dict[str, Any]]:
+    """The one notification that waits, and what is sent of it."""
+    [notice] = await Outbox(ledger.redis).due(await ledger.jobs.now(), most=10)
+    return notice, json.loads(body_of(notice))

@@ -19,12 +19,12 @@ from standardwebhooks import WebhookVerificationError
 from config.groups import NotifySettings
 from ledger.connect import new_client
 from ledger.job import Columns, JobSpec, Mode
-from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, JobKeys
+from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, OUTBOX_URGENT, JobKeys, night_key
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
 from ledger.row import Outcome
 from notify.events import JobEvents
-from notify.notifier import GIVE_UP_S, Notifier
+from notify.notifier import AT_ONCE, GIVE_UP_S, Notifier
 from notify.outbox import Outbox
 from notify.webhook import Undelivered, open_webhook
 
@@ -80,7 +80,9 @@ async def start(ledger: Ledger, receiver: Receiver) -> AsyncIterator[Callable[..
         yield start
 
 
-async def make_job(ledger: Ledger, job_id: str = "job-1", name: str = "patches.csv", rows: int = 1) -> str:
+async def make_job(
+    ledger: Ledger, job_id: str = "job-1", name: str = "patches.csv", rows: int = 1, nightly: str = ""
+) -> str:
     """Make a job that runs, or one without rows, which has ended."""
     await ledger.jobs.create(
         JobSpec(
@@ -97,6 +99,7 @@ async def make_job(ledger: Ledger, job_id: str = "job-1", name: str = "patches.c
             folded=0,
             fingerprint="f",
             keep_s=600.0,
+            nightly=nightly,
         )
     )
     await ledger.jobs.open(job_id)
@@ -105,8 +108,9 @@ async def make_job(ledger: Ledger, job_id: str = "job-1", name: str = "patches.c
 
 async def due_now(ledger: Ledger) -> None:
     """Let the next try be due, as if time had passed."""
-    for name in await ledger.redis.zrange(OUTBOX, 0, -1):
-        await ledger.redis.zadd(OUTBOX, {name: 0})
+    for queue in (OUTBOX, OUTBOX_URGENT):
+        for name in await ledger.redis.zrange(queue, 0, -1):
+            await ledger.redis.zadd(queue, {name: 0})
 
 
 async def test_an_end_is_told_once_with_its_facts_and_a_line_for_slack(ledger, start, receiver):
@@ -119,7 +123,8 @@ async def test_an_end_is_told_once_with_its_facts_and_a_line_for_slack(ledger, s
 
     (notice,) = receiver.notices
     assert (notice["type"], notice["job_id"], notice["name"]) == ("job.finished", job_id, "<!channel> & co.csv")
-    assert (notice["rows"]["total"], notice["rows"]["rejected"], notice["reason"]) == (2, 2, None)
+    assert (notice["rows"]["total"], notice["rows"]["rejected"]) == (2, 2)
+    assert notice["reason"] == "all of its rows have ended"
     assert notice["text"].startswith("relabel: job &lt;!channel&gt; &amp; co.csv (job-1) is finished: 2 rejected of 2")
     assert notice["finished_at"].endswith("Z")
     assert "webhook-signature" not in receiver.came[0][0]
@@ -247,6 +252,82 @@ async def test_a_job_that_pauses_by_itself_is_told_each_time_and_one_that_people
     assert receiver.notices[0]["reason"] == "Invalid URL (GET /v1/chat/completions/[id]) for [id]"
     assert "paused by itself: Invalid URL" in receiver.notices[0]["text"]
     assert not any(b"Secret" in body for _, body in receiver.came)
+
+
+async def test_pauses_and_losses_go_before_what_is_well(ledger, start, receiver):
+    """However many ends were there before."""
+    for number in range(AT_ONCE + 1):
+        await make_job(ledger, f"done-{number}", rows=0)
+    await make_job(ledger, "stuck")
+    await ledger.jobs.pause("stuck", by="test", code="invalid_api_key", reason="the key is wrong")
+    await make_job(ledger, "gone")
+    await ledger.redis.delete(JobKeys("gone").outcomes)
+    notifier = await start()
+
+    await notifier.step()
+
+    assert {notice["type"] for notice in receiver.notices[:2]} == {"job.paused", "job.lost"}
+    assert len(receiver.came) == AT_ONCE
+    await notifier.step()
+    assert len(receiver.came) == AT_ONCE + 3
+
+
+async def test_one_try_a_minute_finds_a_receiver_that_is_back_and_frees_all_that_wait(ledger, start, receiver):
+    """Whenever each of them would have been tried again."""
+    for number in range(AT_ONCE + 2):
+        await make_job(ledger, f"job-{number}", rows=0)
+    receiver.answers = [503] * (AT_ONCE + 2)
+    notifier = await start()
+    for _ in range(2):
+        await notifier.step()
+    for name in await ledger.redis.zrange(OUTBOX, 0, -1):
+        await ledger.redis.zadd(OUTBOX, {name: await ledger.jobs.now() + 3600})
+    receiver.came.clear()
+
+    await notifier.step()
+    assert receiver.came == [], "the last try was a moment ago"
+    another = await start()
+    await ledger.redis.delete(NOTIFIER_LOCK)
+    for _ in range(3):
+        await another.step()
+
+    assert len({notice["job_id"] for notice in receiver.notices}) == len(receiver.came) == AT_ONCE + 2
+    assert await ledger.redis.zcard(OUTBOX) == 0
+
+
+@pytest.mark.parametrize(
+    ("night", "told"),
+    [
+        ({"state": "running"}, False),
+        ({"state": "needs attention", "ended_at": 1.0}, False),
+        ({"state": "finished", "ended_at": 1e12}, False),
+        ({"state": "finished", "ended_at": 1.0}, True),
+        ({"state": "lost", "ended_at": 1e12}, True),
+        ({"odd": True}, True),
+        (None, True),
+    ],
+    ids=str,
+)
+async def test_the_end_of_a_nights_job_is_told_once_by_the_night_or_by_itself(ledger, start, receiver, night, told):
+    """By itself where the night has ended before, as where somebody resumed the job later, or is lost."""
+    if night:
+        await ledger.redis.hset(night_key("2026-11-25"), "night", json.dumps(night))
+    await make_job(ledger, rows=0, nightly="2026-11-25")
+
+    await (await start()).step()
+
+    assert [notice["type"] for notice in receiver.notices] == (["job.finished"] if told else [])
+    assert not await ledger.redis.exists(OUTBOX, ENDED)
+
+
+async def test_a_nights_job_that_pauses_is_told_at_once(ledger, start, receiver):
+    await ledger.redis.hset(night_key("2026-11-25"), "night", '{"state": "running"}')
+    job_id = await make_job(ledger, nightly="2026-11-25")
+    await ledger.jobs.pause(job_id, by="test", code="insufficient_quota", reason="no quota is left")
+
+    await (await start()).step()
+
+    assert [notice["type"] for notice in receiver.notices] == ["job.paused"]
 
 
 async def test_one_worker_delivers_and_another_goes_on_when_it_has_died(ledger, start, receiver):
