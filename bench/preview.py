@@ -44,7 +44,7 @@ def measure(path: Path, *, stringify: bool, repeats: int) -> None:
     from producer.source import open_source  # noqa: PLC0415
 
     class NoCounts(Profiler):
-        def add(self, row: object) -> None:
+        def add(self, rows: object) -> None:
             """Count nothing."""
 
     def seconds(profiler: type[Profiler]) -> float:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from array import array
 from collections import Counter
 from contextlib import ExitStack
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
@@ -21,10 +21,10 @@ from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
 from producer.profile import Profiler, Reading
 from producer.rules import is_usual_id
-from producer.staging import Folded, RowsByLine, Spool, contradicts, fold
+from producer.staging import Folded, RowsByLine, Spool, contradicts, fingerprint_of, fold
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from ledger.job import Columns
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from producer.source import Source
 
 _SAMPLES = 3
+_TOGETHER = 64  # rows; few enough to be in the processor's cache still
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -175,23 +176,27 @@ def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
 def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
     """Check rows that do not come from a file; otherwise as `check`."""
     with ExitStack() as stack:
-        intake = Intake(stack, spool_dir, mode)
-        for row in rows:
-            intake.add(row)
+        intake, iterator = Intake(stack, spool_dir, mode), iter(rows)
+        while batch := list(islice(iterator, _TOGETHER)):
+            intake.add(batch)
         return intake.checked(rows.columns)
 
 
 async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path) -> Checked:
     """Check patches that are derived from the rows of another job; otherwise as `check`."""
     with ExitStack() as stack:
-        intake = Intake(stack, spool_dir, mode)
+        intake, batch = Intake(stack, spool_dir, mode), list[Patch]()
         async for patch in patches:
-            intake.add(patch)
+            batch.append(patch)
+            if len(batch) == _TOGETHER:
+                intake.add(batch)
+                batch = []
+        intake.add(batch)
         return intake.checked(columns)
 
 
 class Intake:
-    """Stages rows one by one. The temporary files belong to `stack` until `checked` passes them on.
+    """Stages rows, some at a time. The temporary files belong to `stack` until `checked` passes them on.
 
     `rows` and `lines` are those of the sources that were read so far.
     """
@@ -213,12 +218,12 @@ class Intake:
     def read(self, source: Source, options: InputOptions) -> CsvRows | JsonlRows:
         """Stage all rows of a source, their lines numbered on from those of the sources before; return its rows."""
         rows, before, most = rows_of(source, options), self.lines, source.limits.rows
-        number = self.rows
-        for number, row in enumerate(rows, self.rows + 1):
-            if number > most:
+        iterator = iter(rows)
+        while batch := list(islice(iterator, min(_TOGETHER, most - self.rows + 1))):
+            self.rows += len(batch)
+            if self.rows > most:
                 raise source.too_large()
-            self.add(replace(row, line=row.line + before) if before else row)
-        self.rows = number
+            self.add([replace(row, line=row.line + before) for row in batch] if before else batch)
         self.lines += source.number
         if source.lacks_line_end:
             self._cut.append(source.name)
@@ -227,27 +232,32 @@ class Intake:
             raise source.too_large()
         return rows
 
-    def add(self, row: Patch | Rejection) -> None:
-        """Stage the next row."""
-        if isinstance(row, Rejection):
-            self._rejected.add(row)
-            self._faults[row.column] += 1
-            return
-        if not row.metadata and self._mode is Mode.MERGE:
-            self._unsent.add(UnsentRow(row))
-            return
-        self._cleared += not row.metadata
-        self._patches.append(_encode(row))
-        self._hashes.append(hash(row.completion_id))
-        self._profiler.add(row)
-        if not is_usual_id(row.completion_id):
-            self._odd += 1
-            if self._odd <= _SAMPLES:
-                self._odd_lines.append(row.line)
+    def add(self, rows: Sequence[Patch | Rejection]) -> None:
+        """Stage the next rows."""
+        sent = [row for row in rows if isinstance(row, Patch) and (row.metadata or self._mode is Mode.REPLACE)]
+        if len(sent) < len(rows):
+            self._keep_unsent(rows)
+        if self._mode is Mode.REPLACE:
+            self._cleared += sum(not row.metadata for row in sent)
+        self._patches.extend(list(map(_encode, sent)))
+        self._hashes.extend([hash(row.completion_id) for row in sent])
+        self._profiler.add(sent)
+        odd = [row.line for row in sent if not is_usual_id(row.completion_id)]
+        self._odd += len(odd)
+        self._odd_lines += odd[: _SAMPLES - len(self._odd_lines)]
+
+    def _keep_unsent(self, rows: Sequence[Patch | Rejection]) -> None:
+        """Keep those of the rows that are rejected, or change nothing."""
+        for row in rows:
+            if isinstance(row, Rejection):
+                self._rejected.add(row)
+                self._faults[row.column] += 1
+            elif not row.metadata and self._mode is Mode.MERGE:
+                self._unsent.add(UnsentRow(row))
 
     def checked(self, columns: Columns, reading: Reading = Reading()) -> Checked:  # noqa: B008 - a constant
         """Fold duplicate ids and return the input; no row can be added after that."""
-        fingerprint = _fingerprint(self._patches, self._rejected, self._unsent)
+        fingerprint = fingerprint_of(self._patches, self._rejected, self._unsent)
         for row in fold(self._patches, self._hashes, self._mode):
             self._note_folded(row, columns)
         self._stack.pop_all()
@@ -281,18 +291,6 @@ def _about_cut(names: list[str]) -> Iterator[str]:
     if names:
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
         yield f"the last line of {names[0]}{more} has no line end, so it may be cut; check it if the file was copied"
-
-
-def _fingerprint(patches: Spool, rejected: RowsByLine[Rejection], unchanged: RowsByLine[UnsentRow]) -> str:
-    digest = hashlib.sha256()
-    for block in patches.blocks():
-        digest.update(block)
-    digest.update(b"\0rejected\0")
-    for block in rejected.blocks():
-        digest.update(block)
-    for block in unchanged.blocks():
-        digest.update(block)
-    return digest.hexdigest()
 
 
 def _array_head(length: int) -> bytes:

@@ -8,6 +8,8 @@ from itertools import chain
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from ledger.row import Patch
 
 MOST_KEYS = 1000
@@ -20,8 +22,8 @@ NULL_TEXTS = frozenset(
 )
 """Texts that tools write for a missing value: SQL clients, pandas, numpy, Python, Excel, JavaScript."""
 
-_TOGETHER = 64  # few enough to be in the processor's cache still
-_SAMPLED_ROWS = 1024  # values are sampled of these rows, then of one row in `_TOGETHER`
+_SAMPLED_ROWS = 1024  # values are sampled of these rows, then of the first of those that are added together
+_SHAPES = 64  # sets of keys that are counted until their keys are
 _INDEX_NAME = re.compile(r"Unnamed: \d+(\.\d+)*|(__index_)?level_\d+(__)?|\.\.\.\d+").fullmatch
 """What pandas, pyarrow and R's readr call a column without a name, in practice the row numbers."""
 _INDEX_ROWS = {0: 3, 1: 10}
@@ -68,10 +70,9 @@ class Profile(NamedTuple):
 
 
 class Profiler:
-    """Counts rows, some hundreds at a time: what is done for each of them costs a tenth of the check otherwise."""
+    """Counts rows, many at a time: what is done for each of them costs a tenth of the check otherwise."""
 
     def __init__(self) -> None:
-        self._waiting: list[Patch] = []
         self._rows = 0
         # rows of one file name few different sets of keys, so a row costs one count however many keys it has
         self._shapes: Counter[tuple[str, ...]] = Counter()
@@ -82,14 +83,8 @@ class Profiler:
         self._samples: dict[str, list[str]] = {}
         self._series: dict[str, tuple[int, int]] = {}  # keys whose values count up so far: the first and the last
 
-    def add(self, row: Patch) -> None:
-        """Count the next valid row."""
-        self._waiting.append(row)
-        if len(self._waiting) == _TOGETHER:
-            self._count()
-
-    def _count(self) -> None:
-        rows, self._waiting = self._waiting, []
+    def add(self, rows: Sequence[Patch]) -> None:
+        """Count the next valid rows."""
         maps = [row.metadata for row in rows]
         self._count_shapes_of(maps)
         if not _NULLS.isdisjoint(chain.from_iterable(map(dict.values, maps))):
@@ -100,12 +95,11 @@ class Profiler:
         if self._series or not self._rows:
             self._follow(rows)
         self._rows += len(rows)
-        if len(self._shapes) > _TOGETHER:
+        if len(self._shapes) > _SHAPES:
             self._name_shapes()
 
     def profile(self) -> Profile:
         """Return what was counted."""
-        self._count()
         self._name_shapes()
         keys = [self._key(key, number) for key, number in self._named.items()]
         return Profile(self._rows, keys, self._other_pairs, dict(self._null_texts))
@@ -155,7 +149,7 @@ class Profiler:
             if value and len(samples) < SAMPLES and (cut := _cut(value)) not in samples:
                 samples.append(cut)
 
-    def _follow(self, rows: list[Patch]) -> None:
+    def _follow(self, rows: Sequence[Patch]) -> None:
         """Keep the keys whose values still count up, each with a number that is not above its line."""
         if rows and not self._rows:
             self._series = dict.fromkeys(rows[0].metadata, (-1, -1))

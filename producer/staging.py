@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from array import array
 from contextlib import suppress
+from itertools import accumulate, chain, islice
 from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
 
 import msgspec
@@ -16,8 +18,10 @@ from producer.errors import UnreadableFile
 from producer.rules import too_much
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from ledger.row import Rejection, UnsentRow
 
 _BUFFER = 1 << 20
 
@@ -54,6 +58,13 @@ class Spool:
         self._starts.append(self._size)
         self._lengths.append(len(body))
         self._write(body)
+
+    def extend(self, bodies: Sequence[bytes]) -> None:
+        """Add rows at the end."""
+        lengths = list(map(len, bodies))
+        self._starts.extend(islice(accumulate(lengths, initial=self._size), len(lengths)))
+        self._lengths.extend(lengths)
+        self._write(b"".join(bodies))
 
     def replace(self, row: int, body: bytes) -> None:
         """Replace a row's bytes; it keeps its place in the order."""
@@ -249,3 +260,14 @@ class RowsByLine(Generic[T]):
     def close(self) -> None:
         """Free the disk space; may be called twice."""
         self._spool.close()
+
+
+def fingerprint_of(patches: Spool, rejected: RowsByLine[Rejection], unsent: RowsByLine[UnsentRow]) -> str:
+    """Return a SHA-256 in hex of all rows as they were added; to be taken before they are folded."""
+    digest = hashlib.sha256()
+    for block in patches.blocks():
+        digest.update(block)
+    digest.update(b"\0rejected\0")
+    for block in chain(rejected.blocks(), unsent.blocks()):
+        digest.update(block)
+    return digest.hexdigest()

@@ -30,8 +30,8 @@ def test_keys_are_counted_as_a_plain_loop_counts_them() -> None:
         for line in range(1, 1500)
     ]
     profiler = Profiler()
-    for row in rows:
-        profiler.add(row)
+    for start in range(0, len(rows), 64):
+        profiler.add(rows[start : start + 64])
 
     profile = profiler.profile()
 
@@ -46,7 +46,7 @@ def test_keys_beyond_the_bound_are_counted_together() -> None:
     """Rows with keys of their own cost memory for the first thousand only."""
     profiler = Profiler()
     for row in range(MOST_KEYS + 500):
-        profiler.add(Patch(row, "c", {f"k{row}": "v" * 512}))
+        profiler.add([Patch(row, "c", {f"k{row}": "v" * 512})])
 
     profile = profiler.profile()
 
