@@ -50,10 +50,16 @@ def echo_fact(word: str, text: str, *, style: str = "") -> None:
 
     A terminal shows the word in bold, and the text in lines beside it.
     """
-    first, *more = broken(printable(text), indent=FACT_CHARS)
-    click.echo(styled(f"{printable(word):<{FACT_CHARS}}", BOLD) + styled(first, style))
+    echo_beside(f"{printable(word):<{FACT_CHARS}}", text, label_style=BOLD, style=style)
+
+
+def echo_beside(label: str, text: str, *, label_style: str = "", style: str = "") -> None:
+    """Print a label on standard output, and a text in lines beside it."""
+    label = printable(label)
+    first, *more = broken(printable(text), indent=len(label))
+    click.echo(styled(label, label_style) + styled(first, style))
     for line in more:
-        click.echo(" " * FACT_CHARS + styled(line, style))
+        click.echo(" " * len(label) + styled(line, style))
 
 
 def echo_indented(text: str, *, indent: int = 0, style: str = "") -> None:

@@ -15,7 +15,7 @@ import msgspec
 from completions.classify import classify, lacks_permission
 from completions.credential import Credential
 from completions.errors import KeyRefused, RateLimited, Refusal, RowFailed
-from completions.reply import Reply, bad_response, read_reply
+from completions.reply import Reply, bad_response, read_reply, require_json
 from completions.target import Target
 from completions.transport import open_transport, refusal_of, route_to
 from ledger.completion_id import id_problem
@@ -87,11 +87,12 @@ class CompletionsApi:
         """Request a list of one completion, the cheapest request there is.
 
         Raises:
-            Refusal: the request did not succeed; the status is 0 where nothing answered.
+            Refusal: the request did not succeed, or the answer is no JSON; the status is 0 where nothing answered.
 
         """
         query = f"{self._query}&limit=1" if self._query else "?limit=1"
-        await self._exchange(_Call("GET", "", request_name), query)
+        content, request_id = await self._exchange(_Call("GET", "", request_name), query)
+        require_json(content, request_id)
 
     async def _call(self, call: _Call) -> Reply:
         refuse_bad_id(call.completion_id)

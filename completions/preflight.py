@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from completions.classify import lacks_permission
 from completions.client import CompletionsApi, open_api
-from completions.errors import Refusal, RowFailed, StopJob
+from completions.errors import RateLimited, Refusal, RowFailed, StopJob
 from completions.target import read_target, target_of
 from config.checks import base_url_hint
 from config.settings import Settings
@@ -24,15 +24,19 @@ _LOCKED_OUT = (401, 403, 407)
 
 
 class ApiSeen(NamedTuple):
-    """The result of a check: why the API is unreachable, refuses the key, or is not at this URL; '' if fine."""
+    """The result of a check: why the API is unreachable, refuses the key, or is not at this URL; '' if fine.
+
+    `failing` is what it answers in place of a result although it is reachable, such as a 500 or a used-up quota.
+    """
 
     unreachable: str = ""
     refused: str = ""
     wrong_url: str = ""
+    failing: Refusal | None = None
 
 
 async def trouble_with_api(settings: Settings) -> str:
-    """Return why the API cannot be used; '' where nothing speaks against it."""
+    """Return why the API cannot be used; '' where nothing speaks against it, or what does may pass while rows wait."""
     seen = await look_at_api(settings)
     return seen.unreachable or seen.refused or seen.wrong_url
 
@@ -44,7 +48,7 @@ async def look_at_api(
 
     The key is read anew unless `secret` is given. A key that may update completions need not be permitted to list
     them, so a list that is refused for that proves nothing. Nor need a service have a list: where its URL is unknown,
-    that of a completion decides.
+    or its list fails, that of a completion decides.
     """
     target = await read_target(settings) if secret is None else target_of(settings, secret)
     target = target._replace(timeout_s=min(target.timeout_s, longest_s))
@@ -54,18 +58,39 @@ async def look_at_api(
                 await api.ping(request_name=f"preflight-{secrets.token_hex(6)}")
             except Refusal as refusal:
                 if refusal.status in _LOCKED_OUT and not lacks_permission(refusal):
-                    return ApiSeen(refused=f"{refusal.message.rstrip('.')} ({refusal.status})")
+                    return ApiSeen(refused=_why_refused(refusal))
                 if _knows_no_url(refusal):
                     return ApiSeen(wrong_url=await _why_wrong_url(api, refusal, settings.openai_base_url))
                 # a proxy that refuses comes with a status of its own, but without the API's answer
                 if refusal.status and refusal.code != "proxy":
-                    return ApiSeen()
+                    return await _second_opinion(api, refusal)
                 if not left or refusal.code in {"tls", "proxy"}:
                     return ApiSeen(unreachable=refusal.message)
             else:
                 return ApiSeen()
             await asyncio.sleep(TRY_AGAIN_S)
     raise AssertionError("the last try returns")
+
+
+async def _second_opinion(api: CompletionsApi, list_refusal: Refusal) -> ApiSeen:
+    """Return what a completion's URL shows where the list is refused: only what fails there fails rows, too."""
+    if isinstance(list_refusal, RateLimited):
+        return ApiSeen()
+    try:
+        await api.read(NO_SUCH_ID, request_name=f"preflight-{secrets.token_hex(6)}")
+    except Refusal as refusal:
+        if isinstance(refusal, RowFailed | RateLimited) or lacks_permission(refusal) or _is_unclear(refusal):
+            return ApiSeen()
+        if refusal.status in _LOCKED_OUT:
+            return ApiSeen(refused=_why_refused(refusal))
+        if not refusal.status:
+            return ApiSeen(unreachable=refusal.message)
+        return ApiSeen(failing=refusal)
+    return ApiSeen()
+
+
+def _why_refused(refusal: Refusal) -> str:
+    return f"{refusal.message.rstrip('.')} ({refusal.status})"
 
 
 def _knows_no_url(refusal: Refusal) -> bool:

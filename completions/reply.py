@@ -66,6 +66,14 @@ def read_reply(content: bytes, completion_id: str, request_id: str, *, writes: b
     return Reply(metadata, request_id)
 
 
+def require_json(content: bytes, request_id: str) -> None:
+    """Raise Retryable where the answer 200 to a read is no JSON: a login page, a proxy's error page."""
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        raise bad_response("is no JSON", request_id, writes=False) from None
+
+
 def bad_response(what: str, request_id: str, *, writes: bool) -> Retryable:
     """Return the refusal for an answer 200 whose body cannot be used; `writes` tells whether it was to an update."""
     message = f"the API answered 200, but the body {what}"

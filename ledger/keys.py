@@ -49,7 +49,7 @@ NIGHTLY_LOCK = "relabel:nights:lock"
 NIGHTLY_TICK = "relabel:nights:tick"
 """String: there while no tick of the nightly run need be sent; it lives for seconds."""
 NIGHTLY_SCHEDULE = "relabel:nights:schedule"
-"""Hash: the schedule that beat or a worker was started with last, and since when."""
+"""Hash: the schedule that beat or a worker was started with last, since when, and when beat was last alive."""
 
 ARCHIVES = "relabel:archives"
 """Hash: worker to the folder in which it archives reports; it lives for a week after the last word of one."""

@@ -160,6 +160,16 @@ class Nights:
         """Store the schedule that beat was started with."""
         await self._redis.hset(NIGHTLY_SCHEDULE, "beat", _line(schedule))
         await self.note_schedule(schedule)
+        await self.note_beat_alive()
+
+    async def note_beat_alive(self) -> None:
+        """Store that beat is alive."""
+        await self._redis.hset(NIGHTLY_SCHEDULE, "beat_at", str(await server_time(self._redis)))
+
+    async def beat_seen_at(self) -> float | None:
+        """Return when beat was last alive, in seconds since the epoch, None where it never was."""
+        seen: Any = await self._redis.hget(NIGHTLY_SCHEDULE, "beat_at")
+        return None if seen is None else float(seen)
 
     async def beat_schedule(self) -> tuple[str, str] | None:
         """Return the cron line and the time zone that beat was last started with, None where it never was."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -130,6 +131,13 @@ def _notice(raw: bytes) -> Notice:
         return Notice(old.delivery_id, old.job_id, _facts(old.body), old.posted_at, old.tries)
 
 
+class Backlog(NamedTuple):
+    """How many notifications are undelivered, and when the oldest was posted (seconds since the epoch, 0 for none)."""
+
+    number: int
+    oldest_at: float
+
+
 class Outbox:
     """The outbox of one ledger: what is urgent goes first."""
 
@@ -154,6 +162,15 @@ class Outbox:
     async def is_served(self) -> bool:
         """Return whether workers send notifications, or did so within the last day."""
         return bool(await self._redis.exists(NOTIFY_SINCE))
+
+    async def backlog(self) -> Backlog:
+        """Return how many notifications are undelivered, and since when; those that cannot be read count as none."""
+        packed: list[Any] = await self._redis.hvals(NOTICES)
+        posted = []
+        for raw in packed:
+            with contextlib.suppress(msgspec.MsgspecError):
+                posted.append(_notice(raw).posted_at)
+        return Backlog(len(posted), min(posted, default=0.0))
 
     async def due(self, now: float, *, most: int) -> list[Notice]:
         """Return up to `most` notifications whose next try is due at `now` (epoch seconds), urgent ones first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Iterable
 from typing import NamedTuple
 
 
@@ -15,9 +16,25 @@ class Verdict(enum.StrEnum):
 
 
 class CheckResult(NamedTuple):
-    """What a check found, and what to do next; `unreachable` where nobody answered."""
+    """What a check found, and what to do next; `unreachable` where nobody answered.
+
+    `more` is what it found besides, each with a verdict and a next step of its own, the worst first.
+    """
 
     verdict: Verdict
     message: str
     next_step: str = ""
     unreachable: bool = False
+    more: tuple[CheckResult, ...] = ()
+
+
+_WORST_FIRST = (Verdict.FAIL, Verdict.WARN, Verdict.OK)
+
+
+def combined(results: Iterable[CheckResult]) -> CheckResult:
+    """Return one result of several: what is wrong, the worst first, else what is well in one sentence."""
+    found = sorted(results, key=lambda result: _WORST_FIRST.index(result.verdict))
+    wrong = [result for result in found if result.verdict is not Verdict.OK]
+    if wrong:
+        return wrong[0]._replace(more=tuple(wrong[1:]))
+    return CheckResult(Verdict.OK, "; ".join(result.message for result in found))

@@ -12,6 +12,8 @@ from producer.submit import Submitted
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
 
+PAUSED_CODE = "paused"
+"""The reason code of a job that a person paused."""
 INTERRUPTED_CODE = "interrupted"
 """The reason code of a paused job whose process tree ended before it."""
 CLOSE_WITHIN_S = 15.0
@@ -28,7 +30,7 @@ async def pause(session: Session, job_id: str, *, reason: str = "") -> JobState:
 
     """
     text = f"{reason} ({session.user})" if reason else f"by {session.user}"
-    had = await session.ledger.jobs.pause(job_id, by=session.user, code="paused", reason=text, why=reason)
+    had = await session.ledger.jobs.pause(job_id, by=session.user, code=PAUSED_CODE, reason=text, why=reason)
     if had not in {JobState.RUNNING, JobState.PAUSED}:
         raise WrongState(f"job {job_id} is {had}; only a running job can be paused.")
     return had

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from config.api_key import has_key, read_api_key
 from config.errors import KeyUnavailable, SettingsError
-from config.schedule import Schedule
 from config.settings import Settings
-from ledger.connect import open_ledger, persistence_warnings
+from ledger.connect import open_ledger
 from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
-from ledger.server_info import clock_ahead_s, server_facts, write_and_forget
-from ledger.workers import LivingWorker, of_release_one
-from nightly.store import Nights
-from relabel.agreement import disagreements
+from ledger.server_info import clock_ahead_s
+from relabel.advice import PAUSES
 from relabel.check_result import CheckResult, Verdict
-from relabel.ledger_age import judge_age, judge_losses, read_ledger_age
+from relabel.health_jobs import check_jobs
+from relabel.health_ledger import check_ledger
+from relabel.health_nightly import check_nightly
+from relabel.health_notifications import check_notifications
+from relabel.health_rate import check_rate
+from relabel.health_workers import check_worker_here, check_workers
 from relabel.remember import remember_once
 from relabel.session import current_user
 
 if TYPE_CHECKING:
+    from completions.errors import Refusal
     from completions.preflight import ApiSeen
 
 LONGEST_CHECK_S = 8.0
@@ -31,10 +33,11 @@ LONGEST_CHECK_S = 8.0
 LONGEST_PING_S = 4.0
 CLOCK_WARN_S, CLOCK_FAIL_S = 5.0, 60.0
 """A clock that is off by more than Celery's visibility timeout (300 s) makes a worker take what another is at."""
-START_WORKER = "start one with `celery -A tasks.app worker --without-gossip`, and look at its log"
-SET_ALIKE = "set it alike, and restart those that have it wrong"
-END_OLD = "end it and start the new release in its place"
-CORRECT_KEY = "correct its key: it is read again and tried every minute"
+USED_UP = (402, 429)
+"""Statuses of an API that takes the key, and nothing more for it until somebody pays (`completions.classify`)."""
+API_FAILS = (
+    "look at the provider's status page and at what lies between; rows wait meanwhile, and fail after 15 minutes"
+)
 
 
 class HealthChecks:
@@ -76,25 +79,13 @@ class HealthChecks:
             return CheckResult(Verdict.FAIL, what, "see whether it hangs, and what lies between", unreachable=True)
 
     async def ledger(self) -> CheckResult:
-        """Check that Redis answers, takes writes and keeps them, and that it is as old as the workers."""
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            await write_and_forget(redis)
-            if not (await server_facts(redis)).disk_writes_ok:
-                return CheckResult(
-                    Verdict.FAIL, "Redis cannot write to its disk", "see that it has room and may be written to"
-                )
-            age = judge_age(await read_ledger_age(Ledger(redis)))
-            if warnings := await persistence_warnings(redis):
-                what, _, then = " ".join(warnings).partition("; ")
-                return CheckResult(Verdict.WARN, what, then)
-        if age.verdict is Verdict.WARN:
-            return age
-        return CheckResult(Verdict.OK, f"Redis answers, takes writes and keeps them; {age.message}")
+        """Check that Redis answers, takes writes and keeps them, has room, and is as old as the workers."""
+        disk = self._settings.metrics.ledger_disk if self._deployed else self._settings.state_folder
+        return await self._of_ledger(lambda ledger: check_ledger(ledger, disk))
 
     async def jobs(self) -> CheckResult:
-        """Check that no job was lost of late; apart from the server, as a worker is well all the same."""
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            return judge_losses(await read_ledger_age(Ledger(redis)))
+        """Check that no job is lost, waits for somebody or stands still."""
+        return await self._of_ledger(check_jobs)
 
     async def broker(self) -> CheckResult:
         """Check that Celery's broker answers."""
@@ -109,54 +100,49 @@ class HealthChecks:
         return CheckResult(Verdict.OK, f"Celery's broker answers; {waiting} messages wait for a worker")
 
     async def workers(self) -> CheckResult:
-        """Check that a worker is alive."""
-        workers = await self._workers()
-        if workers:
-            alive = f"{len(workers)} alive, with {sum(worker.children for worker in workers)} children"
-            if idle := _idle(workers):
-                none_works = not any(worker.takes_shards for worker in workers)
-                return CheckResult(Verdict.FAIL if none_works else Verdict.WARN, f"{alive}; {idle[0]}", idle[1])
-            if clauses := disagreements(workers, await self._beat_schedule()):
-                return CheckResult(Verdict.WARN, f"{alive}; {'; '.join(clauses)}", SET_ALIKE)
-            return CheckResult(Verdict.OK, alive)
-        if not self._deployed:
-            return CheckResult(Verdict.OK, "none is deployed; `relabel run` brings its own")
-        return CheckResult(Verdict.FAIL, "no worker is alive", START_WORKER)
+        """Check that a worker takes rows, that all agree, and that none is started again and again."""
+        return await self._of_ledger(lambda ledger: check_workers(ledger, deployed=self._deployed))
 
     async def worker_here(self) -> CheckResult:
         """Check that a worker of this machine is alive."""
-        host = socket.gethostname()
-        here = [worker for worker in await self._workers() if worker.name.rpartition("@")[2] == host]
-        if here:
-            if idle := _idle(here):
-                return CheckResult(Verdict.WARN, *idle)
-            return CheckResult(Verdict.OK, f"{', '.join(worker.name for worker in here)} is alive")
-        return CheckResult(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
+        return await self._of_ledger(check_worker_here)
 
     async def archive(self) -> CheckResult:
         """Check that workers can archive reports, where they are to."""
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            queue = Ledger(redis).archive_queue
-            if faults := await queue.faults():
-                named = "; ".join(f"{fault.worker}: {fault.folder} ({fault.fault})" for fault in faults)
-                then = "let the worker write there; it tries again each minute, and jobs wait for a week"
-                return CheckResult(Verdict.FAIL, f"reports cannot be archived by {named}", then)
-            used = {folder.folder for folder in await queue.folders()}
-        return CheckResult(Verdict.OK, f"reports are archived in {', '.join(sorted(used))}" if used else "not set up")
+        return await self._of_ledger(check_archive)
+
+    async def nightly(self) -> CheckResult:
+        """Check that the last nightly runs went well, and that beat is there to begin the next."""
+        return await self._of_ledger(lambda ledger: check_nightly(ledger, self._settings))
+
+    async def notify(self) -> CheckResult:
+        """Check that notifications reach the webhook."""
+        return await self._of_ledger(check_notifications)
+
+    async def rate(self) -> CheckResult:
+        """Check that the API does not fail the workers, nor slows their shared rate down."""
+        return await self._of_ledger(check_rate)
 
     async def clock(self) -> CheckResult:
         """Check that this machine's clock and that of the server agree."""
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            return judge_clock(await clock_ahead_s(redis))
+
+        async def check(ledger: Ledger) -> CheckResult:
+            return judge_clock(await clock_ahead_s(ledger.redis))
+
+        return await self._of_ledger(check)
 
     async def api(self) -> CheckResult:
-        """Check that the API answers."""
-        if why := (await self._api_seen()).unreachable:
-            return CheckResult(Verdict.FAIL, why, "look at OPENAI_BASE_URL and the network", unreachable=True)
-        if why := (await self._api_seen()).wrong_url:
-            what, _, then = why.partition("; ")
-            return CheckResult(Verdict.FAIL, f"{self._settings.openai_base_url} is not the API's: {what}", then)
-        return CheckResult(Verdict.OK, f"{self._settings.openai_base_url} answers")
+        """Check that the API answers, and not with an error of its own or that the quota is used up."""
+        seen, url = await self._api_seen(), self._settings.openai_base_url
+        if seen.unreachable:
+            then = "look at OPENAI_BASE_URL and the network"
+            return CheckResult(Verdict.FAIL, seen.unreachable, then, unreachable=True)
+        if seen.wrong_url:
+            what, _, then = seen.wrong_url.partition("; ")
+            return CheckResult(Verdict.FAIL, f"{url} is not the API's: {what}", then)
+        if seen.failing:
+            return judge_refusal(url, seen.failing)
+        return CheckResult(Verdict.OK, f"{url} answers")
 
     async def key(self) -> CheckResult:
         """Check that the API accepts the key."""
@@ -165,25 +151,18 @@ class HealthChecks:
         seen = await self._api_seen()
         if self._no_key:
             return CheckResult(Verdict.FAIL, self._no_key)
-        if seen.unreachable:
-            return CheckResult(Verdict.WARN, "not known, as the API does not answer")
-        if seen.wrong_url:
-            return CheckResult(Verdict.WARN, "not known, as this is not the API's URL")
         if seen.refused:
             return CheckResult(Verdict.FAIL, seen.refused, "correct OPENAI_API_KEY, or what it is allowed to do")
+        if why := _why_key_unknown(seen):
+            return CheckResult(Verdict.WARN, f"not known, as {why}")
         return CheckResult(Verdict.OK, "the API takes the key")
 
-    async def _workers(self) -> list[LivingWorker]:
+    async def _of_ledger(self, check: Callable[[Ledger], Awaitable[CheckResult]]) -> CheckResult:
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            return await Ledger(redis).workers.living()
-
-    async def _beat_schedule(self) -> Schedule | None:
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            noted = await Nights(redis).beat_schedule()
-        return Schedule(*noted) if noted else None
+            return await check(Ledger(redis))
 
     async def _api_seen(self) -> ApiSeen:
-        if self._ping_task is None:  # one request serves both checks
+        if self._ping_task is None:  # one look serves both checks
             self._ping_task = asyncio.create_task(self._ping())
         return await asyncio.shield(self._ping_task)
 
@@ -195,14 +174,31 @@ class HealthChecks:
         return await self._look_at_api(self._settings, secret=secret, tries=1, longest_s=LONGEST_PING_S)
 
 
-def _idle(workers: list[LivingWorker]) -> tuple[str, str] | None:
-    """Return which workers take no shards, and what to do; None where all do."""
-    if names := sorted(worker.name for worker in workers if worker.key_refused):
-        return f"the API refuses the key of {', '.join(names)}, which takes no shards", CORRECT_KEY
-    old = of_release_one(workers)
-    if old and len(old) < len(workers):
-        return f"{', '.join(old)} is of release one, beside which no later worker takes shards", END_OLD
-    return None
+def _why_key_unknown(seen: ApiSeen) -> str:
+    """Return why nobody can know whether the API takes the key; '' where it shows."""
+    if seen.unreachable:
+        return "the API does not answer"
+    if seen.wrong_url:
+        return "this is not the API's URL"
+    return "the API fails" if seen.failing and seen.failing.status not in USED_UP else ""
+
+
+def judge_refusal(url: str, refusal: Refusal) -> CheckResult:
+    """Return what an API answers that fails each request, with the server's words and what to do about it."""
+    words = refusal.message.rstrip(".")
+    said = words.removeprefix("the API ") if refusal.status < 300 else f"answers {refusal.status}: {words}"
+    used_up = PAUSES["insufficient_quota"] if refusal.status in USED_UP else API_FAILS
+    return CheckResult(Verdict.FAIL, f"{url} {said}", PAUSES.get(refusal.code, used_up))
+
+
+async def check_archive(ledger: Ledger) -> CheckResult:
+    """Return whether workers can archive reports, where they are to."""
+    if faults := await ledger.archive_queue.faults():
+        named = "; ".join(f"{fault.worker}: {fault.folder} ({fault.fault})" for fault in faults)
+        then = "let the worker write there; it tries again each minute, and jobs wait for a week"
+        return CheckResult(Verdict.FAIL, f"reports cannot be archived by {named}", then)
+    used = {folder.folder for folder in await ledger.archive_queue.folders()}
+    return CheckResult(Verdict.OK, f"reports are archived in {', '.join(sorted(used))}" if used else "not set up")
 
 
 def judge_clock(ahead_s: float) -> CheckResult:
@@ -223,11 +219,14 @@ CHECKS: dict[str, Callable[[HealthChecks], Awaitable[CheckResult]]] = {
     "worker-here": HealthChecks.worker_here,
     "clock": HealthChecks.clock,
     "archive": HealthChecks.archive,
+    "nightly": HealthChecks.nightly,
+    "notify": HealthChecks.notify,
+    "rate": HealthChecks.rate,
     "api": HealthChecks.api,
     "key": HealthChecks.key,
 }
 """The checks by name, in the order in which they are shown."""
-_IN_LEDGER = ("jobs", "workers", "worker-here", "clock", "archive")
+_IN_LEDGER = frozenset(CHECKS) - {"ledger", "broker", "api", "key"}
 DEFAULT_CHECKS = tuple(name for name in CHECKS if name != "worker-here")
 """The checks to run where none is named: the command may run where no worker is."""
 
@@ -246,6 +245,10 @@ async def check_health(settings: Settings, names: Iterable[str] = (), *, deploye
 def health_facts(found: dict[str, CheckResult]) -> list[dict[str, Any]]:
     """Return the results as JSON takes them."""
     return [
-        {"check": name, "verdict": str(result.verdict), "said": result.message, "next": result.next_step or None}
+        {"check": name, **_facts(result), "more": [_facts(other) for other in result.more]}
         for name, result in found.items()
     ]
+
+
+def _facts(result: CheckResult) -> dict[str, Any]:
+    return {"verdict": str(result.verdict), "said": result.message, "next": result.next_step or None}

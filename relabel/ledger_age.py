@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import NamedTuple
 
+from config.text import printable
 from ledger.identity import Identity
 from ledger.ledger import Ledger
 from ledger.losses import LISTED_S, Loss
@@ -13,6 +14,7 @@ from relabel.wording import count_of, in_words
 
 YOUNGER_S = 60.0
 """Seconds by which a ledger must be younger than a worker to be suspicious: both may start together."""
+GENERATION_CHARS = 16
 RESTORE = "find out why Redis came back empty, then restore its backup, or submit the files again with --again"
 
 
@@ -46,7 +48,8 @@ def judge_age(seen: LedgerAge) -> CheckResult:
     if seen.identity is None:
         return CheckResult(Verdict.OK, "the ledger was never used")
     age_s = seen.now - seen.identity.since
-    age = f"the ledger is {in_words(age_s)} old{'' if seen.jobs else ' and empty'}"
+    generation = printable(seen.identity.generation, GENERATION_CHARS)
+    age = f"the ledger ({generation}) is {in_words(age_s)} old{'' if seen.jobs else ' and empty'}"
     if age_s + YOUNGER_S < seen.workers_up_s:
         since = f"{age}; workers have run for {in_words(seen.workers_up_s)}"
         return CheckResult(Verdict.WARN, since, f"if it held jobs before, {RESTORE}")

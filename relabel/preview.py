@@ -23,11 +23,11 @@ from producer.questions import LARGE_JOB, Question, questions_about
 from producer.submit import JobRequest
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Unconfirmed
-from relabel.explain import paused_because, slowed_because
 from relabel.findings import place_facts
-from relabel.rate import RateSeen, read_rate
+from relabel.rate import read_rate
 from relabel.session import Session, open_session
 from relabel.wording import count_of, duration, per_minute
+from relabel.worker_state import why_none_works
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""
@@ -115,9 +115,9 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     ahead = _at_rate(request, rows, shared)
     if not request.again and (former := await producer.find_existing(checked, request, ledger=ledger)):
         return ahead._replace(former=former)
-    warnings = _about_rate(seen)
-    if deployed and not await ledger.workers.children():
-        warnings = ("no worker is alive; the job waits until one is started", *warnings)
+    warnings = seen.warnings
+    if deployed and (idle := why_none_works(await ledger.workers.living())):
+        warnings = (f"{idle}; the job waits until one does", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
     if (behaviour := await ledger.behaviours.of(request.target)) is None:
         return ahead
@@ -228,13 +228,3 @@ def _at_rate(request: JobRequest, rows: int, shared_per_minute: float) -> Outloo
 
 def _reads(request: JobRequest) -> bool:
     return request.mode is Mode.MERGE or request.journal
-
-
-def _about_rate(seen: RateSeen) -> tuple[str, ...]:
-    warnings = []
-    if seen.paused_s > 0:
-        warnings.append(f"{paused_because(seen.paused_by)} for {duration(max(1.0, seen.paused_s))}")
-    if seen.slowed_by:
-        rate, asked = per_minute(seen.in_force_per_minute), per_minute(seen.asked_per_minute)
-        warnings.append(f"the rate is slowed down to {rate} {slowed_because(seen.slowed_by)} (configured {asked})")
-    return tuple(warnings)

@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limit
+from ratelimit.breaker import failing_s
+from ratelimit.limiter import Limit, RateStatus
 from ratelimit.shared_rate import USED_OVER_S, RateNote, SharedRate, jobs_on, shared_limit
 from relabel.errors import InvalidInput, WrongState
+from relabel.rate_state import rate_warnings
 from relabel.session import Session
 from relabel.wording import per_minute
 
@@ -19,6 +21,7 @@ class RateSeen(NamedTuple):
 
     `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch. Where living
     workers are set to different rates (`worker_rates_per_minute`), the lowest of them holds, unless one was set live.
+    `failing_s` is for how many seconds every read or every write has failed, 0 where one succeeded or nobody sends any.
     """
 
     configured_per_minute: float
@@ -33,6 +36,19 @@ class RateSeen(NamedTuple):
     paused_until: float | None
     paused_by: str
     worker_rates_per_minute: list[float]
+    failing_s: float
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """Why rows wait or are slow, in few clauses."""
+        status = RateStatus(
+            paused_s=self.paused_s,
+            paused_by=self.paused_by,
+            rate=self.in_force_per_minute / 60,
+            asked=self.asked_per_minute / 60,
+            slowed_by=self.slowed_by,
+        )
+        return rate_warnings(status, failing_s=self.failing_s)
 
     @property
     def burst(self) -> int:
@@ -58,6 +74,7 @@ async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
         paused_until=now + status.paused_s if status.paused_s else None,
         paused_by=status.paused_by,
         worker_rates_per_minute=[round(rate * 60, 6) for rate in status.asks],
+        failing_s=round(await failing_s(ledger.redis, shared.key), 1),
     )
 
 

@@ -46,6 +46,16 @@ def clock_time(at: float, *, age_s: float) -> str:
     return _local(at).strftime("%H:%M:%S %Z") if age_s < _DAY_S else local_time(at)
 
 
+def size(number: int) -> str:
+    """Return a number of bytes in a unit of which it has at least one: `512 MiB`, `1.5 GiB`."""
+    value = float(number)
+    for unit in ("bytes", "KiB", "MiB", "GiB"):
+        if value < 1024:
+            return f"{value:.3g} {unit}" if value < 100 else f"{value:.0f} {unit}"
+        value /= 1024
+    return f"{value:,.3g} TiB" if value < 100 else f"{value:,.0f} TiB"
+
+
 def day_of(at: float) -> str:
     """Return the day of a moment, in seconds since the epoch, in the reader's time zone."""
     return _local(at).strftime("%Y-%m-%d")

@@ -17,7 +17,7 @@ from nightly.run import NightRun
 from nightly.state import NightState
 from nightly.store import Nights
 from tasks.announce import CARRY_ON, NIGHTLY_QUEUE, announce
-from tasks.nightly_schedule import LATEST_S, NightSchedule
+from tasks.nightly_schedule import LATEST_S, LOOK_EVERY_S, NightSchedule, scheduler_that
 from worker.redis_outage import retry_while_unavailable
 
 NIGHTLY = "relabel.nightly"
@@ -45,6 +45,8 @@ def add_nightly_tasks(app: Celery, settings: Settings, *, stopping: Callable[[],
                 "options": {"expires": LATEST_S, "argsrepr": "()", "kwargsrepr": "{}"},
             }
         }
+        app.conf.beat_scheduler = scheduler_that(lambda: _note_alive(settings))
+        app.conf.beat_max_loop_interval = LOOK_EVERY_S
         beat_init.connect(lambda **_: _note_schedule(settings), weak=False)
 
     @app.task(name=NIGHTLY, time_limit=TIME_LIMIT_S)
@@ -87,11 +89,21 @@ async def _run_step(app: Celery, settings: Settings, stopping: Callable[[], bool
 
 
 def _note_schedule(settings: Settings) -> None:
+    """Store the schedule that beat is started with."""
+    if (schedule := settings.nightly.schedule) is not None:
+        _note(settings, lambda nights: nights.note_beat(schedule), retry=True)
+
+
+def _note_alive(settings: Settings) -> None:
+    """Store that beat is alive, or be silent soon: a run must not begin late for it."""
+    _note(settings, lambda nights: nights.note_beat_alive(), retry=False)
+
+
+def _note(settings: Settings, write: Callable[[Nights], Awaitable[None]], *, retry: bool) -> None:
     async def note() -> None:
-        redis = new_client(settings.ledger_url)
+        redis = new_client(settings.ledger_url, retry=retry)
         try:
-            if settings.nightly.schedule is not None:
-                await Nights(redis).note_beat(settings.nightly.schedule)
+            await write(Nights(redis))
         except AWAY as error:
             log.warning("%s", describe(error))
         finally:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
+from celery.beat import PersistentScheduler
 from celery.schedules import BaseSchedule, schedstate
 
 from config.schedule import Schedule
 
+LOOK_EVERY_S = 30
+"""How often beat checks its schedule, and so shows that it is alive."""
 LATEST_S = 6 * 3600.0
 """Delay after which a run is not started any more, so that a night that was missed does not run at noon."""
 
@@ -46,3 +51,17 @@ class NightSchedule(BaseSchedule):
     def __reduce__(self) -> tuple[type[NightSchedule], tuple[Schedule]]:
         """Return how to pickle it, as beat stores it in a file."""
         return type(self), (self.schedule,)
+
+
+def scheduler_that(notes: Callable[[], None]) -> type[PersistentScheduler]:
+    """Return beat's usual scheduler, which calls `notes` each time before it checks what is due."""
+
+    class NotingScheduler(PersistentScheduler):
+        """Beat's scheduler."""
+
+        def tick(self, *args: Any, **options: Any) -> float:
+            """Start what is due; return the seconds until the next check."""
+            notes()
+            return float(super().tick(*args, **options))
+
+    return NotingScheduler

@@ -7,16 +7,16 @@ from typing import Any
 
 import click
 
-from cli.console import echo
+from cli.console import echo_beside, echo_indented
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
 from cli.output import print_facts
 from cli.session import pass_settings, warn_before_sending
 from config.settings import Settings
-from config.text import printable
 from relabel.check_result import CheckResult, Verdict
 from relabel.health import CHECKS, DEFAULT_CHECKS, check_health, health_facts
 from relabel.session import server_for
 
+_STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
 UNWELL = SOME_ROWS_FAILED
 """Everything answers, and something is wrong."""
 
@@ -42,10 +42,13 @@ class Checks(click.ParamType):  # type: ignore[type-arg]
 def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json: bool) -> int:
     """Check the deployment and show how to fix it.
 
-    Checks Redis and what it lost, Celery's broker, the workers and whether they agree, the clock, archived reports, the
-    API and the key, each within 8 s. worker-here is for a worker's own machine or container. The exit code is 0 where
-    all is well or only a warning was given, 1 where something is wrong, 4 where Redis, the broker or the API cannot be
-    reached.
+    ledger: Redis, its memory and disk. jobs: those that are lost, wait for somebody or stand still. workers: whether
+    they take rows, agree, or crash. nightly: the last runs, and beat. notify: what the webhook has not taken. rate:
+    what workers saw of the API, and how far that slows them down. api, key: one look from here. worker-here is for a
+    worker's own machine or container. Each takes 8 s at most.
+
+    The exit code is 0 where all is well or only a warning was given, 1 where something is wrong, 4 where Redis, the
+    broker or the API cannot be reached.
 
     \b
     Examples:
@@ -60,12 +63,17 @@ def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json:
         print_facts(health_facts(found))
     else:
         for name, result in found.items():
-            echo(f"{result.verdict:<5} {name:<12} {_line(result)}")
+            _show(name, result)
     return _exit_code(list(found.values()))
 
 
-def _line(result: CheckResult) -> str:
-    return printable(f"{result.message.rstrip('.')}; {result.next_step}" if result.next_step else result.message)
+def _show(name: str, result: CheckResult) -> None:
+    """Print each thing that a check found, and on a line of its own what to do about it."""
+    for each in (result, *result.more):
+        label = f"{each.verdict:<5} {name:<12} "
+        echo_beside(label, each.message.rstrip("."), label_style=_STYLES[each.verdict])
+        if each.next_step:
+            echo_indented(f"-> {each.next_step.rstrip('.')}", indent=len(label))
 
 
 def _exit_code(found: list[CheckResult]) -> int:

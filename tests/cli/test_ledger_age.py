@@ -26,9 +26,9 @@ def ledger(age_s: float, *, reset: Reset | None = None, losses: tuple[Loss, ...]
 @pytest.mark.parametrize(
     ("seen", "verdict", "words"),
     [
-        (ledger(12 * DAY, up_s=9 * HOUR), Verdict.OK, "the ledger is 12 days old"),
+        (ledger(12 * DAY, up_s=9 * HOUR), Verdict.OK, "the ledger (g) is 12 days old"),
         (ledger(240, jobs=0, up_s=9 * HOUR), Verdict.WARN, "4 minutes old and empty; workers have run for 9 hours"),
-        (ledger(240, jobs=0), Verdict.OK, "the ledger is 4 minutes old and empty"),
+        (ledger(240, jobs=0), Verdict.OK, "the ledger (g) is 4 minutes old and empty"),
         (ledger(5, jobs=0, up_s=30), Verdict.OK, "5 seconds old and empty"),
         (LedgerAge(NOW, None, [], 0, 0), Verdict.OK, "never used"),
     ],

@@ -22,7 +22,7 @@ async def test_a_url_without_v1_is_wrong_and_one_with_it_is_right(shape):
         right = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.base_url))
 
     assert "usually ends in /v1" in wrong.wrong_url
-    assert (wrong.unreachable, wrong.refused, right) == ("", "", ("", "", ""))
+    assert (wrong.unreachable, wrong.refused, any(right)) == ("", "", False)
 
 
 @pytest.mark.parametrize("shape", [shape for name, shape in SHAPES.items() if name not in UNCLEAR])
@@ -57,7 +57,7 @@ async def test_health_tells_a_wrong_url_from_an_api_that_is_away():
     """It answers; that the key is good is not known."""
     async with serving(ShapedService(SHAPES["OpenAI"])) as service:
         settings = settings_for("redis://127.0.0.1:1/0", service.address)
-        looks = await check_health(settings, ["api", "key"], deployed=False)
+        looks = await check_health(settings, ["api", "key"], deployed=True)
 
     assert (looks["api"].verdict, looks["api"].unreachable) == (Verdict.FAIL, False)
     assert "OPENAI_BASE_URL" in looks["api"].next_step

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import pickle
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 from config.schedule import Schedule
-from tasks.nightly_schedule import NightSchedule
+from config.settings import Settings
+from ledger.connect import open_ledger
+from ledger.keys import NIGHTLY_SCHEDULE
+from nightly.store import Nights
+from tasks.nightly_schedule import LOOK_EVERY_S, NightSchedule
+from tasks.worker_app import make_worker_app
 
 
 def due_ago(hours: float) -> NightSchedule:
@@ -42,3 +49,33 @@ def test_beat_keeps_the_schedule_in_its_file():
     assert pickle.loads(pickle.dumps(schedule)) == schedule
     assert schedule != NightSchedule(Schedule("30 2 * * *", "UTC"))
     assert repr(schedule) == "<nightly: 30 2 * * * Europe/Berlin>"
+
+
+def test_beat_shows_each_half_minute_that_it_is_alive(redis_url: str, tmp_path: Path):
+    """Also with the schedule from its file, and while Redis is away it goes on."""
+
+    def look_once(url: str) -> float:
+        """Let beat look at its schedule; return for how many seconds it then sleeps."""
+        nightly = {"cron": "30 2 * * *", "time_zone": "UTC"}
+        settings = Settings.model_validate({"redis": {"url": url}, "nightly": nightly})
+        app = make_worker_app(settings)
+        assert app.conf.beat_max_loop_interval == LOOK_EVERY_S
+        beat = app.conf.beat_scheduler(app=app, max_interval=LOOK_EVERY_S, schedule_filename=str(tmp_path / "beat"))
+        sleeps = beat.tick()
+        beat.close()
+        return float(sleeps)
+
+    async def seen() -> float | None:
+        async with open_ledger(redis_url) as redis:
+            at = await Nights(redis).beat_seen_at()
+            await redis.hdel(NIGHTLY_SCHEDULE, "beat_at")
+            return at
+
+    found = []
+    for _ in range(2):
+        assert look_once(redis_url) <= LOOK_EVERY_S
+        found.append(asyncio.run(seen()))
+
+    assert all(found)
+    assert look_once("redis://127.0.0.1:1/0") <= LOOK_EVERY_S
+    assert asyncio.run(seen()) is None

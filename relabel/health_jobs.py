@@ -1,0 +1,66 @@
+"""Checks the jobs: which are lost, which wait for somebody, and which run without any row coming to its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from config.text import printable
+from ledger.job import Job, JobState
+from ledger.ledger import Ledger
+from ledger.overview import read_overview
+from relabel.advice import next_step
+from relabel.check_result import CheckResult, Verdict, combined
+from relabel.control import INTERRUPTED_CODE, PAUSED_CODE
+from relabel.explain import MESSAGE_CHARS, reason_of, waiting_for
+from relabel.ledger_age import judge_losses, read_ledger_age
+from relabel.wording import count_of, in_words
+
+STUCK_WARN_S, STUCK_FAIL_S = 180.0, 900.0
+"""Time without a row's end from which a running job is named, and from which it fails, as in RelabelNoProgress."""
+MOST_NAMED = 10
+"""Jobs that are named, the worst first; the others are counted."""
+BY_PEOPLE = frozenset({PAUSED_CODE, INTERRUPTED_CODE})
+"""Reason codes of jobs that somebody paused."""
+
+
+async def check_jobs(ledger: Ledger) -> CheckResult:
+    """Return which jobs were lost within a day, are paused, held or stand still, with the reason and since when."""
+    overview = await read_overview(ledger.redis)
+    workers = len(await ledger.workers.children())
+    found = judge_jobs([seen.job for seen in overview.jobs], workers=workers, now=overview.now)
+    return combined([judge_losses(await read_ledger_age(ledger)), *found])
+
+
+def judge_jobs(jobs: Sequence[Job], *, workers: int, now: float) -> list[CheckResult]:
+    """Return what is wrong with the active jobs at a moment, or how many there are; `workers` is how many take rows."""
+    found = [result for job in jobs if (result := _judged(job, workers, now))]
+    if not found:
+        return [CheckResult(Verdict.OK, f"{count_of(len(jobs), 'job')} under way" if jobs else "no job is under way")]
+    found.sort(key=lambda result: result.verdict is not Verdict.FAIL)
+    if rest := found[MOST_NAMED:]:
+        what = f"{count_of(len(rest), 'more job')} wait or stand still"
+        return [*found[:MOST_NAMED], CheckResult(rest[0].verdict, what, "`relabel jobs` lists them")]
+    return found
+
+
+def _judged(job: Job, workers: int, now: float) -> CheckResult | None:
+    """Return what is wrong with a job; None where it goes on."""
+    if job.state is JobState.RUNNING:
+        return _stuck(job, workers)
+    if job.state not in {JobState.PAUSED, JobState.HELD, JobState.LOST}:
+        return None
+    since = job.paused_at or job.submitted_at
+    reason = printable(reason_of(job) or "", MESSAGE_CHARS)
+    state = "lost" if job.state is JobState.LOST else f"{job.state} for {in_words(now - since)}"
+    said = f"job {job.spec.job_id} is {state}{': ' if reason else ''}{reason}"
+    waits = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
+    return CheckResult(Verdict.WARN if waits else Verdict.FAIL, said, next_step(job))
+
+
+def _stuck(job: Job, workers: int) -> CheckResult | None:
+    """Return since when no row of a running job has ended; None where that is not long."""
+    if job.standstill is None or job.standstill.seconds < STUCK_WARN_S:
+        return None
+    said = f"job {job.spec.job_id}: {waiting_for(job, workers)}"
+    then = f"`relabel status {job.spec.job_id}` shows it; see what fails or warns here, and the workers' log"
+    return CheckResult(Verdict.FAIL if job.standstill.seconds > STUCK_FAIL_S else Verdict.WARN, said, then)

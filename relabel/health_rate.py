@@ -1,0 +1,32 @@
+"""Checks what workers saw of the API lately: whether it fails them, and how far their shared rate is slowed down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from config.text import printable
+from ledger.ledger import Ledger
+from ratelimit.shared_rate import LimitSeen, limits_in_use
+from relabel.check_result import CheckResult, Verdict, combined
+from relabel.rate_state import FAILING_S, rate_warnings
+
+NAME_CHARS = 100
+ROWS_WAIT = "see the check `api` and the provider's status page; pause the jobs before 15 minutes, when rows fail"
+SEE_RATE = "`relabel rate` shows it; see who else uses the key, or set a rate that the API allows"
+
+
+async def check_rate(ledger: Ledger) -> CheckResult:
+    """Return what the ledger knows of each limit that workers use: failing since, paused, slowed down to."""
+    return combined(judge_limits(await limits_in_use(ledger.redis)))
+
+
+def judge_limits(limits: Iterable[LimitSeen]) -> list[CheckResult]:
+    """Return what is wrong with each limit, or that nothing is."""
+    found = []
+    for seen in limits:
+        said = "; ".join(rate_warnings(seen.status, failing_s=seen.failing_s))
+        if said:
+            fails = seen.failing_s > FAILING_S
+            what = f"{printable(seen.endpoint, NAME_CHARS)}: {said}"
+            found.append(CheckResult(Verdict.FAIL if fails else Verdict.WARN, what, ROWS_WAIT if fails else SEE_RATE))
+    return found or [CheckResult(Verdict.OK, "as asked for; the API did not fail the workers lately")]

@@ -1,0 +1,83 @@
+"""Checks the workers: that one takes rows, that they agree, and that none is started again and again."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+
+from config.schedule import Schedule
+from config.text import printable
+from ledger.ledger import Ledger
+from ledger.workers import STARTS_KEEP_S, LivingWorker
+from nightly.store import Nights
+from relabel.agreement import disagreements
+from relabel.check_result import CheckResult, Verdict, combined
+from relabel.wording import count_of
+from relabel.worker_state import NO_WORKER, beside_release_one, refused_keys
+
+MOST_STARTS = 3
+"""Starts of one worker within a quarter of an hour beyond which it is crashing, as in the alert RelabelWorkersCrash."""
+NAME_CHARS = 100
+START_WORKER = "start one with `celery -A tasks.app worker --without-gossip`, and look at its log"
+SET_ALIKE = "set it alike, and restart those that have it wrong"
+END_OLD = "end it and start the new release in its place"
+CORRECT_KEY = "correct its key: it is read again and tried every minute"
+FIND_CRASH = "find the cause at the end of its log, and in that of the system (killed for its memory?)"
+
+
+async def check_workers(ledger: Ledger, *, deployed: bool) -> CheckResult:
+    """Return whether a worker takes rows, all agree, and none crashes; `deployed`: some are expected."""
+    workers = await ledger.workers.living()
+    noted = await Nights(ledger.redis).beat_schedule()
+    crashes = judge_starts(await ledger.workers.starts())
+    if not workers and not deployed:
+        return CheckResult(Verdict.OK, "none is deployed; `relabel run` brings its own")
+    return combined([*judge_workers(workers, Schedule(*noted) if noted else None), *crashes])
+
+
+async def check_worker_here(ledger: Ledger) -> CheckResult:
+    """Return whether a worker of this machine is alive."""
+    host = socket.gethostname()
+    here = [worker for worker in await ledger.workers.living() if worker.name.rpartition("@")[2] == host]
+    if not here:
+        return CheckResult(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
+    idle = _idle(here)
+    return CheckResult(Verdict.WARN, *idle) if idle else CheckResult(Verdict.OK, f"{_names(here)} is alive")
+
+
+def judge_workers(workers: Sequence[LivingWorker], beat: Schedule | None) -> list[CheckResult]:
+    """Return what is wrong with the living workers, or that nothing is; `beat` is the schedule of beat, where known."""
+    if not workers:
+        return [CheckResult(Verdict.FAIL, NO_WORKER, START_WORKER)]
+    alive = f"{len(workers)} alive, with {sum(worker.children for worker in workers)} children"
+    found = [CheckResult(Verdict.OK, alive)]
+    if idle := _idle(workers):
+        verdict = Verdict.WARN if any(worker.takes_shards for worker in workers) else Verdict.FAIL
+        found.append(CheckResult(verdict, f"{alive}; {idle[0]}", idle[1]))
+    return found + [CheckResult(Verdict.WARN, clause, SET_ALIKE) for clause in disagreements(workers, beat)]
+
+
+def judge_starts(starts: Mapping[str, int]) -> list[CheckResult]:
+    """Return the workers that were started again and again; `starts` counts those of the last quarter of an hour."""
+    minutes = STARTS_KEEP_S // 60
+    return [
+        CheckResult(
+            Verdict.FAIL,
+            f"{printable(name, NAME_CHARS)} was started {count_of(times, 'time')} within {minutes} minutes",
+            FIND_CRASH,
+        )
+        for name, times in sorted(starts.items())
+        if times > MOST_STARTS
+    ]
+
+
+def _idle(workers: Sequence[LivingWorker]) -> tuple[str, str] | None:
+    """Return which workers take no shards, and what to do; None where all do."""
+    if refused := refused_keys(workers):
+        return refused, CORRECT_KEY
+    old = beside_release_one(workers)
+    return (old, END_OLD) if old else None
+
+
+def _names(workers: Sequence[LivingWorker]) -> str:
+    return ", ".join(worker.name for worker in workers)

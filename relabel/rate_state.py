@@ -1,0 +1,32 @@
+"""Explains why rows wait for the shared rate, or are slow by it, in the same words at every door."""
+
+from __future__ import annotations
+
+from ratelimit.limiter import RateStatus
+from relabel.explain import paused_because, slowed_because
+from relabel.wording import duration, in_words, per_minute
+
+FAILING_S = 30.0
+"""Time without any success from which the API fails; a row's request is tried again for seconds."""
+
+
+def rate_warnings(status: RateStatus, *, failing_s: float) -> tuple[str, ...]:
+    """Return why rows wait or are slow, in few clauses; nothing where they go at the rate that was asked for.
+
+    `failing_s` is for how many seconds every read or every write has failed.
+    """
+    if status.slowed_by == "failing" or status.paused_by == "failing" or failing_s > FAILING_S:
+        return (_failing(status, failing_s),)
+    warnings = []
+    if status.paused_s > 0:
+        warnings.append(f"{paused_because(status.paused_by)} for {duration(max(1.0, status.paused_s))}")
+    if status.slowed_by:
+        rate, asked = (per_minute(each * 60) for each in (status.rate, status.asked))
+        warnings.append(f"the rate is slowed down to {rate} {slowed_because(status.slowed_by)} (configured {asked})")
+    return tuple(warnings)
+
+
+def _failing(status: RateStatus, failing_s: float) -> str:
+    since = f"the API has failed for {in_words(failing_s)}" if failing_s > FAILING_S else "the API failed last"
+    rate = f"; the rate is slowed down {slowed_because('failing')}" if status.slowed_by == "failing" else ""
+    return f"{since}; all rows wait{rate}" if status.paused_s > 0 else f"{since}{rate}"
