@@ -40,7 +40,8 @@ def check_only(
     else:
         show_content(preview, console)
         show_outlook(preview, console)
-        _show_questions(preview.questions, console)
+        if checked.total or checked.unchanged:
+            _show_questions(preview.questions, console)
     require_valid_rows(checked, options)
     return SOME_ROWS_FAILED if checked.rejected else DONE
 

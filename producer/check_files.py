@@ -10,13 +10,13 @@ from msgspec.structs import replace
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.input_files import InputFile
 from producer.check import Checked, Intake
-from producer.errors import UnreadableFile
+from producer.errors import EmptyFile, UnreadableFile
 from producer.profile import Reading
 from producer.rules import shown
 from producer.source import InputLimits, open_source
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ledger.job import Columns, Mode
@@ -36,25 +36,37 @@ def check_files(
 ) -> Checked:
     """Read all files, check every row and fold duplicate ids, as `check` does with one.
 
-    The limits are those of all files together. A file may have a header alone where another one has rows.
+    The limits are those of all files together. A file may be empty, or have a header alone, where another has rows.
 
     Raises:
         UnreadableFile: a file cannot be trusted as a whole, the files do not belong together, or there are no rows.
 
     """
     with ExitStack() as stack:
-        intake, taken = Intake(stack, spool_dir, mode), list[InputFile]()
+        intake, taken, empty = Intake(stack, spool_dir, mode), list[InputFile](), list[str]()
         columns, reading = None, Reading()
         for path, name in files:
-            with open_source(path, stdin=stdin, name=name, options=options, limits=limits) as source:
-                taken.append(InputFile(source.name, intake.lines))
-                rows = intake.read(source, options)
+            try:
+                with open_source(path, stdin=stdin, name=name, options=options, limits=limits) as source:
+                    taken.append(InputFile(source.name, intake.lines))
+                    rows = intake.read(source, options)
+            except EmptyFile:
+                empty.append(name)
+                if len(empty) == len(files):
+                    raise
+                continue
             if columns is None:
                 columns, reading = rows.columns, rows.reading
             _require_same(taken, columns, rows.columns)
         if columns is None or not intake.rows:
             raise UnreadableFile(f"{_all(taken)}: there are no rows below the header; add at least one")
-        return intake.checked(replace(columns, files=taken if len(taken) > 1 else []), reading)
+        reading = reading._replace(notices=(*reading.notices, *_about_empty(empty)))
+        return intake.checked(replace(columns, files=taken if len(files) > 1 else []), reading)
+
+
+def _about_empty(names: Sequence[str]) -> Iterator[str]:
+    if names:
+        yield f"{names[0]} is empty" if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files are empty"
 
 
 def _require_same(taken: Sequence[InputFile], first: Columns, other: Columns) -> None:

@@ -25,8 +25,17 @@ _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "pipes"}
 _SAMPLED = 50  # rows that are looked at
 _FITTING = 0.5  # share of the sampled rows of which more must be as wide as the header
 _sep_line = re.compile(r"""\s*"?sep=([^\w"'\r\n])"?[,;\t|]*\s*""", re.IGNORECASE).fullmatch
-_is_ruler = re.compile(r"(?=.*--)(?=.*[-:][+| ])[-+|: \t]+").fullmatch
+_is_ruler = re.compile(r"(?=.*--)(?=.*[-:][+| ])[-+|: \t]+|-\[ RECORD \d+ \].*|\*{5,} \d+\. row \*{5,}").fullmatch
+_opens_box = re.compile(r"[\u2500-\u257f]").match
+_is_pair = re.compile(r"\w+ = .*").fullmatch
 _RULED_LINES = 3  # the first lines, of which one is a ruler where a table is drawn
+
+
+DRAWN = (
+    "a table drawn for reading, as SQL clients and pandas show it; export it as CSV (psql --csv, mysql --batch, "
+    "sqlite3 -csv -header, to_csv(..., index=False))"
+)
+"""What a table in columns of blanks or lines is called, with what to do."""
 
 
 class SampledRow(NamedTuple):
@@ -46,6 +55,11 @@ def declared_delimiter(line: str) -> str | None:
     return found[1] if found else None
 
 
+def is_drawn(cell: str) -> bool:
+    """Return whether a cell is nothing but a line drawn under a header."""
+    return cell.startswith("--") and not cell.strip("-+ ")
+
+
 def separators(delimiter: str) -> str:
     """Return what a message calls a delimiter: `commas`, or the character itself."""
     return _NAMES.get(delimiter) or repr(delimiter)
@@ -59,11 +73,8 @@ def find_delimiter(text: str, options: InputOptions) -> str:
 
     """
     first = text.lstrip().split("\n", _RULED_LINES)[:_RULED_LINES]
-    if any(_is_ruler(line.strip()) for line in first):
-        raise NoDelimiter(
-            "this is a table drawn for reading, as SQL clients show it; export it as CSV (psql --csv, mysql --batch, "
-            "sqlite3 -csv -header)"
-        )
+    if _is_pair(first[0].strip()) or any(_is_ruler(line.strip()) or _opens_box(line.strip()) for line in first):
+        raise NoDelimiter(f"this is {DRAWN}")
     if options.delimiter:
         return options.delimiter
     if declared := declared_delimiter(first[0]):

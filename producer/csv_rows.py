@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.row import MAX_PAIRS, MAX_VALUE_CHARS, Patch, Rejection
-from producer.csv_dialect import NoDelimiter, declared_delimiter, find_delimiter
+from producer.csv_dialect import NoDelimiter, declared_delimiter, find_delimiter, is_drawn, sample
+from producer.csv_first_rows import check_first_rows
 from producer.csv_formula import looks_guarded, unescape_cell
 from producer.csv_header import HeaderFault, Layout, MissingId, read_header
 from producer.csv_missing_id import Beginning, advice_on_quoted, explain_missing_id
-from producer.csv_names import REPORT_INPUT, REPORT_PREFIX, trimmed
+from producer.csv_names import REPORT_INPUT, REPORT_PREFIX, trimmed, without_empty_end
 from producer.csv_quotes import QuoteFault, Quoting, find_fault
 from producer.csv_text import CsvText
+from producer.csv_width import width_problem
 from producer.errors import BadRow
 from producer.fast_parse import proven_metadata
 from producer.profile import Reading
@@ -134,12 +136,14 @@ class CsvRows:
         layout = self._layout
         if self._text.trouble:
             raise BadRow(None, self._text.trouble)
-        if len(cells) != len(layout.names):
-            cells_found = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
-            raise BadRow(None, f"the row has {cells_found}; the header has {len(layout.names)}")
-        id_name, id_cell = layout.names[layout.id_at], cells[layout.id_at]
-        if id_name in id_cell and trimmed(id_cell) == id_name:
+        if layout.is_header(cells):
+            self._refuse_other_header(line, cells)
             raise BadRow(None, "the row repeats the header, as where files were joined; delete it")
+        if len(cells) != len(layout.names):
+            raise BadRow(None, width_problem(cells, len(layout.names), self._delimiter))
+        id_name, id_cell = layout.names[layout.id_at], cells[layout.id_at]
+        if is_drawn(id_cell):
+            raise BadRow(None, "the row is a line that is drawn under the header; delete it")
         completion_id = checked_id(id_cell, id_name)
         if layout.whole_at is not None:
             return Patch(line, completion_id, self._whole(cells[layout.whole_at], layout.names[layout.whole_at]))
@@ -159,6 +163,14 @@ class CsvRows:
         proven = proven_metadata(cell.encode(), stringify=stringify)
         metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
         return {key: None if value in null else value for key, value in metadata.items()} if null else metadata
+
+    def _refuse_other_header(self, line: int, cells: list[str]) -> None:
+        if list(map(trimmed, without_empty_end(cells))) != self._layout.names:
+            raise self._source.fault(
+                "a header of other columns stands here, as where tables were joined, so that the rows below it do not "
+                f"fit the header in line {self._header_line}; put each table into a file of its own",
+                line=line,
+            )
 
     def _refuse_stray_quote(self, line: int) -> None:
         fault = find_fault("".join(self._text.lines), self._delimiter)
@@ -199,13 +211,17 @@ class CsvRows:
     def _read_header(self, head: str) -> Layout:
         source, text = self._source, self._text
         line, cells = self._first_row()
+        self._header_line = line
         if text.trouble:
             raise source.fault(f"the header cannot be read: {text.trouble}", line=line)
         if text.is_suspect:
             self._refuse_stray_quote(line)
         text.next_row()
         try:
-            return read_header(cells, self._options)
+            layout = read_header(cells, self._options)
+            below = [row.cells for row in sample(head, self._delimiter) if row.line > line]
+            check_first_rows(layout, below, id_named=self._options.id_column is not None)
+            return layout
         except HeaderFault as fault:
             raise source.fault(fault.what, line=line, column=fault.column) from None
         except MissingId as missing:
@@ -221,7 +237,7 @@ class CsvRows:
                 cells = next(reader, None)
             except csv.Error:
                 row = "".join(text.lines)
-                if advice := advice_on_quoted(row):
+                if advice := advice_on_quoted(row, self._delimiter):
                     raise self._source.fault(f"the header cannot be read; {advice}", line=line) from None
                 raise self._bad_quotes(line, find_fault(row, self._delimiter)) from None
             if cells is None:
@@ -237,7 +253,7 @@ def _proven(layout: Layout, line: int, cells: list[str], null: frozenset[str]) -
     if len(cells) != len(names) or layout.whole_at is not None:
         return None
     completion_id = cells[id_at]
-    if not is_sound_id(completion_id) or completion_id == names[id_at] or (null and not null.isdisjoint(cells)):
+    if not is_sound_id(completion_id) or completion_id in layout.name_set or (null and not null.isdisjoint(cells)):
         return None
     metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}
     if len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:

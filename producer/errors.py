@@ -27,6 +27,10 @@ class UnreadableFile(Exception):
         self.column = column
 
 
+class EmptyFile(UnreadableFile):
+    """There is nothing in the file; beside others, as the empty parts that Spark writes, it is passed over."""
+
+
 class BadRow(Exception):
     """One row can never be sent; becomes a `Rejection` of the same `column` and `reason`.
 

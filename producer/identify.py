@@ -10,8 +10,8 @@ from typing import BinaryIO, Literal, NamedTuple
 from config.input_options import InputOptions
 from producer.contents import other_content
 from producer.decompress import COMPRESSIONS, compression_of, decompressed, read_head, replayed
-from producer.errors import UnreadableFile
-from producer.json_shape import foreign_shape
+from producer.errors import EmptyFile, UnreadableFile
+from producer.json_shape import ROW_FORM, foreign_shape
 
 Format = Literal["csv", "jsonl"]
 """The formats of an input."""
@@ -29,6 +29,7 @@ _HEAD = 1 << 16  # enough to see the fields of most objects
 _MAGIC_BYTES = 4
 
 _opens_json = re.compile(r'[\s\x1e]*(?:\{|\[\s*[\[\]{"]|"\{)').match  # a CSV header may be `[Id],[Name]`
+_has_columns = re.compile(r"\s*[^\n]*[,;\t|]").match
 _opens_object = re.compile(r"^[ \t]*\{", re.MULTILINE).search
 
 
@@ -76,7 +77,7 @@ def identify(given: Named, stream: BinaryIO, options: InputOptions) -> Identifie
         stream = decompressed(replayed(raw, stream), compression)
         head = read_head(stream, _HEAD)
     if not head:
-        raise _refusal(given, "the file is empty; use one with at least one row")
+        raise EmptyFile(f"{given.name}: the file is empty; use one with at least one row")
     if content := other_content(head):
         raise _refusal(given, f"this is {content.what}; {content.advice}")
     body = head.removeprefix(BOM_UTF8)
@@ -127,6 +128,8 @@ def _require_format(given: Named, layout: Format, text: str, compression: str, *
     if layout == "csv" and _opens_json(text):
         raise _mismatch(given, "the content is JSON Lines, not CSV", "jsonl")
     if layout == "jsonl" and not _opens_object(text) and not text.isspace():
+        if not _has_columns(text):
+            raise _refusal(given, f"no line begins with a {{, so this is not JSON Lines; a row is {ROW_FORM}")
         raise _mismatch(given, "no line begins with a {, so this is not JSON Lines but perhaps CSV", "csv")
 
 

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ledger.row import Patch
-from producer.csv_names import ID_COLUMNS
+from producer.csv_names import ID_COLUMNS, meant_name
 from producer.errors import BadRow
 from producer.json_shape import ROW_FORM
 from producer.rules import Number, check_pairs, checked_id, checked_key, checked_value, shown
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _METADATA = "metadata"
 _ABSENT = object()
 _USUAL_START = "chatcmpl-"
+_NOT_LABELS = frozenset({*ID_COLUMNS, "object", "created", "model", "system_fingerprint", "service_tier", "deleted"})
+"""Names that the API itself gives to the fields of a completion. Source: API reference, chat completion object."""
 _MOST_LEVELS = 4  # at which an id is looked for to be suggested
 _SUGGESTED = 3  # fields
 _is_plain_name = re.compile(r"[\w-]+\Z", re.ASCII).match
@@ -144,10 +146,12 @@ def _paths_of_ids(row: Mapping[str, object], above: tuple[str, ...]) -> Iterator
 
 
 def _suggested_form(row: Mapping[str, object]) -> str:
+    if name := next((name for name in row if meant_name(name) == _METADATA), None):
+        return f"; did you mean {shown(name)}? Then set --columns metadata={name}"
     flat = [
         name
         for name, value in row.items()
-        if name not in ID_COLUMNS and _is_plain_name(name) and isinstance(value, str | Number | bool)
+        if name not in _NOT_LABELS and _is_plain_name(name) and isinstance(value, str | Number | bool)
     ]
     option = f", or name the fields: --columns {','.join(flat[:_SUGGESTED])}" if flat else ""
     return f"; a row is {ROW_FORM}{option}"

@@ -5,24 +5,39 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from pathlib import PurePath
 from typing import NamedTuple
+
+from producer.rules import is_usual_id
 
 ROW_FORM = '{"completion_id": "chatcmpl-...", "metadata": {"team": "search"}}'
 """A row as JSON Lines has it, for messages."""
 BATCH_ID = "response.body.id"
 """The path of a completion's id in the output of the Batch API. Source: Batch API reference, request output object."""
 
+_OUTPUT = "rows.jsonl"
 _DOCUMENTS = r"(?:data|items|results?|rows|records|completions|objects|entries|value|docs|hits)\Z"
 _is_usual_list = re.compile(_DOCUMENTS, re.IGNORECASE).match
 _MOST_LEVELS = 4  # of objects around a list of rows
 
 _field = re.compile(r'[\s,]*("(?:[^"\\]|\\.)*")\s*:\s*').match
+_ID_FIELDS = ("completion_id", "id")
+_opens_numbered = re.compile(r'\{\s*"\d+"\s*:').match
+_opens_lists = re.compile(r"\[\s*\[").match
 _opens_objects = re.compile(r"\[\s*\{").match
 _opens_array_of_others = re.compile(r'\[\s*(?:["\[0-9tfn-])').match
 _is_name = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z").match
 _NOT_JSON = (
     (re.compile(r"[\[({\s]*\{\s*'").match, "this is Python text, not JSON; write it with json.dumps"),
     (re.compile(r"[\[\s]*\{\s*[A-Za-z_$][\w$]*\s*:").match, "the names have no quotes, so this is no JSON; quote them"),
+    (
+        re.compile(r"(?:data|event): ").match,
+        "this is a stream of events as a server sends it, not rows; save the objects",
+    ),
+    (
+        re.compile(r"(?:---\s+|- )(?:- )?[A-Za-z_]\w*:\s").match,
+        "this looks like YAML, not JSON; write an object a line",
+    ),
     (re.compile(r"//|/\*|#").match, "it begins with a comment, which JSON does not have; remove it"),
     (
         re.compile(r"[A-Za-z_][\w.]*(?:\[[\w.\[\]]*\])?\(").match,
@@ -49,9 +64,10 @@ class Shape(NamedTuple):
         if not path:
             return f"{self.what}; convert it with `{jq}` in front of relabel"
         file = shlex.quote(path)
+        output = _OUTPUT if PurePath(path).name != _OUTPUT else f"new-{_OUTPUT}"  # the shell empties it before jq reads
         tool = {".gz": "gzip", ".zst": "zstd"}.get(compression)
         command = f"{tool} -dc {file} | {jq}" if tool else f"{jq} {file}"
-        return f"{self.what}; convert it: `{command} > rows.jsonl`"
+        return f"{self.what}; convert it: `{command} > {output}`"
 
 
 _SPREAD = Shape("an object goes over several lines, not one object a line", ".")
@@ -88,12 +104,35 @@ def _object(text: str, *, id_named: bool) -> Shape | None:
     fields = _fields(text, 0)
     if not id_named and (other := _not_rows(fields)):
         return other
+    if by_name := _by_name(text, fields):
+        return by_name
     if path := _list_path(text, 0, ()):
         program = "." + ".".join(map(_quoted, path)) + "[]"
         page = text.startswith('"list"', fields.get("object", len(text)))
         what = "a page of a list" if page else "one object with a list"
         return Shape(f"this is {what}, its rows in {'.'.join(path)!r}, not one object a line", program)
     return _SPREAD if _goes_on(text) else None
+
+
+def _by_name(text: str, fields: dict[str, int]) -> Shape | None:
+    """Return what one object for many rows is: by the names of their ids, or of their columns, or by their numbers."""
+    if fields and all(map(is_usual_id, fields)):
+        what, at = "this is an object whose names are the ids, not one row a line", next(iter(fields.values()))
+        program = "to_entries[] | {completion_id: .key, metadata: .value}"
+        return Shape(what, program) if text.startswith("{", at) else Shape(f"{what}; a row is {ROW_FORM}")
+    values = [(name, text[at : at + 1]) for name, at in fields.items()]
+    if values and all(name.isdigit() and value == "{" for name, value in values):
+        return Shape("this is an object whose names are row numbers, not one row a line", ".[]")
+    of_ids = next((at for name, at in fields.items() if name in _ID_FIELDS), None)
+    in_columns = of_ids is not None and (
+        _opens_numbered(text, of_ids) or (len(values) > 1 and {value for _, value in values} == {"["})
+    )
+    if in_columns or ("columns" in fields and _opens_lists(text, fields.get("data", len(text)))):
+        return Shape(
+            "this is an object of columns, not one row a line; write rows, as to_json(..., orient='records', "
+            "lines=True) does"
+        )
+    return None
 
 
 def _not_rows(fields: dict[str, int]) -> Shape | None:
@@ -124,7 +163,7 @@ def _list_path(text: str, start: int, above: tuple[str, ...]) -> tuple[str, ...]
 
 
 def _names_id(fields: dict[str, int]) -> bool:
-    return "id" in fields or "completion_id" in fields
+    return not fields.keys().isdisjoint(_ID_FIELDS)
 
 
 def _fields(text: str, start: int) -> dict[str, int]:

@@ -19,13 +19,18 @@ SAMPLE_CHARS = 60
 """Characters kept of a sample value, so that memory is bounded."""
 NULL_TEXTS = frozenset(
     {"NULL", "Null", "null", "\\N", "NaN", "nan", "NAN", "None", "<NA>", "NaT", "#N/A", "N/A", "(null)", "undefined"}
+    | {"NA", "[NULL]", "<null>", "<nil>", "[object Object]"}
+    | {"#NAME?", "#REF!", "#DIV/0!", "#VALUE!", "#NUM!", "#NULL!", "#ERROR!"}
 )
-"""Texts that tools write for a missing value: SQL clients, pandas, numpy, Python, Excel, JavaScript."""
+"""Texts that tools write for a missing value: SQL clients, pandas, numpy, Python, R, Go, JavaScript, spreadsheets."""
 
 _SAMPLED_ROWS = 1024  # values are sampled of these rows, then of the first of those that are added together
 _SHAPES = 64  # sets of keys that are counted until their keys are
 _INDEX_NAME = re.compile(r"Unnamed: \d+(\.\d+)*|(__index_)?level_\d+(__)?|\.\.\.\d+").fullmatch
 """What pandas, pyarrow and R's readr call a column without a name, in practice the row numbers."""
+_may_be_index = re.compile(r"(?i:index|idx|#|no\.?|nr\.?|row[ _]?(?:id|num|number|no|index)?)|X|Column").fullmatch
+"""What row numbers are called in sheets, by pandas (index), R (X), OpenRefine (Column) and in SQL; labels, too."""
+_is_row_number = re.compile(r"[0-9]{1,11}\.?").fullmatch
 _INDEX_ROWS = {0: 3, 1: 10}
 """Rows from which on numbers that count up from 0 or 1 are row numbers: few labels are 0, 1, 2."""
 _NULLS: frozenset[str | None] = NULL_TEXTS | {None}
@@ -109,7 +114,8 @@ class Profiler:
         return KeyProfile(key, number - removed, removed, self._samples.get(key, []), self._is_index(key))
 
     def _is_index(self, key: str) -> bool:
-        if _INDEX_NAME(key):
+        samples = self._samples.get(key, [])
+        if _INDEX_NAME(key) or (_may_be_index(key) and samples and all(map(_is_row_number, samples))):
             return True
         first, _ = self._series.get(key, (-1, -1))
         return first in _INDEX_ROWS and self._rows >= _INDEX_ROWS[first]

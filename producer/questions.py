@@ -43,7 +43,8 @@ def _index_column(checked: Checked) -> Question | None:
     one = len(index) == 1
     what = f"column{'' if one else 's'} {places}" if places else ("a key" if one else f"{len(index)} keys")
     looks = "looks like row numbers and would become a key" if one else "look like row numbers and would become keys"
-    return Question(INDEX_COLUMN, f"{what} {looks} of each completion; leave it out, or name the keys with --columns")
+    leave = f"leave {'it' if one else 'them'} out, or name the keys with --columns"
+    return Question(INDEX_COLUMN, f"{what} {looks} of each completion; {leave}")
 
 
 def _odd_ids(checked: Checked) -> Question | None:

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 _USUAL_ID = re.compile(r"chatcmpl-(?![A-Za-z0-9-]*-[0-9]{1,6}\Z)[A-Za-z0-9-]{29,36}").fullmatch
 _within = re.compile(r"chatcmpl-[A-Za-z0-9-]{29,36}").finditer
-_SOUND_ID = re.compile(r"[!\"$-.0->@-~]{3,255}").fullmatch
-"""Ids that are surely sent as they stand: of visible ASCII, without what divides the parts of a URL."""
+_SOUND_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9!$%*+.:@^_~-]{2,254}").fullmatch
+"""Ids that are surely sent as they stand: without what divides the parts of a URL, or stands around a text."""
+_AROUND = "'\"`()[]{}<>,;|=&\\"
 _IN_URLS = "/?#"
 _SHOWN_ID_CHARS = 4
 _JOINERS = "\u200c\u200d"
@@ -35,6 +36,11 @@ def is_usual_id(completion_id: str) -> bool:
     return _USUAL_ID(completion_id) is not None
 
 
+def holds_usual_id(text: str) -> bool:
+    """Return whether an id of the API stands in the text, alone or with more."""
+    return any(is_usual_id(match[0]) for match in _within(text))
+
+
 def is_sound_id(completion_id: str) -> bool:
     """Return whether an id is surely allowed as it stands; the fast answer, `checked_id` is the full one."""
     return _SOUND_ID(completion_id) is not None
@@ -49,7 +55,7 @@ def checked_id(value: object, column: str) -> str:
     completion_id = value.strip()
     if is_sound_id(completion_id):
         return completion_id
-    if problem := id_problem(completion_id) or _unlike_an_id(completion_id):
+    if problem := id_problem(completion_id) or _unlike_an_id(completion_id) or _around_an_id(completion_id):
         raise BadRow(column, f"the id {problem}{_meant_id(completion_id)}")
     return completion_id
 
@@ -62,6 +68,16 @@ def _unlike_an_id(text: str) -> str:
             return f"has {char!r} at character {place}, as a path or a URL has"
     found = hidden_char(text, allowed="")
     return f"has {found}" if found else ""
+
+
+def _around_an_id(text: str) -> str:
+    """Return which character beside an id of the API shows that the text is more than this id; '' where none does."""
+    for match in _within(text):
+        if is_usual_id(match[0]):
+            for place in (match.start() - 1, match.end()):
+                if 0 <= place < len(text) and (text[place] in _AROUND or not text[place].isascii()):
+                    return f"has {text[place]!r} at character {place + 1}"
+    return ""
 
 
 def _meant_id(text: str) -> str:

@@ -67,6 +67,15 @@ def test_rows_of_all_files_are_one_input_and_know_their_places(together):
     assert places(checked, *(row.line for row in checked.rejections())) == ["b.csv.gz, line 3"]
 
 
+def test_an_empty_file_beside_others_is_passed_over_and_noted(together):
+    """Spark writes a part for each of its partitions, also for those without a row."""
+    checked = together(a_csv="", b_csv=RED, c_csv="")
+
+    assert [patch.completion_id for patch in patches(checked)] == ["a"]
+    assert places(checked, 2) == ["b.csv, line 2"]
+    assert checked.reading.notices == ("a.csv and 1 more files are empty",)
+
+
 def test_rows_of_one_id_are_folded_over_files_and_the_later_file_wins(together):
     """Name order is the order of time where days are files."""
     checked = together(a_jsonl='{"id":"x","metadata":{"a":"1"}}\n', b_jsonl='\n{"id":"x","metadata":{"a":"2"}}\n')
@@ -110,7 +119,7 @@ def test_a_header_alone_passes_beside_files_with_rows(together):
             "b.csv: the columns are not those of a.csv (missing: 'team'; new: ",
         ),
         ({"a_csv": "id,x,y\na,b,c\n", "b_csv": "id,y,x\na,b,c\n"}, "of a.csv (they stand in another order)"),
-        ({"a_csv": RED, "b_csv": ""}, "b.csv: the file is empty"),
+        ({"a_csv": "", "b_csv": ""}, "b.csv: the file is empty"),
         ({"a_csv": RED, "b_csv": 'id,team\na,"b\nc,d\n'}, "b.csv, line 2, column 2: a quote is opened here"),
         ({"a_csv": NONE, "b_csv": NONE}, "a.csv and 1 more: there are no rows"),
     ],

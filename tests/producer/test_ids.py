@@ -11,7 +11,19 @@ from ledger.row import Patch
 
 @pytest.mark.parametrize(
     "completion_id",
-    ["chat_abc123", "a%2fb", "x&y=z", "resp_1", "ü-1", "...", "a", "x" * 255, "'=1"],
+    [
+        "chat_abc123",
+        f"{'chatcmpl-' + 'aB3' * 9 + 'xy'}-0",
+        f"azure-chatcmpl-{'aB3' * 10}",
+        "a%2fb",
+        "x&y=z",
+        "resp_1",
+        "ü-1",
+        "...",
+        "a",
+        "x" * 255,
+        "'=1",
+    ],
 )
 def test_an_id_is_opaque(read, completion_id):
     """Other servers have other ids, and what has a meaning in an address is encoded when it is sent."""
@@ -68,6 +80,12 @@ ID = "chatcmpl-" + "aB3" * 9 + "xy"
         (f"{ID}?x=1", "the id seems to be chatcmpl-aB3a…B3xy, its characters 1 to 38: leave only these"),
         (f"\ufeff{ID}", "its characters 2 to 39: leave only these"),
         (f"{ID} {ID[:-1]}z", "it holds 2 ids, which need a row each"),
+        (f"{ID},{ID[:-1]}z", "it holds 2 ids, which need a row each"),
+        (f"'{ID}", 'has "\'" at character 1; the id seems to be chatcmpl-aB3a…B3xy, its characters 2 to 39'),
+        (f"\u201c{ID}\u201d", "has '\u201c' at character 1; the id seems to be chatcmpl-aB3a…B3xy"),
+        (f"({ID})", "its characters 2 to 39: leave only these"),
+        (f"{ID};", "has ';' at character 39; the id seems to be chatcmpl-aB3a…B3xy, its characters 1 to 38"),
+        (f"id={ID}", "has '=' at character 3; the id seems to be"),
         ("../files", "as a path or a URL has"),
     ],
 )

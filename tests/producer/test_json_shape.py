@@ -30,6 +30,8 @@ COMPLETIONS = [
 ]
 PAGE = {"object": "list", "data": COMPLETIONS, "first_id": IDS[0], "last_id": IDS[1], "has_more": False}
 BATCH = {"id": "batch_req_0", "custom_id": "row-0", "response": {"body": COMPLETIONS[0]}, "error": None}
+BY_ID = {completion_id: {"a": "b"} for completion_id in IDS}
+BY_NAME = "'to_entries[] | {completion_id: .key, metadata: .value}'"
 LONG = [COMPLETIONS[0] | {"note": "x" * 70_000}, COMPLETIONS[1]]  # goes on beyond what is looked at
 
 
@@ -62,11 +64,16 @@ def lines(*objects: object) -> str:
         (json.dumps(ROWS[0]) + json.dumps(ROWS[1]), "."),
         (json.dumps(ROWS[0]) + "\n" + json.dumps(ROWS[1], indent=2), "."),
         (lines(*map(json.dumps, ROWS)), "fromjson"),
+        (json.dumps({"0": ROWS[0], "1": ROWS[1]}), "'.[]'"),
+        (json.dumps(BY_ID), BY_NAME),
+        (json.dumps(BY_ID, indent=2), BY_NAME),
+        (lines(*({each: pairs} for each, pairs in BY_ID.items())), BY_NAME),
     ],
     ids=[
         "array, an object a line", "with a BOM", "array in one line", "pretty array", "long array",
         "array around lines", "page", "pretty page", "long page", "pages", "rows", "a name to quote", "nested",
-        "pretty", "pretty and long", "concatenated", "pretty from the second on", "strings",
+        "pretty", "pretty and long", "concatenated", "pretty from the second on", "strings", "row numbers",
+        "ids as names", "ids as names, pretty", "ids as names, one a line",
     ],
 )  # fmt: skip
 @pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
@@ -100,6 +107,21 @@ def test_the_command_for_a_compressed_file_decompresses_it(tmp_path):
     assert len((tmp_path / "rows.jsonl").read_text().splitlines()) == 2
 
 
+@pytest.mark.skipif(shutil.which("jq") is None, reason="needs jq")
+def test_the_command_never_writes_over_the_file_that_it_reads(tmp_path):
+    """The shell empties the file of a redirection before the command reads."""
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(ROWS))
+
+    with pytest.raises(UnreadableFile) as refused, open_source(path):
+        pass
+
+    [command] = re.findall("`(.*)`", str(refused.value))
+    subprocess.run(command, shell=True, check=True, cwd=tmp_path)
+    assert json.loads(path.read_text()) == ROWS
+    assert len((tmp_path / "new-rows.jsonl").read_text().splitlines()) == 2
+
+
 def test_standard_input_is_converted_in_the_pipe():
     """There is no file that a command could name."""
     stdin = io.BytesIO(json.dumps(ROWS).encode())
@@ -117,6 +139,13 @@ def test_standard_input_is_converted_in_the_pipe():
         (lines({"messages": [{"role": "user", "content": "hi"}]}), "training data"),
         (json.dumps({"error": {"message": "Incorrect API key"}}, indent=2), "download the file again"),
         ("".join(f"\x1e{json.dumps(row)}\n" for row in ROWS), "JSON text sequence"),
+        (lines({"completion_id": {"0": IDS[0]}, "q": {"0": "a"}}), "orient='records', lines=True"),
+        (lines({"completion_id": IDS, "q": ["a", "b"]}), "orient='records', lines=True"),
+        (lines({"columns": ["completion_id", "q"], "index": [0], "data": [[IDS[0], "a"]]}), "orient='records', lines"),
+        (lines(dict.fromkeys(IDS, "good")), "names are the ids"),
+        ('data: {"id":"x"}\n\ndata: [DONE]\n', "a stream of events"),
+        ("- completion_id: x\n  metadata:\n    a: b\n", "YAML"),
+        ("jq: error (at <stdin>:1): Cannot iterate\n", "a row is {"),
         ("[]", "no rows"),
         (json.dumps(IDS), "without objects"),
         (json.dumps([["id", "team"], [IDS[0], "red"]]), "without objects"),

@@ -68,6 +68,11 @@ def test_samples_are_the_first_different_values_and_come_from_later_rows_too(che
     [
         ("completion_id,Unnamed: 0,q", ["7,x"], True),
         ("completion_id,__index_level_0__,q", ["a,x"], True),
+        ("completion_id,index,q", ["17,x", "23,x"], True),
+        ("completion_id,index,q", ["left,x", "23,x"], False),
+        ("completion_id,X,q", ["1,x", "2,x"], True),
+        ("completion_id,No.,q", ["1,x", "2,x"], True),
+        ("completion_id,Column,q", ["1.,x", "2.,x"], True),
         ("completion_id,n,q", ["0,x", "1,x", "2,x"], True),
         ("completion_id,n,q", ["0,x", "1,x"], False),
         ("completion_id,n,q", [f"{number},x" for number in range(1, 11)], True),

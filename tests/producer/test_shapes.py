@@ -43,6 +43,10 @@ RED = Patch(2, ONE, {"q": "a"})
         (f"completion_id,q,,\n{ONE},a,,\n{TWO},b\n", [RED, Patch(3, TWO, {"q": "b"})]),
         (f"completion_id,q\n{ONE},a,, \n,,,\n", [RED]),
         (f"completion_id;q;;\n{ONE};a;;\n;;;\n;;;\n", [RED]),
+        (
+            f"completion_id,key,value\n{ONE},a,b\n{TWO},c,d\n",
+            [Patch(2, ONE, {"key": "a", "value": "b"}), Patch(3, TWO, {"key": "c", "value": "d"})],
+        ),
         # quotes that are part of a text
         (f'completion_id,q\n{ONE},5" pipe\n', [Patch(2, ONE, {"q": '5" pipe'})]),
         (f'completion_id,q\n{ONE},"a, ""b"""\n', [Patch(2, ONE, {"q": 'a, "b"'})]),
@@ -81,7 +85,27 @@ def test_a_file_of_tabs_has_a_name_of_its_own(read, ending):
         ),
         (f"| id | q |\n|:---|---|\n| {ONE} | a |\n", 1, None, ["a table drawn"]),
         (f'"completion_id" "q"\n"{ONE}" "a"\n', 1, None, ["' ' separates", "--delimiter ' '"]),
+        (f"sep=,\ncompletion_id;q\n{ONE};a\n", 2, None, ["read as separated by commas", "--delimiter ';'"]),
+        (f"┌───┬───┐\n│ id │ q │\n├───┼───┤\n│ {ONE} │ a │\n", 1, None, ["a table drawn", "psql --csv"]),
+        (f"-[ RECORD 1 ]-+---\ncompletion_id | {ONE}\nq | a\n", 1, None, ["a table drawn"]),
+        (f"{'*' * 27} 1. row {'*' * 27}\ncompletion_id: {ONE}\n", 1, None, ["a table drawn"]),
+        (f"completion_id = {ONE}\n            q = a\n", 1, None, ["a table drawn"]),
+        (f"   completion_id q\n0  {ONE}  a\n", 1, None, ["a table drawn", "index=False"]),
+        (f'"{ONE}","say \\"hi\\""\n', 1, 2, ["escaped with a backslash"]),
         # the header is not there, or elsewhere
+        (f"INSERT INTO t VALUES('{ONE}','a');\n", 1, None, ["no header but data"]),
+        (f",q,q\n,mean,max\ncompletion_id,,\n{ONE},1,2\n", 1, None, ["goes over lines 1 to 3", "one row"]),
+        (f"complet\u200bion_id,q\n{ONE},a\n", 1, None, ["U+200B", "nobody sees; delete it"]),
+        (f"'completion_id','q'\n'{ONE}','a'\n", 1, None, ["straight double quotes"]),
+        (f"\u201ccompletion_id\u201d,\u201cq\u201d\n{ONE},a\n", 1, None, ["straight double quotes"]),
+        # the rows are not those of the header
+        (f"completion_id\tq\n1\t{ONE}\ta\n2\t{TWO}\tb\n", 1, None, ["one cell more", "row.names=FALSE"]),
+        (f"id,chat_id,q\n1,{ONE},a\n2,{TWO},b\n", 1, None, ["seem to be in 'chat_id'", "--id-column chat_id"]),
+        (f"completion_id,key,value\n{ONE},q,a\n{ONE},r,b\n", 1, None, ["a row for each key", "a column for each"]),
+        (f"completion_id,q\n{ONE},a\n\ncompletion_id,r\n{TWO},b\n", 4, None, ["a header of other columns", "line 1"]),
+        (f"completion_id,q,r\n{ONE},a,b\ncompletion_id,r,q\n", 3, None, ["a header of other columns"]),
+        (f"completion_id,q,r\n{ONE},a,b\nr,completion_id,q\nb,{TWO},a\n", 3, None, ["a header of other columns"]),
+        (f"completion_id,q\n{ONE},a\nid,note\n1,x\n", 3, None, ["a header of other columns"]),
         (f"{ONE},a\n{TWO},b\n", 1, None, ["the first row is no header but data"]),
         (f"Report: labels\nExported 2026-11-01\n\ncompletion_id,q\n{ONE},a\n", 1, None, ["seems to be line 4"]),
         (f"Report, by me\n\nId;Quality\n{ONE};a\n", 1, None, ["seems to be line 3"]),
@@ -183,6 +207,10 @@ def test_metadata_of_other_languages_is_rejected(read, cell, reason):
         (f"completion_id,q\n{ONE},a\n(1 row)\n", None, "the row has 1 cell; the header has 2"),
         (f"completion_id,q\n{ONE},a\n\ufeffcompletion_id, q\n", None, "the row repeats the header"),
         (f"completion_id;q\n{ONE};a\ncompletion_id;q\n", None, "the row repeats the header"),
+        (f"completion_id,q\n{ONE},a\n-------------,-\n", None, "the row is a line that is drawn under the header"),
+        (f'completion_id,q\n{ONE},a\n"{TWO},b"\n', None, "the row has 1 cell; the header has 2; it stands within"),
+        (f"completion_id,q\n{ONE},a\n{TWO},b\\, c\n", None, "the row has 3 cells; the header has 2; a backslash"),
+        (f"completion_id,q\n{ONE},a\n{TWO},\u201cb, c\u201d\n", None, "the row has 3 cells; the header has 2; only"),
         (f'completion_id,q\n{ONE},a\n{TWO},"b" \n', "q", "a space stands after a closing quote; delete it"),
     ],
 )
@@ -207,6 +235,7 @@ def test_a_row_that_is_none_is_rejected_and_the_others_are_read(read, content, c
         (f"ID,completion_id,q\nx,{ONE},a\n", {"columns": (KeyColumn("q", "q"),)}),
         (f"completion_id^q\n{ONE}^a\n", {"delimiter": "^"}),
         (f"sep=;\ncompletion_id,q\n{ONE},a\n", {"delimiter": ","}),
+        (f"id,chat_id,q\n1,{ONE},a\n", {"id_column": "chat_id", "columns": (KeyColumn("q", "q"),)}),
     ],
 )
 def test_the_option_that_a_refusal_names_reads_the_file(read, content, options):
