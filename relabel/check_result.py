@@ -18,7 +18,8 @@ class Verdict(enum.StrEnum):
 class CheckResult(NamedTuple):
     """What a check found, and what to do next; `unreachable` where nobody answered.
 
-    `more` is what it found besides, each with a verdict and a next step of its own, the worst first.
+    `reason` is why it is so, such as a server's words. `more` is what the check found besides, each with a verdict and
+    a next step of its own, the worst first.
     """
 
     verdict: Verdict
@@ -26,6 +27,12 @@ class CheckResult(NamedTuple):
     next_step: str = ""
     unreachable: bool = False
     more: tuple[CheckResult, ...] = ()
+    reason: str = ""
+
+    @property
+    def said(self) -> str:
+        """What was found, with its reason, in one line."""
+        return f"{self.message}: {self.reason}" if self.reason else self.message
 
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.WARN, Verdict.OK)
@@ -37,4 +44,4 @@ def combined(results: Iterable[CheckResult]) -> CheckResult:
     wrong = [result for result in found if result.verdict is not Verdict.OK]
     if wrong:
         return wrong[0]._replace(more=tuple(wrong[1:]))
-    return CheckResult(Verdict.OK, "; ".join(result.message for result in found))
+    return CheckResult(Verdict.OK, "; ".join(result.said for result in found))

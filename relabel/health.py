@@ -136,10 +136,10 @@ class HealthChecks:
         seen, url = await self._api_seen(), self._settings.openai_base_url
         if seen.unreachable:
             then = "look at OPENAI_BASE_URL and the network"
-            return CheckResult(Verdict.FAIL, seen.unreachable, then, unreachable=True)
+            return CheckResult(Verdict.FAIL, f"{url} does not answer", then, unreachable=True, reason=seen.unreachable)
         if seen.wrong_url:
             what, _, then = seen.wrong_url.partition("; ")
-            return CheckResult(Verdict.FAIL, f"{url} is not the API's: {what}", then)
+            return CheckResult(Verdict.FAIL, f"{url} is not the API's", then, reason=what)
         if seen.failing:
             return judge_refusal(url, seen.failing)
         return CheckResult(Verdict.OK, f"{url} answers")
@@ -185,10 +185,10 @@ def _why_key_unknown(seen: ApiSeen) -> str:
 
 def judge_refusal(url: str, refusal: Refusal) -> CheckResult:
     """Return what an API answers that fails each request, with the server's words and what to do about it."""
-    words = refusal.message.rstrip(".")
-    said = words.removeprefix("the API ") if refusal.status < 300 else f"answers {refusal.status}: {words}"
+    said = "answers, but not as the API does" if refusal.status < 300 else f"answers {refusal.status}"
     used_up = PAUSES["insufficient_quota"] if refusal.status in USED_UP else API_FAILS
-    return CheckResult(Verdict.FAIL, f"{url} {said}", PAUSES.get(refusal.code, used_up))
+    then = PAUSES.get(refusal.code, used_up)
+    return CheckResult(Verdict.FAIL, f"{url} {said}", then, reason=refusal.message.rstrip("."))
 
 
 async def check_archive(ledger: Ledger) -> CheckResult:
@@ -251,4 +251,4 @@ def health_facts(found: dict[str, CheckResult]) -> list[dict[str, Any]]:
 
 
 def _facts(result: CheckResult) -> dict[str, Any]:
-    return {"verdict": str(result.verdict), "said": result.message, "next": result.next_step or None}
+    return {"verdict": str(result.verdict), "said": result.said, "next": result.next_step or None}

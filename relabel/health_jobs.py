@@ -38,7 +38,7 @@ def judge_jobs(jobs: Sequence[Job], *, workers: int, now: float) -> list[CheckRe
         return [CheckResult(Verdict.OK, f"{count_of(len(jobs), 'job')} under way" if jobs else "no job is under way")]
     found.sort(key=lambda result: result.verdict is not Verdict.FAIL)
     if rest := found[MOST_NAMED:]:
-        what = f"{count_of(len(rest), 'more job')} wait or stand still"
+        what = f"{count_of(len(rest), 'more job')} of these not shown"
         return [*found[:MOST_NAMED], CheckResult(rest[0].verdict, what, "`relabel jobs` lists them")]
     return found
 
@@ -50,17 +50,18 @@ def _judged(job: Job, workers: int, now: float) -> CheckResult | None:
     if job.state not in {JobState.PAUSED, JobState.HELD, JobState.LOST}:
         return None
     since = job.paused_at or job.submitted_at
-    reason = printable(reason_of(job) or "", MESSAGE_CHARS)
-    state = "lost" if job.state is JobState.LOST else f"{job.state} for {in_words(now - since)}"
-    said = f"job {job.spec.job_id} is {state}{': ' if reason else ''}{reason}"
+    lost = job.state is JobState.LOST
+    said = f"job {job.spec.job_id} {'is lost' if lost else f'has been {job.state} for {in_words(now - since)}'}"
     waits = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
-    return CheckResult(Verdict.WARN if waits else Verdict.FAIL, said, next_step(job))
+    reason = printable(reason_of(job) or "", MESSAGE_CHARS).rstrip(".")
+    step = next_step(job)
+    return CheckResult(Verdict.WARN if waits else Verdict.FAIL, said, step[:1].lower() + step[1:], reason=reason)
 
 
 def _stuck(job: Job, workers: int) -> CheckResult | None:
     """Return since when no row of a running job has ended; None where that is not long."""
     if job.standstill is None or job.standstill.seconds < STUCK_WARN_S:
         return None
-    said = f"job {job.spec.job_id}: {waiting_for(job, workers)}"
-    then = f"`relabel status {job.spec.job_id}` shows it; see what fails or warns here, and the workers' log"
-    return CheckResult(Verdict.FAIL if job.standstill.seconds > STUCK_FAIL_S else Verdict.WARN, said, then)
+    verdict = Verdict.FAIL if job.standstill.seconds > STUCK_FAIL_S else Verdict.WARN
+    then = "see what else fails or warns here, and the workers' log"
+    return CheckResult(verdict, f"job {job.spec.job_id} stands still", then, reason=waiting_for(job, workers))

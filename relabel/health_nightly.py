@@ -68,14 +68,15 @@ def judge_beat(seen_at: float | None, now: float) -> CheckResult:
 
 
 def _judged(night: Night) -> CheckResult:
-    reason = f": {printable(night.reason, REASON_CHARS)}" if night.reason else ""
-    said = f"the run of {night.date} {_STATES.get(night.state, f'is {night.state}')}{reason}"
+    said = f"the run of {night.date} {_STATES.get(night.state, f'is {night.state}')}"
+    reason = printable(night.reason, REASON_CHARS)
     if night.state in NOT_WELL:
-        return CheckResult(Verdict.FAIL, said, AFTER_SKIP if night.state is NightState.SKIPPED else SEE_STATUS)
+        then = AFTER_SKIP if night.state is NightState.SKIPPED else SEE_STATUS
+        return CheckResult(Verdict.FAIL, said, then, reason=reason)
     if night.rejected:
         what = f"{said}, with {count_of(night.rejected, 'rejected file')} of {night.files:,}"
-        return CheckResult(Verdict.WARN, what, SEND_AGAIN)
-    return CheckResult(Verdict.OK, said)
+        return CheckResult(Verdict.WARN, what, SEND_AGAIN, reason=reason)
+    return CheckResult(Verdict.OK, said, reason=reason)
 
 
 _STATES = {

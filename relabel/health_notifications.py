@@ -22,7 +22,7 @@ def judge_backlog(backlog: Backlog, now: float) -> CheckResult:
     if not backlog.number:
         return CheckResult(Verdict.OK, "none waits")
     age_s = now - backlog.oldest_at
-    said = f"{count_of(backlog.number, 'notification')} wait for the webhook, for up to {in_words(age_s)}"
+    said = f"{count_of(backlog.number, 'notification')} waiting for the webhook, for up to {in_words(age_s)}"
     if age_s < LATE_S:
         return CheckResult(Verdict.OK, said)
     return CheckResult(Verdict.FAIL if age_s > TOO_LATE_S else Verdict.WARN, said, SEE_LOG)

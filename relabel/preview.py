@@ -117,7 +117,7 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
         return ahead._replace(former=former)
     warnings = seen.warnings
     if deployed and (idle := why_none_works(await ledger.workers.living())):
-        warnings = (f"{idle}; the job waits until one does", *warnings)
+        warnings = (f"{idle}; the job waits until one takes rows", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
     if (behaviour := await ledger.behaviours.of(request.target)) is None:
         return ahead

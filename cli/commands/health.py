@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.console import echo_beside, echo_indented
+from cli.console import echo, echo_beside, echo_indented
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
 from cli.output import print_facts
 from cli.session import pass_settings, warn_before_sending
@@ -17,6 +17,7 @@ from relabel.health import CHECKS, DEFAULT_CHECKS, check_health, health_facts
 from relabel.session import server_for
 
 _STYLES = {Verdict.OK: "green", Verdict.WARN: "yellow", Verdict.FAIL: "red"}
+_WORDS = {Verdict.FAIL: "Failed", Verdict.WARN: "Warnings"}
 UNWELL = SOME_ROWS_FAILED
 """Everything answers, and something is wrong."""
 
@@ -64,16 +65,26 @@ def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json:
     else:
         for name, result in found.items():
             _show(name, result)
+        echo(_summary(found))
     return _exit_code(list(found.values()))
 
 
 def _show(name: str, result: CheckResult) -> None:
-    """Print each thing that a check found, and on a line of its own what to do about it."""
+    """Print each thing that a check found, and on lines of their own why it is so and what to do about it."""
     for each in (result, *result.more):
         label = f"{each.verdict:<5} {name:<12} "
         echo_beside(label, each.message.rstrip("."), label_style=_STYLES[each.verdict])
+        if each.reason:
+            echo_indented(each.reason, indent=len(label))
         if each.next_step:
             echo_indented(f"-> {each.next_step.rstrip('.')}", indent=len(label))
+
+
+def _summary(found: dict[str, CheckResult]) -> str:
+    """Return which checks fail and warn, as the lines above may have left the screen."""
+    names = {each: [name for name, result in found.items() if result.verdict is each] for each in Verdict}
+    said = [f"{word}: {', '.join(names[verdict])}." for verdict, word in _WORDS.items() if names[verdict]]
+    return " ".join(said) or "All is well."
 
 
 def _exit_code(found: list[CheckResult]) -> int:

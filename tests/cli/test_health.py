@@ -145,10 +145,10 @@ async def test_an_api_that_is_away_is_exit_code_4_and_says_nothing_of_the_key(re
 @pytest.mark.parametrize(
     ("fault", "words", "then", "key"),
     [
-        ("error_500", "answers 500: The server had an error while processing your request", "status page", "warn"),
-        ("html_502", "answers 502: the API answered 502 without an explanation", "status page", "warn"),
-        ("bad_body_html", "answered 200, but the body is not a completion object", "status page", "warn"),
-        ("quota", "answers 429: You exceeded your current quota, please check your plan", "add credit", "ok"),
+        ("error_500", "The server had an error while processing your request", "status page", "warn"),
+        ("html_502", "the API answered 502 without an explanation", "status page", "warn"),
+        ("bad_body_html", "the API answered 200, but the body is not a completion object", "status page", "warn"),
+        ("quota", "You exceeded your current quota, please check your plan", "add credit", "ok"),
     ],
 )
 async def test_an_api_that_answers_and_fails_each_request_is_exit_code_1(relabel, api, fault, words, then, key):

@@ -16,11 +16,14 @@ from rich.console import Console
 from cli.preview_view import show_content, show_outlook
 from ledger.job import JobState, Mode
 from ledger.ledger import Ledger
+from ledger.workers import Aside, WorkerFacts
 from producer.check import Checked
 from producer.questions import QUESTIONS
 from producer.submit import JobRequest
 from producer.submit import submit as producer_submit
+from ratelimit.breaker import LEAST_FAILURES, CircuitBreaker, health_key
 from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
+from ratelimit.shared_rate import record_use
 from relabel.preview import Outlook, preview_of, with_outlook
 from tests.harness.command import ROOT
 from tests.harness.rows import lines, usual_id
@@ -181,6 +184,33 @@ async def test_a_rate_that_is_slowed_down_is_the_one_that_the_time_is_for(
     assert re.search(r"the rate is slowed down to ([0-9.]+/min) by 429s \(configured 600/min\)", ended.err)
     assert "at 600/min" not in ended.err
     assert "no worker" not in ended.err
+
+
+async def test_a_job_of_which_nothing_would_come_is_warned_of_in_a_line_each(
+    relabel: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """Where the only worker has a wrong key, and the API fails each request: in the words that health has."""
+    (tmp_path / "p.csv").write_text(GOOD)
+    key = limit_key("https://api.openai.com/v1", "sk-x", None, None)
+    await record_use(ledger.redis, SharedLimit(key, Limit(10.0, 1)), endpoint="https://api.openai.com/v1")
+    await ledger.workers.beat("w1@a", 2, WorkerFacts(aside=Aside.KEY_REFUSED))
+    breaker = CircuitBreaker(ledger.redis, key)
+    for _ in range(LEAST_FAILURES):
+        breaker.record(write=True, succeeded=False)
+    await breaker.row_at_fault(write=True)
+    await ledger.redis.hset(health_key(key), "write_since", await ledger.jobs.now() - 240)
+
+    submitted = await relabel("submit", "p.csv", "--yes", OPENAI_API_KEY="sk-x")
+    health = await relabel("health", "--only", "workers,rate")
+
+    warnings = [line.removeprefix("Warning: ").rstrip(".") for line in submitted.err.splitlines() if "Warning" in line]
+    refused, failing = (next((w for w in warnings if part in w), "") for part in ("refuses the key", "has failed"))
+    assert refused == "the API refuses the key of w1@a, which takes no shards; the job waits until one takes rows"
+    assert failing.startswith(
+        "the API has failed for 4 minutes; all rows wait; the rate is slowed down to one request a"
+    )
+    assert "no worker is alive" not in submitted.err + health.out
+    assert (health.code, refused.split(";")[0] in health.out, failing in health.out) == (1, True, True)
 
 
 @pytest.mark.parametrize(("verb", "state"), [("resume", JobState.RUNNING), ("cancel", JobState.CANCELLED)])

@@ -76,38 +76,38 @@ FAILING = Waits(backing_off=3, paused_s=4.0, paused_by="failing")
     [
         (job(), OK, "1 job under way", ""),
         (still(170), OK, "1 job under way", ""),
-        (still(240), WARN, "waiting for a free worker; no row ended for 4 minutes (since ", "relabel status"),
+        (still(240), WARN, "waiting for a free worker; no row ended for 4 minutes (since ", "the workers' log"),
         (
             still(240, waits=FAILING),
             WARN,
             "the API is failing; all rows wait for 4 s",
-            "relabel status",
+            "the workers' log",
         ),
-        (still(1000, LastError(500, "server_error", "Sorry")), FAIL, "last answer 500 'Sorry'", "relabel status"),
-        (paused("paused", "ada@desk: later"), WARN, "is paused for 2 hours: ada@desk: later", "relabel resume"),
-        (paused("interrupted", "relabel run ended"), WARN, "is paused for 2 hours", "relabel resume"),
+        (still(1000, LastError(500, "server_error", "Sorry")), FAIL, "last answer 500 'Sorry'", "the workers' log"),
+        (paused("paused", "ada@desk: later"), WARN, "has been paused for 2 hours: ada@desk: later", "relabel resume"),
+        (paused("interrupted", "relabel run ended"), WARN, "has been paused for 2 hours", "relabel resume"),
         (
             paused("insufficient_quota", "no credit"),
             FAIL,
-            "is paused for 2 hours: no credit",
-            "Add credit or raise the limit",
+            "has been paused for 2 hours: no credit",
+            "add credit or raise the limit",
         ),
-        (paused("state_lost", "rows are gone"), FAIL, "rows are gone", "Submit the file again"),
+        (paused("state_lost", "rows are gone"), FAIL, "rows are gone", "submit the file again"),
         (
             job(JobState.HELD, reason_code="needs_confirmation", reason="sure?"),
             WARN,
-            "is held for 1 hour: sure?",
+            "has been held for 1 hour: sure?",
             "yes",
         ),
-        (job(JobState.HELD), WARN, "is held for 1 hour", "Start it with"),
-        (job(JobState.LOST), FAIL, "is lost: Redis lost some or all of the job", "Submit the file again"),
+        (job(JobState.HELD), WARN, "has been held for 1 hour", "start it with"),
+        (job(JobState.LOST), FAIL, "is lost: Redis lost some or all of the job", "submit the file again"),
     ],
 )
 def test_a_job_is_judged_by_whether_it_goes_on_without_anybody(seen, verdict, words, then):
     """With its id, its reason and since when; what a person did is no failure."""
     (found,) = judge_jobs([seen], workers=1, now=NOW)
 
-    assert (found.verdict, words in found.message) == (verdict, True), found.message
+    assert (found.verdict, words in found.said) == (verdict, True), found.said
     assert (SPEC.job_id in found.message) is (verdict is not OK)
     assert then.replace("yes", "`relabel resume") in found.next_step
 
@@ -118,7 +118,7 @@ def test_of_many_jobs_the_worst_are_named_and_the_others_counted():
     found = judge_jobs(jobs, workers=1, now=NOW)
 
     assert [each.verdict for each in found] == [FAIL, *[WARN] * MOST_NAMED]
-    assert found[-1].message == "1 more job wait or stand still"
+    assert found[-1].message == "1 more job of these not shown"
 
 
 def night(state: NightState = NightState.FINISHED, *files: FileState, reason: str = "") -> Night:
@@ -142,7 +142,7 @@ def test_a_night_is_judged_by_whether_somebody_has_to_look_at_it(seen, verdict, 
     """As `relabel nightly status` judges it."""
     (found,) = judge_runs([seen])
 
-    assert (found.verdict, words in found.message, bool(found.next_step)) == (verdict, True, verdict is not OK)
+    assert (found.verdict, words in found.said, bool(found.next_step)) == (verdict, True, verdict is not OK)
 
 
 @pytest.mark.parametrize(
