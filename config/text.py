@@ -19,6 +19,8 @@ from urllib.parse import unquote
 
 CODE_CHARS, MESSAGE_CHARS, REQUEST_ID_CHARS, REASON_CHARS = 64, 500, 128, 1000
 """Most that is kept of a code, a server's message, a request id, and a reason; real ones are far shorter."""
+OTHER_CODE = "other"
+_CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
 HIDDEN = "[key]"
 """What stands for a key that was cut out."""
 PART_CHARS = 8
@@ -170,3 +172,8 @@ def _escaped(text: str) -> str:
 
 def _cut(text: str, most: int | None) -> str:
     return text if most is None or len(text) <= most else text[: most - 3] + "..."
+
+
+def known_code(code: str | None) -> str:
+    """Return a code where it is one as ours and the API's are, else `other`: a server may put anything there."""
+    return code if code and _CODE.fullmatch(code) else OTHER_CODE

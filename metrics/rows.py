@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
-from config.text import printable
-from ledger.job import Job, JobState
+from config.text import known_code, printable
+from ledger.job import JobState
 from ledger.ledger import Ledger
 from ledger.overview import Overview, read_overview
 from ledger.row import OUTCOMES
@@ -18,9 +17,6 @@ ACTIVE_STATES = (JobState.HELD, JobState.RUNNING, JobState.PAUSED)
 MOST_JOBS = 50
 """Active jobs with series of their own: running ones first, then the newest."""
 JOB_ID_CHARS = 64
-OTHER_CODE = "other"
-_CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
-"""A code of ours or of the API; any other came from a server that may put anything there."""
 
 
 async def row_families(ledger: Ledger) -> list[Metric]:
@@ -62,7 +58,7 @@ def _jobs(overview: Overview) -> Iterator[Metric]:
         ended.add_metric([_word(state)], number)
     yield ended
     paused = GaugeMetricFamily("relabel_jobs_paused", "Paused jobs, by reason code.", labels=["reason_code"])
-    codes = Counter(_code(seen.job) for seen in overview.jobs if seen.job.state is JobState.PAUSED)
+    codes = Counter(known_code(seen.job.reason_code) for seen in overview.jobs if seen.job.state is JobState.PAUSED)
     for code, number in sorted(codes.items()):
         paused.add_metric([code], number)
     yield paused
@@ -93,7 +89,7 @@ def _moments(overview: Overview) -> Iterator[Metric]:
         labels=("job_id", "reason_code"),
     )
     for job in [job for job in newest if job.paused_at is not None][:MOST_JOBS]:
-        paused.add_metric([printable(job.spec.job_id, JOB_ID_CHARS), _code(job)], job.paused_at or 0.0)
+        paused.add_metric([printable(job.spec.job_id, JOB_ID_CHARS), known_code(job.reason_code)], job.paused_at or 0.0)
     progress = GaugeMetricFamily(
         "relabel_job_progress_timestamp_seconds",
         "When a row of a running job ended last, or the job began to run since, seconds since the epoch.",
@@ -130,11 +126,6 @@ def _each_job(overview: Overview) -> Iterator[Metric]:
     yield from families
     omitted = max(0, len(jobs) - MOST_JOBS)
     yield GaugeMetricFamily("relabel_jobs_without_series", "Active jobs that have no series of their own.", omitted)
-
-
-def _code(job: Job) -> str:
-    code = job.reason_code or OTHER_CODE
-    return code if _CODE.fullmatch(code) else OTHER_CODE
 
 
 def _word(state: JobState) -> str:

@@ -27,7 +27,8 @@ def make_app(settings: Settings) -> Celery:
         result_expires=None,  # else beat sends a task each night that cleans up results, of which there are none
         task_store_errors_even_if_ignored=False,
         task_acks_late=True,
-        task_reject_on_worker_lost=True,
+        # the message of a child that died is acknowledged, so that Flower shows the failure: rescue sends another
+        task_reject_on_worker_lost=False,
         task_acks_on_timeout=False,
         task_time_limit=TASK_TIME_LIMIT_S,
         worker_concurrency=settings.worker.children,

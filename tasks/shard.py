@@ -9,9 +9,14 @@ from celery import Celery
 from celery.signals import celeryd_init, worker_process_shutdown, worker_shutting_down
 
 from config.settings import Settings
+from config.text import known_code
 from tasks.announce import APPLY_SHARD, announce
 from worker.runtime import Runtime
 from worker.worker_key import Standby
+
+
+class ShardFailed(Exception):
+    """A run of the shard was stopped by an error. The message is its code, which Celery's events and Flower show."""
 
 
 class Process:
@@ -58,8 +63,12 @@ def add_shard_task(app: Celery, settings: Settings) -> Process:
     worker_shutting_down.connect(process.stop, weak=False)
     worker_process_shutdown.connect(process.close, weak=False)
 
-    @app.task(name=APPLY_SHARD)
+    # what `throws` names is logged in a line, as the ledger and our log hold all about it
+    @app.task(name=APPLY_SHARD, throws=(ShardFailed,), Request="tasks.shard_request:ShardRequest")
     def apply_shard(job_id: str, shard: int) -> None:
-        announce(app, job_id, process.runtime().run_shard(job_id, shard))
+        runtime = process.runtime()
+        announce(app, job_id, runtime.run_shard(job_id, shard))
+        if runtime.failure:
+            raise ShardFailed(known_code(runtime.failure))
 
     return process

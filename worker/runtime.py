@@ -48,13 +48,17 @@ log = logging.getLogger(__name__)
 
 
 class Runtime:
-    """Carries out shards in this process, one at a time. Made after the fork, closed by its owner."""
+    """Carries out shards in this process, one at a time. Made after the fork, closed by its owner.
+
+    `failure` is the code of what stopped the last run, '' where nothing did: a run that ends early is no failure.
+    """
 
     def __init__(self, settings: Settings, *, stopping: Callable[[], bool], standby: Standby | None = None) -> None:
         self._settings = settings
         self._standby = standby or Standby()
         self._stopping = stopping
         self._runner = asyncio.Runner()
+        self.failure = ""
         self._stack = AsyncExitStack()
         self._leased: Job | None = None
         self._name = f"{socket.gethostname()}:{os.getpid()}"
@@ -96,7 +100,7 @@ class Runtime:
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
         owner = f"{self._name}:{secrets.token_hex(4)}"
-        self._leased = None
+        self._leased, self.failure = None, ""
         try:
             shard = await self._retry(lambda: self._lease(job_id, number, owner))
             if shard is None:
@@ -106,9 +110,11 @@ class Runtime:
             await self._standby.wait_until_unsubscribed(within_s=QUIET_S)
             return await self._ledger.shards.to_announce(job_id)
         except AWAY as error:
+            self.failure = "ledger_unreachable"
             where = {"job": job_id, "shard": number}
             log.warning("%s The shard is taken up again later.", describe(error), extra=where)
         except (StateLost, NoSuchJob):
+            self.failure = STATE_LOST_CODE
             log.error("%s.", LOST_REASON, extra={"job": job_id})
             await self._retry(self._record_loss)
         except Exception as error:  # noqa: BLE001 - ours must not count as a worker that died at the shard
@@ -122,10 +128,11 @@ class Runtime:
             await self._ledger.losses.record_job(self._leased, since=at, seen_by=self._worker)
 
     async def _own_error(self, job_id: str, error: Exception) -> None:
+        self.failure = "worker_error"
         fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=fields)
         reason = f"worker {self._worker} met an error of its own ({_names(error)}); see the traceback in its log"
-        await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._name, code="worker_error", reason=reason))
+        await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._name, code=self.failure, reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -133,6 +140,7 @@ class Runtime:
             return None
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
+            self.failure = STATE_LOST_CODE
             await self._ledger.jobs.pause(job_id, by=self._name, code=STATE_LOST_CODE, reason=LOST_REASON)
             return None
         await log_started(self._ledger, shard.spec)
@@ -154,9 +162,9 @@ class Runtime:
         run = None
         try:
             if shard.spec.target != self._settings.openai_base_url:
-                called = self._settings.openai_base_url
+                self.failure, called = "other_target", self._settings.openai_base_url
                 reason = f"the job is for {shard.spec.target}, worker {self._worker} calls {called}"
-                await self._ledger.jobs.pause(job_id, by=self._name, code="other_target", reason=reason)
+                await self._ledger.jobs.pause(job_id, by=self._name, code=self.failure, reason=reason)
             elif await self._has_key(job_id):
                 secret = self._api.credential.secret
                 self._limit = shared_limit(self._settings, secret)
@@ -168,6 +176,7 @@ class Runtime:
                     await self._retry(self._service),
                 )
                 await run.run()
+                self.failure = run.stopped_by
         finally:
             answer = await self._retry(lambda: self._ledger.shards.release(shard))
             if answer is ReleaseAnswer.LOST:
@@ -182,10 +191,12 @@ class Runtime:
     async def _has_key(self, job_id: str) -> bool:
         """Return whether there is a key to send; where there is none, go on standby or pause the job."""
         if self._standby.is_on:
+            self.failure = self._standby.reason
             return False
         trouble = await self._api.credential.problem()
         if trouble:
-            refused = StopJob("key_unavailable", trouble)
+            self.failure = "key_unavailable"
+            refused = StopJob(self.failure, trouble)
             await self._retry(lambda: self._worker_key.refused(job_id, refused))
         return not trouble
 

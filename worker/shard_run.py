@@ -61,7 +61,7 @@ class ProcessResources(NamedTuple):
 
 
 class ShardRun:
-    """One run of one leased shard."""
+    """One run of one leased shard. `stopped_by` is the code of the error that stopped it, '' where none did."""
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class ShardRun:
         self._breaker = breaker
         self._bounds = bounds
         self._key_refused = False
+        self.stopped_by = ""
         self._counters = RunCounters()
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=resources.stopping)
         self._queue = RowQueue(
@@ -175,6 +176,7 @@ class ShardRun:
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers stop its rows within two seconds."""
+        self.stopped_by = error.code
         self._drain.stop_starting_rows()
         jobs, worker_key = self._resources.ledger.jobs, self._resources.worker_key
         if isinstance(error, KeyRefused) and worker_key:

@@ -43,6 +43,23 @@ async def test_shards_are_shown_and_nothing_of_their_rows(scene: Scene) -> None:
     assert [secret for secret in scene.secrets if secret in scene.flower.said() + scene.stand.workers[0].said()] == []
 
 
+@pytest.mark.promise
+async def test_a_shard_that_failed_is_shown_as_failed(scene: Scene) -> None:
+    """Where its process was killed, and where the API refuses the key; nothing of key or rows is in the reason."""
+    async with httpx.AsyncClient(base_url=scene.url, auth=(USER, PASSWORD), timeout=30) as client:
+        await scene.tasks(client, "STARTED", least=1)
+        killed = await scene.stand.kill_at_work(scene.stand.workers[0], scene.job_id)
+        assert killed
+        lost = await scene.tasks(client, "FAILURE", least=len(killed))
+        scene.stand.sandbox.add_faults(rules=[{"fault": "unauthorized"}])
+        failed = await scene.tasks(client, "FAILURE", least=len(killed) + 1)
+
+    exceptions = {task_id: task["exception"] for task_id, task in failed.items()}
+    assert [what for task_id in lost if "WorkerLostError" not in (what := exceptions[task_id])] == []
+    assert {exceptions[task_id] for task_id in failed.keys() - lost.keys()} == {"ShardFailed('invalid_api_key')"}
+    assert [secret for secret in scene.secrets if secret in str(failed)] == []
+
+
 async def test_only_who_has_the_password_gets_in_and_only_to_look(tmp_path: Path) -> None:
     """401 without it, but for what /metrics and /healthcheck tell; 403 for whoever wants to change things."""
     flower = FlowerProcess(tmp_path, RELABEL_REDIS__URL=NOWHERE, RELABEL_FLOWER__BASIC_AUTH=f"{USER}:{PASSWORD}")

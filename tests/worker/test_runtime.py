@@ -130,10 +130,26 @@ def test_a_runtime_carries_out_a_job_shard_by_shard(redis_url, api, open_runtime
     assert runtime.run_shard(job_id, 0) == [1]
     assert runtime.run_shard(job_id, 1) == []
     assert runtime.run_shard(job_id, 1) == []
+    assert runtime.failure == ""
 
     job = job_of(redis_url, job_id)
     assert (job.state, job.counts.updated) == (JobState.FINISHED, 10)
     assert len([entry for entry in api.log.entries if entry.method == "POST"]) == 10
+
+
+@pytest.mark.parametrize(("fault", "code"), [("unauthorized", "invalid_api_key"), ("quota", "insufficient_quota")])
+def test_a_run_that_the_api_stops_is_a_failure_until_the_next_one(redis_url, api, open_runtime, fault, code):
+    """So that Flower shows it as one; the code is that of the paused job."""
+    runtime = open_runtime(settings_for(redis_url, api.base_url))
+    job_id = submit(redis_url, api.base_url)
+    api.add_faults(rules=[{"fault": fault}])
+
+    runtime.run_shard(job_id, 0)
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.reason_code, runtime.failure) == (JobState.PAUSED, code, code)
+    runtime.run_shard("gone", 0)
+    assert runtime.failure == ""
 
 
 def test_a_message_for_a_job_that_is_gone_is_no_error(redis_url, api, open_runtime):
@@ -146,10 +162,12 @@ def test_a_job_for_another_api_is_paused_and_nothing_is_sent(redis_url, api, ope
     """A worker with other settings does not apply it to the wrong project."""
     job_id = submit(redis_url, "https://eu.api.example/v1")
 
-    open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0)
+    runtime = open_runtime(settings_for(redis_url, api.base_url))
+    runtime.run_shard(job_id, 0)
 
     job = job_of(redis_url, job_id)
     assert (job.state, job.reason_code, job.counts.pending) == (JobState.PAUSED, "other_target", 10)
+    assert runtime.failure == "other_target"
     assert list(api.log.entries) == []
 
 
