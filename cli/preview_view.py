@@ -114,7 +114,8 @@ def _remarks(preview: Preview) -> list[str]:
     if ignored := preview.reading.ignored:
         names = ", ".join(printable(name, KEY_CHARS) for name in ignored[:SHOWN_KEYS])
         more = f" and {len(ignored) - SHOWN_KEYS:,} more" if len(ignored) > SHOWN_KEYS else ""
-        remarks.append(f"Ignored columns: {names}{more}.")
+        kind = "columns" if preview.reading.delimiter else "fields"
+        remarks.append(f"Ignored {kind}: {names}{more}.")
     if profile.null_texts:
         texts = ", ".join(f"{text} {number:,}" for text, number in profile.null_texts.items())
         remarks.append(f"Warning: these values are sent as text: {texts}; --null TEXT removes the key instead.")

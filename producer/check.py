@@ -19,6 +19,7 @@ from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
+from producer.notices import about_cut, about_values
 from producer.profile import Profiler, Reading
 from producer.rules import is_usual_id
 from producer.staging import Folded, RowsByLine, Spool, contradicts, fingerprint_of, fold
@@ -261,14 +262,16 @@ class Intake:
         for row in fold(self._patches, self._hashes, self._mode):
             self._note_folded(row, columns)
         self._stack.pop_all()
+        profile = self._profiler.profile()
+        notices = (*reading.notices, *about_values(profile), *about_cut(self._cut))
         return Checked(
             columns=columns,
             folded=self._folded,
             conflicting=self._conflicting,
             cleared=self._cleared,
             odd_ids=OddIds(self._odd, self._odd_lines, sum(self._faults[name] for name in reading.id_names)),
-            profile=self._profiler.profile(),
-            reading=reading._replace(notices=(*reading.notices, *_about_cut(self._cut))),
+            profile=profile,
+            reading=reading._replace(notices=notices),
             fingerprint=fingerprint,
             patches=self._patches,
             rejected=self._rejected,
@@ -285,12 +288,6 @@ class Intake:
         self._folded += 1
         self._conflicting += contradicts(later, first, self._mode)
         self._cleared -= not first.metadata  # the later row has its place, and was counted by itself
-
-
-def _about_cut(names: list[str]) -> Iterator[str]:
-    if names:
-        more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""
-        yield f"the last line of {names[0]}{more} has no line end, so it may be cut; check it if the file was copied"
 
 
 def _array_head(length: int) -> bytes:

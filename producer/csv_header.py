@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.input_options import NO_OPTIONS, InputOptions
@@ -30,10 +32,9 @@ if TYPE_CHECKING:
     from config.input_options import KeyColumn
     from ledger.row import Patch
 
-_NAMELESS = (
-    "the header names no column here, as of the row numbers that pandas and R write (index=False and row.names=FALSE "
-    "leave them out); give it a name, delete it, or name the columns to take with --columns"
-)
+_is_easy_name = re.compile(r"[^,=\"]+").fullmatch
+_NAMELESS = "the header names no column here; give it a name, delete it, or name the columns to take with --columns"
+_NUMBERS = "if it has row numbers, index=False of pandas and row.names=FALSE of R leave them out"
 
 
 class HeaderFault(Exception):
@@ -139,7 +140,7 @@ def _refuse_unclear(taken: Mapping[int, str], rest: Mapping[int, str]) -> None:
     seen: dict[str, int] = {}
     for at, name in taken.items():
         if not name:
-            raise HeaderFault(_NAMELESS, at + 1)
+            raise HeaderFault(_NAMELESS if at else f"{_NAMELESS}; {_NUMBERS}", at + 1)
         if hidden := hidden_in(name):
             raise HeaderFault(f"column {shown(name)} has {hidden} in its name, which nobody sees; delete it", at + 1)
         if name in seen:
@@ -149,11 +150,17 @@ def _refuse_unclear(taken: Mapping[int, str], rest: Mapping[int, str]) -> None:
         if meant := meant_name(name):
             as_key = name_of_key(name)
             other = f"; for a key of this very name call it {shown(as_key)}" if as_key != name else ""
+            option = _option_for(meant, name)
             raise HeaderFault(
-                f"column {shown(name)}: did you mean {shown(meant)}? Rename the column, or leave it out with --columns"
-                f"{other}",
-                at + 1,
+                f"column {shown(name)}: did you mean {shown(meant)}? Rename the column, or {option}{other}", at + 1
             )
+
+
+def _option_for(meant: str, name: str) -> str:
+    key = meant.removeprefix(KEY_PREFIX)
+    if meant in ID_COLUMNS or meant.startswith(REPORT_PREFIX) or not _is_easy_name(name):
+        return "leave it out with --columns"
+    return f"set --columns {shlex.quote(f'{key}={name}')}, with all keys that are meant"
 
 
 def _id_place(own: Mapping[int, str]) -> int:

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from ledger.row import Patch
-from producer.csv_names import ID_COLUMNS, meant_name
+from producer.csv_names import ID_COLUMNS, REPORT_FIELD, meant_name
 from producer.errors import BadRow
 from producer.json_shape import ROW_FORM
 from producer.rules import Number, check_pairs, checked_id, checked_key, checked_value, shown
@@ -111,6 +111,13 @@ def find(row: Mapping[str, object], path: str) -> object:
         return _ABSENT
     _require_once(row, name)
     return find(below, rest)
+
+
+def ignored_fields(row: Mapping[str, object]) -> tuple[str, ...]:
+    """Return the fields of a row that have no meaning, but for those that the API itself gives to a completion."""
+    if str(row.get("object")).startswith("chat.completion"):
+        return ()
+    return tuple(name for name in row if name not in {*_NOT_LABELS, _METADATA, REPORT_FIELD})
 
 
 def _require_once(row: Mapping[str, object], name: str) -> None:

@@ -120,6 +120,9 @@ def _by_name(text: str, fields: dict[str, int]) -> Shape | None:
         what, at = "this is an object whose names are the ids, not one row a line", next(iter(fields.values()))
         program = "to_entries[] | {completion_id: .key, metadata: .value}"
         return Shape(what, program) if text.startswith("{", at) else Shape(f"{what}; a row is {ROW_FORM}")
+    within = (
+        _fields(text, of_first) if text.startswith("{", of_first := next(iter(fields.values()), 0)) and fields else {}
+    )
     values = [(name, text[at : at + 1]) for name, at in fields.items()]
     if values and all(name.isdigit() and value == "{" for name, value in values):
         return Shape("this is an object whose names are row numbers, not one row a line", ".[]")
@@ -127,7 +130,11 @@ def _by_name(text: str, fields: dict[str, int]) -> Shape | None:
     in_columns = of_ids is not None and (
         _opens_numbered(text, of_ids) or (len(values) > 1 and {value for _, value in values} == {"["})
     )
-    if in_columns or ("columns" in fields and _opens_lists(text, fields.get("data", len(text)))):
+    if (
+        in_columns
+        or (within and all(map(is_usual_id, within)))
+        or ("columns" in fields and _opens_lists(text, fields.get("data", len(text))))
+    ):
         return Shape(
             "this is an object of columns, not one row a line; write rows, as to_json(..., orient='records', "
             "lines=True) does"

@@ -11,7 +11,7 @@ from ledger.row import Patch, Rejection
 from producer.csv_names import ID_COLUMNS, REPORT_FIELD, REPORT_INPUT
 from producer.errors import BadRow
 from producer.fast_parse import proven_object, proven_patch
-from producer.json_fields import RowFields
+from producer.json_fields import RowFields, ignored_fields
 from producer.json_shape import shape_around
 from producer.profile import Reading
 from producer.rules import shown
@@ -41,6 +41,7 @@ class JsonlRows:
         self._options = options
         self._fields = RowFields(options)
         self._id_field: str | None = None
+        self._ignored: tuple[str, ...] = ()
 
     @property
     def columns(self) -> Columns:
@@ -52,7 +53,7 @@ class JsonlRows:
     def reading(self) -> Reading:
         """How the file is read."""
         named = self._options.id_column
-        return Reading(id_names=(named, ID_COLUMNS[0]) if named else ID_COLUMNS)
+        return Reading(ignored=self._ignored, id_names=(named, ID_COLUMNS[0]) if named else ID_COLUMNS)
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
         source, proven = self._source, self._proven_by_options if _are_told(self._options) else self._proven
@@ -62,6 +63,8 @@ class JsonlRows:
             patch = proven(line) if whole else None
             if patch is None and whole and line.isspace():
                 continue
+            if empty and not _are_told(self._options):
+                self._ignored = ignored_fields(proven_object(line) or {})
             empty = False
             if patch is not None and self._id_field is not None:
                 yield patch

@@ -110,6 +110,8 @@ def test_a_field_that_no_line_has_refuses_the_file(refusal):
             "'completion.id' looks like one: --id-column completion.id",
         ),
         ({"id": ID, "team": "red", "note": "x", "y": 1, "z": "z"}, "--columns team,note,y"),
+        ({"id": ID, "object": "chat.completion", "created": 1, "model": "m", "team": "red"}, "--columns team"),
+        ({"id": ID, "Metadata": {"a": "b"}}, "did you mean 'Metadata'? Then set --columns metadata=Metadata"),
         ({"id": ID}, 'a row is {"completion_id": "chatcmpl-...", "metadata": {"team": "search"}}'),
     ],
 )

@@ -140,6 +140,7 @@ def test_standard_input_is_converted_in_the_pipe():
         (json.dumps({"error": {"message": "Incorrect API key"}}, indent=2), "download the file again"),
         ("".join(f"\x1e{json.dumps(row)}\n" for row in ROWS), "JSON text sequence"),
         (lines({"completion_id": {"0": IDS[0]}, "q": {"0": "a"}}), "orient='records', lines=True"),
+        (lines({"q": dict.fromkeys(IDS, "a"), "r": dict.fromkeys(IDS, "b")}), "orient='records', lines=True"),
         (lines({"completion_id": IDS, "q": ["a", "b"]}), "orient='records', lines=True"),
         (lines({"columns": ["completion_id", "q"], "index": [0], "data": [[IDS[0], "a"]]}), "orient='records', lines"),
         (lines(dict.fromkeys(IDS, "good")), "names are the ids"),

@@ -95,6 +95,39 @@ def test_a_column_of_row_numbers_is_asked_about(
         assert sentence.startswith("column 2 ")
 
 
+@pytest.mark.parametrize(
+    ("value", "notice"),
+    [
+        (" good", "begin or end with white space"),
+        ("good\u00a0", "begin or end with white space"),
+        ("sch\u00c3\u00b6n", "read in a wrong encoding"),
+        ("it\u00e2\u20ac\u2122s", "read in a wrong encoding"),
+        ("caf\ufffd", "read in a wrong encoding"),
+        ("1.23457E+15", "numbers in scientific notation"),
+        ('"=""007"""', "formulas"),
+        ("sch\u00f6n", ""),
+        ("S\u00c3O PAULO", ""),
+        ("1e5d", ""),
+        ("a = b", ""),
+    ],
+)
+def test_values_that_are_rarely_meant_are_noted(checked: Check, value: str, notice: str) -> None:
+    """By their keys; the notice shows no value."""
+    notices = checked("p.csv", lines(f"x,{value}", header="completion_id,q,r")).reading.notices
+
+    assert len(notices) == bool(notice)
+    assert all(each.startswith("values of 'r' ") and notice in each for each in notices)
+
+
+def test_fields_beside_the_metadata_of_json_lines_are_listed_as_ignored(checked: Check) -> None:
+    """Those of the first row; what the API itself writes into a completion is none of them."""
+    row = f'{{"id": "{usual_id(1)}", "metadata": {{"a": "x"}}, "team": "search"}}\n'
+    completion = row.replace("{", '{"object": "chat.completion", ', 1)
+
+    assert checked("p.jsonl", row).reading.ignored == ("team",)
+    assert checked("q.jsonl", completion).reading.ignored == ()
+
+
 def test_row_numbers_are_found_where_rows_between_are_invalid(checked: Check) -> None:
     """The numbers then have gaps, and are never above their lines."""
     content = lines("0,x", "1,x", "2,x", "3,x", header="completion_id,n,q").replace(usual_id(1), "")
