@@ -11,6 +11,8 @@ PARTS  ?=
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
+# compiled anew in each process, the tests would take a minute of CPU more
+unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help run test test-fast check unit promises chaos simulate soak bench docs flower clean
 
