@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cli.errors import show_error
+from producer.questions import Question
 from relabel import errors
 
 SENTENCE = "what happened; what to do."
@@ -16,6 +17,7 @@ PINNED = {
     errors.RowsLost(SENTENCE): ("state_lost", 3),
     errors.Unreachable(SENTENCE): ("unreachable", 4),
     errors.Declined(SENTENCE): ("declined", 130),
+    errors.Unconfirmed([Question("index_column", "a column counts the rows")]): ("needs_confirmation", 2),
     errors.WorkerDied(SENTENCE): ("worker_died", 1),
     errors.ProbeFailed(SENTENCE): ("probe_failed", 1),
     errors.ProbeInterrupted(SENTENCE): ("interrupted", 130),
