@@ -62,6 +62,11 @@ def echo_beside(label: str, text: str, *, label_style: str = "", style: str = ""
         click.echo(" " * len(label) + styled(line, style))
 
 
+def echo_parts(*parts: tuple[str, str]) -> None:
+    """Print a line of parts on standard output, each a text and its style, printable."""
+    click.echo("".join(styled(printable(text), style) for text, style in parts))
+
+
 def echo_indented(text: str, *, indent: int = 0, style: str = "") -> None:
     """Print a text on standard output, printable, with its lines indented."""
     for line in broken(printable(text), indent=indent):

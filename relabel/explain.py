@@ -41,7 +41,7 @@ def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = No
     if job.state is not JobState.RUNNING:
         return ""
     waiting = _waiting_for(job, workers, shared_rate)
-    return f"{waiting}; {standstill_of(job)}" if job.standstill else waiting
+    return "; ".join(said for said in (waiting, standstill_of(job)) if said)
 
 
 def standstill_of(job: Job) -> str:
@@ -72,6 +72,8 @@ def _waiting_for(job: Job, workers: int | None, shared_rate: float | None) -> st
             said.append(f"waiting for the API ({count_of(waits.in_flight, 'request')} under way)")
     if slowed := _slowed_down(job):
         said.append(slowed)
+    if not said and job.standstill:
+        return ""
     return ", ".join(said) or ("at work" if job.rows_per_s > 0 else "waiting for a free worker")
 
 

@@ -7,8 +7,9 @@ from typing import Any, NamedTuple
 
 from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
-from ledger.job import Job, JobSpec, JobState, Mode
+from ledger.job import Job, JobSpec, JobState, Kind, Mode
 from ledger.job_search import newest_first
+from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.session import Session
 
@@ -56,6 +57,20 @@ class JobSeen(NamedTuple):
     workers: int
     children: list[ChildJob]
 
+    @property
+    def undone_by(self) -> str | None:
+        """The id of the last undo of the job that has finished, None where there is none."""
+        ids = [
+            made.job_id
+            for made, job in self.children
+            if made.kind == Kind.UNDO and job and job.state is JobState.FINISHED
+        ]
+        return ids[-1] if ids else None
+
+    def explanation(self, shared_rate: float | None = None) -> str:
+        """Return what the job waits for, else the reason for its state; `shared_rate` is in requests a minute."""
+        return waiting_for(self.job, self.workers, shared_rate=shared_rate) or reason_of(self.job) or ""
+
 
 async def see_job(session: Session, job_id: str) -> JobSeen:
     """Return a job with what was made of it.
@@ -67,6 +82,12 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
     ledger = session.ledger
     job, workers = await ledger.jobs.get(job_id), len(await ledger.workers.children())
     return JobSeen(job, workers, await _children(session, job_id))
+
+
+async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
+    """Return so many of the jobs at most that are asked for, the newest first, each with what was made of it."""
+    jobs, workers = await latest_jobs(session, number, wanted), len(await session.ledger.workers.children())
+    return [JobSeen(job, workers, await _children(session, job.spec.job_id)) for job in jobs]
 
 
 async def _children(session: Session, job_id: str) -> list[ChildJob]:

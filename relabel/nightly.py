@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from datetime import datetime
 from itertools import islice
 from typing import Any, NamedTuple
@@ -12,7 +13,7 @@ from config.schedule import Due, Schedule
 from config.settings import Settings
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob
-from ledger.job import Job
+from ledger.job import Counts, Job, JobState
 from ledger.ledger import Ledger
 from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
@@ -21,11 +22,21 @@ from relabel.explain import WAITING_FOR_USER
 from relabel.session import Session
 
 POLL_EVERY_S = 0.5
-NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as 30 2 * * *"
+NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as `30 2 * * *`"
 NOT_RUN = frozenset({NightState.SKIPPED, NightState.LOST})
 """States of a run that did not come to its end."""
 NOT_WELL = NOT_RUN | {NightState.NEEDS_ATTENTION}
 """States of a run that somebody has to look at."""
+NOT_APPLIED = frozenset({FileState.HELD, FileState.REJECTED, FileState.LEFT})
+"""States of a file of which nothing was sent."""
+
+
+class FileGroup(NamedTuple):
+    """Files of a run in one state that nobody has to look at: how many, and the rows of their jobs by outcome."""
+
+    state: FileState
+    files: int
+    rows: Counts
 
 
 class NightlyRun(NamedTuple):
@@ -33,6 +44,39 @@ class NightlyRun(NamedTuple):
 
     night: Night
     jobs: dict[str, Job]
+
+    def job_of(self, file: NightFile) -> Job | None:
+        """Return the job that carries a file out, None where the ledger has none."""
+        return self.jobs.get(file.job_id or "")
+
+    @property
+    def to_look_at(self) -> list[NightFile]:
+        """The files that somebody has to look at, by name."""
+        return [file for file in self.night.entries if self._needs_look(file)]
+
+    @property
+    def well(self) -> list[NightFile]:
+        """The other files, by name."""
+        return [file for file in self.night.entries if not self._needs_look(file)]
+
+    def groups(self) -> list[FileGroup]:
+        """Return the files that nobody has to look at, summed up by state."""
+        well = self.well
+        found = []
+        for state in FileState:
+            files = [file for file in well if file.state is state]
+            jobs = [self.jobs[file.job_id] for file in files if file.own and file.job_id in self.jobs]
+            if files:
+                found.append(FileGroup(state, len(files), _summed(job.counts for job in jobs)))
+        return found
+
+    def _needs_look(self, file: NightFile) -> bool:
+        """Return whether a file was not applied, its job waits for somebody, or rows of it were not."""
+        job = self.job_of(file)
+        if file.state in NOT_APPLIED or job is None:
+            return file.state in NOT_APPLIED
+        stuck = job.state in WAITING_FOR_USER or job.state is JobState.LOST
+        return stuck or (file.own and _has_bad_rows(job))
 
     @property
     def stuck(self) -> bool:
@@ -46,7 +90,7 @@ class NightlyRun(NamedTuple):
     def rows_failed(self) -> bool:
         """Whether a row of the run's own jobs failed, was rejected or had drifted."""
         own = [self.jobs[file.job_id] for file in self.night.entries if file.own and file.job_id in self.jobs]
-        return any(job.counts.failed or job.counts.rejected or job.counts.drifted for job in own)
+        return any(map(_has_bad_rows, own))
 
 
 class NightlyStatus(NamedTuple):
@@ -169,6 +213,15 @@ def nightly_facts(settings: Settings, status: NightlyStatus) -> dict[str, Any]:
         "cron": settings.nightly.cron,
         "time_zone": settings.nightly.time_zone,
     }
+
+
+def _has_bad_rows(job: Job) -> bool:
+    return bool(job.counts.failed or job.counts.rejected or job.counts.drifted)
+
+
+def _summed(counts: Iterable[Counts]) -> Counts:
+    each = list(counts)
+    return Counts(**{name: sum(getattr(one, name) for one in each) for name in Counts.__struct_fields__})
 
 
 async def _run_of(ledger: Ledger, date: str) -> NightlyRun:

@@ -41,6 +41,11 @@ def local_time(at: float) -> str:
     return _local(at).strftime("%Y-%m-%d %H:%M:%S %Z")
 
 
+def local_minute(at: float) -> str:
+    """Return a moment to the minute, as `local_time` does."""
+    return _local(at).strftime("%Y-%m-%d %H:%M %Z")
+
+
 def clock_time(at: float, *, age_s: float) -> str:
     """Return a moment so long ago: its time of day and the zone, with its date where a day has passed."""
     return _local(at).strftime("%H:%M:%S %Z") if age_s < _DAY_S else local_time(at)

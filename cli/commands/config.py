@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 
 import click
 import msgspec
 from rich.console import Console
 from rich.table import Table
 
-from cli.console import echo, shown
+from cli.console import BOLD, echo, echo_fact, echo_indented, shown, terminal_columns
 from cli.exit_codes import DONE
 from cli.output import print_facts
 from cli.session import pass_settings
@@ -50,11 +49,21 @@ def config_command(settings: Settings, *, as_json: bool) -> int:
         echo("")
         echo(f"What `relabel probe` found out about {settings.openai_base_url}:")
         for word, said in behaviour_lines(behaviour):
-            echo(f"{word:<12}{said}")
+            echo_fact(word, said)
     return DONE
 
 
 def _print(seen: dict[str, SettingSeen]) -> None:
+    if terminal_columns() is None:
+        _print_table(seen)
+        return
+    for name, (value, source, description) in seen.items():
+        said = NOT_SET if value is None else f"{value}  (default)" if source == "default" else str(value)
+        echo_indented(f"{name}  {said}", style=BOLD if source == "set" else "")
+        echo_indented(description or "", indent=2)
+
+
+def _print_table(seen: dict[str, SettingSeen]) -> None:
     table = Table(box=None, pad_edge=False)
     table.add_column("SETTING", no_wrap=True)
     table.add_column("VALUE", overflow="fold")
@@ -63,4 +72,4 @@ def _print(seen: dict[str, SettingSeen]) -> None:
     for name, (value, source, description) in seen.items():
         said = NOT_SET if value is None else str(value)
         table.add_row(*map(shown, (name, said, source, description or "")))
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
+    Console(width=FILE_WIDTH).print(table)

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cli.console import echo
+from cli.console import broken, echo, echo_indented
 from cli.exit_codes import DONE, NOTHING_KNOWN
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
@@ -16,7 +16,8 @@ from relabel.history import History, HistoryEntry, history, history_facts
 from relabel.wording import count_of, local_time
 from report.changes import KeyChange
 
-NAME_CHARS, VALUE_CHARS = 40, 200
+NAME_CHARS, VALUE_CHARS = 255, 1100
+"""Most that is shown of a name and of a value, which is at most 512 characters at OpenAI, twice that when escaped."""
 LINE_CHARS = 78
 """Width up to which both values of a key stand on one line."""
 NAMED_JOBS = 3
@@ -84,7 +85,7 @@ def _show_entry(entry: HistoryEntry) -> None:
     when = local_time(row.at) if row.at else "not ended"
     echo(f"{when}  {row.outcome}  job {job.job_id}")
     made = f"{job.kind} of {job.parent}" if job.parent else printable(job.name, NAME_CHARS)
-    echo(f"  {made}, submitted by {printable(job.by or '(not recorded)')}")
+    echo_indented(f"{made}, submitted by {printable(job.by or '(not recorded)')}", indent=2)
     if row.may_have_been_written:
         echo("  may have been written:")
     for change in row.changes:
@@ -92,18 +93,21 @@ def _show_entry(entry: HistoryEntry) -> None:
     for undone_by in sorted(set(entry.undone_by.values())):
         keys = [key for key, by in entry.undone_by.items() if by == undone_by]
         which = "" if len(keys) == len(row.changes) else f" ({', '.join(keys)})"
-        echo(f"  undone by job {undone_by}{which}")
+        echo_indented(f"undone by job {undone_by}{which}", indent=2)
 
 
 def _show_change(change: KeyChange) -> None:
-    before = _value(change.before) if change.before_known else "(unknown)"
-    line = f"  {change.key}: {before} -> {_value(change.after)}"
-    if len(printable(line)) <= LINE_CHARS:
+    before, after = _value(change.before) if change.before_known else "(unknown)", _value(change.after)
+    line = f"  {printable(change.key)}: {before} -> {after}"
+    if len(line) <= LINE_CHARS:
         echo(line)
         return
     echo(f"  {change.key}:")
-    echo(f"    from {before}")
-    echo(f"    to   {_value(change.after)}")
+    for word, value in (("from ", before), ("to   ", after)):
+        first, *more = broken(value, indent=4 + len(word))
+        echo(f"    {word}{first}")
+        for part in more:
+            echo(" " * (4 + len(word)) + part)
 
 
 def _value(value: str | None) -> str:

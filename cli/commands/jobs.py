@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from typing import Any
 
 import click
-from rich import box
-from rich.console import Console
-from rich.table import Table
 
-from cli.console import echo, shown
+from cli.console import echo
+from cli.jobs_view import show_jobs
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.moment import parse_moment
 from config.settings import Settings
-from config.text import printable
-from ledger.job import Job, JobState
-from relabel.explain import reason_of
-from relabel.facts import job_facts
-from relabel.jobs import ANY_JOB, JobFilter, latest_jobs
-from relabel.wording import local_time
-
-NAME_CHARS = 40
-REASON_CHARS = 100
-FILE_WIDTH = 240
-"""Width of the table where nobody's window bounds it: wide enough for every row to stay on one line."""
-
+from ledger.job import JobState
+from relabel.jobs import ANY_JOB, JobFilter, list_jobs, seen_facts
 
 _STATES = {state.value.removeprefix("state "): state for state in JobState}
 
@@ -75,43 +62,12 @@ def jobs_command(
       relabel jobs --by ada --key team --since 7d
     """
     wanted = JobFilter(frozenset(_STATES[state] for state in states), since or 0.0, by, name, key)
-    jobs = in_session(settings, lambda session: latest_jobs(session, number, wanted))
+    jobs = in_session(settings, lambda session: list_jobs(session, number, wanted))
     if as_json:
-        print_facts([job_facts(job) for job in jobs])
+        print_facts([seen_facts(seen) for seen in jobs])
     elif jobs:
-        _print(jobs)
+        show_jobs(jobs, settings.rate.per_minute)
     elif wanted != ANY_JOB:
         echo("No job that is kept fits; `relabel jobs` lists the latest.", err=True)
     else:
         echo("There are no jobs yet; `relabel run FILE` or `relabel submit FILE` makes one.", err=True)
-
-
-def _print(jobs: list[Job]) -> None:
-    table = Table(box=box.SIMPLE_HEAD if sys.stdout.isatty() else None, pad_edge=False)
-    table.add_column("JOB", no_wrap=True)
-    table.add_column("KIND", overflow="fold")
-    table.add_column("NAME", overflow="fold")
-    table.add_column("STATE", no_wrap=True)
-    table.add_column("ROWS", justify="right", no_wrap=True)
-    table.add_column("FAILED", justify="right", no_wrap=True)
-    table.add_column("REJECTED", justify="right", no_wrap=True)
-    table.add_column("SUBMITTED", no_wrap=True)
-    table.add_column("REASON", overflow="fold")
-    for job in jobs:
-        table.add_row(*map(shown, _cells(job)))
-    Console(width=None if sys.stdout.isatty() else FILE_WIDTH).print(table)
-
-
-def _cells(job: Job) -> list[str]:
-    counts = job.counts
-    return [
-        job.spec.job_id,
-        f"{job.spec.kind} of {job.spec.parent}" if job.spec.parent else str(job.spec.kind),
-        printable(job.spec.name, NAME_CHARS),
-        str(job.state),
-        f"{counts.settled:,}/{counts.total:,}",
-        f"{counts.failed:,}",
-        f"{counts.rejected:,}",
-        local_time(job.submitted_at),
-        printable(reason_of(job) or "", REASON_CHARS),
-    ]

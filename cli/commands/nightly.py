@@ -7,9 +7,9 @@ from zoneinfo import ZoneInfo
 
 import click
 
-from cli.console import echo
+from cli.console import echo, echo_indented
 from cli.exit_codes import DONE, NOT_FINISHED, SOME_ROWS_FAILED
-from cli.nightly_view import run_lines
+from cli.nightly_view import show_run
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.schedule import Due, Schedule
@@ -79,8 +79,8 @@ def status_command(settings: Settings, *, as_json: bool) -> int:
     status = in_session(settings, nightly_status)
     if as_json:
         print_facts(nightly_facts(settings, status))
-    for line in () if as_json else _status_lines(settings.nightly.schedule, status):
-        echo(line)
+    else:
+        _show_status(settings.nightly.schedule, status)
     return DONE if status.well else SOME_ROWS_FAILED
 
 
@@ -109,27 +109,28 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
     seen = in_session(settings, run)
     if as_json:
         print_facts(run_facts(seen))
-    for line in () if as_json else run_lines(seen):
-        echo(line)
+    else:
+        show_run(seen)
     return _exit_code(seen) if wait else DONE
 
 
-def _status_lines(schedule: Schedule | None, status: NightlyStatus) -> list[str]:
-    runs = [line for each in (*status.still_open, status.last) if each for line in run_lines(each)]
+def _show_status(schedule: Schedule | None, status: NightlyStatus) -> None:
+    if status.missed:
+        what = "check that beat and a worker with the inbox run, or `relabel nightly run`"
+        echo_indented(f"The run of {status.missed} was missed: {what}.", style="red")
+    runs = [each for each in (*status.still_open, status.last) if each]
+    for each in runs:
+        show_run(each)
+    if not runs:
+        echo("No run was made yet.")
     due = f"Next: {_local(schedule, status.due)}" if schedule and status.due else f"Next: {NO_SCHEDULE}."
-    return [*_missed(status.missed), *(runs or ["No run was made yet."]), due]
+    echo_indented(due)
 
 
 def _exit_code(seen: NightlyRun) -> int:
     if not seen.night.state.ended or seen.night.held:
         return NOT_FINISHED
     return SOME_ROWS_FAILED if seen.night.rejected or seen.rows_failed else DONE
-
-
-def _missed(date: str | None) -> list[str]:
-    if date is None:
-        return []
-    return [f"The run of {date} was missed: check that beat and a worker with the inbox run, or `relabel nightly run`."]
 
 
 def _local(schedule: Schedule, due: Due) -> str:

@@ -29,7 +29,7 @@ from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.harness.command import ROOT, Ended, run_command
-from tests.harness.fork_server import ForkedProcess
+from tests.harness.fork_server import ForkedProcess, start_fork_server
 
 LONGEST_S = 120.0
 CTRL_C = "\x03"
@@ -162,10 +162,11 @@ def end_rows(ledger: Ledger) -> Callable[[JobSpec, Ends], Awaitable[None]]:
 
 
 class Session(NamedTuple):
-    """What a command said on a terminal, and its exit code."""
+    """What a command said on a terminal, its exit code, and `raw` what it said with what only a terminal sees."""
 
     said: str
     code: int
+    raw: str
 
 
 def give_up(process: ForkedProcess, said: str) -> bool:
@@ -177,8 +178,9 @@ def give_up(process: ForkedProcess, said: str) -> bool:
 @pytest.fixture
 def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
     """Run the command on a terminal, and answer its question when it comes."""
+    start_fork_server()
 
-    def session(*arguments: str, answer: str, **settings: str) -> Session:
+    def session(*arguments: str, answer: str = "", **settings: str) -> Session:
         master, theirs = pty.openpty()
         env = environment | {"OPENAI_API_KEY": "sk-x"} | settings
         process = ForkedProcess("relabel", arguments, cwd=tmp_path, env=env, files=(theirs, theirs, theirs))
@@ -194,6 +196,6 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
                     os.write(master, answer.encode())
                     answered = True
         os.close(master)
-        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), process.wait())
+        return Session(re.sub(r"\x1b\[[\d;?]*\w", "", said), process.wait(), said)
 
     return session

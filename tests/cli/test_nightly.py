@@ -39,8 +39,8 @@ async def test_a_skipped_and_a_missed_night_are_seen_by_the_exit_code(relabel: A
     missed = await relabel("nightly", "status", "--json", RELABEL_NIGHTLY__CRON="* * * * *")
 
     assert skipped.code == 1
-    assert skipped.out.startswith("Run of 2020-11-24: running; 0 files"), "what is in the way is shown first"
-    assert "Run of 2020-11-25: skipped: the run of 2020-11-24 has not ended; " in skipped.out
+    assert skipped.out.startswith("Run of 2020-11-24: running\n  0 files"), "what is in the way is shown first"
+    assert "Run of 2020-11-25: skipped\n  the run of 2020-11-24 has not ended\n  at 20" in skipped.out
     assert "Next: no nightly run is scheduled; set RELABEL_NIGHTLY__CRON" in skipped.out
     facts = json.loads(missed.out)
     assert missed.code == 1
@@ -65,8 +65,8 @@ async def test_a_night_that_needs_attention_is_shown_until_its_files_are_decided
     decided = await relabel("nightly", "status")
 
     assert (said.code, decided.code) == (1, 0)
-    assert said.out.startswith("Run of 2020-11-24: needs attention; 1 file, 1 job, 0 rejected, 1 held; ")
-    assert "  a.csv: held; is it right?" in said.out
+    assert said.out.startswith("Run of 2020-11-24: needs attention\n  1 file, 1 job, 0 rejected, 1 held; ")
+    assert "\n  a.csv: held\n    is it right?\n" in said.out
     assert [(night["date"], night["state"], night["held"]) for night in facts["open"]] == [
         ("2020-11-24", "needs attention", 1)
     ]

@@ -163,6 +163,11 @@ class _Server:
 _servers: list[_Server] = []
 
 
+def start_fork_server() -> None:
+    """Start the server of this test process, from its main thread: the server ends with the thread that starts it."""
+    _the_server()
+
+
 def _the_server() -> _Server:
     if not _servers:
         _servers.append(_Server())
