@@ -267,9 +267,11 @@ async def test_nights_that_are_missed_too_long_and_skipped(stand: Cluster, tmp_p
 
 
 async def test_a_night_with_a_file_that_cannot_be_read_and_nobody_to_notify(stand: Cluster, tmp_path: Path) -> None:
+    """And with one that raises a question."""
     inbox = tmp_path / "inbox"
     inbox.mkdir()
     (inbox / "odd.csv").write_bytes(b"PK\x03\x04 a workbook")
+    (inbox / "unsure.csv").write_text("completion_id,team\n1,red\n2,blue\n")
     await stand.worker(
         nightly={"inbox": inbox, "quiet_s": 0.0},
         notify={"url": f"http://127.0.0.1:{free_port()}/", "allow_private": True},
@@ -277,7 +279,7 @@ async def test_a_night_with_a_file_that_cannot_be_read_and_nobody_to_notify(stan
     with Watch(stand, tmp_path).open() as watch:
         await stand.finished(await stand.start_job(PatchRows(5)))
         await Nights(stand.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
-        await watch.fires("RelabelNightRejected", "RelabelNotificationsWaiting")
+        await watch.fires("RelabelNightRejected", "RelabelNightHeld", "RelabelNotificationsWaiting")
 
 
 def stays(server: PrivateRedis) -> bool:

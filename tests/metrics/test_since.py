@@ -16,12 +16,12 @@ from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from ledger.workers import STARTS_KEEP_S, WorkerFacts
-from metrics.endpoint import endpoint
+from metrics.endpoint import exposition
 from ratelimit.breaker import CircuitBreaker, health_key
 from ratelimit.limiter import Limit, SharedLimit
 from ratelimit.shared_rate import record_use
 from tests.ledger.conftest import LedgerHarness
-from tests.metrics.scrape import Scrape, scrape
+from tests.metrics.scrape import Scrape
 
 LONG_AGO_S = 1000.0
 
@@ -35,12 +35,11 @@ async def desk(redis_url: str) -> AsyncIterator[LedgerHarness]:
 
 @pytest.fixture
 async def look(redis_url: str):
-    """Scrape a new endpoint, which has seen nothing before."""
+    """Return what an endpoint shows that has seen nothing before."""
 
     async def look(**metrics: Any) -> Scrape:
         settings = Settings.model_validate({"redis": {"url": redis_url}, "metrics": metrics})
-        with endpoint(settings, address="127.0.0.1", port=0) as port:
-            return await asyncio.to_thread(scrape, port)
+        return Scrape(await asyncio.to_thread(exposition, settings))
 
     return look
 
