@@ -73,7 +73,9 @@ def _body_of_night(delivery_id: str, facts: NightFacts) -> bytes:
 
 
 def _text_of_end(facts: NightFacts) -> str:
-    rows = f" {_reported(facts.rows)}." if facts.rows else ""
+    rows = f" Rows: {_reported(facts.rows)}." if facts.rows and facts.rows.total else ""
+    if facts.rows and (facts.rows.failed or facts.rows.rejected or facts.rows.drifted):
+        rows += " `relabel nightly status` lists the jobs."
     if facts.held_files:
         files = "1 file waits" if facts.held_files == 1 else f"{facts.held_files:,} files wait"
         return f"relabel: the nightly run of {facts.date} needs attention: {files} for your yes.{rows}"
@@ -87,7 +89,7 @@ def _files(number: int) -> str:
 
 def _listed(word: str, files: Sequence[HeldFile | RejectedFile], number: int) -> str:
     """Return a sentence for each file, and the number of those that are left out."""
-    said = [f" {word}: {printable(file.name, SHOWN_NAME_CHARS)}: {_said(file.reason)}." for file in files]
+    said = [f" {word.capitalize()}: {printable(file.name, SHOWN_NAME_CHARS)}: {_said(file.reason)}." for file in files]
     more = number - len(files)
     return "".join(said) + (f" {more:,} more {word}, which `relabel nightly status` lists." if more else "")
 
