@@ -223,14 +223,14 @@ class Intake:
         while batch := list(islice(iterator, min(_TOGETHER, most - self.rows + 1))):
             self.rows += len(batch)
             if self.rows > most:
-                raise source.too_large()
+                raise source.too_large(batch[-1].line)
             self.add([replace(row, line=row.line + before) for row in batch] if before else batch)
         self.lines += source.number
         if source.lacks_line_end:
             self._cut.append(source.name)
         self._size += source.offset
         if self._size > source.limits.size:
-            raise source.too_large()
+            raise source.too_large(source.number)
         return rows
 
     def add(self, rows: Sequence[Patch | Rejection]) -> None:

@@ -59,7 +59,8 @@ class Layout(NamedTuple):
 
     `escaped` tells that the file was a report, so that its cells carry a guard against formulas. `own` are the places
     of the columns that are taken, with their names as a report writes them: the report's own columns are not among
-    them, and neither are those that `--columns` leaves out, which `ignored` names. `name_set` are all names.
+    them, and neither are those that `--columns` leaves out, which `ignored` names. `name_set` are all names, and
+    those that an id column may have.
     """
 
     names: list[str]
@@ -74,7 +75,7 @@ class Layout(NamedTuple):
     def is_header(self, cells: list[str]) -> bool:
         """Return whether a row is a header, as where files were joined, be it of these columns or of others."""
         id_cell = trimmed(cells[self.id_at]) if self.id_at < len(cells) else ""
-        if id_cell not in self.name_set and id_cell not in ID_COLUMNS:
+        if id_cell not in self.name_set:
             return False
         id_names = {self.names[self.id_at], *ID_COLUMNS}
         return any(trimmed(cell) in id_names for cell in cells)
@@ -111,7 +112,7 @@ def read_header(cells: list[str], options: InputOptions = NO_OPTIONS) -> Layout:
         raise HeaderFault("there is no metadata column; add one column for each key, or one named 'metadata'")
     whole_at = _only_whole(rest) if WHOLE in rest.values() else None
     keys = [] if whole_at is not None else _key_places(rest)
-    return Layout(names, id_at, keys, whole_at, taken, ignored, escaped, frozenset(names))
+    return Layout(names, id_at, keys, whole_at, taken, ignored, escaped, frozenset((*names, *ID_COLUMNS)))
 
 
 def _place_of(name: str, names: list[str]) -> int:

@@ -78,19 +78,19 @@ def find_fault(text: str, delimiter: str = ",") -> QuoteFault:
 
 
 def stray_search(delimiter: str) -> Callable[[str], bool]:
-    """Return a function that says whether a line may have a stray quote; a no is certain, and both are fast.
+    """Return a function that says whether lines may have a stray quote; a no is certain, and both are fast.
 
     JSON in a quoted cell has doubled quotes after blanks, so a quote and another character of the cell tell it apart.
     """
-    quote = rf'"(?:[^"]|"(?:["\r\n{re.escape(delimiter)}]|\Z)|\Z)'
-    opening = re.compile(_before(delimiter) + quote).match
-    # beginning with the delimiter, as a search for a literal is fast
-    within = re.compile(re.escape(delimiter) + _before(delimiter) + quote).search
+    stray = rf'{_before(delimiter)}"(?:[^"]|"(?:["\r\n{re.escape(delimiter)}]|\Z)|\Z)'
+    first = re.compile(stray).match
+    # each begins with the character before a cell, as a search for a literal is fast
+    after_line_end, after_delimiter = (re.compile(re.escape(char) + stray).search for char in ("\n", delimiter))
 
-    def may_have(line: str) -> bool:
-        if line.isascii() and not (' "' in line or '\t"' in line or '="' in line or '\\"' in line):
+    def may_have(text: str) -> bool:
+        if text.isascii() and not (' "' in text or '\t"' in text or '="' in text or '\\"' in text):
             return False
-        return within(line) is not None or not (line[0].isalnum() or line[0] == '"' or opening(line) is None)
+        return bool(first(text) or after_line_end(text) or after_delimiter(text))
 
     return may_have
 

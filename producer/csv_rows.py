@@ -54,7 +54,6 @@ class CsvRows:
         head = source.head().decode(errors="replace")
         self._delimiter = self._delimiter_of(head)
         self._text = CsvText(source, self._delimiter)
-        self._reader = csv.reader(iter(self._text), strict=True, delimiter=self._delimiter)
         self._layout = self._read_header(head)
         names = self._layout.names
         self._input_at = names.index(_INPUT) if _INPUT in names else None
@@ -72,28 +71,46 @@ class CsvRows:
         return Reading(self._delimiter, tuple(layout.ignored), self._about_guards(), (layout.names[layout.id_at],))
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
-        reader, text, layout, null = self._reader, self._text, self._layout, self._options.null
-        width = len(layout.names)
+        text, reader, escaped = self._text, self._text.reader, self._layout.escaped
+        width = len(self._layout.names)
         while True:
-            line = reader.line_num + 1
+            line = text.row_line = reader.line_num + 1
             try:
                 cells = next(reader, None)
             except csv.Error:
                 yield self._unparsed(line)
-                text.next_row()
                 continue
             if cells is None:
                 return
             if len(cells) > width and not any(map(str.strip, cells[width:])):
                 del cells[width:]
-            patch = None if text.is_suspect or layout.escaped else _proven(layout, line, cells, null)
+            doubtful = escaped or (text.suspects and text.is_suspect)
+            patch = None if doubtful else self._proven(line, cells)
             if patch is not None:
                 yield patch
             elif not _blank(cells):
                 yield self._careful(line, cells)
-            if not layout.escaped and "'" in "".join(text.lines):
+            if text.has_apostrophe and not escaped:
                 self._note_guards(line, cells)
-            text.next_row()
+
+    def _proven(self, line: int, cells: list[str]) -> Patch | None:
+        """Return the patch of a row that is certainly valid, else None."""
+        layout, null = self._layout, self._options.null
+        if len(cells) != len(layout.names) or (null and not null.isdisjoint(cells)):
+            return None
+        completion_id = cells[layout.id_at]
+        if not is_sound_id(completion_id) or completion_id in layout.name_set:
+            return None
+        if layout.whole_at is not None:
+            metadata = proven_metadata(cells[layout.whole_at].encode(), stringify=self._options.stringify)
+            return Patch(line, completion_id, self._with_nulls(metadata)) if metadata else None
+        metadata = {key: cells[at] for at, key in layout.keys if cells[at]}
+        # a look at all characters of the row is faster than at those of each cell
+        if len(metadata) > MAX_PAIRS or (
+            len("".join(cells)) > MAX_VALUE_CHARS and max(map(len, cells)) > MAX_VALUE_CHARS
+        ):
+            return None
+        return Patch(line, completion_id, metadata)
 
     def _careful(self, line: int, cells: list[str]) -> Patch | Rejection:
         if self._text.is_suspect:
@@ -157,11 +174,13 @@ class CsvRows:
         return Patch(line, completion_id, metadata)
 
     def _whole(self, cell: str, column: str) -> dict[str, str | None]:
-        stringify, null = self._options.stringify, self._options.null
-        if not cell.strip() or (null and cell in null):
+        if not cell.strip() or cell in self._options.null:
             return {}
-        proven = proven_metadata(cell.encode(), stringify=stringify)
-        metadata = proven or metadata_of(parse_json(cell, column), column, stringify=stringify)
+        return self._with_nulls(metadata_of(parse_json(cell, column), column, stringify=self._options.stringify))
+
+    def _with_nulls(self, metadata: dict[str, str | None]) -> dict[str, str | None]:
+        """Return the pairs with the values removed that `--null` names."""
+        null = self._options.null
         return {key: None if value in null else value for key, value in metadata.items()} if null else metadata
 
     def _refuse_other_header(self, line: int, cells: list[str]) -> None:
@@ -173,13 +192,13 @@ class CsvRows:
             )
 
     def _refuse_stray_quote(self, line: int) -> None:
-        fault = find_fault("".join(self._text.lines), self._delimiter)
+        fault = find_fault("".join(self._text.row_lines), self._delimiter)
         if fault.kind in _OF_THE_FILE:
             raise self._bad_quotes(line, fault)
 
     def _unparsed(self, line: int) -> Rejection:
         """Reject a row with a quoting error where its end is certain; refuse the file where it is not."""
-        lines = self._text.lines
+        lines = self._text.row_lines
         row = "".join(lines)
         fault = find_fault(row, self._delimiter)
         if fault.kind in _OF_THE_FILE:
@@ -216,7 +235,6 @@ class CsvRows:
             raise source.fault(f"the header cannot be read: {text.trouble}", line=line)
         if text.is_suspect:
             self._refuse_stray_quote(line)
-        text.next_row()
         try:
             layout = read_header(cells, self._options)
             below = [row.cells for row in sample(head, self._delimiter) if row.line > line]
@@ -230,35 +248,20 @@ class CsvRows:
 
     def _first_row(self) -> tuple[int, list[str]]:
         """Return the first row that is neither blank nor a `sep=` line, with the line it begins in."""
-        reader, text = self._reader, self._text
+        text, reader = self._text, self._text.reader
         while True:
-            line = reader.line_num + 1
+            line = text.row_line = reader.line_num + 1
             try:
                 cells = next(reader, None)
             except csv.Error:
-                row = "".join(text.lines)
+                row = "".join(text.row_lines)
                 if advice := advice_on_quoted(row, self._delimiter):
                     raise self._source.fault(f"the header cannot be read; {advice}", line=line) from None
                 raise self._bad_quotes(line, find_fault(row, self._delimiter)) from None
             if cells is None:
                 raise self._source.fault("there are only blank lines; give a header and at least a row")
-            if not _blank(cells) and declared_delimiter("".join(text.lines)) is None:
+            if not _blank(cells) and declared_delimiter("".join(text.row_lines)) is None:
                 return line, cells
-            text.next_row()
-
-
-def _proven(layout: Layout, line: int, cells: list[str], null: frozenset[str]) -> Patch | None:
-    """Return the patch of a row that is certainly valid, else None."""
-    names, id_at = layout.names, layout.id_at
-    if len(cells) != len(names) or layout.whole_at is not None:
-        return None
-    completion_id = cells[id_at]
-    if not is_sound_id(completion_id) or completion_id in layout.name_set or (null and not null.isdisjoint(cells)):
-        return None
-    metadata: dict[str, str | None] = {key: cells[at] for at, key in layout.keys if cells[at]}
-    if len(metadata) > MAX_PAIRS or max(map(len, cells)) > MAX_VALUE_CHARS:
-        return None
-    return Patch(line, completion_id, metadata)
 
 
 def _sentence(kind: Quoting) -> str:

@@ -84,7 +84,7 @@ class Source:
             for line in iter(read_line, b""):
                 self.number += 1
                 if self.offset > most_bytes or self.number > most_lines:
-                    raise self.too_large()
+                    raise self.too_large(self.number)
                 if len(line) > MAX_LINE_BYTES:
                     last, skipped = self._skip_rest(line)
                     yield line
@@ -106,7 +106,7 @@ class Source:
             skipped += len(more)
             self.rest_has_quote |= b'"' in more
             if self.offset + skipped > self.limits.size:
-                raise self.too_large()
+                raise self.too_large(self.number)
         return last, skipped
 
     def head(self) -> bytes:
@@ -122,13 +122,13 @@ class Source:
             place += f", column {column}"
         return UnreadableFile(f"{place}: {what}", line=line, column=column)
 
-    def too_large(self) -> UnreadableFile:
-        """Return the error of an input beyond its limits."""
+    def too_large(self, line: int) -> UnreadableFile:
+        """Return the error of an input that goes beyond its limits in this line."""
         rows, size = self.limits.rows, self.limits.size / (1 << 30)
         return self.fault(
             f"the file has more than {rows:,} rows or, decompressed, {size:,.4g} GiB; divide it, or set "
             "RELABEL_INPUT__MAX_ROWS or RELABEL_INPUT__MAX_GIB higher",
-            line=self.number,
+            line=line,
         )
 
     def advice_on(self, shape: Shape) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
 from ledger.row import Patch, Rejection
@@ -27,6 +29,38 @@ def test_line_numbers_stay_right_after_quoted_newlines(read):
 
     assert rows[:2] == [Patch(2, "abc", {"note": "one\ntwo\r\nthree"}), Patch(5, "def", {"note": "x"})]
     assert rows[2].line == 6
+
+
+def test_every_row_keeps_its_place_in_a_long_file(read):
+    """Rows over several lines and bad bytes are told apart wherever they stand: lines are read in blocks."""
+    kinds = {
+        b"%d,x\n": None,
+        b'%d,"one\ntwo\r\nthree\n"\n': None,
+        b'%d,"one\nt\xfco"\n': ("it is not UTF-8", 11),
+        b"%d,a\0b\n": ("there is a NUL byte", 6),
+    }
+    chance = random.Random(3)
+    content, line, expected = b"id,note\n", 2, []
+    for number in range(1000, 7000):
+        kind = chance.choice(list(kinds))
+        fault = kinds[kind]
+        expected.append((line, fault and f"{fault[0]} at byte offset {len(content) + fault[1]} of the file"))
+        content += kind % number
+        line += kind.count(b"\n")
+
+    rows = read("p.csv", content)
+
+    found = [(row.line, row.reason.partition(";")[0] if isinstance(row, Rejection) else None) for row in rows]
+    assert found == expected
+
+
+def test_a_stray_quote_is_named_in_its_line_of_a_long_file(refusal):
+    """The rows around it, with doubled quotes after a comma and a blank, are sound."""
+    rows = "".join(f'{number},"{{""a"": ""x"", ""b"": ""y""}}"\n' for number in range(1000, 3000))
+
+    error = refusal("p.csv", f'id,note\n{rows}abc, "x"\n{rows}')
+
+    assert (error.line, error.column) == (2002, 2)
 
 
 def test_quotes_and_commas_inside_quotes_are_text(read):

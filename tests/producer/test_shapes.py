@@ -106,6 +106,7 @@ def test_a_file_of_tabs_has_a_name_of_its_own(read, ending):
         (f"completion_id,q,r\n{ONE},a,b\ncompletion_id,r,q\n", 3, None, ["a header of other columns"]),
         (f"completion_id,q,r\n{ONE},a,b\nr,completion_id,q\nb,{TWO},a\n", 3, None, ["a header of other columns"]),
         (f"completion_id,q\n{ONE},a\nid,note\n1,x\n", 3, None, ["a header of other columns"]),
+        (f"id,q\n{ONE},a\ncompletion_id,q\n{TWO},x\n", 3, None, ["a header of other columns"]),
         (f"{ONE},a\n{TWO},b\n", 1, None, ["the first row is no header but data"]),
         (f"Report: labels\nExported 2026-11-01\n\ncompletion_id,q\n{ONE},a\n", 1, None, ["seems to be line 4"]),
         (f"Report, by me\n\nId;Quality\n{ONE};a\n", 1, None, ["seems to be line 3"]),
