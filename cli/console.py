@@ -56,7 +56,7 @@ def echo_fact(word: str, text: str, *, style: str = "") -> None:
 def echo_beside(label: str, text: str, *, label_style: str = "", style: str = "") -> None:
     """Print a label on standard output, and a text in lines beside it."""
     label = printable(label)
-    first, *more = broken(printable(text), indent=len(label))
+    first, *more = broken(printable(text), terminal_columns(), indent=len(label))
     click.echo(styled(label, label_style) + styled(first, style))
     for line in more:
         click.echo(" " * len(label) + styled(line, style))
@@ -69,7 +69,7 @@ def echo_parts(*parts: tuple[str, str]) -> None:
 
 def echo_indented(text: str, *, indent: int = 0, style: str = "") -> None:
     """Print a text on standard output, printable, with its lines indented."""
-    for line in broken(printable(text), indent=indent):
+    for line in broken(printable(text), terminal_columns(), indent=indent):
         click.echo(" " * indent + styled(line, style))
 
 
@@ -90,12 +90,11 @@ def terminal_columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def broken(text: str, *, indent: int = 0) -> list[str]:
-    """Return a text in lines that fit into the terminal after an indent; one line where there is no terminal.
+def broken(text: str, columns: int | None, *, indent: int = 0) -> list[str]:
+    """Return a text in lines that fit into so many columns after an indent; one line where nothing bounds it (None).
 
     No word is broken, and no `command`, which stays in one piece for copying.
     """
-    columns = terminal_columns()
     if columns is None:
         return [text]
     whole = re.sub(r"`[^`]*`", lambda command: command[0].replace(" ", _KEPT_BLANK), text)

@@ -54,8 +54,8 @@ def _padded(cells: tuple[str, ...], widths: list[int]) -> list[str]:
 
 def _print_line(cells: list[str], about: str, columns: int, *, styles: tuple[str, ...] = ("",) * 4) -> None:
     fits = len(_GAP.join([*cells, about])) <= columns
-    parts = [part for cell in zip(cells, styles, strict=True) for part in (cell, (_GAP, ""))]
-    echo_parts(*parts, (about if fits else "", ""))
+    parts = [*zip(cells, styles, strict=True), *([(about, "")] if fits else [])]
+    echo_parts(*parts[:1], *(part for cell in parts[1:] for part in ((_GAP, ""), cell)))
     if not fits and about != "NAME":
         echo_indented(about, indent=len(_GAP))
 

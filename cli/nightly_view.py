@@ -78,6 +78,7 @@ def _show_file(seen: NightlyRun, file: NightFile) -> None:
 
 
 def _why(file: NightFile, job: Job | None) -> list[str]:
-    """Return the reasons for the state of a file and of its job, each once, and what to do."""
-    of_job = [reason_of(job) or "", next_step(job)] if job and not job.state.ended else []
-    return [said for said in dict.fromkeys([file.reason, *of_job]) if said]
+    """Return the reason for the state of a file, else that for the state of its job and what to do."""
+    if file.reason:
+        return [file.reason]
+    return [said for said in (reason_of(job), next_step(job)) if said] if job and not job.state.ended else []

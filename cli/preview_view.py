@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from rich.console import Console
-from rich.table import Table
 
-from cli.console import shown
+from cli.console import broken, shown
 from cli.format import at_lines
 from config.text import printable
 from ledger.input_files import InputFile
@@ -20,6 +20,8 @@ from relabel.wording import count_of
 
 SHOWN_KEYS = 20
 KEY_CHARS, SAMPLE_CHARS = 64, 24
+ALIGNED_KEY_CHARS = 28
+"""Longest key that has its numbers on the same line."""
 
 
 def show_content(preview: Preview, console: Console) -> None:
@@ -84,22 +86,47 @@ def _counts(preview: Preview) -> Iterator[str]:
     yield f"{count_of(preview.rejected, 'row')} rejected"
 
 
+class _KeyRow(NamedTuple):
+    """What is shown of a key: its name, in how many rows it is set and removed, and its first values."""
+
+    name: str
+    counts: list[str]
+    values: str
+
+
 def _show_keys(preview: Preview, console: Console) -> None:
-    profile, replaces = preview.profile, preview.mode is Mode.REPLACE
-    removes = any(key.removed_in for key in profile.keys)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="")
-    table.add_column("  key", overflow="fold")
-    table.add_column("set in", justify="right", no_wrap=True)
-    if replaces or removes:
-        table.add_column("not in" if replaces else "removed in", justify="right", no_wrap=True)
-    table.add_column("values", overflow="fold")
-    for key in profile.keys[:SHOWN_KEYS]:
-        unset = profile.rows - key.set_in if replaces else key.removed_in
-        counts = [f"{key.set_in:,}", *([f"{unset:,}"] if replaces or removes else [])]
-        table.add_row(shown(f"  {printable(key.key, KEY_CHARS)}"), *counts, shown(_samples(key)))
-    console.print(table)
+    """Print a row a key; no key is cut."""
+    rows = _key_rows(preview)
+    widths = [max(map(len, column)) for column in zip(*(row.counts for row in rows), strict=True)]
+    key_width = max(len(row.name) for row in rows if len(row.name) <= ALIGNED_KEY_CHARS)
+    for name, counts, values in rows:
+        fits = len(name) <= key_width
+        if not fits:
+            console.print(shown(f"  {name}"), soft_wrap=True)
+        numbers = "  ".join(f"{count:>{width}}" for count, width in zip(counts, widths, strict=True))
+        _print_beside(f"  {name if fits else '':<{key_width}}  {numbers}  ", values, console)
+    profile = preview.profile
     if (rest := len(profile.keys) - SHOWN_KEYS) > 0:
         console.print(shown(f"  and {'at least ' * bool(profile.other_pairs)}{count_of(rest, 'more key')}"))
+
+
+def _key_rows(preview: Preview) -> list[_KeyRow]:
+    """Return the header and a row a key; without a second count where no row removes anything."""
+    profile, replaces = preview.profile, preview.mode is Mode.REPLACE
+    counted = 2 if replaces or any(key.removed_in for key in profile.keys) else 1
+    rows = [_KeyRow("key", ["set in", "not in" if replaces else "removed in"][:counted], "values")]
+    for key in profile.keys[:SHOWN_KEYS]:
+        unset = profile.rows - key.set_in if replaces else key.removed_in
+        counts = [f"{key.set_in:,}", f"{unset:,}"][:counted]
+        rows.append(_KeyRow(printable(key.key, KEY_CHARS), counts, _samples(key)))
+    return rows
+
+
+def _print_beside(head: str, text: str, console: Console) -> None:
+    """Print a text beside a head, on a terminal in lines of its own width."""
+    columns = console.width if console.file.isatty() else None
+    for number, line in enumerate(broken(text, columns, indent=len(head))):
+        console.print(shown(f"{' ' * len(head) if number else head}{line}".rstrip()), soft_wrap=True)
 
 
 def _samples(key: KeyProfile) -> str:

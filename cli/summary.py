@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from cli.console import shown
+from cli.console import broken, shown
 from cli.format import outcome_counts
 from config.text import printable
 from ledger.failures import Cause, Sample
@@ -12,25 +12,25 @@ from ledger.input_files import place_of
 from ledger.job import Job, JobState
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
-from relabel.findings import Findings, status_of
+from relabel.findings import Findings, NextStep, status_of
 from relabel.wording import count_of, duration, per_minute
 
 SHOWN_CAUSES = 10
 ID_CHARS = 64
 MESSAGE_CHARS = 160
-_REPORT, _NEXT = "relabel report", "Next: "
 
 
 def print_summary(job: Job, findings: Findings, console: Console, *, after_follow: bool = False) -> None:
     """Print how the job went, or how it stands; `after_follow` leaves out the reason, which was shown just before."""
-    on_terminal = console.file.isatty()
-    for line in summary_lines(job, findings, after_follow=after_follow):
-        # a command stays in one piece for copying; in a log each sentence stays on one line
-        console.print(shown(line), soft_wrap=not on_terminal or _REPORT in line or line.startswith(_NEXT))
+    columns = console.width if console.file.isatty() else None
+    for line in summary_lines(job, findings, after_follow=after_follow, columns=columns):
+        indent = len(line) - len(line.lstrip())
+        for part in broken(line.lstrip(), columns, indent=indent):
+            console.print(shown(" " * indent + part), soft_wrap=True)
 
 
-def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -> list[str]:
-    """Return the summary, safe for a terminal."""
+def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, columns: int | None = None) -> list[str]:
+    """Return the summary, safe for a terminal of so many columns; None is no terminal."""
     counts = job.counts
     folded = f"  ({count_of(counts.folded, 'row')} folded into an earlier row of the same id)" if counts.folded else ""
     headline = f"{_named(job)}: {job.state if after_follow and job.state in WAITING_FOR_USER else _standing(job)}"
@@ -40,13 +40,13 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False) -
         ("drifted", findings.drifted, counts.drifted),
     ):
         if number:
-            lines += ["", f"{count_of(number, 'row')} {word}:", *_causes(causes, findings), _rest(job, word)]
+            lines += ["", f"{count_of(number, 'row')} {word}:", *_causes(causes, findings), *_rest(job, word, columns)]
     if counts.rejected:
         lines += ["", f"{count_of(counts.rejected, 'row')} rejected, never sent:"]
         lines += [_rejection(rejection, findings) for rejection in findings.rejected]
-        lines.append(_rest(job, "rejected"))
+        lines += _rest(job, "rejected", columns)
     if findings.next_steps:
-        lines += ["", *(f"{_NEXT}{command}  ({what})" for command, what in findings.next_steps)]
+        lines += ["", *(line for step in findings.next_steps for line in _next(step, columns))]
     return lines
 
 
@@ -97,5 +97,14 @@ def _place(line: int, findings: Findings) -> str:
     return printable(str(place_of(line, findings.files)), MESSAGE_CHARS)
 
 
-def _rest(job: Job, word: str) -> str:
-    return printable(f"  All of them: {_REPORT} {job.spec.job_id} --only {word} -o {word}.{job.spec.columns.format}")
+def _rest(job: Job, word: str, columns: int | None) -> list[str]:
+    """Return how all rows of an outcome are seen; the command has a line of its own where it needs one."""
+    command = printable(f"relabel report {job.spec.job_id} --only {word} -o {word}.{job.spec.columns.format}")
+    line = f"  All of them: {command}"
+    return [line] if columns is None or len(line) <= columns else ["  All of them:", f"    {command}"]
+
+
+def _next(step: NextStep, columns: int | None) -> list[str]:
+    """Return a command that can follow with what it does, which has a line of its own where it needs one."""
+    line = f"Next: {step.command}  ({step.what})"
+    return [line] if columns is None or len(line) <= columns else [f"Next: {step.command}", f"      ({step.what})"]

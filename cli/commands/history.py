@@ -6,7 +6,7 @@ import json
 
 import click
 
-from cli.console import broken, echo, echo_indented
+from cli.console import echo, echo_beside, echo_indented
 from cli.exit_codes import DONE, NOTHING_KNOWN
 from cli.output import print_facts
 from cli.session import in_session, pass_settings
@@ -103,11 +103,8 @@ def _show_change(change: KeyChange) -> None:
         echo(line)
         return
     echo(f"  {change.key}:")
-    for word, value in (("from ", before), ("to   ", after)):
-        first, *more = broken(value, indent=4 + len(word))
-        echo(f"    {word}{first}")
-        for part in more:
-            echo(" " * (4 + len(word)) + part)
+    echo_beside("    from ", before)
+    echo_beside("    to   ", after)
 
 
 def _value(value: str | None) -> str:

@@ -15,6 +15,7 @@ from nightly.state import FileState, NightFile, NightState
 from nightly.store import Nights
 
 CSV = "id,team\na,red\nb,blue\nno id,x\n"
+ID = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpg"
 REASON = "You exceeded your current quota, please check your plan and billing details (HTTP 429); met by worker w1@host"
 NAME = "labels-of-the-search-and-ranking-team-for-november-2026-second-part.csv"
 
@@ -117,6 +118,24 @@ async def test_of_many_files_to_look_at_the_first_are_shown(relabel, ledger):
 
     assert said.count(": rejected\n") == 20
     assert "  and 30 files more to look at: `relabel nightly status --json`\n" in said
+
+
+async def test_the_preview_and_the_summary_of_a_job_break_neither_a_key_nor_a_command(screen, tmp_path, make_job):
+    """The key has its values below where it leaves no room beside it; a command is copied in one piece."""
+    key = "a_key_of_the_longest_kind_that_the_api_takes_which_is_64_charact"
+    (tmp_path / "new.csv").write_text(
+        f"id,team,{key}\n" + "".join(f"{ID}{n:02d},search {n},x{n}\n" for n in range(10, 30))
+    )
+    spec = await make_job(CSV, {0: Outcome.UPDATED, 1: Outcome.UPDATED})
+
+    preview = await screen("run", "--check", "new.csv")
+    summary = await screen("report", spec.job_id, "--summary")
+
+    assert max(map(len, (preview + summary).splitlines())) <= 80
+    assert f"\n  {key}\n" in preview
+    assert "\n  team        20  search 10, search 11, search 12\n" in preview
+    assert f"\n  All of them:\n    relabel report {spec.job_id} --only rejected -o rejected.csv\n" in summary
+    assert f"\nNext: relabel report {spec.job_id} -o report.csv\n      (writes every row with its outcome)\n" in summary
 
 
 async def test_settings_fit_into_80_columns(screen):
