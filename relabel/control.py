@@ -11,6 +11,7 @@ from ledger.row import Outcome
 from producer.submit import Submitted
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
+from relabel.worker_state import read_idle
 
 PAUSED_CODE = "paused"
 """The reason code of a job that a person paused."""
@@ -37,11 +38,11 @@ async def pause(session: Session, job_id: str, *, reason: str = "") -> JobState:
 
 
 class Resumed(NamedTuple):
-    """A job that was asked to go on: the state that it had, how it stands now, and the number of living workers."""
+    """A job that was asked to go on: the state that it had, how it stands now, and why no worker takes rows, if so."""
 
     had: JobState
     job: Job
-    workers: int
+    idle: str
 
 
 async def resume(session: Session, job_id: str) -> Resumed:
@@ -55,7 +56,7 @@ async def resume(session: Session, job_id: str) -> Resumed:
     had = await session.ledger.jobs.resume(job_id, by=session.user)
     if had not in {JobState.RUNNING, JobState.PAUSED, JobState.HELD}:
         raise WrongState(f"job {job_id} is {had}; only a paused or held job can be resumed.")
-    return Resumed(had, await session.ledger.jobs.get(job_id), len(await session.ledger.workers.children()))
+    return Resumed(had, await session.ledger.jobs.get(job_id), await read_idle(session.ledger))
 
 
 async def resume_here(session: Session, job_id: str) -> JobState:

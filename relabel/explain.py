@@ -30,17 +30,17 @@ def standing(job: Job) -> str:
     return f"{said.rstrip('.')}. {step}" if step else said
 
 
-def waiting_for(job: Job, workers: int | None, *, shared_rate: float | None = None) -> str:
+def waiting_for(job: Job, idle: str, *, shared_rate: float | None = None) -> str:
     """Return what a running job is waiting for, and since when no row has ended where that is long; '' for any other.
 
-    `workers` is the number of living workers, None where it is not known; `shared_rate` the requests a minute that
-    all jobs may send together.
+    `idle` is why no worker takes rows, '' where one does (`relabel.worker_state`); `shared_rate` the requests a minute
+    that all jobs may send together.
     """
     if job.state is JobState.SUBMITTING:
         return "its rows are being stored"
     if job.state is not JobState.RUNNING:
         return ""
-    waiting = _waiting_for(job, workers, shared_rate)
+    waiting = _waiting_for(job, idle, shared_rate)
     return "; ".join(said for said in (waiting, standstill_of(job)) if said)
 
 
@@ -56,10 +56,10 @@ def standstill_of(job: Job) -> str:
     return f"{said}; {what} '{printable(error.message, MESSAGE_CHARS)}'"
 
 
-def _waiting_for(job: Job, workers: int | None, shared_rate: float | None) -> str:
+def _waiting_for(job: Job, idle: str, shared_rate: float | None) -> str:
     waits = job.waits
-    if workers == 0:
-        return "waiting for a worker: none is running"
+    if idle:
+        return f"waiting, as {idle}"
     if waits.paused_s > 0:
         said = [f"{paused_because(waits.paused_by)} for {duration(max(1.0, waits.paused_s))}"]
     else:

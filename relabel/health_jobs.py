@@ -14,6 +14,7 @@ from relabel.control import INTERRUPTED_CODE, PAUSED_CODE
 from relabel.explain import MESSAGE_CHARS, reason_of, waiting_for
 from relabel.ledger_age import judge_losses, read_ledger_age
 from relabel.wording import count_of, in_words
+from relabel.worker_state import read_idle
 
 STUCK_WARN_S, STUCK_FAIL_S = 180.0, 900.0
 """Time without a row's end from which a running job is named, and from which it fails, as in RelabelNoProgress."""
@@ -26,14 +27,14 @@ BY_PEOPLE = frozenset({PAUSED_CODE, INTERRUPTED_CODE})
 async def check_jobs(ledger: Ledger) -> CheckResult:
     """Return which jobs were lost within a day, are paused, held or stand still, with the reason and since when."""
     overview = await read_overview(ledger.redis)
-    workers = len(await ledger.workers.children())
-    found = judge_jobs([seen.job for seen in overview.jobs], workers=workers, now=overview.now)
+    idle = await read_idle(ledger)
+    found = judge_jobs([seen.job for seen in overview.jobs], idle=idle, now=overview.now)
     return combined([judge_losses(await read_ledger_age(ledger)), *found])
 
 
-def judge_jobs(jobs: Sequence[Job], *, workers: int, now: float) -> list[CheckResult]:
-    """Return what is wrong with the active jobs at a moment, or how many there are; `workers` is how many take rows."""
-    found = [result for job in jobs if (result := _judged(job, workers, now))]
+def judge_jobs(jobs: Sequence[Job], *, idle: str, now: float) -> list[CheckResult]:
+    """Return what is wrong with the active jobs, or how many there are; `idle` is why no worker takes rows, if so."""
+    found = [result for job in jobs if (result := _judged(job, idle, now))]
     if not found:
         return [CheckResult(Verdict.OK, f"{count_of(len(jobs), 'job')} under way" if jobs else "no job is under way")]
     found.sort(key=lambda result: result.verdict is not Verdict.FAIL)
@@ -43,10 +44,10 @@ def judge_jobs(jobs: Sequence[Job], *, workers: int, now: float) -> list[CheckRe
     return found
 
 
-def _judged(job: Job, workers: int, now: float) -> CheckResult | None:
+def _judged(job: Job, idle: str, now: float) -> CheckResult | None:
     """Return what is wrong with a job; None where it goes on."""
     if job.state is JobState.RUNNING:
-        return _stuck(job, workers)
+        return _stuck(job, idle)
     if job.state not in {JobState.PAUSED, JobState.HELD, JobState.LOST}:
         return None
     since = job.paused_at or job.submitted_at
@@ -58,10 +59,10 @@ def _judged(job: Job, workers: int, now: float) -> CheckResult | None:
     return CheckResult(Verdict.WARN if waits else Verdict.FAIL, said, step[:1].lower() + step[1:], reason=reason)
 
 
-def _stuck(job: Job, workers: int) -> CheckResult | None:
+def _stuck(job: Job, idle: str) -> CheckResult | None:
     """Return since when no row of a running job has ended; None where that is not long."""
     if job.standstill is None or job.standstill.seconds < STUCK_WARN_S:
         return None
     verdict = Verdict.FAIL if job.standstill.seconds > STUCK_FAIL_S else Verdict.WARN
     then = "see what else fails or warns here, and the workers' log"
-    return CheckResult(verdict, f"job {job.spec.job_id} stands still", then, reason=waiting_for(job, workers))
+    return CheckResult(verdict, f"job {job.spec.job_id} stands still", then, reason=waiting_for(job, idle))

@@ -12,6 +12,7 @@ from ledger.job_search import newest_first
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.session import Session
+from relabel.worker_state import read_idle
 
 
 class JobFilter(NamedTuple):
@@ -51,10 +52,10 @@ class ChildJob(NamedTuple):
 
 
 class JobSeen(NamedTuple):
-    """A job, the number of living workers, and the undos and retries that were made of it, oldest first."""
+    """A job, why no worker takes rows ('' where one does), and the undos and retries made of it, oldest first."""
 
     job: Job
-    workers: int
+    idle: str
     children: list[ChildJob]
 
     @property
@@ -69,7 +70,7 @@ class JobSeen(NamedTuple):
 
     def explanation(self, shared_rate: float | None = None) -> str:
         """Return what the job waits for, else the reason for its state; `shared_rate` is in requests a minute."""
-        return waiting_for(self.job, self.workers, shared_rate=shared_rate) or reason_of(self.job) or ""
+        return waiting_for(self.job, self.idle, shared_rate=shared_rate) or reason_of(self.job) or ""
 
 
 async def see_job(session: Session, job_id: str) -> JobSeen:
@@ -79,15 +80,14 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
         NoSuchJob: there is no such job.
 
     """
-    ledger = session.ledger
-    job, workers = await ledger.jobs.get(job_id), len(await ledger.workers.children())
-    return JobSeen(job, workers, await _children(session, job_id))
+    job, idle = await session.ledger.jobs.get(job_id), await read_idle(session.ledger)
+    return JobSeen(job, idle, await _children(session, job_id))
 
 
 async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
     """Return so many of the jobs at most that are asked for, the newest first, each with what was made of it."""
-    jobs, workers = await latest_jobs(session, number, wanted), len(await session.ledger.workers.children())
-    return [JobSeen(job, workers, await _children(session, job.spec.job_id)) for job in jobs]
+    jobs, idle = await latest_jobs(session, number, wanted), await read_idle(session.ledger)
+    return [JobSeen(job, idle, await _children(session, job.spec.job_id)) for job in jobs]
 
 
 async def _children(session: Session, job_id: str) -> list[ChildJob]:

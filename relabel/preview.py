@@ -27,7 +27,7 @@ from relabel.findings import place_facts
 from relabel.rate import read_rate
 from relabel.session import Session, open_session
 from relabel.wording import count_of, duration, per_minute
-from relabel.worker_state import why_none_works
+from relabel.worker_state import read_idle
 
 ASK_ABOVE = 10_000
 """Completions that are changed without a question."""
@@ -116,7 +116,7 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     if not request.again and (former := await producer.find_existing(checked, request, ledger=ledger)):
         return ahead._replace(former=former)
     warnings = seen.warnings
-    if deployed and (idle := why_none_works(await ledger.workers.living())):
+    if deployed and (idle := await read_idle(ledger)):
         warnings = (f"{idle}; the job waits until one takes rows", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
     if (behaviour := await ledger.behaviours.of(request.target)) is None:

@@ -15,13 +15,17 @@ from ledger.job import Job, JobState
 from relabel.control import CLOSE_WITHIN_S
 from relabel.explain import is_idle, standing, waiting_for
 from relabel.session import Session
+from relabel.worker_state import read_idle
 
 
 class JobSnapshot(NamedTuple):
-    """A job at one moment, and the number of living workers. `outage` says why neither is fresh, '' where they are."""
+    """A job at one moment, and why no worker takes rows, '' where one does.
+
+    `outage` says why neither is fresh, '' where they are.
+    """
 
     job: Job
-    workers: int
+    idle: str = ""
     outage: str = ""
 
     @property
@@ -38,7 +42,7 @@ class JobSnapshot(NamedTuple):
         """Return what the job waits for, else its state; `shared_rate` is in requests a minute."""
         if self.outage:
             return "Redis cannot be reached; trying again"
-        return waiting_for(self.job, self.workers, shared_rate=shared_rate) or standing(self.job)
+        return waiting_for(self.job, self.idle, shared_rate=shared_rate) or standing(self.job)
 
 
 async def job_snapshots(
@@ -64,10 +68,10 @@ async def job_snapshots(
         try:
             seen = await _take(session, job_id)
         except NoSuchJob:
-            seen = JobSnapshot(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.workers)
+            seen = JobSnapshot(msgspec.structs.replace(seen.job, state=JobState.LOST), seen.idle)
         except AWAY as error:
             seen = seen._replace(outage=describe(error))
 
 
 async def _take(session: Session, job_id: str) -> JobSnapshot:
-    return JobSnapshot(await session.ledger.jobs.get(job_id), len(await session.ledger.workers.children()))
+    return JobSnapshot(await session.ledger.jobs.get(job_id), await read_idle(session.ledger))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from config.text import printable
+from ledger.ledger import Ledger
 from ledger.workers import LivingWorker, of_release_one
 
 NAMES_CHARS = 200
@@ -16,6 +17,11 @@ def why_none_works(workers: Sequence[LivingWorker]) -> str:
     if any(worker.takes_shards for worker in workers):
         return ""
     return refused_keys(workers) or NO_WORKER
+
+
+async def read_idle(ledger: Ledger) -> str:
+    """Return why no worker takes rows just now; '' where one does."""
+    return why_none_works(await ledger.workers.living())
 
 
 def refused_keys(workers: Sequence[LivingWorker]) -> str:

@@ -28,6 +28,7 @@ from relabel.nightly import (
     run_facts,
 )
 from relabel.session import Session, require_workers
+from relabel.worker_state import read_idle
 
 
 @click.group("nightly")
@@ -102,8 +103,8 @@ def run_command(settings: Settings, *, again: bool, wait: bool, as_json: bool) -
 
     async def run(session: Session) -> NightlyRun:
         begun = await begin_run(session, again=again)
-        if not await session.ledger.workers.children():
-            echo("No worker is there; start one with RELABEL_NIGHTLY__INBOX set.", err=True)
+        if idle := await read_idle(session.ledger):
+            echo(f"The run waits, as {idle}: see `relabel health`; one worker needs RELABEL_NIGHTLY__INBOX.", err=True)
         return await follow_run(session.ledger, begun.night.date) if wait else begun
 
     seen = in_session(settings, run)

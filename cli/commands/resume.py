@@ -33,7 +33,7 @@ def resume_command(settings: Settings, *, reference: str, yes: bool, carry_out: 
         return with_changed_job(
             settings, reference, lambda session, job_id: _carry_out(session, job_id, as_json=as_json), yes=yes
         )
-    had, job, workers = with_changed_job(settings, reference, resume, yes=yes)
+    had, job, idle = with_changed_job(settings, reference, resume, yes=yes)
     job_id = job.spec.job_id
     if had is JobState.RUNNING:
         echo(f"Job {job_id} is running already.", err=True)
@@ -42,8 +42,8 @@ def resume_command(settings: Settings, *, reference: str, yes: bool, carry_out: 
         return 0
     else:
         echo(f"Job {job_id} goes on.", err=True)
-    if not workers:
-        echo(f"No worker is there; start one, or use `relabel resume {job_id} --run`.", err=True)
+    if idle:
+        echo(f"It waits, as {idle}: see `relabel health`, or use `relabel resume {job_id} --run`.", err=True)
     return 0
 
 

@@ -62,7 +62,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
         _Fact("State", str(job.state), STATE_STYLES.get(job.state, "")),
         _Fact("Reason", printable(reason_of(job) or "", MESSAGE_CHARS)),
-        _Fact("Waits", waiting_for(job, seen.workers, shared_rate=shared_rate), WAIT_STYLE),
+        _Fact("Waits", waiting_for(job, seen.idle, shared_rate=shared_rate), WAIT_STYLE),
         _Fact("Next", next_step(job)),
         _Fact("Done", how_far(job)),
         _Fact("Rows", outcome_counts(counts, pending=True), count_style(counts)),

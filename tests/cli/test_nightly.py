@@ -80,7 +80,7 @@ async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: A
     facts = json.loads(begun.out)
     assert (facts["state"], facts["files"]) == ("running", 0)
     assert "@" in facts["asked_by"]
-    assert "No worker is there" in begun.err
+    assert "The run waits, as no worker is alive" in begun.err
     assert await ledger.redis.llen("relabel:celery:relabel.nightly") == 1
     night = await Nights(ledger.redis).get(facts["date"])
     assert night is not None

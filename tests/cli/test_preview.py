@@ -202,6 +202,9 @@ async def test_a_job_of_which_nothing_would_come_is_warned_of_in_a_line_each(
 
     submitted = await relabel("submit", "p.csv", "--yes", OPENAI_API_KEY="sk-x")
     health = await relabel("health", "--only", "workers,rate")
+    status, jobs, watched = [
+        await relabel(*verb) for verb in (("status", "last"), ("jobs",), ("resume", "last", "--yes"))
+    ]
 
     warnings = [line.removeprefix("Warning: ").rstrip(".") for line in submitted.err.splitlines() if "Warning" in line]
     refused, failing = (next((w for w in warnings if part in w), "") for part in ("refuses the key", "has failed"))
@@ -209,8 +212,10 @@ async def test_a_job_of_which_nothing_would_come_is_warned_of_in_a_line_each(
     assert failing.startswith(
         "the API has failed for 4 minutes; all rows wait; the rate is slowed down to one request a"
     )
-    assert "no worker is alive" not in submitted.err + health.out
-    assert (health.code, refused.split(";")[0] in health.out, failing in health.out) == (1, True, True)
+    why = refused.split(";")[0]
+    assert all(why in said for said in (status.out, jobs.out, watched.err))
+    assert "no worker is alive" not in submitted.err + health.out + status.out + jobs.out + watched.err
+    assert (health.code, why in health.out, failing in health.out) == (1, True, True)
 
 
 @pytest.mark.parametrize(("verb", "state"), [("resume", JobState.RUNNING), ("cancel", JobState.CANCELLED)])

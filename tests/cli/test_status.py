@@ -88,7 +88,7 @@ async def test_a_job_that_redis_lost_says_to_submit_it_again(relabel, make_job, 
 @pytest.mark.parametrize(
     ("workers", "waits", "words"),
     [
-        (0, Waits(), "waiting for a worker"),
+        (0, Waits(), "waiting, as no worker is alive"),
         (1, Waits(for_rate=3, backing_off=1), "waiting for the rate of 90/min, backing off after errors (1 row)"),
         (1, Waits(paused_s=60, paused_by="rate_limited"), "paused by a 429 for "),
         (1, Waits(paused_s=60, paused_by="failing"), "the API is failing; all rows wait for "),

@@ -70,7 +70,7 @@ async def test_without_a_terminal_there_are_plain_lines(watching, make_job, end_
         await end_rows(job, DONE)
         code, out, err = await ended(process)
 
-    assert first == f"Job {job.job_id} (patches.csv): 2 rows; updated 0; waiting for a worker: none is running\n"
+    assert first == f"Job {job.job_id} (patches.csv): 2 rows; updated 0; waiting, as no worker is alive\n"
     assert "100%, 2 of 2 rows; updated 1  unchanged 1; finished\n" in err
     assert f"Job {job.job_id} (patches.csv): finished in " in err
     assert (code, out, "\x1b" in err) == (0, "", False)
@@ -207,7 +207,7 @@ async def test_a_terminal_gets_a_live_bar_and_is_left_as_it_was(environment, mak
     """The bar is drawn over, the cursor comes back, colours only where they are wanted."""
     job = await make_job(CSV)
     async with on_a_terminal(environment | {"NO_COLOR": "1"}, job.job_id) as (process, terminal):
-        seen = await screen_until(terminal, "waiting for a worker")
+        seen = await screen_until(terminal, "no worker is alive")
         await end_rows(job, DONE)
         seen += await screen_until(terminal, None)
         code = await process.wait()
@@ -222,7 +222,7 @@ async def test_ctrl_c_ends_the_watching_and_gives_the_cursor_back(environment, m
     """Exit code 130, no traceback, and the job goes on."""
     job = await make_job(CSV)
     async with on_a_terminal(environment, job.job_id) as (process, terminal):
-        seen = await screen_until(terminal, "waiting for a worker")
+        seen = await screen_until(terminal, "no worker is alive")
         process.send_signal(signal.SIGINT)
         seen += await screen_until(terminal, None)
         code = await process.wait()

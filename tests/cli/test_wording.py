@@ -70,7 +70,7 @@ async def test_plain_lines_come_every_five_seconds_or_every_tenth(make_job, end_
 
     async def look_at(second: float) -> int:
         now[0] = second
-        lines.show(JobSnapshot(await ledger.jobs.get(job.job_id), 1))
+        lines.show(JobSnapshot(await ledger.jobs.get(job.job_id)))
         return out.getvalue().count("\n")
 
     counts = [await look_at(0), await look_at(4.9), await look_at(5.0), await look_at(6.0)]

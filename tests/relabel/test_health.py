@@ -76,7 +76,7 @@ FAILING = Waits(backing_off=3, paused_s=4.0, paused_by="failing")
     [
         (job(), OK, "1 job under way", ""),
         (still(170), OK, "1 job under way", ""),
-        (still(240), WARN, "waiting for a free worker; no row ended for 4 minutes (since ", "the workers' log"),
+        (still(240), WARN, "stands still: no row ended for 4 minutes (since ", "the workers' log"),
         (
             still(240, waits=FAILING),
             WARN,
@@ -105,7 +105,7 @@ FAILING = Waits(backing_off=3, paused_s=4.0, paused_by="failing")
 )
 def test_a_job_is_judged_by_whether_it_goes_on_without_anybody(seen, verdict, words, then):
     """With its id, its reason and since when; what a person did is no failure."""
-    (found,) = judge_jobs([seen], workers=1, now=NOW)
+    (found,) = judge_jobs([seen], idle="", now=NOW)
 
     assert (found.verdict, words in found.said) == (verdict, True), found.said
     assert (SPEC.job_id in found.message) is (verdict is not OK)
@@ -115,7 +115,7 @@ def test_a_job_is_judged_by_whether_it_goes_on_without_anybody(seen, verdict, wo
 def test_of_many_jobs_the_worst_are_named_and_the_others_counted():
     jobs = [*[paused("paused", "later")] * MOST_NAMED, paused("tls", "no certificate"), job()]
 
-    found = judge_jobs(jobs, workers=1, now=NOW)
+    found = judge_jobs(jobs, idle="", now=NOW)
 
     assert [each.verdict for each in found] == [FAIL, *[WARN] * MOST_NAMED]
     assert found[-1].message == "1 more job of these not shown"
