@@ -69,10 +69,17 @@ async def confirm_submission(
         raise Declined("nothing was sent.")
 
 
+def show_rehearsed(checked: Checked, request: JobRequest, console: Console) -> None:
+    """Print what would be asked about a file that is rehearsed: nothing is, as nothing leaves the machine."""
+    if questions := preview_of(checked, request).questions:
+        _show_questions(questions, console)
+        console.print("A run without --sandbox asks about this first, and needs --yes where there is no terminal.")
+
+
 def _show_questions(questions: list[Question], console: Console) -> None:
     for code, sentence in questions:
         if code != LARGE_JOB:  # its sentence is the outlook's
-            console.print(shown(f"{sentence[:1].upper()}{sentence[1:]}."))
+            console.print(shown(f"{sentence[:1].upper()}{sentence[1:]} ({code})."))
 
 
 async def show_former(session: Session, submitted: Submitted, console: Console, *, what: str = SAME_FILE) -> None:

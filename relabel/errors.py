@@ -51,7 +51,7 @@ class Unconfirmed(RelabelError):
     code = "needs_confirmation"
 
     def __init__(self, questions: list[Question]) -> None:
-        said = "; ".join(question.sentence for question in questions)
+        said = "; ".join(f"{sentence} ({code})" for code, sentence in questions)
         super().__init__(f"{said}. Nothing was sent: look at the file with --check, then say --yes if it is right.")
         self.questions = questions
 

@@ -16,7 +16,7 @@ from cli.console import shown, stderr_console
 from cli.job_argument import with_changed_job
 from cli.options import file_options
 from cli.session import in_session, need_api_key, pass_settings
-from cli.submission import check_only, confirm_submission, show_checked, show_former
+from cli.submission import check_only, confirm_submission, show_checked, show_former, show_rehearsed
 from config.settings import Settings
 from producer.check import Checked
 from producer.submit import JobRequest
@@ -93,7 +93,9 @@ async def _run(
     as_json: bool,
 ) -> int:
     await pause_orphans(session)
-    if not sandbox:
+    if sandbox:
+        show_rehearsed(checked, _request(options, session), console)
+    else:
         await confirm_submission(session, checked, _request(options, session), console, yes=yes, deployed=False)
     async with _sandboxed(session) if sandbox else nullcontext(session) as here:
         signals = await get_ready(here, console)

@@ -14,6 +14,7 @@ import pytest
 from rich.console import Console
 
 from cli.preview_view import show_content, show_outlook
+from cli.submission import show_rehearsed
 from ledger.job import JobState, Mode
 from ledger.ledger import Ledger
 from ledger.workers import Aside, WorkerFacts
@@ -91,6 +92,18 @@ def test_the_preview_of_a_replacement_counts_what_rows_leave_out(shown: Callable
     )
 
 
+@pytest.mark.parametrize(("content", "said"), [(INDEX, ["(index_column)", "needs --yes"]), (GOOD, [])])
+def test_a_rehearsal_names_what_would_be_asked(read: Callable[..., Checked], content: str, said: list[str]) -> None:
+    """It asks nothing itself, as nothing leaves the machine."""
+    out = io.StringIO()
+    with read(content, "p.csv") as checked:
+        request = JobRequest("p.csv", Mode.MERGE, True, "https://api.openai.com/v1", 500, 60.0)
+        show_rehearsed(checked, request, Console(file=out, width=200))
+
+    assert bool(out.getvalue()) == bool(said)
+    assert all(words in out.getvalue() for words in said)
+
+
 @pytest.mark.parametrize("verb", ["run", "submit"])
 @pytest.mark.parametrize(
     ("content", "code", "questions"),
@@ -165,6 +178,7 @@ async def test_a_terminal_is_asked_about_an_odd_file(terminal: Any, ledger: Ledg
     ended = await asyncio.to_thread(terminal, "submit", "p.csv", answer="n\n")
 
     assert "Column 2 looks like row numbers" in ended.said
+    assert "(index_column)" in ended.said
     assert (ended.code, len(await ledger.jobs.latest(10))) == (130, 0)
 
 
