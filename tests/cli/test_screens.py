@@ -133,7 +133,7 @@ async def test_the_preview_and_the_summary_of_a_job_break_neither_a_key_nor_a_co
 
     assert max(map(len, (preview + summary).splitlines())) <= 80
     assert f"\n  {key}\n" in preview
-    assert "\n  team        20  search 10, search 11, search 12\n" in preview
+    assert "\n  team      20  search 10, search 11, search 12\n" in preview
     assert f"\n  All of them:\n    relabel report {spec.job_id} --only rejected -o rejected.csv\n" in summary
     assert f"\nNext: relabel report {spec.job_id} -o report.csv\n      (writes every row with its outcome)\n" in summary
 
