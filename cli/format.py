@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from ledger.input_files import InputFile, place_of
 from ledger.job import Counts, Job, JobState
 from ledger.row import OUTCOMES
-from relabel.explain import is_idle
 from relabel.wording import count_of, duration
 
 STATE_STYLES = {
@@ -51,11 +50,10 @@ def how_far(job: Job) -> str:
 
     The percentage is rounded down, so that 100 % is the end.
     """
-    counts, pace = job.counts, job.rows_per_s
+    counts = job.counts
     parts = [f"{int(share(counts) * 100)}%", f"{counts.carried_out:,} of {count_of(counts.total, 'row')}"]
-    if not is_idle(job):
-        if pace > 0 and not job.standstill:
-            parts.append(f"{pace:,.0f} rows/s" if pace >= 100 else f"{pace:.1f} rows/s")
-        if job.eta_s is not None:
-            parts.append(f"{duration(job.eta_s)} left")
+    if job.eta_s is not None:
+        pace = job.rows_per_s
+        parts.append(f"{pace:,.0f} rows/s" if pace >= 100 else f"{pace:.1f} rows/s")
+        parts.append(f"{duration(job.eta_s)} left")
     return ", ".join(parts)

@@ -243,11 +243,15 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
         return self.state is JobState.HELD and self.reason_code == NEEDS_CONFIRMATION_CODE
 
     @property
+    def has_pace(self) -> bool:
+        """Whether rows end, so that the pace of the last seconds says something of the next ones."""
+        failing = self.waits.paused_s > 0 and self.waits.paused_by == "failing"
+        return self.state is JobState.RUNNING and self.rows_per_s > 0 and not self.standstill and not failing
+
+    @property
     def eta_s(self) -> float | None:
-        """Seconds to the end at the pace of the last seconds; None while nothing can be said, as when no row ends."""
-        if self.state is not JobState.RUNNING or self.rows_per_s <= 0 or self.standstill:
-            return None
-        return self.counts.pending / self.rows_per_s
+        """Seconds to the end at the pace of the last seconds; None while nothing can be said."""
+        return self.counts.pending / self.rows_per_s if self.has_pace else None
 
 
 def job_name(text: str) -> str:

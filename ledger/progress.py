@@ -8,7 +8,7 @@ from ledger.job import LastError, Standstill, Waits
 
 RECORD_KEPT_S = 5.0
 """Age at which what a worker recorded of its shard counts no more."""
-STANDSTILL_S = 30.0
+STANDSTILL_S = 15.0
 """Time without a row's end past which a job stands still, unless its rows end further apart than that."""
 USUAL_TIMES = 3
 """The same for such a job, in times of what usually lies between two rows' ends."""

@@ -16,8 +16,8 @@ ERROR = b'{"status":500,"code":"server_error","message":"no"}'
 @pytest.mark.parametrize(
     ("pace", "since", "now", "stands"),
     [
-        ({}, 1000.0, 1029.0, None),
-        ({}, 1000.0, 1030.0, Standstill(1000.0, 30.0, None)),
+        ({}, 1000.0, 1014.0, None),
+        ({}, 1000.0, 1015.0, Standstill(1000.0, 15.0, None)),
         (SLOW, 1400.0, 1699.0, None),
         (SLOW, 1400.0, 1700.0, Standstill(1400.0, 300.0, None)),
         (
@@ -28,10 +28,10 @@ ERROR = b'{"status":500,"code":"server_error","message":"no"}'
         ),
         ({b"last_error": ERROR, b"last_error_at": b"999"}, 1000.0, 1060.0, Standstill(1000.0, 60.0, None)),
     ],
-    ids=["usual", "30 s", "slow, usual", "slow, three times as long", "error since", "error before"],
+    ids=["usual", "15 s", "slow, usual", "slow, three times as long", "error since", "error before"],
 )
 def test_a_job_stands_still_once_no_row_ends_for_longer_than_usual(pace, since, now, stands):
-    """30 s, or three times what lies between the rows of a slow job; an error from before the last row's end is old."""
+    """15 s, or three times what lies between the rows of a slow job; an error from before the last row's end is old."""
     assert standstill(pace, since, now) == stands
 
 
@@ -63,3 +63,19 @@ async def test_a_job_that_stands_still_has_no_time_left_and_the_last_error(desk,
     assert (await desk.ledger.jobs.get(spec.job_id)).standstill is None
     await desk.ledger.jobs.resume(spec.job_id, by="t")
     assert (await desk.ledger.jobs.get(spec.job_id)).standstill is None
+
+
+async def test_a_job_whose_api_fails_has_no_time_left_at_once(desk, redis):
+    """Its pace of the last seconds says nothing of what comes."""
+    spec = await desk.submit()
+    shard = await desk.lease(spec, 0)
+    now = await desk.ledger.jobs.now()
+    pace = {"settled": 2, "before_at": now - 9, "before_rows": 0, "mark_at": now, "mark_rows": 2, "progress_at": now}
+    await redis.hset(JobKeys(spec.job_id).pace, mapping=pace)
+
+    before = await desk.ledger.jobs.get(spec.job_id)
+    await desk.shards.renew(shard, Waits(paused_s=8.0, paused_by="failing"))
+    after = await desk.ledger.jobs.get(spec.job_id)
+
+    assert before.eta_s is not None
+    assert (after.standstill, after.eta_s) == (None, None)
