@@ -55,6 +55,8 @@ PAUSES = {
     "of the project that these ids are from)",
 }
 """By the reason code of a paused job."""
+BY_API = frozenset(PAUSES) - {"too_many_failures", "same_failure"}
+"""Reason codes of a job that its API or its key paused: another job for the same API would pause as well."""
 URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
 """Reason codes of a job that may carry the wrong URL, which no resuming mends."""
 

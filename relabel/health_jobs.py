@@ -8,7 +8,7 @@ from config.text import printable
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.overview import read_overview
-from relabel.advice import next_step
+from relabel.advice import BY_API, next_step
 from relabel.check_result import CheckResult, Verdict, combined
 from relabel.control import INTERRUPTED_CODE, PAUSED_CODE
 from relabel.explain import MESSAGE_CHARS, reason_of, waiting_for
@@ -44,19 +44,30 @@ def judge_jobs(jobs: Sequence[Job], *, idle: str, now: float) -> list[CheckResul
     return found
 
 
+def paused_by_api(jobs: Sequence[Job], target: str, now: float) -> str:
+    """Return which job the API at this base URL, or its key, has paused, and why; '' where there is none."""
+    for job in jobs:
+        if job.state is JobState.PAUSED and job.reason_code in BY_API and job.spec.target == target:
+            return _waits(job, now).said
+    return ""
+
+
 def _judged(job: Job, idle: str, now: float) -> CheckResult | None:
     """Return what is wrong with a job; None where it goes on."""
     if job.state is JobState.RUNNING:
         return _stuck(job, idle)
     if job.state not in {JobState.PAUSED, JobState.HELD, JobState.LOST}:
         return None
-    since = job.paused_at or job.submitted_at
-    lost = job.state is JobState.LOST
+    return _waits(job, now)
+
+
+def _waits(job: Job, now: float) -> CheckResult:
+    """Return since when a job waits for somebody, or that it is lost, with the reason and what to do."""
+    since, lost = job.paused_at or job.submitted_at, job.state is JobState.LOST
     said = f"job {job.spec.job_id} {'is lost' if lost else f'has been {job.state} for {in_words(now - since)}'}"
-    waits = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
-    reason = printable(reason_of(job) or "", MESSAGE_CHARS).rstrip(".")
-    step = next_step(job)
-    return CheckResult(Verdict.WARN if waits else Verdict.FAIL, said, step[:1].lower() + step[1:], reason=reason)
+    by_people = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
+    reason, step = printable(reason_of(job) or "", MESSAGE_CHARS).rstrip("."), next_step(job)
+    return CheckResult(Verdict.WARN if by_people else Verdict.FAIL, said, step[:1].lower() + step[1:], reason=reason)
 
 
 def _stuck(job: Job, idle: str) -> CheckResult | None:

@@ -49,7 +49,8 @@ def judge_workers(workers: Sequence[LivingWorker], beat: Schedule | None) -> lis
     """Return what is wrong with the living workers, or that nothing is; `beat` is the schedule of beat, where known."""
     if not workers:
         return [CheckResult(Verdict.FAIL, NO_WORKER, START_WORKER)]
-    alive = f"{len(workers)} alive, with {sum(worker.children for worker in workers)} children"
+    children = sum(worker.children for worker in workers)
+    alive = f"{len(workers)} alive, with {f'{children:,} children' if children != 1 else '1 child'}"
     found = [CheckResult(Verdict.OK, alive)]
     if idle := _idle(workers):
         verdict = Verdict.WARN if any(worker.takes_shards for worker in workers) else Verdict.FAIL

@@ -14,6 +14,7 @@ from config.settings import Settings
 from ledger.errors import LedgerUnreachable
 from ledger.input_files import InputFile, place_of
 from ledger.job import Kind, Mode
+from ledger.overview import read_overview
 from ledger.row import Rejection
 from producer import submit as producer
 from producer.check import Checked, OddIds
@@ -24,6 +25,7 @@ from producer.submit import JobRequest
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Unconfirmed
 from relabel.findings import place_facts
+from relabel.health_jobs import paused_by_api
 from relabel.rate import read_rate
 from relabel.session import Session, open_session
 from relabel.wording import count_of, duration, per_minute
@@ -115,7 +117,9 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     ahead = _at_rate(request, rows, shared)
     if not request.again and (former := await producer.find_existing(checked, request, ledger=ledger)):
         return ahead._replace(former=former)
-    warnings = seen.warnings
+    overview = await read_overview(ledger.redis)
+    paused = paused_by_api([each.job for each in overview.jobs], request.target, overview.now)
+    warnings = (*([paused] if paused else []), *seen.warnings)
     if deployed and (idle := await read_idle(ledger)):
         warnings = (f"{idle}; the job waits until one takes rows", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)

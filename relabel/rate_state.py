@@ -27,6 +27,8 @@ def rate_warnings(status: RateStatus, *, failing_s: float) -> tuple[str, ...]:
 
 
 def _failing(status: RateStatus, failing_s: float) -> str:
-    since = f"the API has failed for {in_words(failing_s)}" if failing_s > FAILING_S else "the API failed last"
+    since = "the API failed when it was used last"
+    if failing_s > FAILING_S:
+        since = f"the API has failed for {in_words(failing_s)}"
     rate = f"; the rate is slowed down {slowed_because('failing')}" if status.slowed_by == "failing" else ""
     return f"{since}; all rows wait{rate}" if status.paused_s > 0 else f"{since}{rate}"

@@ -232,6 +232,26 @@ async def test_a_job_of_which_nothing_would_come_is_warned_of_in_a_line_each(
     assert (health.code, why in health.out, failing in health.out) == (1, True, True)
 
 
+async def test_a_job_for_an_api_that_has_paused_another_one_is_warned_of(
+    relabel: Any, make_job: Any, ledger: Ledger, tmp_path: Path
+) -> None:
+    """It would pause as well; one that a person paused says nothing of the API."""
+    (tmp_path / "p.csv").write_text("completion_id,team\nchatcmpl-b1,red\n")
+    first = await make_job(GOOD)
+    await ledger.jobs.pause(first.job_id, by="ada@desk", code="paused", reason="by ada@desk")
+    before = await relabel("submit", "--check", "p.csv", OPENAI_API_KEY="sk-x")
+    await ledger.jobs.resume(first.job_id, by="ada@desk")
+    await ledger.jobs.pause(first.job_id, by="w1@a", code="insufficient_quota", reason="You exceeded your quota.")
+    after = await relabel("submit", "--check", "p.csv", OPENAI_API_KEY="sk-x")
+    elsewhere = await relabel(
+        "submit", "--check", "p.csv", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL="https://b.example/v1"
+    )
+
+    warning = rf"Warning: job {first.job_id} has been paused for \d seconds?: You exceeded your quota\.$"
+    found = [re.search(warning, each.err, flags=re.MULTILINE) is not None for each in (before, after, elsewhere)]
+    assert found == [False, True, False]
+
+
 @pytest.mark.parametrize(("verb", "state"), [("resume", JobState.RUNNING), ("cancel", JobState.CANCELLED)])
 async def test_a_job_that_waits_for_a_yes_names_both_answers(
     relabel: Any, ledger: Ledger, read: Callable[..., Checked], verb: str, state: JobState

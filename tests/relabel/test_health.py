@@ -189,7 +189,7 @@ def test_notifications_are_judged_by_how_long_the_oldest_waits(backlog, verdict)
         (
             RateStatus(rate=1, asked=10, slowed_by="failing"),
             0.0,
-            ["the API failed last; the rate is slowed down to one"],
+            ["the API failed when it was used last; the rate is slowed down to one"],
         ),
         (RateStatus(rate=10, asked=10), 240.0, ["the API has failed for 4 minutes"]),
     ],
