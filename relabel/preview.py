@@ -220,7 +220,7 @@ def expected_effort(completions: int, ahead: Outlook) -> str:
     """Return what the job takes at most, in one sentence."""
     return (
         f"{count_of(completions, 'completion')} will be changed: up to {count_of(ahead.requests, 'request')}, "
-        f"about {duration(ahead.seconds)} at {per_minute(ahead.rate_per_minute)}."
+        f"about {duration(max(1.0, ahead.seconds))} at {per_minute(ahead.rate_per_minute)}."
     )
 
 

@@ -55,6 +55,8 @@ def jobs_command(
 ) -> None:
     """List the latest jobs, newest first.
 
+    Running jobs are shown with what they wait for, others with the reason for their state.
+
     \b
     Examples:
       relabel jobs -n 5

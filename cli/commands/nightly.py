@@ -70,7 +70,8 @@ def next_command(settings: Settings, *, number: int, as_json: bool) -> int:
 def status_command(settings: Settings, *, as_json: bool) -> int:
     """Show the last run, and when the next one is due.
 
-    Shows its files and jobs, and other runs that have not ended. Ends with 1 where a night was missed, skipped or
+    Shows its files and jobs, and other runs that have not ended. Of many files those that went well are summed up, and
+    the others are shown. Ends with 1 where a night was missed, skipped or
     lost, or needs attention, and says why.
 
     \b

@@ -58,7 +58,7 @@ def test_the_preview_of_a_plain_file_is_short(shown: Callable[..., str]) -> None
         "  key      set in  values\n"
         "  quality       2  good, bad\n"
         "  team          2  search, docs\n"
-        "2 completions will be changed: up to 4 requests, about 0 s at 600/min."
+        "2 completions will be changed: up to 4 requests, about 1 s at 600/min."
     )
 
 
