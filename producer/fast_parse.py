@@ -115,8 +115,11 @@ def _holds_keys_in_all(line: bytes) -> bool:
 
 
 def _keys_in(value: object) -> int:
-    if isinstance(value, dict):
-        return len(value) + sum(_keys_in(each) for each in value.values() if isinstance(each, dict | list))
-    if isinstance(value, list):
-        return sum(_keys_in(each) for each in value if isinstance(each, dict | list))
-    return 0
+    number, values = 0, [value]
+    for each in values:  # which grows by what is found in them
+        if type(each) is dict:
+            number += len(each)
+            values += each.values()
+        elif type(each) is list:
+            values += each
+    return number

@@ -94,9 +94,11 @@ class RowFields:
                 self.unseen.discard(path)
             return value, path
         value = find(row, _METADATA)
-        above, dot, _ = (self._options.id_column or "").rpartition(".")
-        if value is not _ABSENT or not dot:
+        if value is not _ABSENT:
             return value, _METADATA
+        above, dot, _ = (self._options.id_column or "").rpartition(".")
+        if not dot:
+            return _ABSENT, _METADATA
         return find(row, f"{above}.{_METADATA}"), f"{above}.{_METADATA}"
 
 

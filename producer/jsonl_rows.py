@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from config.input_options import NO_OPTIONS, InputOptions
@@ -40,6 +41,7 @@ class JsonlRows:
         self._source = source
         self._options = options
         self._fields = RowFields(options)
+        self._proven = partial(proven_patch, stringify=options.stringify)
         self._id_field: str | None = None
         self._ignored: tuple[str, ...] = ()
 
@@ -56,11 +58,12 @@ class JsonlRows:
         return Reading(ignored=self._ignored, id_names=(named, ID_COLUMNS[0]) if named else ID_COLUMNS)
 
     def __iter__(self) -> Iterator[Patch | Rejection]:
-        source, proven = self._source, self._proven_by_options if _are_told(self._options) else self._proven
+        source = self._source
+        proven = self._proven_by_options if _are_told(self._options) else self._proven
         empty = True
         for line in source:
             whole = len(line) <= MAX_LINE_BYTES
-            patch = proven(line) if whole else None
+            patch = proven(line, source.number) if whole else None
             if patch is None and whole and line.isspace():
                 continue
             if empty and not _are_told(self._options):
@@ -76,13 +79,10 @@ class JsonlRows:
             missing = ", ".join(map(shown, sorted(self._fields.unseen)))
             raise source.fault(f"no line has a field {missing}; correct --columns")
 
-    def _proven(self, line: bytes) -> Patch | None:
-        return proven_patch(line, self._source.number, stringify=self._options.stringify)
-
-    def _proven_by_options(self, line: bytes) -> Patch | None:
+    def _proven_by_options(self, line: bytes, number: int) -> Patch | None:
         row = proven_object(line)
         try:
-            return self._fields.patch(self._source.number, row) if row is not None else None
+            return self._fields.patch(number, row) if row is not None else None
         except BadRow:
             return None
 

@@ -140,7 +140,7 @@ def checked_key(key: str, column: str | None) -> str:
         raise BadRow(column, "a metadata key is empty")
     if len(key) > MAX_KEY_CHARS:
         raise BadRow(column, f"key {shown(key)} has {len(key)} characters; the API allows {MAX_KEY_CHARS}")
-    _refuse_broken_text(key, column, f"key {shown(key)}")
+    _refuse_broken_text(key, column, "key", key)
     return key
 
 
@@ -157,7 +157,7 @@ def checked_value(key: str, value: object, column: str | None, *, stringify: boo
         raise BadRow(column, f"value of {shown(key)} is {_kind(value)}, not a string{advice}")
     if len(value) > MAX_VALUE_CHARS:
         raise BadRow(column, f"value of {shown(key)} has {len(value)} characters; the API allows {MAX_VALUE_CHARS}")
-    _refuse_broken_text(value, column, f"value of {shown(key)}")
+    _refuse_broken_text(value, column, "value of", key)
     return value
 
 
@@ -166,13 +166,15 @@ def shown(name: str) -> str:
     return repr(name[:_SHOWN_KEY_CHARS] + "…" if len(name) > _SHOWN_KEY_CHARS else name)
 
 
-def _refuse_broken_text(text: str, column: str | None, what: str) -> None:
+def _refuse_broken_text(text: str, column: str | None, what: str, key: str) -> None:
     if "\0" in text:
-        raise BadRow(column, f"{what} has a NUL character at character {text.index(chr(0)) + 1}")
+        raise BadRow(column, f"{what} {shown(key)} has a NUL character at character {text.index(chr(0)) + 1}")
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise BadRow(column, f"{what} has half of a surrogate pair at character {error.start + 1}") from None
+        raise BadRow(
+            column, f"{what} {shown(key)} has half of a surrogate pair at character {error.start + 1}"
+        ) from None
 
 
 def _kind(value: object) -> str:
