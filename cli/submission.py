@@ -40,6 +40,8 @@ def check_only(
     else:
         show_content(preview, console)
         show_outlook(preview, console)
+        if preview.outlook and (former := preview.outlook.former):
+            console.print(shown(f"Job {former} has this content already, so nothing would be sent; --again sends it."))
         if checked.total or checked.unchanged:
             _show_questions(preview.questions, console)
     require_valid_rows(checked, options)

@@ -19,7 +19,7 @@ from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
-from producer.notices import about_cut, about_values
+from producer.notices import about_cut, about_keys, about_values
 from producer.profile import Profiler, Reading
 from producer.rules import is_usual_id
 from producer.staging import Folded, RowsByLine, Spool, contradicts, fingerprint_of, fold
@@ -263,7 +263,7 @@ class Intake:
             self._note_folded(row, columns)
         self._stack.pop_all()
         profile = self._profiler.profile()
-        notices = (*reading.notices, *about_values(profile), *about_cut(self._cut))
+        notices = (*reading.notices, *about_keys(profile), *about_values(profile), *about_cut(self._cut))
         return Checked(
             columns=columns,
             folded=self._folded,

@@ -30,7 +30,7 @@ _MAGIC_BYTES = 4
 
 _opens_json = re.compile(r'[\s\x1e]*(?:\{|\[\s*[\[\]{"]|"\{)').match  # a CSV header may be `[Id],[Name]`
 _has_columns = re.compile(r"\s*[^\n]*[,;\t|]").match
-_opens_object = re.compile(r"^[ \t]*\{", re.MULTILINE).search
+_opens_object = re.compile(r"^[ \t\r]*\{", re.MULTILINE).search
 
 
 class Named(NamedTuple):

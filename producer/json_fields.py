@@ -9,6 +9,7 @@ from ledger.row import Patch
 from producer.csv_names import ID_COLUMNS, REPORT_FIELD, meant_name
 from producer.errors import BadRow
 from producer.json_shape import ROW_FORM
+from producer.notices import API_FIELDS
 from producer.rules import Number, check_pairs, checked_id, checked_key, checked_value, shown
 from producer.strict_json import JsonObject, metadata_of, opened
 
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
 _METADATA = "metadata"
 _ABSENT = object()
 _USUAL_START = "chatcmpl-"
-_NOT_LABELS = frozenset({*ID_COLUMNS, "object", "created", "model", "system_fingerprint", "service_tier", "deleted"})
-"""Names that the API itself gives to the fields of a completion. Source: API reference, chat completion object."""
+_NOT_LABELS = API_FIELDS.union(ID_COLUMNS)
 _MOST_LEVELS = 4  # at which an id is looked for to be suggested
 _SUGGESTED = 3  # fields
 _is_plain_name = re.compile(r"[\w-]+\Z", re.ASCII).match

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING
 from ledger.completion_id import id_problem
 from ledger.row import MAX_KEY_CHARS, MAX_KEYS, MAX_PAIRS, MAX_VALUE_CHARS
 from producer.errors import BadRow
+from producer.profile import NULL_TEXTS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _USUAL_ID = re.compile(r"chatcmpl-(?![A-Za-z0-9-]*-[0-9]{1,6}\Z)[A-Za-z0-9-]{29,36}").fullmatch
 _within = re.compile(r"chatcmpl-[A-Za-z0-9-]{29,36}").finditer
-_SOUND_ID = re.compile(r"[A-Za-z0-9_][A-Za-z0-9!$%*+.:@^_~-]{2,254}").fullmatch
-"""Ids that are surely sent as they stand: without what divides the parts of a URL, or stands around a text."""
+_SOUND_ID = re.compile(r"(?!(?i:null|nan|none|nat|undefined)\Z)[A-Za-z0-9_][A-Za-z0-9!$%*+.:@^_~-]{2,254}").fullmatch
+"""Ids that are surely sent as they stand: no short words, nothing that divides a URL or stands around a text."""
 _AROUND = "'\"`()[]{}<>,;|=&\\"
 _IN_URLS = "/?#"
 _SHOWN_ID_CHARS = 4
@@ -55,6 +56,8 @@ def checked_id(value: object, column: str) -> str:
     completion_id = value.strip()
     if is_sound_id(completion_id):
         return completion_id
+    if completion_id in NULL_TEXTS:
+        raise BadRow(column, f"the id is {completion_id!r}, which stands for a missing value")
     if problem := id_problem(completion_id) or _unlike_an_id(completion_id) or _around_an_id(completion_id):
         raise BadRow(column, f"the id {problem}{_meant_id(completion_id)}")
     return completion_id

@@ -158,6 +158,17 @@ async def test_check_tells_of_the_jobs_and_workers_that_a_configured_redis_knows
     assert alone.code == 0
 
 
+async def test_check_names_the_job_that_has_the_content_already(relabel: Any, tmp_path: Path) -> None:
+    """Nothing would be sent for it."""
+    (tmp_path / "p.csv").write_text(GOOD)
+    job_id = (await relabel("submit", "p.csv")).out.strip()
+
+    checked = await relabel("submit", "--check", "p.csv")
+
+    assert f"Job {job_id} has this content already" in checked.err
+    assert checked.code == 0
+
+
 @pytest.mark.parametrize(("options", "code", "jobs"), [([], 2, 0), (["--yes"], 0, 1)])
 async def test_without_a_terminal_an_odd_file_needs_yes(
     relabel: Any, ledger: Ledger, tmp_path: Path, options: list[str], code: int, jobs: int

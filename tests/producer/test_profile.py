@@ -103,6 +103,9 @@ def test_a_column_of_row_numbers_is_asked_about(
         ("sch\u00c3\u00b6n", "read in a wrong encoding"),
         ("it\u00e2\u20ac\u2122s", "read in a wrong encoding"),
         ("caf\ufffd", "read in a wrong encoding"),
+        ("good\u200b", "nobody sees"),
+        ("'007", "begin with '"),
+        ("it's 007", ""),
         ("1.23457E+15", "numbers in scientific notation"),
         ('"=""007"""', "formulas"),
         ("sch\u00f6n", ""),
@@ -117,6 +120,16 @@ def test_values_that_are_rarely_meant_are_noted(checked: Check, value: str, noti
 
     assert len(notices) == bool(notice)
     assert all(each.startswith("values of 'r' ") and notice in each for each in notices)
+
+
+def test_the_parts_of_a_completion_are_noted_as_keys(checked: Check) -> None:
+    """As in a table of completions that has columns with labels; a key `model` alone is a label."""
+    export = checked("p.csv", lines("chat.completion,gpt-4o,good", header="completion_id,object,model,quality"))
+    label = checked("q.csv", lines("gpt-4o,good", header="completion_id,model,quality"))
+
+    [notice] = export.reading.notices
+    assert notice.startswith("'object', 'model' are parts of a completion itself")
+    assert label.reading.notices == ()
 
 
 def test_fields_beside_the_metadata_of_json_lines_are_listed_as_ignored(checked: Check) -> None:

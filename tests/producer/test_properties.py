@@ -25,6 +25,7 @@ from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
 from producer.fast_parse import proven_metadata, proven_patch
 from producer.jsonl_rows import JsonlRows
+from producer.profile import NULL_TEXTS
 from producer.source import open_source
 from producer.strict_json import metadata_of, parse_json
 from tests.harness.compress import zst
@@ -34,7 +35,7 @@ ids = st.text(
     st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zs", "Zl", "Zp"], exclude_characters="/?#"),
     min_size=1,
     max_size=20,
-).filter(lambda name: name not in {".", ".."} and not any(map(str.isspace, name)))
+).filter(lambda name: name not in NULL_TEXTS | {".", ".."} and not any(map(str.isspace, name)))
 keys = (
     st.text(st.characters(exclude_categories=["Cs", "Cc", "Cf", "Zl", "Zp"]), max_size=30)
     .map(str.strip)
