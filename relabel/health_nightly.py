@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable
 
-from config.schedule import Schedule
+from config.schedule import Schedule, cron_line, zone_name
 from config.settings import Settings
 from config.shared import NIGHTLY
 from config.text import printable
@@ -42,11 +43,11 @@ async def check_nightly(ledger: Ledger, settings: Settings) -> CheckResult:
 
 
 def schedule_of(workers: Iterable[LivingWorker]) -> Schedule | None:
-    """Return the schedule that a living worker has, None where none has one."""
+    """Return the schedule that a living worker has, None where none has one; what is none is ignored."""
     for worker in workers:
-        cron, zone = (worker.facts.settings.get(name) for name in NIGHTLY) if worker.facts else (None, None)
-        if cron and zone:
-            return Schedule(cron, zone)
+        said = worker.facts.settings if worker.facts else {}
+        with contextlib.suppress(ValueError, KeyError):
+            return Schedule(cron_line(said[NIGHTLY[0]]), zone_name(said[NIGHTLY[1]]))
     return None
 
 

@@ -55,7 +55,7 @@ async def test_no_verb_shows_what_a_terminal_would_act_on(job_id, relabel):
         ("retry", job_id, "--run"),
         ("nightly", "status"),
         ("metrics", "--once"),
-        ("health", "--only", "ledger,workers,worker-here"),
+        ("health", "--only", "ledger,jobs,workers,worker-here,archive,nightly,notify,rate"),
     ):
         ended = await relabel(*verb, **ENVIRONMENT)
         said[verb] = ended.out + ended.err

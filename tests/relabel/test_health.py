@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from config.shared import NIGHTLY
 from ledger.job import Columns, Counts, Job, JobSpec, JobState, LastError, Mode, Standstill, Traffic, Waits
 from ledger.server_info import ServerFacts
 from ledger.workers import Aside, LivingWorker, WorkerFacts
@@ -14,7 +15,7 @@ from ratelimit.limiter import RateStatus
 from relabel.check_result import CheckResult, Verdict, combined
 from relabel.health_jobs import MOST_NAMED, judge_jobs
 from relabel.health_ledger import judge_disk, judge_memory
-from relabel.health_nightly import judge_beat, judge_runs
+from relabel.health_nightly import judge_beat, judge_runs, schedule_of
 from relabel.health_notifications import judge_backlog
 from relabel.health_workers import judge_starts, judge_workers
 from relabel.rate_state import rate_warnings
@@ -232,6 +233,10 @@ def test_the_disk_is_judged_by_what_redis_says_and_by_its_room_where_it_can_be_k
     assert [(each.verdict, "cannot be looked at" in each.message) for each in gone] == [(WARN, True)]
 
 
+SCHEDULES = (("\x1b[31m", "UTC"), ("30 2 * * *", "No/Where"), ("30 2 * * *", "UTC"))
+"""Two that are none, and one."""
+
+
 def worker(name: str, aside: Aside = Aside.NO) -> LivingWorker:
     """A living worker."""
     return LivingWorker(name, 2, WorkerFacts(aside=aside))
@@ -252,6 +257,15 @@ def test_why_no_worker_takes_rows_is_said_alike(workers, why, verdict):
 
     assert (why_none_works(workers), worst.verdict) == (why, verdict)
     assert why in worst.message
+
+
+def test_the_schedule_is_that_of_the_first_worker_that_has_one():
+    """What is no schedule is passed over: whoever can write to Redis wrote it."""
+    given = [{}, {NIGHTLY[0]: "30 2 * * *"}, *(dict(zip(NIGHTLY, each, strict=True)) for each in SCHEDULES)]
+    workers = [LivingWorker("w", 2, WorkerFacts(settings=settings)) for settings in given]
+
+    assert schedule_of([LivingWorker("old", 2, None), *workers]) == SCHEDULES[-1]
+    assert schedule_of(workers[:-1]) is None
 
 
 def test_a_worker_that_crashes_is_named_with_its_starts():
