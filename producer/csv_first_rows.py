@@ -25,15 +25,18 @@ def check_first_rows(layout: Layout, rows: Sequence[Sequence[str]], *, id_named:
             "the columns are those of a table with a row for each key, which repeats the ids; write a column for each "
             "key, as pivot() of pandas does"
         )
+    if place := next((at for at, key in layout.keys if is_usual_id(key)), None):
+        raise HeaderFault("the column is named by an id, as where rows and columns are swapped; swap them", place + 1)
     if len(rows) > 1 and all(len(row) == len(layout.names) + 1 for row in rows):
         raise HeaderFault(
             "each row has one cell more than the header, as where R writes row names (row.names=FALSE leaves them "
             "out), or where a cell with the delimiter in it has no quotes"
         )
-    if not id_named and (name := _other_with_ids(layout, rows)):
+    own = layout.names[layout.id_at]
+    if not (id_named or layout.escaped) and (name := _other_with_ids(layout, rows)):
         raise HeaderFault(
-            f"the ids seem to be in {shown(name)}, not in {shown(layout.names[layout.id_at])}; set --id-column "
-            f"{shlex.quote(name)}, and --columns with the names of the keys"
+            f"the ids seem to be in {shown(name)}, not in {shown(own)}; set --id-column {shlex.quote(name)}, and "
+            f"--columns with the names of the keys (or --id-column {shlex.quote(own)}, if it is right)"
         )
 
 

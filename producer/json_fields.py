@@ -130,13 +130,22 @@ def _require_once(row: Mapping[str, object], name: str) -> None:
 def _default_id(row: Mapping[str, object]) -> tuple[str, str]:
     for field in ID_COLUMNS:
         _require_once(row, field)
-    found = [(field, checked_id(row[field], field)) for field in ID_COLUMNS if row.get(field) is not None]
+    found = [(field, _id_in(row, field)) for field in ID_COLUMNS if row.get(field) is not None]
     if not found:
         what = "the id is missing; the line needs a field 'completion_id' or 'id'"
         raise BadRow(ID_COLUMNS[0], what + _suggested_id(row))
     if len(found) == 2 and found[0][1] != found[1][1]:
         raise BadRow("id", "'completion_id' and 'id' have different values; keep one of them")
     return found[0]
+
+
+def _id_in(row: Mapping[str, object], field: str) -> str:
+    value = row[field]
+    try:
+        return checked_id(value, field)
+    except BadRow as error:
+        is_text = isinstance(value, str) and not isinstance(value, Number)
+        raise BadRow(field, error.reason if is_text else f"{error.reason}{_suggested_id(row)}") from None
 
 
 def _suggested_id(row: Mapping[str, object]) -> str:

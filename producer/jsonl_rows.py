@@ -60,14 +60,14 @@ class JsonlRows:
     def __iter__(self) -> Iterator[Patch | Rejection]:
         source = self._source
         proven = self._proven_by_options if _are_told(self._options) else self._proven
-        empty = True
+        empty, seen = True, False
         for line in source:
             whole = len(line) <= MAX_LINE_BYTES
             patch = proven(line, source.number) if whole else None
             if patch is None and whole and line.isspace():
                 continue
-            if empty and not _are_told(self._options):
-                self._ignored = ignored_fields(proven_object(line) or {})
+            if patch is not None and not (seen or _are_told(self._options)):
+                seen, self._ignored = True, ignored_fields(proven_object(line) or {})
             empty = False
             if patch is not None and self._id_field is not None:
                 yield patch

@@ -48,6 +48,12 @@ def about_keys(profile: Profile) -> Iterator[str]:
     keys = [key.key for key in profile.keys if key.key in API_FIELDS]
     if len(keys) > 1:
         yield f"{listed(keys)} are parts of a completion itself, and would become keys; --columns leaves them out"
+    alike: dict[str, list[str]] = {}
+    for key in profile.keys:
+        alike.setdefault(key.key.strip().casefold(), []).append(key.key)
+    for names in alike.values():
+        if len(names) > 1:
+            yield f"keys {listed(names)} differ by case or blanks only, and stay keys of their own"
 
 
 def about_values(profile: Profile) -> Iterator[str]:

@@ -28,7 +28,7 @@ _SAMPLED_ROWS = 1024  # values are sampled of these rows, then of the first of t
 _SHAPES = 64  # sets of keys that are counted until their keys are
 _INDEX_NAME = re.compile(r"Unnamed: \d+(\.\d+)*|(__index_)?level_\d+(__)?|\.\.\.\d+").fullmatch
 """What pandas, pyarrow and R's readr call a column without a name, in practice the row numbers."""
-_may_be_index = re.compile(r"(?i:index|idx|#|no\.?|nr\.?|row[ _]?(?:id|num|number|no|index)?)|X|Column").fullmatch
+_may_be_index = re.compile(r"(?i:index|idx|#|№|no\.?|nr\.?|row[ _]?(?:id|num|number|no|index)?)|X|Column").fullmatch
 """What row numbers are called in sheets, by pandas (index), R (X), OpenRefine (Column) and in SQL; labels, too."""
 _is_row_number = re.compile(r"[0-9]{1,11}\.?").fullmatch
 _INDEX_ROWS = {0: 3, 1: 10}

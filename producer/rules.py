@@ -85,12 +85,12 @@ def _around_an_id(text: str) -> str:
 
 def _meant_id(text: str) -> str:
     """Return which id is meant where one stands in the text, by its place and its ends: no reason shows an id."""
-    found = [match for match in _within(text) if is_usual_id(match[0])]
+    found = {match[0]: match.span() for match in _within(text) if is_usual_id(match[0])}
     if len(found) > 1:
         return f"; it holds {len(found)} ids, which need a row each"
     if not found:
         return ""
-    completion_id, (start, end) = found[0][0], found[0].span()
+    [(completion_id, (start, end))] = found.items()
     ends = f"{completion_id[: len('chatcmpl-') + _SHOWN_ID_CHARS]}…{completion_id[-_SHOWN_ID_CHARS:]}"
     return f"; the id seems to be {ends}, its characters {start + 1} to {end}: leave only these"
 

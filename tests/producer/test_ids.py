@@ -86,6 +86,7 @@ ID = "chatcmpl-" + "aB3" * 9 + "xy"
         (f"{ID},{ID[:-1]}z", "it holds 2 ids, which need a row each"),
         (f"'{ID}", 'has "\'" at character 1; the id seems to be chatcmpl-aB3a…B3xy, its characters 2 to 39'),
         (f"\u201c{ID}\u201d", "has '\u201c' at character 1; the id seems to be chatcmpl-aB3a…B3xy"),
+        (f"[{ID}](https://platform.openai.com/logs/{ID})", "the id seems to be chatcmpl-aB3a…B3xy"),
         (f"({ID})", "its characters 2 to 39: leave only these"),
         (f"{ID};", "has ';' at character 39; the id seems to be chatcmpl-aB3a…B3xy, its characters 1 to 38"),
         (f"id={ID}", "has '=' at character 3; the id seems to be"),

@@ -104,6 +104,7 @@ def test_a_field_that_no_line_has_refuses_the_file(refusal):
 @pytest.mark.parametrize(
     ("fields", "advice"),
     [
+        ({"id": 1, "chat": ID, "metadata": {"a": "b"}}, "'chat' looks like one: --id-column chat"),
         ({"Id": ID, "metadata": {"a": "b"}}, "'Id' looks like one: --id-column Id"),
         (
             {"completion": {"id": ID}, "metadata": {"a": "b"}},

@@ -132,6 +132,13 @@ def test_the_parts_of_a_completion_are_noted_as_keys(checked: Check) -> None:
     assert label.reading.notices == ()
 
 
+def test_keys_that_differ_by_case_only_are_noted(checked: Check) -> None:
+    """The API takes both."""
+    [notice] = checked("p.csv", lines("a,b", header="completion_id,Team,team")).reading.notices
+
+    assert notice.startswith("keys 'Team', 'team' differ by case")
+
+
 def test_fields_beside_the_metadata_of_json_lines_are_listed_as_ignored(checked: Check) -> None:
     """Those of the first row; what the API itself writes into a completion is none of them."""
     row = f'{{"id": "{usual_id(1)}", "metadata": {{"a": "x"}}, "team": "search"}}\n'

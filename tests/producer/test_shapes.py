@@ -101,6 +101,7 @@ def test_a_file_of_tabs_has_a_name_of_its_own(read, ending):
         # the rows are not those of the header
         (f"completion_id\tq\n1\t{ONE}\ta\n2\t{TWO}\tb\n", 1, None, ["one cell more", "row.names=FALSE"]),
         (f"id,chat_id,q\n1,{ONE},a\n2,{TWO},b\n", 1, None, ["seem to be in 'chat_id'", "--id-column chat_id"]),
+        (f"completion_id,{ONE},{TWO}\nq,a,b\nr,c,d\n", 1, 2, ["named by an id", "swap them"]),
         (f"completion_id,key,value\n{ONE},q,a\n{ONE},r,b\n", 1, None, ["a row for each key", "a column for each"]),
         (f"completion_id,q\n{ONE},a\n\ncompletion_id,r\n{TWO},b\n", 4, None, ["a header of other columns", "line 1"]),
         (f"completion_id,q,r\n{ONE},a,b\ncompletion_id,r,q\n", 3, None, ["a header of other columns"]),
@@ -245,6 +246,7 @@ def test_a_row_that_is_none_is_rejected_and_the_others_are_read(read, content, c
         (f"completion_id^q\n{ONE}^a\n", {"delimiter": "^"}),
         (f"sep=;\ncompletion_id,q\n{ONE},a\n", {"delimiter": ","}),
         (f"id,chat_id,q\n1,{ONE},a\n", {"id_column": "chat_id", "columns": (KeyColumn("q", "q"),)}),
+        (f"chat_id,id,q\n{ONE},{TWO},a\n", {"id_column": "chat_id", "columns": (KeyColumn("q", "q"),)}),
     ],
 )
 def test_the_option_that_a_refusal_names_reads_the_file(read, content, options):
