@@ -29,7 +29,7 @@ from producer.check import Checked, check
 from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.harness.command import ROOT, Ended, run_command
-from tests.harness.fork_server import ForkedProcess, start_fork_server
+from tests.harness.fork_server import ForkedProcess
 
 LONGEST_S = 120.0
 CTRL_C = "\x03"
@@ -178,7 +178,6 @@ def give_up(process: ForkedProcess, said: str) -> bool:
 @pytest.fixture
 def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
     """Run the command on a terminal, and answer its question when it comes."""
-    start_fork_server()
 
     def session(*arguments: str, answer: str = "", **settings: str) -> Session:
         master, theirs = pty.openpty()

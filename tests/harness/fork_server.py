@@ -130,7 +130,7 @@ class ForkedProcess:
 
 
 class _Server:
-    """The server of this test process."""
+    """The server of this test process. It ends once the test process has closed its connection, however that ends."""
 
     def __init__(self) -> None:
         self._ours, theirs = socket.socketpair()
@@ -142,7 +142,6 @@ class _Server:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 start_new_session=True,
-                preexec_fn=end_with_parent,  # noqa: PLW1509 - it only makes a system call
             )
 
     def connect(self) -> socket.socket:
@@ -161,11 +160,6 @@ class _Server:
 
 
 _servers: list[_Server] = []
-
-
-def start_fork_server() -> None:
-    """Start the server of this test process, from its main thread: the server ends with the thread that starts it."""
-    _the_server()
 
 
 def _the_server() -> _Server:
