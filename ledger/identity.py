@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from ledger.errors import NewerLedger
-from ledger.keys import JOBS, TOTALS
+from ledger.keys import JOBS, LOST, TOTALS
 from ledger.scripts import load_script
 
 SCHEMA = 2
@@ -56,7 +56,7 @@ class Identities:
             NewerLedger: it holds what a newer release stored.
 
         """
-        generation, since, schema = await self._identify([TOTALS, JOBS], [secrets.token_hex(8), SCHEMA])
+        generation, since, schema = await self._identify([TOTALS, JOBS, LOST], [secrets.token_hex(8), SCHEMA])
         if int(schema) > SCHEMA:
             raise NewerLedger(int(schema), SCHEMA)
         return Identity(generation.decode(), float(since), int(schema))

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from ledger.audit import audit_entry
 from ledger.job import Job
-from ledger.keys import ACTIVE, ENDED, JOBS, LOST, NIGHTS, OPEN_NIGHTS, TOTALS, JobKeys, night_key
+from ledger.keys import ACTIVE, ENDED, HELD_NIGHTS, JOBS, LOST, NIGHTS, OPEN_NIGHTS, TOTALS, JobKeys, night_key
 from ledger.scripts import load_script
 from ledger.tombstone import tombstone_of
 from ledger.totals import ENDED_KEEP_S
@@ -64,7 +64,7 @@ class Losses:
             began = float(facts["started_at"])
         except (msgspec.MsgspecError, KeyError, TypeError, ValueError):
             return False
-        reason = f"Redis lost the run, which was {facts.get('state', 'open')} (found by {seen_by})"
+        reason = f"Redis lost the run; its state was '{facts.get('state', 'open')}' (found by {seen_by})"
         shown = facts | {"state": NIGHT_LOST, "ended_at": since, "reason": reason}
         return bool(
             await self._lose_night(
@@ -74,8 +74,9 @@ class Losses:
         )
 
     async def open_nights(self) -> list[str]:
-        """Return the dates of the nightly runs that have not ended, the oldest first."""
-        return sorted(raw.decode() for raw in await self._redis.smembers(OPEN_NIGHTS) if isinstance(raw, bytes))
+        """Return the dates of the nightly runs that have not ended or have a file held, the oldest first."""
+        dates: set[Any] = await self._redis.sunion([OPEN_NIGHTS, HELD_NIGHTS])
+        return sorted(raw.decode() for raw in dates)
 
     async def recent(self) -> list[Loss]:
         """Return what was lost within the last day, the latest first."""

@@ -76,7 +76,7 @@ class LeasedShard(NamedTuple):
 
     @property
     def worker(self) -> str:
-        """The worker that holds the lease, as host:pid."""
+        """The name of the worker that holds the lease."""
         return self.owner.rpartition(":")[0] or self.owner
 
     @property

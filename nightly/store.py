@@ -103,6 +103,8 @@ class Nights:
                 pipe.srem(OPEN_NIGHTS, night.date)
             if night.state is NightState.NEEDS_ATTENTION:
                 pipe.sadd(HELD_NIGHTS, night.date)
+            elif night.state.ended:
+                pipe.srem(HELD_NIGHTS, night.date)
             await pipe.execute()
 
     async def put_file(self, date: str, file: NightFile) -> None:

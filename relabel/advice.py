@@ -55,10 +55,10 @@ PAUSES = {
     "of the project that these ids are from)",
 }
 """By the reason code of a paused job."""
-BY_API = frozenset(PAUSES) - {"too_many_failures", "same_failure"}
-"""Reason codes of a job that its API or its key paused: another job for the same API would pause as well."""
 URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
 """Reason codes of a job that may carry the wrong URL, which no resuming mends."""
+BY_API = (frozenset(PAUSES) | URL_CODES) - {"too_many_failures", "same_failure"}
+"""Reason codes of a job that its API, its key or its URL paused: another job for the same URL would pause as well."""
 
 
 def about_rows(code: str, status: int, behaviour: Behaviour | None = None) -> str:

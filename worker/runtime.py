@@ -99,7 +99,7 @@ class Runtime:
         )
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
-        owner = f"{self._name}:{secrets.token_hex(4)}"
+        owner = f"{self._worker}:{secrets.token_hex(4)}"
         self._leased, self.failure = None, ""
         try:
             shard = await self._retry(lambda: self._lease(job_id, number, owner))
@@ -132,7 +132,7 @@ class Runtime:
         fields = {"job": job_id, "error": _names(error), "traceback": safe_traceback(error)}
         log.error("worker met an error of its own", extra=fields)
         reason = f"worker {self._worker} met an error of its own ({_names(error)}); see the traceback in its log"
-        await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._name, code=self.failure, reason=reason))
+        await self._retry(lambda: self._ledger.jobs.pause(job_id, by=self._worker, code=self.failure, reason=reason))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         if await self._ledger.shards.lease(job_id, number, owner) is not LeaseAnswer.LEASED:
@@ -141,7 +141,7 @@ class Runtime:
         shard = await self._ledger.shards.load(job_id, number, owner)
         if shard is None:
             self.failure = STATE_LOST_CODE
-            await self._ledger.jobs.pause(job_id, by=self._name, code=STATE_LOST_CODE, reason=LOST_REASON)
+            await self._ledger.jobs.pause(job_id, by=self._worker, code=STATE_LOST_CODE, reason=LOST_REASON)
             return None
         await log_started(self._ledger, shard.spec)
         log.info("shard leased", extra={"job": job_id, "shard": number, "rows": len(shard.todo)})
@@ -164,7 +164,7 @@ class Runtime:
             if shard.spec.target != self._settings.openai_base_url:
                 self.failure, called = "other_target", self._settings.openai_base_url
                 reason = f"the job is for {shard.spec.target}, worker {self._worker} calls {called}"
-                await self._ledger.jobs.pause(job_id, by=self._name, code=self.failure, reason=reason)
+                await self._ledger.jobs.pause(job_id, by=self._worker, code=self.failure, reason=reason)
             elif await self._has_key(job_id):
                 secret = self._api.credential.secret
                 self._limit = shared_limit(self._settings, secret)

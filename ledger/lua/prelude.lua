@@ -32,7 +32,7 @@ local function audit_event(job, log, who, verb, why) -- append an entry of what 
   return audit(job, log, cjson.encode({ who = who, verb = verb, why = why }))
 end
 
-local function worker_of(owner) -- the worker that holds a lease, `host:pid`, by the lease's owner
+local function worker_of(owner) -- the name of the worker that holds a lease, by the lease's owner
   return string.match(owner, '^(.*):') or owner
 end
 

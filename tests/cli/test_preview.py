@@ -243,8 +243,9 @@ async def test_a_job_of_which_nothing_would_come_is_warned_of_in_a_line_each(
     assert (health.code, why in health.out, failing in health.out) == (1, True, True)
 
 
+@pytest.mark.parametrize("code", ["insufficient_quota", "unknown_url"])
 async def test_a_job_for_an_api_that_has_paused_another_one_is_warned_of(
-    relabel: Any, make_job: Any, ledger: Ledger, tmp_path: Path
+    relabel: Any, make_job: Any, ledger: Ledger, tmp_path: Path, code: str
 ) -> None:
     """It would pause as well; one that a person paused says nothing of the API."""
     (tmp_path / "p.csv").write_text("completion_id,team\nchatcmpl-b1,red\n")
@@ -252,7 +253,7 @@ async def test_a_job_for_an_api_that_has_paused_another_one_is_warned_of(
     await ledger.jobs.pause(first.job_id, by="ada@desk", code="paused", reason="by ada@desk")
     before = await relabel("submit", "--check", "p.csv", OPENAI_API_KEY="sk-x")
     await ledger.jobs.resume(first.job_id, by="ada@desk")
-    await ledger.jobs.pause(first.job_id, by="w1@a", code="insufficient_quota", reason="You exceeded your quota.")
+    await ledger.jobs.pause(first.job_id, by="w1@a", code=code, reason="You exceeded your quota.")
     after = await relabel("submit", "--check", "p.csv", OPENAI_API_KEY="sk-x")
     elsewhere = await relabel(
         "submit", "--check", "p.csv", OPENAI_API_KEY="sk-x", OPENAI_BASE_URL="https://b.example/v1"

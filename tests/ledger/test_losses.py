@@ -12,7 +12,7 @@ from ledger import loss_detector
 from ledger.errors import NewerLedger, NoSuchJob
 from ledger.identity import SCHEMA
 from ledger.job import STATE_LOST_CODE, JobState
-from ledger.keys import LOST, OPEN_NIGHTS, TOTALS, JobKeys, night_key
+from ledger.keys import HELD_NIGHTS, LOST, OPEN_NIGHTS, TOTALS, JobKeys, night_key
 from ledger.loss_detector import LossDetector, Memory
 from ledger.losses import LISTED_S, Loss
 from ledger.overview import read_overview
@@ -55,6 +55,22 @@ async def test_a_ledger_that_has_jobs_and_no_identity_exists_since_its_oldest_jo
     assert (await read_overview(desk.redis)).ended[JobState.LOST] == 0
 
 
+async def test_a_job_that_another_ledger_lost_says_nothing_of_the_age_of_this_one(desk: LedgerHarness) -> None:
+    """The worker that had it leased records it, maybe before anybody gives the ledger an identity."""
+    spec = await desk.submit()
+    job = await desk.ledger.jobs.get(spec.job_id)
+    await desk.redis.flushdb()
+    now = await desk.ledger.jobs.now()
+    await desk.ledger.losses.record_job(msgspec.structs.replace(job, submitted_at=now - 900), since=now, seen_by="w1")
+
+    assert (await desk.ledger.identity.establish()).since >= now
+    await desk.redis.delete(TOTALS)
+    other = await desk.submit()
+    submitted_at = (await desk.ledger.jobs.get(other.job_id)).submitted_at
+    await desk.redis.delete(TOTALS)
+    assert (await desk.ledger.identity.establish()).since == submitted_at
+
+
 async def test_totals_are_those_of_one_generation(desk: LedgerHarness) -> None:
     """Where they alone are gone, the counters fell, and the ledger is another one; its jobs are not lost."""
     spec = await desk.submit()
@@ -76,6 +92,18 @@ async def test_a_newer_ledger_is_refused(desk: LedgerHarness) -> None:
 
     with pytest.raises(NewerLedger, match=f"schema {SCHEMA + 1}"):
         await LossDetector("w1").check(desk.ledger)
+
+
+async def test_a_night_with_a_held_file_is_lost_with_the_ledger(desk: LedgerHarness) -> None:
+    """It has ended but for a decision of which nobody would hear any more."""
+    night = NIGHT | {"state": "needs attention"}
+    await desk.redis.hset(night_key(night["date"]), "night", msgspec.json.encode(night))
+    await desk.redis.sadd(HELD_NIGHTS, night["date"])
+    detector = LossDetector("w1")
+    await detector.check(desk.ledger)
+    await desk.redis.flushdb()
+
+    assert [(loss.kind, loss.name) for loss in await detector.check(desk.ledger)] == [("night", night["date"])]
 
 
 async def test_what_was_under_way_is_shown_as_lost_where_the_ledger_came_back_empty(desk: LedgerHarness) -> None:

@@ -8,7 +8,7 @@ import json
 import msgspec
 import pytest
 
-from ledger.keys import NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
+from ledger.keys import HELD_NIGHTS, NIGHTLY_SCHEDULE, NIGHTS, OPEN_NIGHTS, night_key
 from nightly.state import FileState, NightFile, NightState
 from nightly.store import KEEP_S, LATE_S, Nights
 
@@ -111,3 +111,14 @@ async def test_the_files_of_a_run_are_stored_beside_it(nights, redis):
     assert "entries" not in json.loads(stored[b"night"])
     assert set(stored) == {b"night", b"file:a.csv"}
     assert (await nights.get("2026-11-25")).entries == [file]
+
+
+async def test_a_run_whose_held_files_are_decided_is_held_no_more(nights, redis):
+    """Else it would count as lost where Redis comes back empty later."""
+    night = (await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")).night
+    await nights.put(msgspec.structs.replace(night, state=NightState.NEEDS_ATTENTION))
+    assert await redis.smembers(HELD_NIGHTS) == {b"2026-11-25"}
+
+    await nights.put(msgspec.structs.replace(night, state=NightState.FINISHED))
+
+    assert await redis.exists(HELD_NIGHTS) == 0

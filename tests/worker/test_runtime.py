@@ -23,6 +23,7 @@ from ledger.ledger import Ledger
 from ledger.row import Patch
 from sandbox import Sandbox
 from worker.runtime import Runtime
+from worker.worker_key import Standby
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{n}" for n in range(100, 110)]
 
@@ -112,8 +113,8 @@ def open_runtime():
     """Open runtimes; they are closed at the end."""
     runtimes = []
 
-    def start(settings, stopping=lambda: False):
-        runtimes.append(Runtime(settings, stopping=stopping))
+    def start(settings, stopping=lambda: False, standby=None):
+        runtimes.append(Runtime(settings, stopping=stopping, standby=standby))
         runtimes[-1].open()
         return runtimes[-1]
 
@@ -139,8 +140,8 @@ def test_a_runtime_carries_out_a_job_shard_by_shard(redis_url, api, open_runtime
 
 @pytest.mark.parametrize(("fault", "code"), [("unauthorized", "invalid_api_key"), ("quota", "insufficient_quota")])
 def test_a_run_that_the_api_stops_is_a_failure_until_the_next_one(redis_url, api, open_runtime, fault, code):
-    """So that Flower shows it as one; the code is that of the paused job."""
-    runtime = open_runtime(settings_for(redis_url, api.base_url))
+    """So that Flower shows it as one; the code is that of the paused job, and its log names the worker."""
+    runtime = open_runtime(settings_for(redis_url, api.base_url), standby=Standby("w1@here"))
     job_id = submit(redis_url, api.base_url)
     api.add_faults(rules=[{"fault": fault}])
 
@@ -148,6 +149,8 @@ def test_a_run_that_the_api_stops_is_a_failure_until_the_next_one(redis_url, api
 
     job = job_of(redis_url, job_id)
     assert (job.state, job.reason_code, runtime.failure) == (JobState.PAUSED, code, code)
+    log = in_ledger(redis_url, lambda ledger: ledger.audit.read(job_id))
+    assert [(each.who, each.verb) for each in log][-1] == ("w1@here", "pause")
     runtime.run_shard("gone", 0)
     assert runtime.failure == ""
 
