@@ -41,8 +41,18 @@ def shown(text: str, *, style: str = "") -> Text:
 
 
 def echo(text: str, *, err: bool = False) -> None:
-    """Print a line, printable, on standard output or standard error."""
-    click.echo(printable(text), err=err)
+    """Print a line, printable, on standard output or standard error; the latter in lines that fit a terminal."""
+    if err:
+        echo_lines(printable(text))
+    else:
+        click.echo(printable(text))
+
+
+def echo_lines(text: str) -> None:
+    """Print a text that is printable on standard error, its lines broken where they do not fit a terminal."""
+    for line in text.split("\n"):
+        for part in broken(line, terminal_columns(err=True)):
+            click.echo(part, err=True)
 
 
 def echo_fact(word: str, text: str, *, style: str = "") -> None:
@@ -85,9 +95,10 @@ def styled(text: str, style: str) -> str:
     return click.style(text, bold=True) if style == BOLD else click.style(text, fg=style)
 
 
-def terminal_columns() -> int | None:
-    """Return the width of the terminal that is standard output, None where it is none."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+def terminal_columns(*, err: bool = False) -> int | None:
+    """Return the width of the terminal that is standard output, or standard error; None where it is none."""
+    stream = sys.stderr if err else sys.stdout
+    return shutil.get_terminal_size().columns if stream.isatty() else None
 
 
 def broken(text: str, columns: int | None, *, indent: int = 0) -> list[str]:

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import click
 
+from cli.console import echo_lines
 from cli.exit_codes import DONE, INTERRUPTED, NOT_FINISHED, SOME_ROWS_FAILED, UNREACHABLE, WRONG_USE
 from config.errors import SettingsError
 from config.text import printable, printable_lines, redact
@@ -92,7 +93,7 @@ def _show(error: click.ClickException) -> None:
     said = io.StringIO()
     error.show(said)
     # the settings may not be read yet, and so the key not be known: whatever looks like one is cut out
-    click.echo(printable_lines(redact(said.getvalue().rstrip("\n"), strangers=True)), err=True)
+    echo_lines(printable_lines(redact(said.getvalue().rstrip("\n"), strangers=True)))
 
 
 def _show_full_disk(error: OSError) -> int:

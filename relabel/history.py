@@ -34,6 +34,7 @@ class HistoryEntry(NamedTuple):
 class History(NamedTuple):
     """The rows for a completion, oldest first; the number of jobs searched, and those that could not be.
 
+    Of those `lost` nobody knows the rows any more.
     `unread_archives` names archived reports that cannot be read, and `unseen_folders` those of workers that are others
     than the one of these settings.
     """
@@ -42,13 +43,15 @@ class History(NamedTuple):
     entries: list[HistoryEntry]
     searched: int
     not_searched: list[str]
+    lost: list[str]
     unread_archives: list[str]
     unseen_folders: list[str]
 
 
 async def history(session: Session, completion_id: str) -> History:
     """Return what the kept jobs did to a completion, and the archived ones where their folder is seen; oldest first."""
-    ledger, rows, not_searched, expired = session.ledger, list[Row](), list[str](), set[str]()
+    ledger, rows, expired = session.ledger, list[Row](), set[str]()
+    not_searched, lost = list[str](), list[str]()
     candidates = await ledger.row_indexes.search(completion_id)
     for job_id, numbers in candidates.items():
         if numbers == []:
@@ -58,20 +61,21 @@ async def history(session: Session, completion_id: str) -> History:
             if numbers is not None:
                 rows += await _rows(ledger, job, numbers, completion_id)
             elif _can_hold_rows(job):
-                not_searched.append(job_id)
+                (lost if job.state is JobState.LOST else not_searched).append(job_id)
         except NoSuchJob:
             expired.add(job_id)
         except StateLost:
-            not_searched.append(job_id)
-    known = {job_id for job_id, numbers in candidates.items() if numbers is not None} - set(not_searched)
+            lost.append(job_id)
+    known = {job_id for job_id, numbers in candidates.items() if numbers is not None}.difference(not_searched, lost)
     folder = session.settings.archive.dir
     archived = _Archived([], set(), [])
     if folder is not None:
         archived = await asyncio.to_thread(_read_archives, folder, completion_id, known)
     rows += archived.rows
-    missing = [job_id for job_id in not_searched if job_id not in archived.searched]
-    searched = len((candidates.keys() - expired) | archived.searched) - len(missing)
-    return History(completion_id, _entries(rows), searched, missing, archived.unread, await _unseen_folders(session))
+    missing, gone = ([each for each in ids if each not in archived.searched] for ids in (not_searched, lost))
+    searched = len((candidates.keys() - expired) | archived.searched) - len(missing) - len(gone)
+    unseen = await _unseen_folders(session)
+    return History(completion_id, _entries(rows), searched, missing, gone, archived.unread, unseen)
 
 
 class _Archived(NamedTuple):
@@ -137,6 +141,7 @@ def history_facts(found: History) -> dict[str, Any]:
         "entries": [_entry_facts(entry) for entry in found.entries],
         "searched": found.searched,
         "not_searched": found.not_searched,
+        "lost": found.lost,
         "unread_archives": found.unread_archives,
         "unseen_folders": found.unseen_folders,
     }

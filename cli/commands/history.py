@@ -60,14 +60,15 @@ def _show(found: History) -> None:
             err=True,
         )
     if found.not_searched:
-        named = ", ".join(found.not_searched[-NAMED_JOBS:])
-        more = ", ..." if len(found.not_searched) > NAMED_JOBS else ""
         what = "was" if len(found.not_searched) == 1 else "were"
         echo(
-            f"{count_of(len(found.not_searched), 'job')} {what} not searched ({named}{more}): stored without an index "
-            "(RELABEL_JOB__INDEX, or an earlier release), or lost. `relabel report JOB` shows their rows.",
+            f"{_jobs(found.not_searched)} {what} not searched: stored without an index "
+            "(RELABEL_JOB__INDEX, or an earlier release). `relabel report JOB` shows their rows.",
             err=True,
         )
+    if found.lost:
+        what = "what they changed is not known" if len(found.lost) > 1 else "what it changed is not known"
+        echo(f"Redis lost {_jobs(found.lost)}, so {what}.", err=True)
     if found.unread_archives:
         named = "; ".join(found.unread_archives[:NAMED_JOBS])
         echo(f"Archived reports cannot be read: {printable(named)}; restore them, or remove what is damaged.", err=True)
@@ -78,6 +79,12 @@ def _show(found: History) -> None:
             "Where that folder can be seen, set RELABEL_ARCHIVE__DIR to it and ask again.",
             err=True,
         )
+
+
+def _jobs(job_ids: list[str]) -> str:
+    """Return how many jobs there are, with the ids of the latest."""
+    more = ", ..." if len(job_ids) > NAMED_JOBS else ""
+    return f"{count_of(len(job_ids), 'job')} ({', '.join(job_ids[-NAMED_JOBS:])}{more})"
 
 
 def _show_entry(entry: HistoryEntry) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from cli.console import echo
+from cli.console import echo, echo_beside
 from cli.job_argument import with_changed_job, with_job
 from cli.options import Rate
 from cli.output import print_facts
@@ -81,7 +81,7 @@ def rate_command(
         print_facts(seen._asdict())
     else:
         for word, line in _lines(seen):
-            echo(f"{word:<12}{line}")
+            echo_beside(f"{word:<12}", line)
 
 
 def _job(settings: Settings, reference: str) -> Job:

@@ -56,6 +56,19 @@ async def test_workers_with_different_rates_are_shown_with_the_one_in_force(rela
     assert (facts["worker_rates_per_minute"], facts["in_force_per_minute"]) == ([600, 6000], 600)
 
 
+async def test_no_word_is_broken_at_80_columns(terminal, ledger):
+    """Neither in what is shown nor in an error."""
+    for rate in (10.0, 100.0):
+        await Limits(ledger.redis).acquire(0, SharedLimit(LIMIT, Limit(rate, 1)), alive=True)
+
+    shown = terminal("rate", COLUMNS="80", RELABEL_RATE__PER_MINUTE="6000", **KEY)
+    refused = terminal("jobs", "--state", "paused,running", COLUMNS="80")
+
+    assert "the lowest holds for\r\n            all. Set RELABEL_RATE__PER_MINUTE alike.\r\n" in shown.said
+    assert "'submitting'," in refused.said
+    assert max(len(line) for each in (shown, refused) for line in each.said.splitlines()) <= 80
+
+
 async def test_a_rate_that_is_set_holds_for_workers_until_it_is_reset(relabel, ledger):
     """In the units that people use; the burst comes along or is given."""
     shared = SharedLimit(LIMIT, Limit(10.0, 1))
