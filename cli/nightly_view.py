@@ -53,6 +53,8 @@ def show_run(seen: NightlyRun) -> None:
 def _numbers(seen: NightlyRun) -> str:
     night = seen.night
     began, ended = local_time(night.started_at), f", ended {local_time(night.ended_at)}" if night.ended_at else ""
+    if night.state is NightState.LOST and night.ended_at:
+        return f"began {began}, found lost {local_time(night.ended_at)}"
     if night.state in NOT_RUN:
         return f"at {began}"
     held = f", {night.held:,} held" if night.held else ""

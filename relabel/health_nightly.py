@@ -14,13 +14,10 @@ from ledger.workers import LivingWorker
 from nightly.state import Night, NightState
 from nightly.store import Nights
 from relabel.check_result import CheckResult, Verdict, combined
-from relabel.nightly import NOT_WELL
-from relabel.wording import count_of, in_words
+from relabel.nightly import NOT_WELL, START_BEAT, beat_fault
+from relabel.wording import count_of
 
-BEAT_SILENT_S = 180.0
-"""Age of beat's last sign of life from which it counts as silent; it gives one each half minute."""
 REASON_CHARS = 200
-START_BEAT = "start `celery -A tasks.app beat`, and look at its log"
 SEE_STATUS = "`relabel nightly status` shows its files and jobs"
 AFTER_SKIP = "resume or cancel the jobs of the open run, then `relabel nightly run --again`"
 RUN_NOW = "check that beat and a worker with the inbox run, then `relabel nightly run`"
@@ -59,12 +56,8 @@ def judge_runs(nights: Iterable[Night]) -> list[CheckResult]:
 
 def judge_beat(seen_at: float | None, now: float) -> CheckResult:
     """Return whether beat is there to begin the next run; `seen_at` is when it gave its last sign of life."""
-    if seen_at is None:
-        return CheckResult(Verdict.WARN, "beat was never seen, so no run begins by itself", START_BEAT)
-    silent_s = now - seen_at
-    if silent_s > BEAT_SILENT_S:
-        what = f"beat is silent for {in_words(silent_s)}, so no run begins by itself"
-        return CheckResult(Verdict.FAIL, what, START_BEAT)
+    if fault := beat_fault(seen_at, now):
+        return CheckResult(Verdict.WARN if seen_at is None else Verdict.FAIL, fault, START_BEAT)
     return CheckResult(Verdict.OK, "beat is alive")
 
 

@@ -8,7 +8,7 @@ from config.text import printable
 from ledger.ledger import Ledger
 from ratelimit.shared_rate import LimitSeen, limits_in_use
 from relabel.check_result import CheckResult, Verdict, combined
-from relabel.rate_state import FAILING_S, rate_warnings
+from relabel.rate_state import FAILING_S, api_fails, rate_warnings
 
 NAME_CHARS = 100
 ROWS_WAIT = "see the check `api` and the provider's status page; pause the jobs before 15 minutes, when rows fail"
@@ -26,7 +26,7 @@ def judge_limits(limits: Iterable[LimitSeen]) -> list[CheckResult]:
     for seen in limits:
         said = "; ".join(rate_warnings(seen.status, failing_s=seen.failing_s))
         if said:
-            fails = seen.failing_s > FAILING_S
-            what = f"{printable(seen.endpoint, NAME_CHARS)}: {said}"
-            found.append(CheckResult(Verdict.FAIL if fails else Verdict.WARN, what, ROWS_WAIT if fails else SEE_RATE))
+            verdict = Verdict.FAIL if seen.failing_s > FAILING_S else Verdict.WARN
+            then = ROWS_WAIT if api_fails(seen.status, failing_s=seen.failing_s) else SEE_RATE
+            found.append(CheckResult(verdict, f"{printable(seen.endpoint, NAME_CHARS)}: {said}", then))
     return found or [CheckResult(Verdict.OK, "as asked for; the API did not fail the workers lately")]

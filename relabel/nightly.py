@@ -20,6 +20,7 @@ from nightly.store import Nights
 from relabel.errors import WrongState
 from relabel.explain import WAITING_FOR_USER
 from relabel.session import Session
+from relabel.wording import in_words
 
 POLL_EVERY_S = 0.5
 NO_SCHEDULE = "no nightly run is scheduled; set RELABEL_NIGHTLY__CRON, such as `30 2 * * *`"
@@ -29,6 +30,11 @@ NOT_WELL = NOT_RUN | {NightState.NEEDS_ATTENTION}
 """States of a run that somebody has to look at."""
 NOT_APPLIED = frozenset({FileState.HELD, FileState.REJECTED, FileState.LEFT})
 """States of a file of which nothing was sent."""
+
+
+BEAT_SILENT_S = 180.0
+"""Age of beat's last sign of life from which it counts as silent; it gives one each half minute."""
+START_BEAT = "start `celery -A tasks.app beat`, and look at its log"
 
 
 class FileGroup(NamedTuple):
@@ -94,12 +100,16 @@ class NightlyRun(NamedTuple):
 
 
 class NightlyStatus(NamedTuple):
-    """The last run and others that have not ended, the date of one that was missed, and when the next is due."""
+    """The last run and others that have not ended, the date of one that was missed, and when the next is due.
+
+    `beat_fault` is why beat would not begin it, '' where it would or nothing is due.
+    """
 
     last: NightlyRun | None
     still_open: list[NightlyRun]
     missed: str | None
     due: Due | None
+    beat_fault: str = ""
 
     @property
     def well(self) -> bool:
@@ -131,13 +141,23 @@ async def nightly_status(session: Session) -> NightlyStatus:
     nights = Nights(ledger.redis)
     last = await nights.last()
     open_nights = {each.date: each for each in (*await nights.held(), *await nights.open())}
+    now = await ledger.jobs.now()
     others = [each for date, each in sorted(open_nights.items()) if last is None or date != last.date]
     return NightlyStatus(
         last=None if last is None else await read_run(ledger, last),
         still_open=[await read_run(ledger, each) for each in others],
         missed=await nights.missed(schedule) if schedule else None,
-        due=next(schedule.after(await ledger.jobs.now()), None) if schedule else None,
+        due=next(schedule.after(now), None) if schedule else None,
+        beat_fault=beat_fault(await nights.beat_seen_at(), now) if schedule else "",
     )
+
+
+def beat_fault(seen_at: float | None, now: float) -> str:
+    """Return why beat begins no run, '' where it is alive; `seen_at` is when it gave its last sign of life."""
+    if seen_at is not None and now - seen_at <= BEAT_SILENT_S:
+        return ""
+    fault = "was never seen" if seen_at is None else f"is silent for {in_words(now - seen_at)}"
+    return f"beat {fault}, so no run begins by itself"
 
 
 async def begin_run(session: Session, *, again: bool) -> NightlyRun:
@@ -209,6 +229,7 @@ def nightly_facts(settings: Settings, status: NightlyStatus) -> dict[str, Any]:
         "last": None if status.last is None else run_facts(status.last),
         "open": [run_facts(each) for each in status.still_open],
         "missed": status.missed,
+        "beat_fault": status.beat_fault or None,
         "next": None if status.due is None else utc_time(status.due.at),
         "cron": settings.nightly.cron,
         "time_zone": settings.nightly.time_zone,

@@ -15,7 +15,7 @@ def rate_warnings(status: RateStatus, *, failing_s: float) -> tuple[str, ...]:
 
     `failing_s` is for how many seconds every read or every write has failed.
     """
-    if status.slowed_by == "failing" or status.paused_by == "failing" or failing_s > FAILING_S:
+    if api_fails(status, failing_s=failing_s):
         return (_failing(status, failing_s),)
     warnings = []
     if status.paused_s > 0:
@@ -24,6 +24,11 @@ def rate_warnings(status: RateStatus, *, failing_s: float) -> tuple[str, ...]:
         rate, asked = (per_minute(each * 60) for each in (status.rate, status.asked))
         warnings.append(f"the rate is slowed down to {rate} {slowed_because(status.slowed_by)} (configured {asked})")
     return tuple(warnings)
+
+
+def api_fails(status: RateStatus, *, failing_s: float) -> bool:
+    """Return whether rows wait because the API fails; `failing_s` as above."""
+    return "failing" in {status.slowed_by, status.paused_by} or failing_s > FAILING_S
 
 
 def _failing(status: RateStatus, failing_s: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import NamedTuple
 
 from completions.client import CompletionsApi
@@ -178,6 +179,7 @@ class ShardRun:
         """Pause the job at once, so that all workers stop its rows within two seconds."""
         self.stopped_by = error.code
         self._drain.stop_starting_rows()
+        self._counters.throttled += error.status == HTTPStatus.TOO_MANY_REQUESTS
         jobs, worker_key = self._resources.ledger.jobs, self._resources.worker_key
         if isinstance(error, KeyRefused) and worker_key:
             await self._stop_for_key(error, worker_key)

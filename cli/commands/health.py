@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from cli.console import echo, echo_beside, echo_indented
+from cli.console import echo_beside, echo_indented
 from cli.exit_codes import DONE, SOME_ROWS_FAILED, UNREACHABLE
 from cli.output import print_facts
 from cli.session import pass_settings, warn_before_sending
@@ -65,7 +65,7 @@ def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json:
     else:
         for name, result in found.items():
             _show(name, result)
-        echo(_summary(found))
+        echo_indented(_summary(found))
     return _exit_code(list(found.values()))
 
 

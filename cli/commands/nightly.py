@@ -17,6 +17,7 @@ from config.settings import Settings
 from ledger.clock import utc_time
 from relabel.nightly import (
     NO_SCHEDULE,
+    START_BEAT,
     NightlyRun,
     NightlyStatus,
     begin_run,
@@ -127,6 +128,8 @@ def _show_status(schedule: Schedule | None, status: NightlyStatus) -> None:
         echo("No run was made yet.")
     due = f"Next: {_local(schedule, status.due)}" if schedule and status.due else f"Next: {NO_SCHEDULE}."
     echo_indented(due)
+    if status.beat_fault:
+        echo_indented(f"Warning: {status.beat_fault}; {START_BEAT}.", style="yellow")
 
 
 def _exit_code(seen: NightlyRun) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -81,6 +82,7 @@ async def test_a_night_that_was_under_way_is_shown_as_lost_and_can_be_run_again(
     assert shown.code == 1
     assert "Run of 2026-11-26: lost" in shown.out
     assert "w1@worker-a" in shown.out
+    assert re.search(r"^  began 20\S+ \S+ UTC, found lost 20\S+ \S+ UTC$", shown.out, flags=re.MULTILINE)
     assert (facts["last"]["state"], facts["open"]) == ("lost", [])
     night = await Nights(ledger.redis).last()
     assert night is not None

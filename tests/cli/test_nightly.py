@@ -16,8 +16,9 @@ CRON = {"RELABEL_NIGHTLY__CRON": "30 2 * * *", "RELABEL_NIGHTLY__TIME_ZONE": "Eu
 KEY = {"OPENAI_API_KEY": "sk-test"}
 
 
-async def test_status_before_the_first_run(relabel: Any) -> None:
+async def test_status_before_the_first_run(relabel: Any, ledger: Ledger) -> None:
     """Nothing is missed, and the next run is named in its time zone."""
+    await Nights(ledger.redis).note_beat_alive()
     ended = await relabel("nightly", "status", **CRON)
 
     assert (ended.code, ended.err) == (0, "")
@@ -26,6 +27,15 @@ async def test_status_before_the_first_run(relabel: Any) -> None:
     assert following.startswith("Next: ")
     assert "02:30 CE" in following
     assert following.endswith("(Europe/Berlin)")
+
+
+async def test_a_next_run_that_nobody_would_begin_is_warned_of(relabel: Any) -> None:
+    """As `health` does."""
+    shown = await relabel("nightly", "status", **CRON)
+    facts = json.loads((await relabel("nightly", "status", "--json", **CRON)).out)
+
+    assert shown.out.splitlines()[-1].startswith("Warning: beat was never seen, so no run begins by itself; start ")
+    assert facts["beat_fault"] == "beat was never seen, so no run begins by itself"
 
 
 async def test_a_skipped_and_a_missed_night_are_seen_by_the_exit_code(relabel: Any, ledger: Ledger) -> None:

@@ -11,12 +11,14 @@ from ledger.server_info import ServerFacts
 from ledger.workers import Aside, LivingWorker, WorkerFacts
 from nightly.state import FileState, Night, NightFile, NightState
 from notify.outbox import Backlog
-from ratelimit.limiter import RateStatus
+from ratelimit.limiter import Limit, RateStatus
+from ratelimit.shared_rate import LimitSeen
 from relabel.check_result import CheckResult, Verdict, combined
 from relabel.health_jobs import MOST_NAMED, judge_jobs
 from relabel.health_ledger import judge_disk, judge_memory
 from relabel.health_nightly import judge_beat, judge_runs, schedule_of
 from relabel.health_notifications import judge_backlog
+from relabel.health_rate import judge_limits
 from relabel.health_workers import judge_starts, judge_workers
 from relabel.rate_state import rate_warnings
 from relabel.wording import size
@@ -200,6 +202,21 @@ def test_an_api_that_fails_is_one_sentence_and_a_rate_that_is_slowed_down_anothe
 
     assert len(said) == len(warnings)
     assert all(words in each for words, each in zip(warnings, said, strict=True)), said
+
+
+@pytest.mark.parametrize(
+    ("status", "failing_s", "verdict", "advice"),
+    [
+        (RateStatus(rate=1, asked=10, slowed_by="failing"), 0.0, WARN, "status page"),
+        (RateStatus(rate=1, asked=10, slowed_by="failing"), 60.0, FAIL, "status page"),
+        (RateStatus(rate=2, asked=10, slowed_by="429"), 0.0, WARN, "who else uses the key"),
+    ],
+)
+def test_a_limit_that_is_slowed_down_names_what_to_look_at(status, failing_s, verdict, advice):
+    """The rate is not to blame where the API fails, however short that is."""
+    found = judge_limits([LimitSeen("0123", "api.example", Limit(10.0, 1), status, {}, failing_s)])[0]
+
+    assert (found.verdict, advice in found.next_step) == (verdict, True)
 
 
 def server(used: int = 10 * MIB, limit: int = 0, *, disk_ok: bool = True, disk_used: int = 0) -> ServerFacts:

@@ -149,6 +149,8 @@ def test_a_run_that_the_api_stops_is_a_failure_until_the_next_one(redis_url, api
 
     job = job_of(redis_url, job_id)
     assert (job.state, job.reason_code, runtime.failure) == (JobState.PAUSED, code, code)
+    answered = sum(entry.status == 429 for entry in api.log.entries)
+    assert (job.traffic.throttled, job.traffic.requests) == (answered, len(api.log.entries))
     log = in_ledger(redis_url, lambda ledger: ledger.audit.read(job_id))
     assert [(each.who, each.verb) for each in log][-1] == ("w1@here", "pause")
     runtime.run_shard("gone", 0)
