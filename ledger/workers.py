@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from ledger.clock import server_time
 from ledger.keys import WORKER_FACTS, WORKER_STARTS, WORKERS
 from ledger.scripts import load_script
+from ledger.snapshot import as_hash, read_together
 
 HEARTBEAT_KEEP_S = 15.0
 """Age at which a silent worker no longer counts."""
@@ -95,11 +96,10 @@ class Workers:
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
         seconds, _ = await self._redis.time()
-        async with self._redis.pipeline(transaction=True) as pipe:
-            pipe.zrangebyscore(WORKERS, seconds - HEARTBEAT_KEEP_S, "+inf")
-            pipe.hgetall(WORKER_FACTS)
-            alive, facts = await pipe.execute()
-        parts = [(member.decode().rpartition("|"), facts.get(member)) for member in alive]
+        recent = f"ZRANGEBYSCORE {seconds - HEARTBEAT_KEEP_S} +inf"
+        (alive, facts), _ = await read_together(self._redis, [(WORKERS, recent), (WORKER_FACTS, "HGETALL")])
+        packed_facts = as_hash(facts)
+        parts = [(member.decode().rpartition("|"), packed_facts.get(member)) for member in alive]
         return [LivingWorker(name, int(children), _facts(packed)) for (name, _, children), packed in parts]
 
     async def starts(self) -> Counter[str]:

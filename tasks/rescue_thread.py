@@ -19,6 +19,7 @@ from ledger.connect import AWAY, new_client, persistence_warnings
 from ledger.errors import NewerLedger
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
+from ledger.server_info import write_and_forget
 from ledger.shards import LEASE_S
 from ledger.workers import Aside, WorkerFacts, of_release_one
 from tasks.announce import announce
@@ -85,6 +86,8 @@ class RescueThread(WorkerThread):
                 log.warning("%s", warning)
             self._has_warned = True
         await ledger.workers.beat(self._worker, self._children, self._facts())
+        # a heartbeat is stored at the memory limit, too, where leases cannot be renewed: then nobody may be rescued
+        await write_and_forget(ledger.redis)
         self._stand_aside(of_release_one(await ledger.workers.living()))
         OUTAGE.end(tried_at=tried_at)
         await rate.log_change()

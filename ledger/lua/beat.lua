@@ -1,3 +1,4 @@
+#!lua flags=allow-oom
 -- Record a worker's heartbeat and what it says of itself, and forget the workers that are silent. A start of a worker is
 -- recorded with its first heartbeat, and forgotten once it is old.
 -- KEYS: 1 workers, 2 their facts, 3 starts

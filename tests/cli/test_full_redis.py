@@ -2,25 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from embedded.binary import find_server_binary
 from ledger.codec import BeforeImage
 from ledger.connect import open_ledger
 from ledger.job import JobState
-from ledger.keys import JobKeys
+from ledger.keys import WORKERS, JobKeys
 from ledger.ledger import Ledger
 from ledger.overview import read_overview
 from ledger.row import Outcome
 from producer.check import check_rows
 from producer.submit import JobRequest, submit
+from tasks.celery_app import make_app
+from tasks.rescue_thread import RescueThread
 from tests.cli.conftest import settle
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_server
 from tests.harness.rows import PatchRows
+from tests.harness.stand import settings_for
+from tests.harness.wait import wait_until
+from worker.worker_key import Standby
 
 KEY = {"OPENAI_API_KEY": "sk-full"}
 
@@ -76,3 +83,34 @@ async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
         assert (overview.jobs, overview.ended[JobState.CANCELLED]) == ([], 1), "metrics are read, too"
         assert (refused.code, "out of memory" in refused.err) == (4, True)
         assert await ledger.jobs.active() == []
+
+
+async def test_workers_are_alive_at_the_memory_limit_and_rescue_nobody(full: RedisNode, tmp_path: Path) -> None:
+    """Nobody is sent to start a worker; as no lease can be renewed, none is broken."""
+    url = f"redis://127.0.0.1:{full.port}/0"
+    async with open_ledger(url) as redis:
+        ledger = Ledger(redis)
+        rows = PatchRows(2)
+        order = JobRequest("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
+        with check_rows(rows, mode=rows.mode, spool_dir=tmp_path) as checked:
+            job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+        await ledger.shards.lease(job_id, 0, "slow")
+        await redis.zadd(JobKeys(job_id).leased, {"0": 1})
+        await redis.config_set("maxmemory", 1)
+        settings = settings_for(url, "http://127.0.0.1:9/v1")
+        thread = RescueThread(
+            make_app(settings), settings, worker="w1@a", children=1, owner=None, standby=Standby("w1@a")
+        )
+        thread.start()
+        try:
+            first = await wait_until(lambda: redis.zscore(WORKERS, "w1@a|1"), within=60, what="a heartbeat")
+            await wait_until(lambda: _has_beaten_since(redis, first), within=60, what="another heartbeat")
+        finally:
+            await asyncio.to_thread(thread.stop)
+
+        assert [worker.name for worker in await ledger.workers.living()] == ["w1@a"]
+        assert await redis.zcard(JobKeys(job_id).leased) == 1
+
+
+async def _has_beaten_since(redis: Redis, first: float) -> bool:
+    return (await redis.zscore(WORKERS, "w1@a|1") or 0) > first
