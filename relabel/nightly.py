@@ -32,8 +32,8 @@ NOT_APPLIED = frozenset({FileState.HELD, FileState.REJECTED, FileState.LEFT})
 """States of a file of which nothing was sent."""
 
 
-BEAT_SILENT_S = 180.0
-"""Age of beat's last sign of life from which it counts as silent; it gives one each half minute."""
+BEAT_SILENT_S = 90.0
+"""Age of the last sign of life of beat from which it counts as silent; it gives one each half minute."""
 START_BEAT = "start `celery -A tasks.app beat`, and look at its log"
 
 

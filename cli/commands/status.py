@@ -69,7 +69,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("In doubt", _in_doubt(job)),
         _Fact("Folded", _folded(counts)),
         *map(_about_child, seen.children),
-        _Fact("Requests", requests),
+        _Fact("Requests", "" if job.state is JobState.LOST else requests),
         _Fact("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
         _Fact("Target", printable(spec.target, NAME_CHARS)),
         _Fact("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),

@@ -35,6 +35,7 @@ async def test_it_is_listed_and_shown_with_how_it_stood(relabel, lost):
     assert "state lost" in listed.out
     assert "w1@worker-a" in shown.out
     assert "--again" in shown.out
+    assert "Requests" not in shown.out, "nobody remembers how many"
     assert "\x1b" not in listed.out + shown.out
     assert (facts["state"], facts["reason_code"], facts["rows"]["updated"]) == ("state lost", "state_lost", 1)
     assert "w1@worker-a" in facts["reason"]

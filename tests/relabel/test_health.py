@@ -152,11 +152,12 @@ def test_a_night_is_judged_by_whether_somebody_has_to_look_at_it(seen, verdict, 
     ("seen_at", "verdict", "words"),
     [
         (NOW - 60, OK, "alive"),
+        (NOW - 100, FAIL, "silent for 1 minute"),
         (NOW - 600, FAIL, "silent for 10 minutes"),
         (None, WARN, "never seen"),
     ],
 )
-def test_beat_is_silent_where_it_gave_no_sign_for_minutes(seen_at, verdict, words):
+def test_beat_is_silent_where_three_signs_of_it_are_missing(seen_at, verdict, words):
     found = judge_beat(seen_at, NOW)
 
     assert (found.verdict, words in found.message) == (verdict, True)
