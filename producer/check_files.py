@@ -66,7 +66,7 @@ def check_files(
 
 def _about_empty(names: Sequence[str]) -> Iterator[str]:
     if names:
-        yield f"{names[0]} is empty" if len(names) == 1 else f"{names[0]} and {len(names) - 1:,} more files are empty"
+        yield f"{names[0]} is empty" if len(names) == 1 else f"{len(names):,} files are empty, the first is {names[0]}"
 
 
 def _require_same(taken: Sequence[InputFile], first: Columns, other: Columns) -> None:

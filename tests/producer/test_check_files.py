@@ -73,7 +73,7 @@ def test_an_empty_file_beside_others_is_passed_over_and_noted(together):
 
     assert [patch.completion_id for patch in patches(checked)] == ["a"]
     assert places(checked, 2) == ["b.csv, line 2"]
-    assert checked.reading.notices == ("a.csv and 1 more files are empty",)
+    assert checked.reading.notices == ("2 files are empty, the first is a.csv",)
 
 
 def test_rows_of_one_id_are_folded_over_files_and_the_later_file_wins(together):
