@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sandbox.log import Entry
+from tests.harness.cluster import Cluster
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 GOAL_USED, GOAL_REFUSED = 0.9, 0.02
@@ -67,41 +67,41 @@ async def main(options: argparse.Namespace) -> None:
 
 
 async def measure(case: Case, seconds: int) -> Figures:
-    async with on_stand(case) as stand:
-        await _job_under_way(stand, seconds * max(case.allowed, 60) + case.options.get("burst", 0))
+    async with on_cluster(case) as cluster:
+        await _job_under_way(cluster, seconds * max(case.allowed, 60) + case.options.get("burst", 0))
         await asyncio.sleep(seconds)
-        return figures(list(stand.sandbox.log.entries), case.allowed, seconds)
+        return figures(list(cluster.sandbox.log.entries), case.allowed, seconds)
 
 
 async def measure_lifted() -> float:
     case = Case("lifted", 200, 50, {})
-    async with on_stand(case) as stand:
-        await _job_under_way(stand, 100 * 200)
+    async with on_cluster(case) as cluster:
+        await _job_under_way(cluster, 100 * 200)
         await asyncio.sleep(25)
-        stand.sandbox.configure(rate_per_second=200.0)
+        cluster.sandbox.configure(rate_per_second=200.0)
         began = asyncio.get_running_loop().time()
         while True:
-            asked = stand.asked
+            asked = cluster.asked
             await asyncio.sleep(1)
-            if stand.asked - asked >= 0.9 * case.configured:
+            if cluster.asked - asked >= 0.9 * case.configured:
                 return asyncio.get_running_loop().time() - began
 
 
 @asynccontextmanager
-async def on_stand(case: Case) -> AsyncIterator[Cluster]:
-    """A stand in a folder of its own with two workers of two children each."""
+async def on_cluster(case: Case) -> AsyncIterator[Cluster]:
+    """A cluster in a folder of its own with two workers of two children each."""
     with tempfile.TemporaryDirectory(prefix="rlb-") as folder:
         logs = Path(folder) / "logs"
         logs.mkdir()
         limit = {"rate_per_second": float(case.allowed), "latency_s": 0.05} | case.options
-        async with Cluster(Path(folder), keep_logs=logs, **limit) as stand:
-            await stand.two_workers(rate={"per_minute": case.configured * 60}, worker={"in_flight": 64})
-            yield stand
+        async with Cluster(Path(folder), keep_logs=logs, **limit) as cluster:
+            await cluster.two_workers(rate={"per_minute": case.configured * 60}, worker={"in_flight": 64})
+            yield cluster
 
 
-async def _job_under_way(stand: Cluster, requests: float) -> None:
-    await stand.start_job(PatchRows(int(requests * 0.6) + 500), shard_rows=500)
-    await wait_until(lambda: stand.asked, within=30, what="the workers are at the job")
+async def _job_under_way(cluster: Cluster, requests: float) -> None:
+    await cluster.start_job(PatchRows(int(requests * 0.6) + 500), shard_rows=500)
+    await wait_until(lambda: cluster.asked, within=30, what="the workers are at the job")
 
 
 def figures(entries: list[Entry], allowed: float, seconds: float) -> Figures:

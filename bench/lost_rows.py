@@ -9,7 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.limiter import Case, on_stand
+from bench.limiter import Case, on_cluster
 from bench.patches import write_csv
 from bench.table import print_head, print_row
 from ledger.job import Job, Mode
@@ -46,11 +46,11 @@ async def _sdk_loop(rows: int, in_flight: int, *, says_when: bool) -> tuple[str,
 
 
 async def _ours(rows: int) -> tuple[Job, str, float]:
-    async with on_stand(Case("lost rows", LIMIT, LIMIT, {"latency_s": LATENCY_S, "retry_after": False})) as stand:
+    async with on_cluster(Case("lost rows", LIMIT, LIMIT, {"latency_s": LATENCY_S, "retry_after": False})) as cluster:
         began = time.monotonic()
         patches = PatchRows(rows, mode=Mode.REPLACE)
-        job = await stand.finished(await stand.start_job(patches, shard_rows=500, journal=False), within=600)
-        return job, _refused(stand.sandbox), time.monotonic() - began
+        job = await cluster.finished(await cluster.start_job(patches, shard_rows=500, journal=False), within=600)
+        return job, _refused(cluster.sandbox), time.monotonic() - began
 
 
 def _refused(sandbox: Sandbox) -> str:

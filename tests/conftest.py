@@ -21,7 +21,7 @@ pytest_plugins = ["tests.harness.worker_harness", "tests.harness.idle_worker"]
 pytest.register_assert_rewrite(
     "tests.harness",
     "tests.end_to_end.independent_server",
-    "tests.end_to_end.machine",
+    "tests.end_to_end.cli_process",
     "tests.flower.flower_process",
     "tests.flower.scene",
     "tests.metrics.scrape",

@@ -18,8 +18,8 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from sandbox import Sandbox
+from tests.harness.cluster import KEY
 from tests.harness.idle_worker import IdleWorker
-from tests.harness.stand import KEY
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
@@ -73,7 +73,7 @@ class LedgerHarness:
 
 
 @pytest.fixture
-async def desk(
+async def harness(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
 ) -> AsyncIterator[LedgerHarness]:
     """The command, and an API that stores three completions; of the writes of other tests no record is left."""
@@ -83,60 +83,60 @@ async def desk(
         yield LedgerHarness(relabel, sandbox, tmp_path)
 
 
-async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(desk: LedgerHarness) -> None:
+async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(harness: LedgerHarness) -> None:
     """`undo JOB --run` waits for its end; status, jobs and both logs tell which job it takes back."""
-    job_id = await desk.run()
-    assert desk.sandbox.store.dump() != BEFORE
+    job_id = await harness.run()
+    assert harness.sandbox.store.dump() != BEFORE
 
-    facts = await desk.facts("undo", job_id, "--run")
+    facts = await harness.facts("undo", job_id, "--run")
 
-    assert desk.sandbox.store.dump() == BEFORE
+    assert harness.sandbox.store.dump() == BEFORE
     assert (facts["kind"], facts["parent"], facts["state"], facts["mode"]) == ("undo", job_id, "finished", "merge")
     assert facts["name"] == "undo of rows.jsonl"
-    assert f"undo of job {job_id}" in (await desk("status", facts["job_id"])).out
-    assert f"undo of {job_id}" in (await desk("jobs")).out
-    assert f"undo  as job {facts['job_id']}" in (await desk("log", job_id)).out
-    assert f"undo  of job {job_id}" in (await desk("log", facts["job_id"])).out
+    assert f"undo of job {job_id}" in (await harness("status", facts["job_id"])).out
+    assert f"undo of {job_id}" in (await harness("jobs")).out
+    assert f"undo  as job {facts['job_id']}" in (await harness("log", job_id)).out
+    assert f"undo  of job {job_id}" in (await harness("log", facts["job_id"])).out
 
 
-async def test_the_same_undo_is_found_again_and_made_anew_with_again(desk: LedgerHarness) -> None:
+async def test_the_same_undo_is_found_again_and_made_anew_with_again(harness: LedgerHarness) -> None:
     """A second undo is the first one; once that was undone itself, --again takes the job back once more."""
-    job_id = await desk.run()
-    made = desk.sandbox.store.dump()
-    first = (await desk.done("undo", job_id))[0]["job_id"]
+    job_id = await harness.run()
+    made = harness.sandbox.store.dump()
+    first = (await harness.done("undo", job_id))[0]["job_id"]
 
-    ended = await desk("undo", job_id, "--json")
+    ended = await harness("undo", job_id, "--json")
     assert json.loads(ended.out)["job_id"] == first
     assert f"as job {first}; --again" in ended.err
 
-    await desk.done("undo", first)
-    assert desk.sandbox.store.dump() == made
-    again, _ = await desk.done("undo", job_id, "--again")
+    await harness.done("undo", first)
+    assert harness.sandbox.store.dump() == made
+    again, _ = await harness.done("undo", job_id, "--again")
     assert again["job_id"] != first
-    assert desk.sandbox.store.dump() == BEFORE
+    assert harness.sandbox.store.dump() == BEFORE
 
 
-async def test_a_drifted_row_is_explained_and_force_restores_it(desk: LedgerHarness) -> None:
+async def test_a_drifted_row_is_explained_and_force_restores_it(harness: LedgerHarness) -> None:
     """Exit code 1 and a hint; with --force it is a job of its own, and the log says so."""
-    job_id = await desk.run()
-    desk.sandbox.store.load({IDS[0]: {"team": "theirs"}})
+    job_id = await harness.run()
+    harness.sandbox.store.load({IDS[0]: {"team": "theirs"}})
 
-    _, said = await desk.done("undo", job_id, code=1)
+    _, said = await harness.done("undo", job_id, code=1)
 
     assert "somebody else changed team since" in said
     assert "--force" in said
-    facts, _ = await desk.done("undo", job_id, "--force")
-    assert desk.sandbox.store.dump() == BEFORE
-    assert f"as job {facts['job_id']}, forced" in (await desk("log", job_id)).out
+    facts, _ = await harness.done("undo", job_id, "--force")
+    assert harness.sandbox.store.dump() == BEFORE
+    assert f"as job {facts['job_id']}, forced" in (await harness("log", job_id)).out
 
 
 async def test_what_cannot_be_undone_is_refused_in_one_sentence(
-    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
 ) -> None:
     """Running, without before-images, for another API, nothing changed, no such job: exit code 2, nothing is made."""
     running = (await make_job("completion_id,team\na-1,x\n")).job_id
-    bare = await desk.run("--no-undo")
-    unchanged = await desk.run()
+    bare = await harness.run("--no-undo")
+    unchanged = await harness.run()
     refusals = {
         ("undo", running): f"job {running} is running; pause or cancel it first.",
         ("undo", bare): "(--no-undo)",
@@ -147,24 +147,24 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
     }
     jobs = len(await ledger.jobs.latest(100))
     for arguments, words in refusals.items():
-        ended = await desk(*arguments)
+        ended = await harness(*arguments)
         assert (ended.code, ended.out) == (2, ""), arguments
         assert words in ended.err
         assert "Traceback" not in ended.err
     await ledger.jobs.pause(running, by="test", code="paused", reason="")
-    assert "is for https://api.openai.com/v1, but" in (await desk("undo", running, "--run")).err
+    assert "is for https://api.openai.com/v1, but" in (await harness("undo", running, "--run")).err
     assert len(await ledger.jobs.latest(100)) == jobs
 
 
 async def test_a_job_with_rows_in_flight_is_not_undone_yet(
-    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
+    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
 ) -> None:
     """Its workers need a moment to stop; a write may still be under way."""
     spec = await make_job("completion_id,team\na-1,x\n")
 
     async with at_work(spec, Waits()):
         await ledger.jobs.pause(spec.job_id, by="test", code="paused", reason="")
-        ended = await desk("undo", spec.job_id)
+        ended = await harness("undo", spec.job_id)
 
     assert ended.code == 2
     assert "still has rows in flight; try again in a few seconds" in ended.err
@@ -172,7 +172,7 @@ async def test_a_job_with_rows_in_flight_is_not_undone_yet(
 
 @pytest.mark.parametrize("verb", ["undo", "retry"])
 async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
-    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
+    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
 ) -> None:
     """Its lease ran out and nobody rescued the shard; what it wrote after that would be in no undo."""
     spec = await make_job("completion_id,team\na-1,x\na-2,x\n")
@@ -185,35 +185,37 @@ async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
     await ledger.jobs.pause(spec.job_id, by="test", code="paused", reason="")
     await ledger.redis.zadd(JobKeys(spec.job_id).leased, {"0": 1})
 
-    assert (await desk(verb, spec.job_id)).code == 0
+    assert (await harness(verb, spec.job_id)).code == 0
 
     assert await ledger.shards.renew(stopped, Waits()) is None
     with pytest.raises(LeaseLost):
         await ledger.settlements.journal(stopped, [BeforeImage(1, {})], [])
 
 
-async def test_a_retry_takes_the_rows_that_may_work(desk: LedgerHarness, ledger: Ledger) -> None:
+async def test_a_retry_takes_the_rows_that_may_work(harness: LedgerHarness, ledger: Ledger) -> None:
     """A missing completion stays out and is told; the row that met an error of the moment is done."""
     missing = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
-    desk.sandbox.add_faults([{"fault": "bad_body_html", "match": {"method": "POST", "id": IDS[1]}, "times": 1}])
-    desk.sandbox.add_faults([{"fault": "error_500", "match": {"method": "GET", "id": IDS[1]}, "after": 1, "times": 1}])
-    desk.sandbox.add_faults([{"fault": "ignored", "match": {"method": "POST", "id": IDS[2]}, "times": 1}])
+    harness.sandbox.add_faults([{"fault": "bad_body_html", "match": {"method": "POST", "id": IDS[1]}, "times": 1}])
+    harness.sandbox.add_faults(
+        [{"fault": "error_500", "match": {"method": "GET", "id": IDS[1]}, "after": 1, "times": 1}]
+    )
+    harness.sandbox.add_faults([{"fault": "ignored", "match": {"method": "POST", "id": IDS[2]}, "times": 1}])
     rows = ROWS + json.dumps({"id": missing, "metadata": {"team": "green"}}) + "\n"
-    job_id = await desk.run(rows=rows, code=1)
+    job_id = await harness.run(rows=rows, code=1)
     failed = (await ledger.jobs.get(job_id)).counts.failed
 
-    ended = await desk("retry", job_id, "--json")
+    ended = await harness("retry", job_id, "--json")
 
     facts = json.loads(ended.out)
     assert (ended.code, facts["kind"], facts["parent"]) == (0, "retry", job_id)
-    assert (await desk("watch", facts["job_id"])).code == 0
+    assert (await harness("watch", facts["job_id"])).code == 0
     assert facts["rows"]["total"] == failed - 1
     assert "1 row (not_found 1) can never work as they are; --all takes them, too." in ended.err
-    assert {each: desk.sandbox.store.metadata(each) for each in IDS} == {each: {"team": "green"} for each in IDS}
+    assert {each: harness.sandbox.store.metadata(each) for each in IDS} == {each: {"team": "green"} for each in IDS}
 
 
 async def test_a_retry_takes_the_codes_that_are_named_or_all(
-    desk: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
+    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
 ) -> None:
     """Handed to the deployed workers: the job waits with the rows that were asked for."""
     ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
@@ -221,24 +223,24 @@ async def test_a_retry_takes_the_codes_that_are_named_or_all(
     spec = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\na-4,x\na-5,x\n", ends)
 
     async def retried(*options: str) -> int:
-        facts = await desk.facts("retry", spec.job_id, *options)
+        facts = await harness.facts("retry", spec.job_id, *options)
         assert facts["state"] == "running"
         return int(facts["rows"]["total"])
 
     assert await retried() == 1
     assert await retried("--codes", "not_found,key_not_removed") == 2
     assert await retried("--all") == 4
-    ended = await desk("retry", spec.job_id, "--codes", "other")
+    ended = await harness("retry", spec.job_id, "--codes", "other")
     assert ended.code == 2
     assert "no rows to retry with these codes; failed are: 4 rows (timeout 1" in ended.err
 
 
-async def test_the_diff_shows_every_changed_key_before_and_after(desk: LedgerHarness) -> None:
+async def test_the_diff_shows_every_changed_key_before_and_after(harness: LedgerHarness) -> None:
     """CSV a line a key, guarded against spreadsheets; JSONL an object a row."""
-    job_id = await desk.run()
+    job_id = await harness.run()
 
-    csv = await desk("report", job_id, "--diff", "--format", "csv")
-    jsonl = await desk("report", job_id, "--diff")
+    csv = await harness("report", job_id, "--diff", "--format", "csv")
+    jsonl = await harness("report", job_id, "--diff")
 
     assert csv.out.splitlines() == [
         "id,key,before,after,change,outcome",
@@ -256,26 +258,26 @@ async def test_the_diff_shows_every_changed_key_before_and_after(desk: LedgerHar
     }
 
 
-async def test_resume_with_run_goes_on_in_this_process_tree(desk: LedgerHarness, ledger: Ledger) -> None:
+async def test_resume_with_run_goes_on_in_this_process_tree(harness: LedgerHarness, ledger: Ledger) -> None:
     """A job that is held is carried out by the command itself."""
-    (desk.folder / "rows.jsonl").write_text(ROWS)
-    job_id = (await desk("submit", "rows.jsonl", "--hold")).out.strip()
+    (harness.folder / "rows.jsonl").write_text(ROWS)
+    job_id = (await harness("submit", "rows.jsonl", "--hold")).out.strip()
 
-    facts = await desk.facts("resume", job_id, "--run")
+    facts = await harness.facts("resume", job_id, "--run")
 
     assert (facts["job_id"], facts["state"], facts["rows"]["updated"]) == (job_id, "finished", 3)
     assert (await ledger.jobs.get(job_id)).state is JobState.FINISHED
 
 
-async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(desk: LedgerHarness) -> None:
+async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(harness: LedgerHarness) -> None:
     """Two jobs on the same completions and the undo of the second, each begun before reads show the one before it."""
-    desk.sandbox.configure(read_lag_s=4)
+    harness.sandbox.configure(read_lag_s=4)
 
     for key in ("one", "two"):
         rows = "".join(json.dumps({"id": each, "metadata": {key: key}}) + "\n" for each in IDS)
-        job_id = await desk.run(rows=rows)
+        job_id = await harness.run(rows=rows)
     both = {each: held | {"one": "one", "two": "two"} for each, held in BEFORE.items()}
-    assert desk.sandbox.store.dump() == both
-    await desk.done("undo", job_id)
+    assert harness.sandbox.store.dump() == both
+    await harness.done("undo", job_id)
 
-    assert desk.sandbox.store.dump() == {each: held | {"one": "one"} for each, held in BEFORE.items()}
+    assert harness.sandbox.store.dump() == {each: held | {"one": "one"} for each, held in BEFORE.items()}

@@ -23,9 +23,9 @@ from producer.submit import JobRequest, submit
 from tasks.celery_app import make_app
 from tasks.rescue_thread import RescueThread
 from tests.cli.conftest import settle
+from tests.harness.cluster import settings_for
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_server
 from tests.harness.rows import PatchRows
-from tests.harness.stand import settings_for
 from tests.harness.wait import wait_until
 from worker.worker_key import Standby
 

@@ -119,9 +119,9 @@ async def test_a_pause_is_shown_by_its_code_unless_a_server_made_it_up(relabel, 
     ]
 
 
-async def test_jobs_beyond_the_most_have_no_series_of_their_own(relabel, desk_of_jobs):
+async def test_jobs_beyond_the_most_have_no_series_of_their_own(relabel, harness_of_jobs):
     """So that a thousand jobs are no flood; how many are left out is said."""
-    await desk_of_jobs(53)
+    await harness_of_jobs(53)
 
     lines = (await relabel("metrics", "--once")).out.splitlines()
 
@@ -130,7 +130,7 @@ async def test_jobs_beyond_the_most_have_no_series_of_their_own(relabel, desk_of
 
 
 @pytest.fixture
-def desk_of_jobs(make_job):
+def harness_of_jobs(make_job):
     """Make so many small jobs."""
 
     async def make(number: int) -> None:

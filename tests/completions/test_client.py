@@ -172,16 +172,16 @@ async def test_an_api_version_is_part_of_the_query(serve, key):
     assert heads[0].startswith("GET /openai/chat/completions/x?api-version=2025-02-01-preview%26x HTTP/1.1")
 
 
-async def test_every_request_of_a_job_has_a_name_of_its_own(rig, completion_id):
+async def test_every_request_of_a_job_has_a_name_of_its_own(harness, completion_id):
     """X-Client-Request-Id is unique and ASCII, over rows, tries and turns, and tells the job."""
     ids = [f"{completion_id[:-2]}{n}" for n in range(10, 40)]
-    rig.sandbox.store.load({each: {} for each in ids})
-    rig.fault("error_500", times=10)
-    job_id = await rig.submit(*((each, {"k": "v"}) for each in ids))
+    harness.sandbox.store.load({each: {} for each in ids})
+    harness.fault("error_500", times=10)
+    job_id = await harness.submit(*((each, {"k": "v"}) for each in ids))
 
-    await rig.turn(job_id)
+    await harness.turn(job_id)
 
-    names = [entry.client_request_id for entry in rig.sent()]
+    names = [entry.client_request_id for entry in harness.sent()]
     assert len(set(names)) == len(names) >= 60
     assert all(name.isascii() and len(name) <= 512 and name.startswith(job_id) for name in names)
 

@@ -7,8 +7,8 @@ from aiohttp import web
 
 from completions.preflight import look_at_api
 from relabel.health import Verdict, check_health
+from tests.harness.cluster import settings_for
 from tests.harness.shaped_service import SHAPES, Shape, ShapedService, serving
-from tests.harness.stand import settings_for
 
 UNCLEAR = {"FastAPI", "Express with an error handler", "Azure", "a gateway that has one code for all"}
 """Shapes that say the same of a missing completion as of an unknown URL."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.cli_process import CliProcess, Running
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import CliProcess, Running
 
 StartServer = Callable[..., Awaitable[IndependentServer]]
 StartCelery = Callable[[], Awaitable[Running]]

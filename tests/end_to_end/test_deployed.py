@@ -7,9 +7,9 @@ import json
 import pytest
 from redis import Redis
 
+from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import CliProcess
 from tests.harness.wait import wait_until
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 
+from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids
-from tests.end_to_end.machine import CliProcess
 from tests.end_to_end.test_secrets import dump
 from tests.harness.wait import wait_until
 from tests.hostile_text import EVERYTHING, HOSTILE, KEY, left_in

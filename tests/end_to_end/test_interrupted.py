@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.end_to_end.cli_process import CliProcess, Running
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import CliProcess, Running
 from tests.harness.wait import wait_until
 
 ROWS = 160

@@ -16,11 +16,11 @@ import pytest
 from celery.beat import PersistentScheduler
 
 from tasks.worker_app import make_worker_app
+from tests.end_to_end.cli_process import CliProcess, Running
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import CliProcess, Running
 from tests.end_to_end.webhook_receiver import WebhookReceiver
-from tests.harness.stand import settings_for
+from tests.harness.cluster import settings_for
 from tests.harness.wait import wait_until
 
 Start = Callable[..., Awaitable[Running]]

@@ -7,8 +7,8 @@ import socket
 
 import pytest
 
+from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
-from tests.end_to_end.machine import CliProcess
 from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.wait import wait_until
 

@@ -7,9 +7,9 @@ import ssl
 import pytest
 import trustme
 
+from tests.end_to_end.cli_process import ROOT, CliProcess
 from tests.end_to_end.conftest import WORKER, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import ROOT, CliProcess
 from tests.harness.forward_proxy import ForwardProxy
 
 HOST = "api.example"

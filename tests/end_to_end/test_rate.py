@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import CliProcess
 
 PER_SECOND, BURST = 100, 20
 """What the server is to see. The limiter spaces its requests evenly; the burst is for the machine's own jitter."""

@@ -15,9 +15,9 @@ import pytest
 import trustme
 
 from embedded.binary import find_server_binary
+from tests.end_to_end.cli_process import ROOT, CliProcess
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import ROOT, CliProcess
 from tests.harness.certificates import Certificate, new_certificate
 from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, free_port, tls_options, tls_server
 from tests.harness.wait import wait_until

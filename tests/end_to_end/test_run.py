@@ -13,6 +13,7 @@ import pytest
 from openai import AsyncOpenAI
 
 from report.archive import archived_jobs
+from tests.end_to_end.cli_process import ROOT, CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import (
     Expected,
@@ -27,7 +28,6 @@ from tests.end_to_end.expectation import (
     varied_rows,
 )
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import ROOT, CliProcess
 
 EXAMPLE = ROOT / "examples" / "relabel.csv"
 PINNED = {"job_id", "state", "reason", "name", "rows", "rate_per_minute", "eta_s", "submitted_at", "finished_at"}

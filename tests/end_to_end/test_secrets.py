@@ -10,10 +10,10 @@ from typing import Any
 
 from redis import Redis
 
+from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids
 from tests.end_to_end.independent_server import IndependentServer
-from tests.end_to_end.machine import CliProcess
 from tests.harness.wait import wait_until
 
 KEY = "canary.Key/5d0c+word"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.end_to_end.cli_process import CliProcess, Ended
 from tests.end_to_end.expectation import new_ids, simple_csv
-from tests.end_to_end.machine import CliProcess, Ended
 
 ONE, TWO = new_ids(2)
 GOOD = simple_csv([ONE, TWO])

@@ -27,9 +27,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ledger.job import JobState
+from tests.harness.cluster import Cluster
 from tests.harness.oracle import Cost, check_exact, cost_of
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
 
@@ -67,10 +67,10 @@ class Report(NamedTuple):
 
 
 class Chaos:
-    """One seed's run on one stand."""
+    """One seed's run on one cluster."""
 
-    def __init__(self, stand: Cluster, seed: int, rows: int) -> None:
-        self._stand = stand
+    def __init__(self, cluster: Cluster, seed: int, rows: int) -> None:
+        self._cluster = cluster
         self._rows = rows
         self._draw = random.Random(seed)
         self._ending: set[WorkerProcess] = set()
@@ -87,27 +87,27 @@ class Chaos:
     async def run(self, seed: int) -> Report:
         """Carry out a job among the strikes, and judge it."""
         began = time.monotonic()
-        stand, rows = self._stand, PatchRows(self._rows, seed=seed)
+        cluster, rows = self._cluster, PatchRows(self._rows, seed=seed)
         for _ in range(WORKERS):
             self._start_worker()
-        job_id = await stand.start_job(rows, shard_rows=SHARD_ROWS)
-        await stand.settled(job_id, 1)
+        job_id = await cluster.start_job(rows, shard_rows=SHARD_ROWS)
+        await cluster.settled(job_id, 1)
         while (pending := await self._pending(job_id)) > self._rows // 4:
             await asyncio.sleep(self._draw.uniform(0.3, 2.5))
             await self._strike()
             await self._go_on(job_id, pending)
             assert time.monotonic() - began < END_S, f"seed {seed}: {pending} rows pending"
-        stand.sandbox.faults.clear()
+        cluster.sandbox.faults.clear()
         await wait_until(lambda: self._ends_under_supervision(job_id), within=END_S, what=f"seed {seed}: the job ends")
         # a request that a killed worker had sent may still be on the server when the next one asks
-        await check_exact(stand.ledger, stand.sandbox, rows, job_id, overlaps=True)
-        cost = cost_of(stand.sandbox, rows)
+        await check_exact(cluster.ledger, cluster.sandbox, rows, job_id, overlaps=True)
+        cost = cost_of(cluster.sandbox, rows)
         assert cost.extra < MOST_EXTRA, (seed, cost, self._struck)
-        spoilt = Counter({name: number for name, number in stand.sandbox.log.stats.by_fault.items() if number})
+        spoilt = Counter({name: number for name, number in cluster.sandbox.log.stats.by_fault.items() if number})
         return Report(seed, self._struck + spoilt, cost, time.monotonic() - began)
 
     async def _pending(self, job_id: str) -> int:
-        job = await self._stand.job(job_id)
+        job = await self._cluster.job(job_id)
         return self._rows if job is None else job.counts.pending
 
     async def _go_on(self, job_id: str, pending: int) -> None:
@@ -124,7 +124,7 @@ class Chaos:
 
     async def _ends_under_supervision(self, job_id: str) -> bool:
         self._supervise()
-        job = await self._stand.job(job_id)
+        job = await self._cluster.job(job_id)
         return job is not None and job.state is JobState.FINISHED
 
     def _supervise(self) -> None:
@@ -163,26 +163,26 @@ class Chaos:
         self._start_worker()
 
     async def _kill_redis(self) -> None:
-        self._stand.redis.kill()
+        self._cluster.redis.kill()
         await asyncio.sleep(self._draw.uniform(0, 2))
-        self._stand.redis.start()
+        self._cluster.redis.start()
 
     async def _freeze_redis(self) -> None:
-        self._stand.redis.freeze()
+        self._cluster.redis.freeze()
         await asyncio.sleep(self._draw.uniform(0, 2))
-        self._stand.redis.thaw()
+        self._cluster.redis.thaw()
 
     def _start_worker(self) -> None:
-        self._stand.start_worker(rate={"per_minute": 15_000}, api={"attempts": LEAST_LIVES})
+        self._cluster.start_worker(rate={"per_minute": 15_000}, api={"attempts": LEAST_LIVES})
 
     def _living(self) -> list[WorkerProcess]:
-        return [worker for worker in self._stand.workers if worker.exit_code() is None and worker not in self._ending]
+        return [worker for worker in self._cluster.workers if worker.exit_code() is None and worker not in self._ending]
 
 
 async def run_seed(seed: int, *, folder: Path, logs: Path, rows: int = ROWS) -> Report:
-    """Run one seed on a stand of its own; raises AssertionError where it does not end exact."""
-    async with Cluster(folder, keep_logs=logs, seed=seed, latency_s=0.05, slow_s=1.0, fault_rates=SPOILT) as stand:
-        return await Chaos(stand, seed, rows).run(seed)
+    """Run one seed on a cluster of its own; raises AssertionError where it does not end exact."""
+    async with Cluster(folder, keep_logs=logs, seed=seed, latency_s=0.05, slow_s=1.0, fault_rates=SPOILT) as cluster:
+        return await Chaos(cluster, seed, rows).run(seed)
 
 
 def main() -> int:

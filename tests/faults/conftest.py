@@ -1,4 +1,4 @@
-"""A stand of real parts for each fault test; nothing that it started outlives the test."""
+"""A cluster of real parts for each fault test; nothing that it started outlives the test."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any
 
 import pytest
 
-from tests.harness.stand import Cluster
+from tests.harness.cluster import Cluster
 
-StartStand = Callable[..., Awaitable[Cluster]]
+StartCluster = Callable[..., Awaitable[Cluster]]
 
 
 @pytest.fixture
-async def start_stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartStand]:
-    """Start a Redis and the API's stand-in with some options; workers come with `stand.worker()`."""
+async def start_cluster(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartCluster]:
+    """Start a Redis and the API's stand-in with some options; workers come with `cluster.worker()`."""
     async with AsyncExitStack() as stack:
 
         async def start(**options: Any) -> Cluster:
@@ -26,6 +26,6 @@ async def start_stand(state_dir: Path, tmp_path: Path) -> AsyncIterator[StartSta
 
 
 @pytest.fixture
-async def stand(start_stand: StartStand) -> Cluster:
-    """A stand whose API takes 50 ms for an answer."""
-    return await start_stand(latency_s=0.05)
+async def cluster(start_cluster: StartCluster) -> Cluster:
+    """A cluster whose API takes 50 ms for an answer."""
+    return await start_cluster(latency_s=0.05)

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from tasks.announce import announce
+from tests.harness.cluster import Cluster
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 CELERY = "relabel:celery:"
@@ -86,26 +86,26 @@ def odd(message: dict[str, Any]) -> Iterator[str]:
     yield changed(message, headers=message["headers"] | {"eta": "2999-01-01T00:00:00+00:00"})
 
 
-async def test_messages_that_are_not_ours_are_dropped_and_end_no_worker(stand: Cluster) -> None:
+async def test_messages_that_are_not_ours_are_dropped_and_end_no_worker(cluster: Cluster) -> None:
     """None is put back to end the next worker, none is quoted in the log, and jobs go on."""
-    announce(stand.app, JOB, [0])
-    message = json.loads(stand.redis.admin.rpop(QUEUE))
+    announce(cluster.app, JOB, [0])
+    message = json.loads(cluster.redis.admin.rpop(QUEUE))
     dropped = list(malformed(message))
-    worker = await stand.worker()
+    worker = await cluster.worker()
 
     for text in (*dropped, *odd(message)):
-        stand.redis.admin.lpush(QUEUE, text)
+        cluster.redis.admin.lpush(QUEUE, text)
     for text in dropped:
-        stand.redis.admin.publish(f"/0.{CELERY}celery.pidbox", text)
+        cluster.redis.admin.publish(f"/0.{CELERY}celery.pidbox", text)
     rows = PatchRows(100)
-    job_id = await stand.start_job(rows)
-    await stand.finished(job_id)
+    job_id = await cluster.start_job(rows)
+    await cluster.finished(job_id)
 
-    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
+    await check_exact(cluster.ledger, cluster.sandbox, rows, job_id)
     await wait_until(
-        lambda: not stand.redis.admin.exists(QUEUE, f"{CELERY}unacked"), within=60, what="all are dealt with"
+        lambda: not cluster.redis.admin.exists(QUEUE, f"{CELERY}unacked"), within=60, what="all are dealt with"
     )
     assert worker.said().count("broker message dropped") >= len(dropped)
     assert CANARY not in worker.said()
     assert worker.exit_code() is None
-    assert stand.app.control.ping(timeout=5)
+    assert cluster.app.control.ping(timeout=5)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.cluster import Cluster
 from tests.harness.oracle import check_exact, cost_of
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 from tests.harness.worker_process import WorkerProcess
 
 FAKETIME = [path for folder in ("/usr/lib", "/usr/local/lib") for path in Path(folder).glob("**/libfaketime.so.1")]
@@ -20,23 +20,23 @@ FAKETIME = [path for folder in ("/usr/lib", "/usr/local/lib") for path in Path(f
 @pytest.mark.skipif(not FAKETIME, reason="libfaketime is not installed; all times that matter are Redis TIME")
 @pytest.mark.parametrize("shift", ["+600s", pytest.param("-600s", marks=pytest.mark.promise)])
 async def test_a_worker_with_a_wrong_clock_does_no_harm(
-    stand: Cluster, shift: str, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, shift: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 12: ten minutes early or late beside a worker that is on time; messages may be stolen, rows not repeated."""
     rows = PatchRows(300)
-    await stand.worker(rate={"per_minute": 6000})
+    await cluster.worker(rate={"per_minute": 6000})
     monkeypatch.setenv("LD_PRELOAD", str(FAKETIME[0]))
     monkeypatch.setenv("FAKETIME", shift)
-    wrong = stand.start_worker(rate={"per_minute": 6000})
+    wrong = cluster.start_worker(rate={"per_minute": 6000})
     monkeypatch.undo()
     await wrong.ready()
     assert clock_of(wrong) == pytest.approx(time.time() + float(shift.removesuffix("s")), abs=300)
 
-    job_id = await stand.start_job(rows)
+    job_id = await cluster.start_job(rows)
 
-    await stand.finished(job_id)
-    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
-    assert cost_of(stand.sandbox, rows).extra == 0
+    await cluster.finished(job_id)
+    await check_exact(cluster.ledger, cluster.sandbox, rows, job_id)
+    assert cost_of(cluster.sandbox, rows).extra == 0
 
 
 def clock_of(worker: WorkerProcess) -> float:

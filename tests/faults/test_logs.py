@@ -10,9 +10,9 @@ from typing import Any
 
 from ratelimit.limiter import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import RateNote, SharedRate
-from tests.faults.conftest import StartStand
+from tests.faults.conftest import StartCluster
+from tests.harness.cluster import KEY, Cluster
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
 
@@ -56,23 +56,23 @@ async def tells(worker: WorkerProcess, event: str, *, number: int = 1) -> list[d
     return await wait_until(found, within=60, what=f"the log tells {event!r}: {worker.said()[-3000:]}")
 
 
-async def test_every_line_is_json_and_tells_what_happens(start_stand: StartStand) -> None:
+async def test_every_line_is_json_and_tells_what_happens(start_cluster: StartCluster) -> None:
     """A killed child, a pause, a 429, failures, a Redis that goes away: one line an event, and each line an event."""
     rows = canary_rows(ROWS)
-    stand = await start_stand(latency_s=0.05)
-    worker = await stand.worker(rate=RATE, options=("--without-mingle", "--without-gossip", "--log-format", "json"))
-    job_id = await stand.start_job(rows, shard_rows=ROWS // SHARDS)
-    await stand.settled(job_id, 20)
+    cluster = await start_cluster(latency_s=0.05)
+    worker = await cluster.worker(rate=RATE, options=("--without-mingle", "--without-gossip", "--log-format", "json"))
+    job_id = await cluster.start_job(rows, shard_rows=ROWS // SHARDS)
+    await cluster.settled(job_id, 20)
 
     worker.children()[0].send_signal(signal.SIGKILL)
-    await _pause_and_resume(stand, worker, job_id)
-    await _slow_down(stand, worker)
-    await _fail_for_a_while(stand, worker)
+    await _pause_and_resume(cluster, worker, job_id)
+    await _slow_down(cluster, worker)
+    await _fail_for_a_while(cluster, worker)
     await tells(worker, "shards rescued")
-    await _lose_redis(stand, worker)
-    _refuse(stand, rows.ids[-1])
-    await _speed_up(stand, worker)
-    await stand.finished(job_id)
+    await _lose_redis(cluster, worker)
+    _refuse(cluster, rows.ids[-1])
+    await _speed_up(cluster, worker)
+    await cluster.finished(job_id)
     await tells(worker, "job finished")
     worker.send(signal.SIGTERM)
     await wait_until(lambda: worker.exit_code() is not None, within=30, what="the worker has ended")
@@ -88,47 +88,49 @@ async def test_every_line_is_json_and_tells_what_happens(start_stand: StartStand
     assert any("traceback" in line for line in lines)
 
 
-async def _pause_and_resume(stand: Cluster, worker: WorkerProcess, job_id: str) -> None:
-    await stand.ledger.jobs.pause(job_id, by="test", code="paused", reason=f"{VALUE} looks wrong")
+async def _pause_and_resume(cluster: Cluster, worker: WorkerProcess, job_id: str) -> None:
+    await cluster.ledger.jobs.pause(job_id, by="test", code="paused", reason=f"{VALUE} looks wrong")
     assert [line["reason"] for line in await tells(worker, "job paused")] == ["paused"]
-    await stand.ledger.jobs.resume(job_id, by="test")
+    await cluster.ledger.jobs.resume(job_id, by="test")
     await tells(worker, "job resumed")
 
 
-async def _slow_down(stand: Cluster, worker: WorkerProcess) -> None:
-    stand.sandbox.add_faults([{"fault": "answer", "answer": REFUSAL, "times": 1}])
+async def _slow_down(cluster: Cluster, worker: WorkerProcess) -> None:
+    cluster.sandbox.add_faults([{"fault": "answer", "answer": REFUSAL, "times": 1}])
     (lowered,) = await tells(worker, "rate lowered")
     assert lowered["per_minute"] < lowered["asked_per_minute"] == RATE["per_minute"]
 
 
-async def _speed_up(stand: Cluster, worker: WorkerProcess) -> None:
-    key = limit_key(stand.sandbox.base_url, KEY, None, None)
-    await SharedRate(stand.ledger.redis, SharedLimit(key, Limit.per_minute(RATE["per_minute"]))).set(
+async def _speed_up(cluster: Cluster, worker: WorkerProcess) -> None:
+    key = limit_key(cluster.sandbox.base_url, KEY, None, None)
+    await SharedRate(cluster.ledger.redis, SharedLimit(key, Limit.per_minute(RATE["per_minute"]))).set(
         1000.0, None, RateNote("test", "a test")
     )
     (normal,) = await tells(worker, "rate as asked for again")
     assert normal["per_minute"] == 60_000
 
 
-async def _fail_for_a_while(stand: Cluster, worker: WorkerProcess) -> None:
-    stand.sandbox.add_faults([{"fault": "error_500"}])
+async def _fail_for_a_while(cluster: Cluster, worker: WorkerProcess) -> None:
+    cluster.sandbox.add_faults([{"fault": "error_500"}])
     await tells(worker, "breaker opened")
-    stand.sandbox.faults.clear()
+    cluster.sandbox.faults.clear()
     await tells(worker, "breaker closed")
 
 
-async def _lose_redis(stand: Cluster, worker: WorkerProcess) -> None:
-    stand.redis.kill()
+async def _lose_redis(cluster: Cluster, worker: WorkerProcess) -> None:
+    cluster.redis.kill()
     await tells(worker, "Redis cannot be reached")
-    await asyncio.to_thread(stand.redis.start)
-    await stand.reconnect()
+    await asyncio.to_thread(cluster.redis.start)
+    await cluster.reconnect()
     await tells(worker, "Redis is back")
 
 
-def _refuse(stand: Cluster, completion_id: str) -> None:
+def _refuse(cluster: Cluster, completion_id: str) -> None:
     body = {"error": {"code": "invalid_value", "message": f"{completion_id} cannot hold {VALUE} with {KEY}"}}
     answer = {"status": 400, "body": body}
-    stand.sandbox.add_faults([{"fault": "answer", "match": {"id": completion_id, "method": "POST"}, "answer": answer}])
+    cluster.sandbox.add_faults(
+        [{"fault": "answer", "match": {"id": completion_id, "method": "POST"}, "answer": answer}]
+    )
 
 
 def _check_shards(lines: list[dict[str, Any]], job_id: str) -> None:
@@ -155,14 +157,14 @@ def _check_once(lines: list[dict[str, Any]], job_id: str) -> None:
     assert (started["children"], started["settings"]["rate"]["per_minute"]) == (2, RATE["per_minute"])
 
 
-async def test_lines_for_people_tell_the_same(stand: Cluster) -> None:
+async def test_lines_for_people_tell_the_same(cluster: Cluster) -> None:
     """The text format: time, level, logger, event, and the fields as words."""
     rows = canary_rows(40)
-    worker = await stand.worker()
+    worker = await cluster.worker()
 
-    job_id = await stand.start_job(rows, shard_rows=20)
+    job_id = await cluster.start_job(rows, shard_rows=20)
 
-    await stand.finished(job_id)
+    await cluster.finished(job_id)
     await wait_until(lambda: "job finished" in worker.said(), within=20, what="the end is told")
     said = worker.said()
     check_private(said, rows)

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from ledger.job import JobState
+from tests.harness.cluster import Cluster
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 
 MISSING = 60
 
 
-async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goes_on(stand: Cluster) -> None:
+async def test_too_many_failures_pause_the_job_over_all_workers_and_a_resume_goes_on(cluster: Cluster) -> None:
     """Two workers, 60 of 400 completions missing: paused with the causes, and goes on to its end when resumed."""
     rows = PatchRows(400)
-    stand.sandbox.store.load(dict(list(rows.before.items())[MISSING:]))
-    await stand.two_workers(rate={"per_minute": 6000})
+    cluster.sandbox.store.load(dict(list(rows.before.items())[MISSING:]))
+    await cluster.two_workers(rate={"per_minute": 6000})
 
-    job_id = await stand.start_job(rows, load=False, max_failures="10%", shard_rows=25)
+    job_id = await cluster.start_job(rows, load=False, max_failures="10%", shard_rows=25)
 
-    job = await stand.in_state(job_id, JobState.PAUSED)
+    job = await cluster.in_state(job_id, JobState.PAUSED)
     assert job.reason_code == "too_many_failures"
     assert job.reason is not None
     assert "rows failed, more than 10% (--max-failures): not_found " in job.reason
     assert job.counts.settled >= 100
-    await stand.put_down(job_id)
-    paused = await stand.ledger.jobs.get(job_id)
+    await cluster.put_down(job_id)
+    paused = await cluster.ledger.jobs.get(job_id)
     assert paused.counts.pending > 0
 
-    await stand.ledger.jobs.resume(job_id, by="test")
+    await cluster.ledger.jobs.resume(job_id, by="test")
 
-    job = await stand.finished(job_id)
+    job = await cluster.finished(job_id)
     assert (job.counts.failed, job.counts.pending) == (MISSING, 0)

@@ -11,25 +11,25 @@ from pathlib import Path
 import pytest
 
 from ledger.job import JobState
+from tests.harness.cluster import Cluster
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster
 from tests.harness.wait import wait_until
 
 
-async def test_a_host_that_cannot_be_resolved_fails_no_row(stand: Cluster) -> None:
+async def test_a_host_that_cannot_be_resolved_fails_no_row(cluster: Cluster) -> None:
     """Row 22: rows wait for the name to be there again, and the job says that the API is failing."""
     rows = PatchRows(60)
     nowhere = "https://no-such-host.invalid/v1"  # RFC 2606 keeps `.invalid` out of the DNS
-    await stand.worker(base_url=nowhere, api={"attempts": 2})
-    job_id = await stand.start_job(rows, target=nowhere)
+    await cluster.worker(base_url=nowhere, api={"attempts": 2})
+    job_id = await cluster.start_job(rows, target=nowhere)
 
     async def waits() -> bool:
-        job = await stand.job(job_id)
+        job = await cluster.job(job_id)
         return job is not None and job.waits.paused_by == "failing"
 
     await wait_until(waits, within=60, what="the job says that the API is failing")
 
-    job = await stand.job(job_id)
+    job = await cluster.job(job_id)
     assert job is not None
     assert (job.state, job.counts.pending) == (JobState.RUNNING, 60)
 
@@ -45,7 +45,7 @@ async def test_a_host_that_cannot_be_resolved_fails_no_row(stand: Cluster) -> No
     ids=["untrusted", "wrong host", "expired"],
 )
 async def test_a_certificate_that_is_not_good_pauses_the_job(
-    stand: Cluster, name: str, days: int, trusted: bool, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cluster: Cluster, name: str, days: int, trusted: bool, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Row 22: no request gets through, the job pauses and says what is to be mended."""
     certificate, key = _certificate(tmp_path, name, days=days)
@@ -61,10 +61,10 @@ async def test_a_certificate_that_is_not_good_pauses_the_job(
     context.load_cert_chain(certificate, key)
     async with await asyncio.start_server(observe, "127.0.0.1", 0, ssl=context) as server:
         base_url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
-        await stand.worker(base_url=base_url)
-        job_id = await stand.start_job(PatchRows(60), target=base_url)
+        await cluster.worker(base_url=base_url)
+        job_id = await cluster.start_job(PatchRows(60), target=base_url)
 
-        job = await stand.in_state(job_id, JobState.PAUSED)
+        job = await cluster.in_state(job_id, JobState.PAUSED)
 
     assert (job.reason_code, job.counts.failed, job.counts.pending) == ("tls", 0, 60)
     assert says in (job.reason or "")

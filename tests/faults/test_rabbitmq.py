@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.cluster import Cluster, settings_for
 from tests.harness.oracle import check_exact
 from tests.harness.rabbitmq import HERE, RabbitMq
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster, settings_for
 from tests.harness.wait import wait_until
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(not HERE, reason="Debian's rabbitmq-server is not installed")]
@@ -22,20 +22,20 @@ def rabbitmq(state_dir: Path) -> Iterator[RabbitMq]:
         yield server
 
 
-async def test_a_job_goes_on_over_a_rabbitmq_that_died_and_forgot(stand: Cluster, rabbitmq: RabbitMq) -> None:
+async def test_a_job_goes_on_over_a_rabbitmq_that_died_and_forgot(cluster: Cluster, rabbitmq: RabbitMq) -> None:
     """Killed in the middle and back; no message goes through Redis, and the rescue sends again what was lost."""
     rows = PatchRows(600)
-    stand.app = stand.new_app(settings_for(stand.redis.url, stand.sandbox.base_url, broker_url=rabbitmq.url))
-    worker = await stand.worker(broker_url=rabbitmq.url, rate={"per_minute": 3000})
-    assert stand.app.control.ping(timeout=5)
-    job_id = await stand.start_job(rows)
-    await stand.settled(job_id, 50)
+    cluster.app = cluster.new_app(settings_for(cluster.redis.url, cluster.sandbox.base_url, broker_url=rabbitmq.url))
+    worker = await cluster.worker(broker_url=rabbitmq.url, rate={"per_minute": 3000})
+    assert cluster.app.control.ping(timeout=5)
+    job_id = await cluster.start_job(rows)
+    await cluster.settled(job_id, 50)
 
     rabbitmq.kill()
     await wait_until(lambda: "onnection to broker lost" in worker.said(), within=60, what="the worker notices")
     rabbitmq.start()
 
-    await stand.finished(job_id)
-    await check_exact(stand.ledger, stand.sandbox, rows, job_id)
-    assert await stand.ledger.redis.keys("relabel:celery:*") == []
+    await cluster.finished(job_id)
+    await check_exact(cluster.ledger, cluster.sandbox, rows, job_id)
+    assert await cluster.ledger.redis.keys("relabel:celery:*") == []
     assert worker.exit_code() is None

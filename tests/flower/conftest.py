@@ -1,4 +1,4 @@
-"""A stand of real parts, and Flower to look at it."""
+"""A cluster of real parts, and Flower to look at it."""
 
 from __future__ import annotations
 

@@ -12,9 +12,9 @@ import httpx
 
 from ledger.row import Metadata
 from tests.flower.flower_process import FlowerProcess
+from tests.harness.cluster import KEY, Cluster
 from tests.harness.link import Link
 from tests.harness.rows import PatchRows
-from tests.harness.stand import KEY, Cluster
 from tests.harness.wait import wait_until
 
 USER, PASSWORD = "ops", "canary.flower.word"
@@ -26,7 +26,7 @@ SHARDS, SHARD_ROWS = 8, 30
 class Scene(NamedTuple):
     """The parts, and the job that is under way."""
 
-    stand: Cluster
+    cluster: Cluster
     url: str
     worker: str
     job_id: str
@@ -52,11 +52,11 @@ class Scene(NamedTuple):
 @asynccontextmanager
 async def open_scene(folder: Path, keep_logs: Path) -> AsyncIterator[Scene]:
     """Start everything, with a password on the way to the broker, and begin a job that takes a few seconds."""
-    async with Cluster(folder, keep_logs=keep_logs, latency_s=0.1) as stand, Link(stand.redis.socket) as link:
-        stand.redis.admin.execute_command("ACL", "SETUSER", USER, "on", f">{BROKER_PASSWORD}", "~*", "&*", "+@all")
+    async with Cluster(folder, keep_logs=keep_logs, latency_s=0.1) as cluster, Link(cluster.redis.socket) as link:
+        cluster.redis.admin.execute_command("ACL", "SETUSER", USER, "on", f">{BROKER_PASSWORD}", "~*", "&*", "+@all")
         login = f"{USER}:{BROKER_PASSWORD}@"
-        worker = stand.start_worker(
-            redis_url=f"unix://{login}{stand.redis.socket}?db=0",
+        worker = cluster.start_worker(
+            redis_url=f"unix://{login}{cluster.redis.socket}?db=0",
             options=("--without-mingle",),
             rate={"per_minute": 6000},
         )
@@ -69,9 +69,9 @@ async def open_scene(folder: Path, keep_logs: Path) -> AsyncIterator[Scene]:
             await worker.ready()
             url = await flower.url()
             rows = _rows()
-            job_id = await stand.start_job(rows, shard_rows=SHARD_ROWS)
+            job_id = await cluster.start_job(rows, shard_rows=SHARD_ROWS)
             name = f"{worker.name}@{_hostname(worker.said())}"
-            yield Scene(stand, url, name, job_id, rows, flower)
+            yield Scene(cluster, url, name, job_id, rows, flower)
         finally:
             # beside this loop, through which its connections go
             assert await asyncio.to_thread(flower.end) == 0

@@ -28,7 +28,7 @@ async def test_shards_are_shown_and_nothing_of_their_rows(scene: Scene) -> None:
         shutdown = await client.post(f"/api/worker/shutdown/{scene.worker}")
 
     assert shutdown.status_code == 403
-    await scene.stand.finished(scene.job_id)
+    await scene.cluster.finished(scene.job_id)
     assert {path: answer.status_code for path, answer in answers.items() if answer.status_code != 200} == {}
     for path, answer in answers.items():
         assert [secret for secret in scene.secrets if secret in answer.text] == [], path
@@ -40,7 +40,7 @@ async def test_shards_are_shown_and_nothing_of_their_rows(scene: Scene) -> None:
         assert (job_id, task["args"]) == (scene.job_id, f"job {scene.job_id}, shard {shard}")
         assert f"job {job_id}, shard {shard}" in answers[f"/task/{task_id}"].text
         assert f"job {job_id}, shard {shard}" in answers[TABLE].text
-    assert [secret for secret in scene.secrets if secret in scene.flower.said() + scene.stand.workers[0].said()] == []
+    assert [secret for secret in scene.secrets if secret in scene.flower.said() + scene.cluster.workers[0].said()] == []
 
 
 @pytest.mark.promise
@@ -48,10 +48,10 @@ async def test_a_shard_that_failed_is_shown_as_failed(scene: Scene) -> None:
     """Where its process was killed, and where the API refuses the key; nothing of key or rows is in the reason."""
     async with httpx.AsyncClient(base_url=scene.url, auth=(USER, PASSWORD), timeout=30) as client:
         await scene.tasks(client, "STARTED", least=1)
-        killed = await scene.stand.kill_at_work(scene.stand.workers[0], scene.job_id)
+        killed = await scene.cluster.kill_at_work(scene.cluster.workers[0], scene.job_id)
         assert killed
         lost = await scene.tasks(client, "FAILURE", least=len(killed))
-        scene.stand.sandbox.add_faults(rules=[{"fault": "unauthorized"}])
+        scene.cluster.sandbox.add_faults(rules=[{"fault": "unauthorized"}])
         failed = await scene.tasks(client, "FAILURE", least=len(killed) + 1)
 
     exceptions = {task_id: task["exception"] for task_id, task in failed.items()}

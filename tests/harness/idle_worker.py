@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.harness.cluster import ALONE, settings_for
 from tests.harness.redis_server import PrivateRedis
-from tests.harness.stand import ALONE, settings_for
 from tests.harness.worker_process import WorkerProcess
 
 

@@ -19,9 +19,9 @@ from producer.check import check_rows
 from producer.submit import JobRequest, Submitted, submit
 from tasks.announce import announce
 from tasks.celery_app import make_app
+from tests.harness.cluster import settings_for
 from tests.harness.end_with_parent import end_with_parent
 from tests.harness.rows import PatchRows
-from tests.harness.stand import settings_for
 
 
 class ProducerProcess:

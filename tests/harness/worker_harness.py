@@ -187,7 +187,7 @@ async def sandbox(start: Callable[..., Awaitable[Sandbox]]) -> Sandbox:
 
 
 @pytest.fixture
-def rig(redis: Redis, sandbox: Sandbox) -> WorkerHarness:
+def harness(redis: Redis, sandbox: Sandbox) -> WorkerHarness:
     """A ledger, a sandbox, and turns between them."""
     return WorkerHarness(redis, sandbox)
 

@@ -115,12 +115,12 @@ async def redis(redis_url: str) -> AsyncIterator[Redis]:
 
 
 @pytest.fixture
-def desk(redis: Redis) -> LedgerHarness:
+def harness(redis: Redis) -> LedgerHarness:
     """A ledger and the steps taken at it."""
     return LedgerHarness(redis)
 
 
 @pytest.fixture
-def desk_of() -> type[LedgerHarness]:
-    """Make a desk in an event loop of one's own."""
+def harness_of() -> type[LedgerHarness]:
+    """Make a harness in an event loop of one's own."""
     return LedgerHarness

@@ -35,15 +35,15 @@ class Workers(RuleBasedStateMachine):
     """Workers at one job, and a model of what the ledger should know."""
 
     url = ""
-    desk_of = None
+    harness_of = None
     turns = Bundle("turns")
 
     @initialize()
     def submit(self):
         self.runner = asyncio.Runner()
         self.client = self.run(self.connect())
-        self.desk = self.desk_of(self.client)
-        self.spec = self.run(self.desk.submit(rows=ROWS, shard_rows=SHARD_ROWS))
+        self.harness = self.harness_of(self.client)
+        self.spec = self.run(self.harness.submit(rows=ROWS, shard_rows=SHARD_ROWS))
         self.outcomes = {}
         self.images = {}
         self.owners = {}
@@ -60,15 +60,15 @@ class Workers(RuleBasedStateMachine):
 
     @rule()
     def announce(self):
-        self.run(self.desk.shards.to_announce(self.spec.job_id))
+        self.run(self.harness.shards.to_announce(self.spec.job_id))
 
     @rule(target=turns, number=NUMBERS)
     def begin_a_turn(self, number):
         return self.lease(number)
 
     def lease(self, number):
-        owner, state = secrets.token_hex(4), self.run(self.desk.state(self.spec))
-        answer = self.run(self.desk.shards.lease(self.spec.job_id, number, owner))
+        owner, state = secrets.token_hex(4), self.run(self.harness.state(self.spec))
+        answer = self.run(self.harness.shards.lease(self.spec.job_id, number, owner))
         if number in self.owners:
             assert answer is LeaseAnswer.BUSY
         elif number in self.closed:
@@ -78,7 +78,7 @@ class Workers(RuleBasedStateMachine):
         if answer is not LeaseAnswer.LEASED:
             return multiple()
         self.owners[number] = owner
-        shard = self.run(self.desk.shards.load(self.spec.job_id, number, owner))
+        shard = self.run(self.harness.shards.load(self.spec.job_id, number, owner))
         assert [shard.first_row + row for row in shard.todo] == self.pending(number)
         assert {shard.first_row + row: image.metadata for row, image in shard.images.items()} == {
             row: image for row, image in self.images.items() if row in rows_of(number)
@@ -96,9 +96,9 @@ class Workers(RuleBasedStateMachine):
         ends = [Settlement(row, end, CRASH if end is Outcome.FAILED else None) for row in rows]
         if self.owners.get(shard.number) != shard.owner:
             with pytest.raises(LeaseLost):
-                self.run(self.desk.ledger.settlements.settle(shard, ends, Traffic(requests=1)))
+                self.run(self.harness.ledger.settlements.settle(shard, ends, Traffic(requests=1)))
             return
-        assert self.run(self.desk.ledger.settlements.settle(shard, ends, Traffic(requests=1))) == len(fresh)
+        assert self.run(self.harness.ledger.settlements.settle(shard, ends, Traffic(requests=1))) == len(fresh)
         self.outcomes |= dict.fromkeys(fresh, end)
 
     @rule(shard=turns, row=st.integers(0, SHARD_ROWS - 1), value=st.sampled_from("abc"))
@@ -108,22 +108,22 @@ class Workers(RuleBasedStateMachine):
         images = [BeforeImage(row, {"k": value})]
         if self.owners.get(shard.number) != shard.owner:
             with pytest.raises(LeaseLost):
-                self.run(self.desk.ledger.settlements.journal(shard, images, []))
+                self.run(self.harness.ledger.settlements.journal(shard, images, []))
             return
-        self.run(self.desk.ledger.settlements.journal(shard, images, []))
+        self.run(self.harness.ledger.settlements.journal(shard, images, []))
         self.images[shard.first_row + row] = {"k": value}
 
     @rule(shard=turns, failures=st.integers(1, 5))
     def hand_back(self, shard, failures):
         tries = {row: Tries(failures, in_doubt=True) for row in list(shard.todo)[:1]}
-        self.run(self.desk.ledger.settlements.hand_back(shard, tries, Traffic(requests=1)))
+        self.run(self.harness.ledger.settlements.hand_back(shard, tries, Traffic(requests=1)))
 
     @rule(shard=consumes(turns))
     def end_a_turn(self, shard):
         self.release(shard)
 
     def release(self, shard):
-        answer = self.run(self.desk.shards.release(shard))
+        answer = self.run(self.harness.shards.release(shard))
         if self.owners.get(shard.number) != shard.owner:
             assert answer is ReleaseAnswer.LOST
             return
@@ -154,15 +154,15 @@ class Workers(RuleBasedStateMachine):
         """A worker is killed; once a shard has killed enough of them it is parked."""
         if self.owners.pop(number, None) is None:
             return
-        self.run(self.desk.expire_lease(self.spec, number))
-        if self.run(self.desk.shards.rescue(self.spec.job_id)).parked:
+        self.run(self.harness.expire_lease(self.spec, number))
+        if self.run(self.harness.shards.rescue(self.spec.job_id)).parked:
             self.close(number, Outcome.FAILED)
 
     @rule(number=NUMBERS)
     def lose_a_message(self, number):
-        if number in self.run(self.desk.places(self.spec))["announced"]:
-            self.run(self.desk.lose_announcement(self.spec, number))
-            assert self.run(self.desk.shards.rescue(self.spec.job_id)).parked == []
+        if number in self.run(self.harness.places(self.spec))["announced"]:
+            self.run(self.harness.lose_announcement(self.spec, number))
+            assert self.run(self.harness.shards.rescue(self.spec.job_id)).parked == []
 
     @rule(number=NUMBERS, end=st.sampled_from([Outcome.FAILED, Outcome.CANCELLED]), seldom=st.integers(0, 9))
     def close_seldom(self, number, end, seldom):
@@ -170,7 +170,7 @@ class Workers(RuleBasedStateMachine):
             self.close(number, end)
 
     def close(self, number, end):
-        written = self.run(self.desk.shards.close(self.spec, number, end, CRASH))
+        written = self.run(self.harness.shards.close(self.spec, number, end, CRASH))
         if number in self.owners:
             assert written == -1
             return
@@ -181,14 +181,14 @@ class Workers(RuleBasedStateMachine):
 
     @rule(resumes=st.booleans())
     def pause_or_resume(self, resumes):
-        jobs = self.desk.ledger.jobs
+        jobs = self.harness.ledger.jobs
         self.run(jobs.resume(self.spec.job_id, by="test"))
         if not resumes:
             self.run(jobs.pause(self.spec.job_id, by="test", code="c", reason="r"))
 
     @invariant()
     def counts_sum_up(self):
-        counts = self.run(self.desk.counts(self.spec))
+        counts = self.run(self.harness.counts(self.spec))
         for outcome in Outcome:
             if outcome is not Outcome.PENDING:
                 assert getattr(counts, outcome.word) == list(self.outcomes.values()).count(outcome)
@@ -196,43 +196,43 @@ class Workers(RuleBasedStateMachine):
 
     @invariant()
     def every_open_shard_is_in_one_place(self):
-        places = self.run(self.desk.places(self.spec))
+        places = self.run(self.harness.places(self.spec))
         held = sorted(number for numbers in places.values() for number in numbers)
         assert held == sorted(set(range(SHARDS)) - self.closed)
         assert places["leased"] == sorted(self.owners)
-        state = self.run(self.desk.state(self.spec))
+        state = self.run(self.harness.state(self.spec))
         assert (state is JobState.FINISHED) == (not held)
 
     def teardown(self):
         """The workers that are left carry out the rest, and a report shows it all."""
-        if not hasattr(self, "desk"):
+        if not hasattr(self, "harness"):
             return
         self.run(self.finish())
         self.runner.close()
 
     async def finish(self):
-        await self.desk.ledger.jobs.resume(self.spec.job_id, by="test")
+        await self.harness.ledger.jobs.resume(self.spec.job_id, by="test")
         for number in list(self.owners):
-            await self.desk.expire_lease(self.spec, number)
-        await self.desk.shards.rescue(self.spec.job_id)
+            await self.harness.expire_lease(self.spec, number)
+        await self.harness.shards.rescue(self.spec.job_id)
         for number in sorted(set(range(SHARDS)) - self.closed):
-            shard = await self.desk.lease(self.spec, number, "last")
+            shard = await self.harness.lease(self.spec, number, "last")
             ends = [Settlement(row, Outcome.UPDATED) for row in shard.todo]
-            await self.desk.ledger.settlements.settle(shard, ends, Traffic())
+            await self.harness.ledger.settlements.settle(shard, ends, Traffic())
             self.outcomes |= {shard.first_row + row: Outcome.UPDATED for row in shard.todo}
-            await self.desk.shards.release(shard)
-        assert await self.desk.state(self.spec) is JobState.FINISHED
-        assert (await self.desk.counts(self.spec)).pending == 0
+            await self.harness.shards.release(shard)
+        assert await self.harness.state(self.spec) is JobState.FINISHED
+        assert (await self.harness.counts(self.spec)).pending == 0
         rows = [row async for row in read_rows(self.client, self.spec)]
         assert [row.outcome for row in rows] == [self.outcomes[row] for row in range(ROWS)]
         assert {n: row.before for n, row in enumerate(rows) if row.before is not None} == self.images
         await self.client.aclose()
 
 
-def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, desk_of):
+def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, harness_of):
     """Against a model: random turns, zombies, lost messages, deaths, parked shards, pauses."""
     explore(
-        type("Bound", (Workers,), {"url": redis_url, "desk_of": desk_of}),
+        type("Bound", (Workers,), {"url": redis_url, "harness_of": harness_of}),
         settings=settings(
             max_examples=settings.default.max_examples // 2,
             stateful_step_count=40,

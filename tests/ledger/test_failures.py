@@ -40,25 +40,25 @@ def test_what_is_neither_a_share_nor_a_number_is_refused(text):
         FailureLimit.parse(text)
 
 
-async def test_failures_that_were_known_at_the_resume_do_not_count(desk, redis):
+async def test_failures_that_were_known_at_the_resume_do_not_count(harness, redis):
     """The limit starts anew, or a resumed job would pause at its next failure."""
-    spec = await desk.submit(600, 100, max_failures="5%")
+    spec = await harness.submit(600, 100, max_failures="5%")
     counts = JobKeys(spec.job_id).counts
     await redis.hset(counts, mapping={"failed": 30, "updated": 170})
     assert await past_limit(redis, spec) == (30, 200)
 
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="x", reason="x")
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="x", reason="x")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
     assert await past_limit(redis, spec) is None
 
     await redis.hset(counts, mapping={"failed": 36, "updated": 264})
     assert await past_limit(redis, spec) == (6, 100)
-    assert await desk.state(spec) is JobState.RUNNING
+    assert await harness.state(spec) is JobState.RUNNING
 
 
-async def test_without_a_limit_nothing_is_too_much(desk, redis):
+async def test_without_a_limit_nothing_is_too_much(harness, redis):
     """Nothing is read."""
-    spec = await desk.submit()
+    spec = await harness.submit()
 
     assert await past_limit(redis, spec) is None
 
@@ -72,23 +72,23 @@ def failed(shard, *codes):
     ]
 
 
-async def settle(desk, shard, *codes, then=()):
+async def settle(harness, shard, *codes, then=()):
     """Settle rows that fail with these codes, and then some that end otherwise."""
     more = [Settlement(len(codes) + place, outcome) for place, outcome in enumerate(then)]
-    await desk.ledger.settlements.settle(shard, [*failed(shard, *codes), *more], Traffic())
+    await harness.ledger.settlements.settle(shard, [*failed(shard, *codes), *more], Traffic())
 
 
-async def test_a_job_whose_first_hundred_rows_fail_alike_pauses(desk):
+async def test_a_job_whose_first_hundred_rows_fail_alike_pauses(harness):
     """Over all its shards, at the hundredth row and not before; the reason names the code."""
-    spec = await desk.submit(600, 60)
-    first, second = await desk.lease(spec, 0), await desk.lease(spec, 1, "worker-2")
+    spec = await harness.submit(600, 60)
+    first, second = await harness.lease(spec, 0), await harness.lease(spec, 1, "worker-2")
 
-    await settle(desk, first, *["not_found"] * 60)
-    await settle(desk, second, *["not_found"] * 39)
-    before = await desk.state(spec)
-    await settle(desk, second, *["not_found"] * 60)
+    await settle(harness, first, *["not_found"] * 60)
+    await settle(harness, second, *["not_found"] * 39)
+    before = await harness.state(spec)
+    await settle(harness, second, *["not_found"] * 60)
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert (before, job.state, job.reason_code) == (JobState.RUNNING, JobState.PAUSED, "same_failure")
     assert "100 rows" in job.reason
     assert "not_found" in job.reason
@@ -96,114 +96,114 @@ async def test_a_job_whose_first_hundred_rows_fail_alike_pauses(desk):
 
 
 @pytest.mark.parametrize("odd", ["another code", "a success", "a success in the same group"])
-async def test_one_row_among_the_first_that_ended_otherwise_lets_the_job_go_on(desk, odd):
+async def test_one_row_among_the_first_that_ended_otherwise_lets_the_job_go_on(harness, odd):
     """Also where the group of rows that is settled together goes on beyond the hundredth."""
-    spec = await desk.submit(600, 300)
-    shard = await desk.lease(spec, 0)
+    spec = await harness.submit(600, 300)
+    shard = await harness.lease(spec, 0)
 
     if odd == "another code":
-        await settle(desk, shard, *["not_found"] * 50, "timeout", *["not_found"] * 149)
+        await settle(harness, shard, *["not_found"] * 50, "timeout", *["not_found"] * 149)
     elif odd == "a success":
-        await settle(desk, shard, *["not_found"] * 99, then=[Outcome.UPDATED])
-        await settle(desk, shard, *["not_found"] * 300)
+        await settle(harness, shard, *["not_found"] * 99, then=[Outcome.UPDATED])
+        await settle(harness, shard, *["not_found"] * 300)
     else:
-        await settle(desk, shard, *["not_found"] * 99, then=[Outcome.UNCHANGED, Outcome.UPDATED])
-        await settle(desk, shard, *["not_found"] * 300)
+        await settle(harness, shard, *["not_found"] * 99, then=[Outcome.UNCHANGED, Outcome.UPDATED])
+        await settle(harness, shard, *["not_found"] * 300)
 
-    assert await desk.state(spec) is JobState.RUNNING
+    assert await harness.state(spec) is JobState.RUNNING
 
 
-async def test_rows_beyond_the_hundredth_change_nothing(desk):
+async def test_rows_beyond_the_hundredth_change_nothing(harness):
     """A group of 130: a hundred fail alike, then some succeed."""
-    spec = await desk.submit(600, 300)
+    spec = await harness.submit(600, 300)
 
-    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 100, then=[Outcome.UPDATED] * 30)
+    await settle(harness, await harness.lease(spec, 0), *["not_found"] * 100, then=[Outcome.UPDATED] * 30)
 
-    assert await desk.state(spec) is JobState.PAUSED
+    assert await harness.state(spec) is JobState.PAUSED
 
 
 @pytest.mark.parametrize(("rows", "state"), [(19, JobState.FINISHED), (20, JobState.PAUSED), (99, JobState.PAUSED)])
-async def test_a_small_job_pauses_once_all_its_rows_failed_alike(desk, rows, state):
+async def test_a_small_job_pauses_once_all_its_rows_failed_alike(harness, rows, state):
     """It does not count as finished before somebody looked; in a job of fewer than 20 rows that says nothing."""
-    spec = await desk.submit(rows, 500)
-    shard = await desk.lease(spec, 0)
+    spec = await harness.submit(rows, 500)
+    shard = await harness.lease(spec, 0)
 
-    await settle(desk, shard, *["not_found"] * rows)
-    await desk.shards.release(shard)
+    await settle(harness, shard, *["not_found"] * rows)
+    await harness.shards.release(shard)
 
-    assert await desk.state(spec) is state
+    assert await harness.state(spec) is state
 
 
-async def test_a_resumed_job_never_stops_for_it_again(desk):
+async def test_a_resumed_job_never_stops_for_it_again(harness):
     """Whoever resumed it knows: the rest is carried out to its end."""
-    spec = await desk.submit(240, 120)
-    first = await desk.lease(spec, 0)
-    await settle(desk, first, *["not_found"] * 120)
-    await desk.shards.release(first)
+    spec = await harness.submit(240, 120)
+    first = await harness.lease(spec, 0)
+    await settle(harness, first, *["not_found"] * 120)
+    await harness.shards.release(first)
 
-    assert await desk.ledger.jobs.resume(spec.job_id, by="test") is JobState.PAUSED
-    second = await desk.lease(spec, 1)
-    await settle(desk, second, *["not_found"] * 120)
-    await desk.shards.release(second)
+    assert await harness.ledger.jobs.resume(spec.job_id, by="test") is JobState.PAUSED
+    second = await harness.lease(spec, 1)
+    await settle(harness, second, *["not_found"] * 120)
+    await harness.shards.release(second)
 
-    assert await desk.state(spec) is JobState.FINISHED
+    assert await harness.state(spec) is JobState.FINISHED
 
 
-async def test_a_resumed_job_without_a_row_left_is_finished(desk, redis):
+async def test_a_resumed_job_without_a_row_left_is_finished(harness, redis):
     """And expires as any that ended."""
-    spec = await desk.submit(20, 20)
-    shard = await desk.lease(spec, 0)
-    await settle(desk, shard, *["not_found"] * 20)
-    await desk.shards.release(shard)
+    spec = await harness.submit(20, 20)
+    shard = await harness.lease(spec, 0)
+    await settle(harness, shard, *["not_found"] * 20)
+    await harness.shards.release(shard)
 
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert (job.state, job.reason, job.finished_at is not None) == (JobState.FINISHED, None, True)
-    assert spec.job_id not in await desk.ledger.jobs.active()
+    assert spec.job_id not in await harness.ledger.jobs.active()
     assert await redis.pttl(JobKeys(spec.job_id).job) <= spec.keep_s * 1000
 
 
-async def test_a_resume_of_a_job_that_lost_its_shards_does_not_finish_it(desk, redis):
+async def test_a_resume_of_a_job_that_lost_its_shards_does_not_finish_it(harness, redis):
     """Rows are left that nobody will carry out."""
-    spec = await desk.submit(20, 20)
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="state_lost", reason="x")
+    spec = await harness.submit(20, 20)
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="state_lost", reason="x")
     await redis.delete(JobKeys(spec.job_id).waiting)
 
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
 
-    assert await desk.state(spec) is JobState.RUNNING
+    assert await harness.state(spec) is JobState.RUNNING
 
 
-async def test_a_held_job_that_is_started_is_watched(desk):
+async def test_a_held_job_that_is_started_is_watched(harness):
     """`resume` is how it starts: nobody has seen a row of it yet."""
-    spec = desk.spec(200, 200)
-    await desk.store(spec)
-    await desk.ledger.jobs.open(spec.job_id, hold=True)
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    spec = harness.spec(200, 200)
+    await harness.store(spec)
+    await harness.ledger.jobs.open(spec.job_id, hold=True)
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
 
-    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 100)
+    await settle(harness, await harness.lease(spec, 0), *["not_found"] * 100)
 
-    assert await desk.state(spec) is JobState.PAUSED
+    assert await harness.state(spec) is JobState.PAUSED
 
 
-async def test_it_can_be_switched_off_and_no_share_switches_it_off(desk):
+async def test_it_can_be_switched_off_and_no_share_switches_it_off(harness):
     """`--max-failures none` does, `100%` does not; an undo is watched as a file is."""
     states = {}
     for limit in ("none", "100%", None):
-        spec = await desk.submit(200, 200, max_failures=limit, kind=Kind.UNDO)
-        await settle(desk, await desk.lease(spec, 0), *["not_found"] * 200)
-        assert await past_limit(desk.redis, spec) is None
-        states[limit] = await desk.state(spec)
+        spec = await harness.submit(200, 200, max_failures=limit, kind=Kind.UNDO)
+        await settle(harness, await harness.lease(spec, 0), *["not_found"] * 200)
+        assert await past_limit(harness.redis, spec) is None
+        states[limit] = await harness.state(spec)
 
     assert states == {"none": JobState.RUNNING, "100%": JobState.PAUSED, None: JobState.PAUSED}
 
 
-async def test_a_job_of_release_one_that_was_under_way_is_left_alone(desk, redis):
+async def test_a_job_of_release_one_that_was_under_way_is_left_alone(harness, redis):
     """What its first rows were is not known any more."""
-    spec = await desk.submit(200, 200)
+    spec = await harness.submit(200, 200)
     await redis.hdel(JobKeys(spec.job_id).job, "same_after")
 
-    await settle(desk, await desk.lease(spec, 0), *["not_found"] * 200)
+    await settle(harness, await harness.lease(spec, 0), *["not_found"] * 200)
 
-    assert await desk.state(spec) is JobState.RUNNING
+    assert await harness.state(spec) is JobState.RUNNING

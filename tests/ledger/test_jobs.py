@@ -20,25 +20,25 @@ from ledger.settlements import Settlement
 # --- ids ---
 
 
-async def test_a_job_is_never_written_over_another_one_of_the_same_id(desk, redis):
+async def test_a_job_is_never_written_over_another_one_of_the_same_id(harness, redis):
     """The second maker is refused, and the first job keeps every row, also while it is only being stored."""
-    first = await desk.submit(rows=3)
+    first = await harness.submit(rows=3)
     before = {key: await redis.dump(key) for key in await redis.keys("*")}
 
     with pytest.raises(JobIdTaken):
-        await desk.ledger.jobs.create(desk.spec(rows=5, job_id=first.job_id))
+        await harness.ledger.jobs.create(harness.spec(rows=5, job_id=first.job_id))
 
     assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
-    assert (await desk.ledger.jobs.get(first.job_id)).spec == first
+    assert (await harness.ledger.jobs.get(first.job_id)).spec == first
 
 
-async def test_what_a_job_of_that_id_left_behind_takes_its_id(desk, redis):
+async def test_what_a_job_of_that_id_left_behind_takes_its_id(harness, redis):
     """Rejected rows of a torn job are not mixed with those of another one."""
-    torn = await desk.submit(rows=2)
+    torn = await harness.submit(rows=2)
     await redis.delete(JobKeys(torn.job_id).job)
 
     with pytest.raises(JobIdTaken):
-        await desk.ledger.jobs.create(desk.spec(job_id=torn.job_id))
+        await harness.ledger.jobs.create(harness.spec(job_id=torn.job_id))
 
 
 def test_ids_sort_by_time_and_have_32_random_bits():
@@ -52,41 +52,41 @@ def test_ids_sort_by_time_and_have_32_random_bits():
 # --- states ---
 
 
-async def test_a_job_that_is_being_stored_is_invisible_to_workers(desk):
+async def test_a_job_that_is_being_stored_is_invisible_to_workers(harness):
     """Neither active nor announced, whatever is stored of it."""
-    spec = desk.spec()
-    await desk.store(spec)
+    spec = harness.spec()
+    await harness.store(spec)
 
-    assert await desk.ledger.jobs.active() == []
-    assert await desk.shards.to_announce(spec.job_id) == []
-    assert await desk.state(spec) is JobState.SUBMITTING
+    assert await harness.ledger.jobs.active() == []
+    assert await harness.shards.to_announce(spec.job_id) == []
+    assert await harness.state(spec) is JobState.SUBMITTING
 
 
 @pytest.mark.parametrize(
     ("rows", "hold", "state", "active"),
     [(6, False, JobState.RUNNING, True), (6, True, JobState.HELD, True), (0, False, JobState.FINISHED, False)],
 )
-async def test_an_opened_job_starts_where_it_should(desk, rows, hold, state, active):
+async def test_an_opened_job_starts_where_it_should(harness, rows, hold, state, active):
     """Running, held, or ended where there is nothing to send."""
-    spec = desk.spec(rows=rows, rejected=2, unchanged=3)
-    await desk.store(spec)
-    await desk.ledger.jobs.open(spec.job_id, hold=hold)
+    spec = harness.spec(rows=rows, rejected=2, unchanged=3)
+    await harness.store(spec)
+    await harness.ledger.jobs.open(spec.job_id, hold=hold)
 
-    assert await desk.state(spec) is state
-    assert (await desk.ledger.jobs.active() == [spec.job_id]) is active
-    counts = await desk.counts(spec)
+    assert await harness.state(spec) is state
+    assert (await harness.ledger.jobs.active() == [spec.job_id]) is active
+    counts = await harness.counts(spec)
     assert (counts.total, counts.rejected, counts.unchanged, counts.pending) == (rows + 5, 2, 3, rows)
 
 
 @pytest.mark.parametrize("state", [state for state in JobState if state is not JobState.LOST])
-async def test_only_a_running_job_can_be_paused(desk, state):
+async def test_only_a_running_job_can_be_paused(harness, state):
     """An ended job does not come back, and the first reason stays."""
-    spec = await desk.submit()
-    await desk.ledger.jobs.move(spec.job_id, state, come_from=[JobState.RUNNING], code="first", reason="the first")
+    spec = await harness.submit()
+    await harness.ledger.jobs.move(spec.job_id, state, come_from=[JobState.RUNNING], code="first", reason="the first")
 
-    had = await desk.ledger.jobs.pause(spec.job_id, by="test", code="second", reason="the second")
+    had = await harness.ledger.jobs.pause(spec.job_id, by="test", code="second", reason="the second")
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert had is state
     if state is JobState.RUNNING:
         assert (job.state, job.reason_code, job.reason) == (JobState.PAUSED, "second", "the second")
@@ -94,50 +94,50 @@ async def test_only_a_running_job_can_be_paused(desk, state):
         assert (job.state, job.reason_code) == (state, "first")
 
 
-async def test_a_resumed_job_has_no_reason_any_more(desk):
+async def test_a_resumed_job_has_no_reason_any_more(harness):
     """The reason belongs to the pause."""
-    spec = await desk.submit()
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    spec = await harness.submit()
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert (job.state, job.reason, job.reason_code) == (JobState.RUNNING, None, None)
 
 
-async def test_moving_a_job_that_is_not_there_is_told(desk, redis):
+async def test_moving_a_job_that_is_not_there_is_told(harness, redis):
     """And leaves nothing behind."""
     with pytest.raises(NoSuchJob):
-        await desk.ledger.jobs.pause("none", by="test", code="c", reason="r")
+        await harness.ledger.jobs.pause("none", by="test", code="c", reason="r")
     with pytest.raises(NoSuchJob):
-        await desk.ledger.jobs.get("none")
+        await harness.ledger.jobs.get("none")
     assert await redis.keys("*") == []
 
 
 @pytest.mark.parametrize("lost", ["outcomes", "counts"])
-async def test_a_torn_job_is_lost_and_never_finished(desk, redis, lost):
+async def test_a_torn_job_is_lost_and_never_finished(harness, redis, lost):
     """Where a part is gone, the job says so."""
-    spec = await desk.submit()
+    spec = await harness.submit()
     await redis.delete(getattr(JobKeys(spec.job_id), lost))
 
-    assert await desk.state(spec) is JobState.LOST
+    assert await harness.state(spec) is JobState.LOST
 
 
-async def test_an_ended_job_expires_with_everything_it_has(desk, redis):
+async def test_an_ended_job_expires_with_everything_it_has(harness, redis):
     """After the time it was to be kept, and not before."""
-    spec = await desk.submit(rows=2, keep_s=600.0)
-    await desk.ledger.jobs.retire(spec.job_id)
+    spec = await harness.submit(rows=2, keep_s=600.0)
+    await harness.ledger.jobs.retire(spec.job_id)
 
-    assert await desk.ledger.jobs.active() == []
+    assert await harness.ledger.jobs.active() == []
     lives = [await redis.ttl(key) for key in await redis.keys(f"*{spec.job_id}*")]
     assert all(590 <= life <= 600 for life in lives)
 
 
-async def test_a_job_that_has_expired_is_forgotten_on_the_way(desk, redis):
+async def test_a_job_that_has_expired_is_forgotten_on_the_way(harness, redis):
     """The list of jobs mends itself."""
-    kept, gone = await desk.submit(), await desk.submit()
+    kept, gone = await harness.submit(), await harness.submit()
     await redis.delete(JobKeys(gone.job_id).job)
 
-    assert [job.spec.job_id for job in await desk.ledger.jobs.latest(10)] == [kept.job_id]
+    assert [job.spec.job_id for job in await harness.ledger.jobs.latest(10)] == [kept.job_id]
     assert await redis.zrange(JOBS, 0, -1) == [kept.job_id.encode()]
     assert await redis.smembers(ACTIVE) == {kept.job_id.encode()}
 
@@ -145,33 +145,33 @@ async def test_a_job_that_has_expired_is_forgotten_on_the_way(desk, redis):
 # --- reports ---
 
 
-async def test_rows_are_read_in_the_order_of_the_file(desk, redis):
+async def test_rows_are_read_in_the_order_of_the_file(harness, redis):
     """Over all shards, with the last one not full."""
-    spec = await desk.submit(rows=5, shard_rows=2)
+    spec = await harness.submit(rows=5, shard_rows=2)
 
     assert [row.patch.completion_id async for row in read_rows(redis, spec)] == [f"id-{n}" for n in range(5)]
 
 
-async def test_rejected_rows_are_read_group_after_group(desk, redis):
+async def test_rejected_rows_are_read_group_after_group(harness, redis):
     """With their cells as they were read."""
     groups = [[Rejection(n, None, "why", ["a", "é\n"]) for n in range(at, at + 3)] for at in (1, 4)]
-    spec = desk.spec(rejected=6)
-    await desk.store(spec)
+    spec = harness.spec(rejected=6)
+    await harness.store(spec)
     for group in groups:
-        await desk.ledger.jobs.store_rejections(spec.job_id, group)
+        await harness.ledger.jobs.store_rejections(spec.job_id, group)
         assert unpack_rejections(pack_rejections(group), len(group)) == group
 
     assert [rejection async for rejection in read_rejections(redis, spec)] == groups[0] + groups[1]
 
 
-async def test_rows_for_which_nothing_is_sent_are_read_group_after_group(desk, redis):
+async def test_rows_for_which_nothing_is_sent_are_read_group_after_group(harness, redis):
     """And a job of release one, which stored none, has none."""
     groups = [[UnsentRow(Patch(n, "a", {"k": None}), n - 1 if n % 2 else None) for n in at] for at in ((2, 3), (4,))]
-    spec = desk.spec(unchanged=2, folded=1)
-    await desk.store(spec)
+    spec = harness.spec(unchanged=2, folded=1)
+    await harness.store(spec)
     assert [row async for row in read_unsent(redis, spec)] == []
     for group in groups:
-        await desk.ledger.jobs.store_unsent(spec.job_id, group)
+        await harness.ledger.jobs.store_unsent(spec.job_id, group)
 
     assert [row async for row in read_unsent(redis, spec)] == groups[0] + groups[1]
 
@@ -179,10 +179,10 @@ async def test_rows_for_which_nothing_is_sent_are_read_group_after_group(desk, r
 # --- the same content is one job ---
 
 
-async def test_the_first_job_of_a_content_has_it(desk):
+async def test_the_first_job_of_a_content_has_it(harness):
     """Who comes later is told which job it is."""
-    first = await desk.submit()
-    claim = desk.ledger.fingerprints.claim
+    first = await harness.submit()
+    claim = harness.ledger.fingerprints.claim
 
     assert await claim("f", first.job_id, 600) == Claim(first.job_id)
     assert await claim("f", "job-second", 600) == Claim(first.job_id)
@@ -190,98 +190,98 @@ async def test_the_first_job_of_a_content_has_it(desk):
 
 
 @pytest.mark.parametrize("state", [JobState.RUNNING, JobState.PAUSED, JobState.HELD])
-async def test_a_job_that_has_not_ended_keeps_its_content(desk, state):
+async def test_a_job_that_has_not_ended_keeps_its_content(harness, state):
     """It will be carried out, or somebody is to decide about it: the same content is not stored twice."""
-    first = await desk.submit()
-    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
-    await desk.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING], code="c", reason="r")
+    first = await harness.submit()
+    await harness.ledger.fingerprints.claim("f", first.job_id, 600)
+    await harness.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING], code="c", reason="r")
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim(first.job_id)
-    assert await desk.ledger.fingerprints.holder("f") == first.job_id
+    assert await harness.ledger.fingerprints.claim("f", "job-second", 600) == Claim(first.job_id)
+    assert await harness.ledger.fingerprints.holder("f") == first.job_id
 
 
 @pytest.mark.parametrize("outcome", list(Outcome)[1:])
 @pytest.mark.parametrize("state", [JobState.FINISHED, JobState.CANCELLED, JobState.LOST])
-async def test_of_ended_jobs_only_one_that_applied_a_row_keeps_its_content(desk, redis, state, outcome):
+async def test_of_ended_jobs_only_one_that_applied_a_row_keeps_its_content(harness, redis, state, outcome):
     """Any other gives it up, is named, and stays readable: nothing that it did can be relied on."""
-    first = await desk.submit(rows=1)
-    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
-    shard = await desk.lease(first, 0)
-    await desk.ledger.settlements.settle(shard, [Settlement(0, outcome)], Traffic())
+    first = await harness.submit(rows=1)
+    await harness.ledger.fingerprints.claim("f", first.job_id, 600)
+    shard = await harness.lease(first, 0)
+    await harness.ledger.settlements.settle(shard, [Settlement(0, outcome)], Traffic())
     if state is JobState.LOST:
         await redis.delete(JobKeys(first.job_id).outcomes)
     else:
-        await desk.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING])
+        await harness.ledger.jobs.move(first.job_id, state, come_from=[JobState.RUNNING])
     keeps = state is JobState.FINISHED and outcome in {Outcome.UPDATED, Outcome.UNCHANGED}
 
-    assert (await desk.ledger.fingerprints.holder("f") == first.job_id) is keeps
-    claim = await desk.ledger.fingerprints.claim("f", "job-second", 600)
+    assert (await harness.ledger.fingerprints.holder("f") == first.job_id) is keeps
+    claim = await harness.ledger.fingerprints.claim("f", "job-second", 600)
     assert claim == (Claim(first.job_id) if keeps else Claim("job-second", former=first.job_id))
-    assert await desk.state(first) is state
+    assert await harness.state(first) is state
 
 
-async def test_a_job_whose_producer_died_is_replaced_and_removed(desk, redis):
+async def test_a_job_whose_producer_died_is_replaced_and_removed(harness, redis):
     """Half a job is of no use to anybody."""
-    half = desk.spec()
-    await desk.ledger.fingerprints.claim("f", half.job_id, 600)
-    await desk.store(half)
+    half = harness.spec()
+    await harness.ledger.fingerprints.claim("f", half.job_id, 600)
+    await harness.store(half)
     await redis.delete(JobKeys(half.job_id).producer)
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
+    assert await harness.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
     assert await redis.keys(f"*{half.job_id}*") == []
     with pytest.raises(NoSuchJob):
-        await desk.ledger.jobs.get(half.job_id)
+        await harness.ledger.jobs.get(half.job_id)
 
 
-async def test_a_job_that_is_just_being_stored_is_waited_for(desk):
+async def test_a_job_that_is_just_being_stored_is_waited_for(harness):
     """Two producers at once make one job: the second gets the first one's id once it is open."""
-    first = desk.spec()
-    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
-    second = asyncio.create_task(desk.ledger.fingerprints.claim("f", "job-second", 600))
-    await desk.store(first)
+    first = harness.spec()
+    await harness.ledger.fingerprints.claim("f", first.job_id, 600)
+    second = asyncio.create_task(harness.ledger.fingerprints.claim("f", "job-second", 600))
+    await harness.store(first)
     done, _ = await asyncio.wait([second], timeout=0.3)
     assert not done
 
-    await desk.ledger.jobs.open(first.job_id)
+    await harness.ledger.jobs.open(first.job_id)
 
     assert await asyncio.wait_for(second, 5) == Claim(first.job_id)
 
 
-async def test_many_producers_at_once_replace_a_dead_one_once(desk, redis):
+async def test_many_producers_at_once_replace_a_dead_one_once(harness, redis):
     """One of them gets the content, the others wait for it."""
-    half = desk.spec()
-    await desk.ledger.fingerprints.claim("f", half.job_id, 600)
+    half = harness.spec()
+    await harness.ledger.fingerprints.claim("f", half.job_id, 600)
     await redis.delete(JobKeys(half.job_id).producer)
-    specs = [desk.spec() for _ in range(5)]
+    specs = [harness.spec() for _ in range(5)]
 
     async def produce(spec):
-        holder = (await desk.ledger.fingerprints.claim("f", spec.job_id, 600)).job_id
+        holder = (await harness.ledger.fingerprints.claim("f", spec.job_id, 600)).job_id
         if holder == spec.job_id:
-            await desk.store(spec)
-            await desk.ledger.jobs.open(spec.job_id)
+            await harness.store(spec)
+            await harness.ledger.jobs.open(spec.job_id)
         return holder
 
     holders = await asyncio.wait_for(asyncio.gather(*(produce(spec) for spec in specs)), 10)
 
     assert len(set(holders)) == 1
-    assert await desk.ledger.jobs.active() == [holders[0]]
+    assert await harness.ledger.jobs.active() == [holders[0]]
 
 
-async def test_a_content_whose_job_has_expired_is_free(desk):
+async def test_a_content_whose_job_has_expired_is_free(harness):
     """The word of a job that is gone holds nobody back."""
-    await desk.redis.set(fingerprint_key("f"), "gone")
+    await harness.redis.set(fingerprint_key("f"), "gone")
 
-    assert await desk.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
+    assert await harness.ledger.fingerprints.claim("f", "job-second", 600) == Claim("job-second")
 
 
-async def test_again_takes_the_content_from_whoever_has_it(desk, redis):
+async def test_again_takes_the_content_from_whoever_has_it(harness, redis):
     """The user asked for it; the older job is left alone."""
-    first = await desk.submit()
-    await desk.ledger.fingerprints.claim("f", first.job_id, 600)
+    first = await harness.submit()
+    await harness.ledger.fingerprints.claim("f", first.job_id, 600)
 
-    await desk.ledger.fingerprints.take("f", "job-second", 600)
+    await harness.ledger.fingerprints.take("f", "job-second", 600)
 
     assert await redis.get(fingerprint_key("f")) == b"job-second"
-    assert await desk.state(first) is JobState.RUNNING
+    assert await harness.state(first) is JobState.RUNNING
     assert 0 < await redis.ttl(JobKeys("job-second").producer) <= ALIVE_S
     assert 600 < await redis.ttl(fingerprint_key("f")) <= SUBMITTED_KEEP_S + 600, "as long as the job may be there"

@@ -26,96 +26,98 @@ KEEP_S = 60.0
 Fate = Callable[[LedgerHarness], Awaitable[JobSpec]]
 
 
-async def begin(desk: LedgerHarness, **changes: object) -> JobSpec:
+async def begin(harness: LedgerHarness, **changes: object) -> JobSpec:
     """A job of which a worker wrote one row, and may have written the next two, when its shard was handed back."""
-    spec = await desk.submit(keep_s=KEEP_S, rows=4, shard_rows=4, **changes)
-    await desk.ledger.fingerprints.take(spec.fingerprint, spec.job_id, KEEP_S)
-    await desk.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
-    shard = await desk.lease(spec, 0)
+    spec = await harness.submit(keep_s=KEEP_S, rows=4, shard_rows=4, **changes)
+    await harness.ledger.fingerprints.take(spec.fingerprint, spec.job_id, KEEP_S)
+    await harness.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
+    shard = await harness.lease(spec, 0)
     if spec.journal:
-        await desk.ledger.settlements.journal(shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})], [])
-    await desk.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic(requests=2))
-    await desk.ledger.settlements.hand_back(shard, {2: Tries(1, in_doubt=True)}, Traffic(requests=3))
-    await desk.shards.release(shard)
+        await harness.ledger.settlements.journal(
+            shard, [BeforeImage(0, {"k": "old"}), BeforeImage(1, {"k": "old"})], []
+        )
+    await harness.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic(requests=2))
+    await harness.ledger.settlements.hand_back(shard, {2: Tries(1, in_doubt=True)}, Traffic(requests=3))
+    await harness.shards.release(shard)
     return spec
 
 
-async def end_rows(desk: LedgerHarness, spec: JobSpec) -> None:
+async def end_rows(harness: LedgerHarness, spec: JobSpec) -> None:
     """Let a worker end the open rows, and the job."""
-    shard = await desk.lease(spec, 0)
-    await desk.ledger.settlements.settle(shard, [Settlement(row, Outcome.UPDATED) for row in shard.todo], Traffic())
-    await desk.shards.release(shard)
-    await desk.ledger.jobs.retire(spec.job_id)
+    shard = await harness.lease(spec, 0)
+    await harness.ledger.settlements.settle(shard, [Settlement(row, Outcome.UPDATED) for row in shard.todo], Traffic())
+    await harness.shards.release(shard)
+    await harness.ledger.jobs.retire(spec.job_id)
 
 
-async def finished(desk: LedgerHarness) -> JobSpec:
+async def finished(harness: LedgerHarness) -> JobSpec:
     """All rows ended well."""
-    spec = await begin(desk)
-    await end_rows(desk, spec)
+    spec = await begin(harness)
+    await end_rows(harness, spec)
     return spec
 
 
-async def cancelled(desk: LedgerHarness) -> JobSpec:
+async def cancelled(harness: LedgerHarness) -> JobSpec:
     """In mid-job."""
-    spec = await begin(desk)
-    await desk.ledger.jobs.cancel(spec.job_id, by="test")
-    await rescue_all(desk.ledger, lambda *_: None)
+    spec = await begin(harness)
+    await harness.ledger.jobs.cancel(spec.job_id, by="test")
+    await rescue_all(harness.ledger, lambda *_: None)
     return spec
 
 
-async def paused_then_cancelled(desk: LedgerHarness) -> JobSpec:
+async def paused_then_cancelled(harness: LedgerHarness) -> JobSpec:
     """By `relabel cancel`, where no worker is left."""
-    spec = await begin(desk)
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
-    await desk.ledger.jobs.cancel(spec.job_id, by="test")
-    await desk.shards.close_all(spec, Outcome.CANCELLED)
-    await desk.ledger.jobs.retire(spec.job_id)
+    spec = await begin(harness)
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
+    await harness.ledger.jobs.cancel(spec.job_id, by="test")
+    await harness.shards.close_all(spec, Outcome.CANCELLED)
+    await harness.ledger.jobs.retire(spec.job_id)
     return spec
 
 
-async def parked(desk: LedgerHarness) -> JobSpec:
+async def parked(harness: LedgerHarness) -> JobSpec:
     """Its workers died time and again."""
-    spec = await begin(desk)
+    spec = await begin(harness)
     for _ in range(PARK_AFTER):
-        await desk.lease(spec, 0)
-        await desk.expire_lease(spec, 0)
-        await desk.redis.delete("relabel:rescue")
-        await rescue_all(desk.ledger, lambda *_: None)
-    await desk.redis.delete("relabel:rescue")
-    await rescue_all(desk.ledger, lambda *_: None)
-    assert (await desk.counts(spec)).failed == 3
+        await harness.lease(spec, 0)
+        await harness.expire_lease(spec, 0)
+        await harness.redis.delete("relabel:rescue")
+        await rescue_all(harness.ledger, lambda *_: None)
+    await harness.redis.delete("relabel:rescue")
+    await rescue_all(harness.ledger, lambda *_: None)
+    assert (await harness.counts(spec)).failed == 3
     return spec
 
 
-async def nothing_to_send(desk: LedgerHarness) -> JobSpec:
+async def nothing_to_send(harness: LedgerHarness) -> JobSpec:
     """No row asks for a change, so that the job has ended before its log begins."""
-    spec = desk.spec(rows=0, rejected=1, unchanged=1, keep_s=KEEP_S)
-    await desk.store(spec)
-    await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
-    await desk.ledger.jobs.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
-    await desk.ledger.jobs.open(spec.job_id, by="test")
+    spec = harness.spec(rows=0, rejected=1, unchanged=1, keep_s=KEEP_S)
+    await harness.store(spec)
+    await harness.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    await harness.ledger.jobs.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
+    await harness.ledger.jobs.open(spec.job_id, by="test")
     return spec
 
 
-async def undone(desk: LedgerHarness) -> JobSpec:
+async def undone(harness: LedgerHarness) -> JobSpec:
     """Its log goes on after its end."""
-    spec = await finished(desk)
-    await desk.redis.delete(JobKeys(spec.job_id).audit)  # as of release one, whose log may be gone before
-    await desk.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
+    spec = await finished(harness)
+    await harness.redis.delete(JobKeys(spec.job_id).audit)  # as of release one, whose log may be gone before
+    await harness.ledger.jobs.set_rate(spec.job_id, None, by="test", why="a test")
     return spec
 
 
-async def finished_before_a_worker_came_back(desk: LedgerHarness) -> JobSpec:
+async def finished_before_a_worker_came_back(harness: LedgerHarness) -> JobSpec:
     """A worker that was frozen has its say when the job has long ended."""
-    spec = await begin(desk)
-    late = await desk.lease(spec, 0, owner="late")
-    await desk.expire_lease(spec, 0)
-    await desk.shards.rescue(spec.job_id)
-    await end_rows(desk, spec)
-    await desk.ledger.settlements.hand_back(late, {3: Tries(1, in_doubt=True)}, Traffic(requests=5))
+    spec = await begin(harness)
+    late = await harness.lease(spec, 0, owner="late")
+    await harness.expire_lease(spec, 0)
+    await harness.shards.rescue(spec.job_id)
+    await end_rows(harness, spec)
+    await harness.ledger.settlements.hand_back(late, {3: Tries(1, in_doubt=True)}, Traffic(requests=5))
     with pytest.raises(LeaseLost):
-        await desk.ledger.settlements.journal(late, [BeforeImage(3, {"k": "late"})], [])
-    assert (await desk.ledger.jobs.get(spec.job_id)).traffic.requests == 3, "counted is what was handed back in time"
+        await harness.ledger.settlements.journal(late, [BeforeImage(3, {"k": "late"})], [])
+    assert (await harness.ledger.jobs.get(spec.job_id)).traffic.requests == 3, "counted is what was handed back in time"
     return spec
 
 
@@ -137,23 +139,23 @@ async def lives(redis: Redis, pattern: str = "*") -> dict[str, float]:
 
 @pytest.mark.parametrize("fate", FATES, ids=lambda fate: fate.__name__)
 async def test_nothing_of_a_job_outlives_the_days_that_it_is_kept(
-    desk: LedgerHarness, redis: Redis, fate: Fate
+    harness: LedgerHarness, redis: Redis, fate: Fate
 ) -> None:
     """Before-images and rows are a customer's: no key of an ended job lives longer than KEEP_DAYS, or for ever."""
-    spec = await fate(desk)
+    spec = await fate(harness)
 
     of_job = await lives(redis, f"*{spec.job_id}*")
     assert {name: life for name, life in of_job.items() if not 0 < life <= KEEP_S} == {}
     assert 0 < (await lives(redis)).get(fingerprint_key(spec.fingerprint), 1) <= KEEP_S
     assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
-    assert await desk.state(spec) in {JobState.FINISHED, JobState.CANCELLED}
+    assert await harness.state(spec) in {JobState.FINISHED, JobState.CANCELLED}
 
 
-async def test_a_job_that_is_under_way_has_an_end_too(desk: LedgerHarness, redis: Redis) -> None:
+async def test_a_job_that_is_under_way_has_an_end_too(harness: LedgerHarness, redis: Redis) -> None:
     """Once the workers' rescue has seen it; it lives longer than KEEP_DAYS, as it has not ended."""
-    spec = await begin(desk)
-    await desk.ledger.workers.beat("worker", 2)
-    await rescue_all(desk.ledger, lambda *_: None)
+    spec = await begin(harness)
+    await harness.ledger.workers.beat("worker", 2)
+    await rescue_all(harness.ledger, lambda *_: None)
 
     found = await lives(redis)
     assert {name for name, life in found.items() if life == -1} <= LASTING
@@ -162,12 +164,12 @@ async def test_a_job_that_is_under_way_has_an_end_too(desk: LedgerHarness, redis
     assert found[fingerprint_key(spec.fingerprint)] > KEEP_S, "the same content is found as long as the job is there"
 
 
-async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: LedgerHarness, redis: Redis) -> None:
+async def test_what_a_dead_producer_left_is_gone_after_a_day(harness: LedgerHarness, redis: Redis) -> None:
     """Its rows and its rejected rows: nobody will ever finish it."""
-    spec = desk.spec(rows=4, rejected=1, keep_s=30 * 86_400.0)
-    await desk.store(spec)
-    await desk.ledger.fingerprints.claim(spec.fingerprint, spec.job_id, spec.keep_s)
-    await desk.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    spec = harness.spec(rows=4, rejected=1, keep_s=30 * 86_400.0)
+    await harness.store(spec)
+    await harness.ledger.fingerprints.claim(spec.fingerprint, spec.job_id, spec.keep_s)
+    await harness.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
 
     left = await lives(redis, f"*{spec.job_id}*")
     assert {name.rpartition(":")[2] for name in left} >= {
@@ -177,39 +179,39 @@ async def test_what_a_dead_producer_left_is_gone_after_a_day(desk: LedgerHarness
 
 
 async def test_the_list_of_jobs_forgets_what_has_expired_also_where_nobody_looks(
-    desk: LedgerHarness, redis: Redis
+    harness: LedgerHarness, redis: Redis
 ) -> None:
     """Each new job looks at some of it."""
     await redis.zadd(JOBS, {f"gone-{number}": number for number in range(TRIMMED - 1)})
 
-    spec = await desk.submit()
+    spec = await harness.submit()
 
     assert await redis.zrange(JOBS, 0, -1) == [spec.job_id.encode()]
 
 
-async def test_what_is_left_of_a_job_that_is_gone_expires(desk: LedgerHarness, redis: Redis) -> None:
+async def test_what_is_left_of_a_job_that_is_gone_expires(harness: LedgerHarness, redis: Redis) -> None:
     """Also a key that had no end when the job's own record was lost."""
-    spec = await desk.submit()
+    spec = await harness.submit()
     await redis.delete(JobKeys(spec.job_id).job)
     await redis.persist(JobKeys(spec.job_id).shards)
 
-    await rescue_all(desk.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None)
 
     assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
     with pytest.raises(NoSuchJob):
-        await desk.ledger.jobs.get(spec.job_id)
+        await harness.ledger.jobs.get(spec.job_id)
 
 
-async def test_what_is_known_of_lost_jobs_and_nights_has_an_end(desk: LedgerHarness, redis: Redis) -> None:
+async def test_what_is_known_of_lost_jobs_and_nights_has_an_end(harness: LedgerHarness, redis: Redis) -> None:
     """A tombstone lives as long as an ended job; what is lost is listed, and its notification tried, for a day."""
-    spec = await desk.submit(keep_s=KEEP_S)
+    spec = await harness.submit(keep_s=KEEP_S)
     night = {"date": "2026-11-26", "state": "running", "started_at": 1_763_900_000.0}
     await redis.hset(night_key("2026-11-26"), "night", msgspec.json.encode(night))
     await redis.sadd(OPEN_NIGHTS, "2026-11-26")
     detector = LossDetector("w1")
-    await detector.check(desk.ledger)
+    await detector.check(harness.ledger)
     await redis.flushdb()
-    assert len(await detector.check(desk.ledger)) == 2
+    assert len(await detector.check(harness.ledger)) == 2
 
     found = await lives(redis)
     assert {name for name, life in found.items() if life == -1} <= LASTING
@@ -218,38 +220,38 @@ async def test_what_is_known_of_lost_jobs_and_nights_has_an_end(desk: LedgerHarn
     assert found[night_key("2026-11-26")] <= NIGHT_KEEP_S
 
 
-async def test_cancelled_rows_that_may_have_been_written_are_told_apart(desk: LedgerHarness, redis: Redis) -> None:
+async def test_cancelled_rows_that_may_have_been_written_are_told_apart(harness: LedgerHarness, redis: Redis) -> None:
     """A before-image, or a try whose answer was lost; their before-images survive for `undo`."""
-    spec = await cancelled(desk)
+    spec = await cancelled(harness)
 
     rows = [row async for row in read_rows(redis, spec)]
     assert [row.outcome for row in rows] == [Outcome.UPDATED, *[Outcome.CANCELLED] * 3]
     assert [row.detail.code if row.detail else None for row in rows] == [None, *["may_have_been_written"] * 2, None]
     assert [row.before for row in rows] == [{"k": "old"}, {"k": "old"}, None, None]
-    assert (await desk.ledger.jobs.get(spec.job_id)).may_have_been_written == 2
+    assert (await harness.ledger.jobs.get(spec.job_id)).may_have_been_written == 2
 
 
 @pytest.mark.parametrize(("died", "in_doubt"), [(True, 4), (False, 0)])
 async def test_without_before_images_each_row_of_a_dead_workers_shard_may_have_been_written(
-    desk: LedgerHarness, died: bool, in_doubt: int
+    harness: LedgerHarness, died: bool, in_doubt: int
 ) -> None:
     """Nothing tells which of them it was at; of a shard that no worker had, none was."""
-    spec = await desk.submit(rows=8, shard_rows=4, journal=False)
+    spec = await harness.submit(rows=8, shard_rows=4, journal=False)
     if died:
-        await desk.lease(spec, 0)
-        await desk.expire_lease(spec, 0)
-    await desk.ledger.jobs.cancel(spec.job_id, by="test")
+        await harness.lease(spec, 0)
+        await harness.expire_lease(spec, 0)
+    await harness.ledger.jobs.cancel(spec.job_id, by="test")
 
-    assert await desk.shards.close_all(spec, Outcome.CANCELLED)
+    assert await harness.shards.close_all(spec, Outcome.CANCELLED)
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert (job.counts.cancelled, job.may_have_been_written) == (8, in_doubt)
 
 
-async def test_rows_of_a_parked_shard_keep_their_reason(desk: LedgerHarness, redis: Redis) -> None:
+async def test_rows_of_a_parked_shard_keep_their_reason(harness: LedgerHarness, redis: Redis) -> None:
     """They failed; whether they were written is what `undo` and `retry` find out."""
-    spec = await parked(desk)
+    spec = await parked(harness)
 
     details = [row.detail async for row in read_rows(redis, spec, only={Outcome.FAILED})]
     assert {detail.code for detail in details if isinstance(detail, Detail)} == {"worker_crash"}
-    assert (await desk.ledger.jobs.get(spec.job_id)).may_have_been_written == 0
+    assert (await harness.ledger.jobs.get(spec.job_id)).may_have_been_written == 0

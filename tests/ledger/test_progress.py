@@ -40,42 +40,42 @@ def test_a_job_that_an_earlier_release_runs_has_its_progress_in_the_marks():
     assert progress_at({b"submitted_at": b"100"}, {b"mark_at": b"1400"}) == 1400.0
 
 
-async def test_a_job_that_stands_still_has_no_time_left_and_the_last_error(desk, redis):
+async def test_a_job_that_stands_still_has_no_time_left_and_the_last_error(harness, redis):
     """Workers report the error with a renewal; rows that end or a resume begin anew."""
-    spec = await desk.submit()
-    shard = await desk.lease(spec, 0)
+    spec = await harness.submit()
+    shard = await harness.lease(spec, 0)
     pace = {"settled": 2, "before_at": 1, "before_rows": 0, "mark_at": 2, "mark_rows": 2}
     await redis.hset(JobKeys(spec.job_id).pace, mapping=pace)
-    await redis.hset(JobKeys(spec.job_id).job, "running_at", await desk.ledger.jobs.now() - 200)
+    await redis.hset(JobKeys(spec.job_id).job, "running_at", await harness.ledger.jobs.now() - 200)
 
-    await desk.shards.renew(shard, Waits(backing_off=2), LastError(500, "server_error", "The server had an error"))
+    await harness.shards.renew(shard, Waits(backing_off=2), LastError(500, "server_error", "The server had an error"))
 
-    job = await desk.ledger.jobs.get(spec.job_id)
+    job = await harness.ledger.jobs.get(spec.job_id)
     assert job.standstill is not None
     assert (int(job.standstill.seconds), job.standstill.last_error) == (
         200,
         LastError(500, "server_error", "The server had an error"),
     )
     assert (job.rows_per_s > 0, job.eta_s) == (True, None)
-    await desk.shards.renew(shard, Waits())
-    assert (await desk.ledger.jobs.get(spec.job_id)).standstill.last_error is not None
-    await desk.ledger.jobs.pause(spec.job_id, by="t", code="c", reason="r")
-    assert (await desk.ledger.jobs.get(spec.job_id)).standstill is None
-    await desk.ledger.jobs.resume(spec.job_id, by="t")
-    assert (await desk.ledger.jobs.get(spec.job_id)).standstill is None
+    await harness.shards.renew(shard, Waits())
+    assert (await harness.ledger.jobs.get(spec.job_id)).standstill.last_error is not None
+    await harness.ledger.jobs.pause(spec.job_id, by="t", code="c", reason="r")
+    assert (await harness.ledger.jobs.get(spec.job_id)).standstill is None
+    await harness.ledger.jobs.resume(spec.job_id, by="t")
+    assert (await harness.ledger.jobs.get(spec.job_id)).standstill is None
 
 
-async def test_a_job_whose_api_fails_has_no_time_left_at_once(desk, redis):
+async def test_a_job_whose_api_fails_has_no_time_left_at_once(harness, redis):
     """Its pace of the last seconds says nothing of what comes."""
-    spec = await desk.submit()
-    shard = await desk.lease(spec, 0)
-    now = await desk.ledger.jobs.now()
+    spec = await harness.submit()
+    shard = await harness.lease(spec, 0)
+    now = await harness.ledger.jobs.now()
     pace = {"settled": 2, "before_at": now - 9, "before_rows": 0, "mark_at": now, "mark_rows": 2, "progress_at": now}
     await redis.hset(JobKeys(spec.job_id).pace, mapping=pace)
 
-    before = await desk.ledger.jobs.get(spec.job_id)
-    await desk.shards.renew(shard, Waits(paused_s=8.0, paused_by="failing"))
-    after = await desk.ledger.jobs.get(spec.job_id)
+    before = await harness.ledger.jobs.get(spec.job_id)
+    await harness.shards.renew(shard, Waits(paused_s=8.0, paused_by="failing"))
+    after = await harness.ledger.jobs.get(spec.job_id)
 
     assert before.eta_s is not None
     assert (after.standstill, after.eta_s) == (None, None)

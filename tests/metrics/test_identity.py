@@ -17,7 +17,7 @@ from tests.metrics.scrape import Scrape, scrape
 
 
 @pytest.fixture
-async def desk(redis_url: str) -> AsyncIterator[LedgerHarness]:
+async def harness(redis_url: str) -> AsyncIterator[LedgerHarness]:
     """A ledger and the steps taken at it."""
     async with open_ledger(redis_url) as redis:
         yield LedgerHarness(redis)
@@ -28,13 +28,15 @@ async def look(port: int) -> Scrape:
     return await asyncio.to_thread(scrape, port)
 
 
-async def test_a_ledger_that_came_back_empty_is_shown_by_metrics_that_remember_it(desk: LedgerHarness, redis_url: str):
+async def test_a_ledger_that_came_back_empty_is_shown_by_metrics_that_remember_it(
+    harness: LedgerHarness, redis_url: str
+):
     """They record what no worker saw; the process's next scrape shows it, and who found out."""
     settings = Settings.model_validate({"redis": {"url": redis_url}})
-    spec = await desk.submit()
+    spec = await harness.submit()
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         before = await look(port)
-        await desk.redis.flushdb()
+        await harness.redis.flushdb()
         after = await look(port)
 
     assert before.value("relabel_losses", kind="job") == 0
@@ -46,16 +48,16 @@ async def test_a_ledger_that_came_back_empty_is_shown_by_metrics_that_remember_i
     created = [one.value("relabel_ledger_created_timestamp_seconds") for one in (before, after)]
     assert created[0] < created[1]
     assert generation(before) != generation(after)
-    assert "metrics@" in ((await desk.ledger.jobs.get(spec.job_id)).reason or "")
+    assert "metrics@" in ((await harness.ledger.jobs.get(spec.job_id)).reason or "")
 
 
-async def test_what_a_worker_found_is_shown_by_metrics_that_were_started_later(desk: LedgerHarness, redis_url: str):
+async def test_what_a_worker_found_is_shown_by_metrics_that_were_started_later(harness: LedgerHarness, redis_url: str):
     """An alert that rests on it outlives a restart of either."""
-    await desk.submit()
+    await harness.submit()
     worker = LossDetector("w1@a")
-    await worker.check(desk.ledger)
-    await desk.redis.flushdb()
-    await worker.check(Ledger(desk.redis))
+    await worker.check(harness.ledger)
+    await harness.redis.flushdb()
+    await worker.check(Ledger(harness.redis))
     settings = Settings.model_validate({"redis": {"url": redis_url}})
 
     with endpoint(settings, address="127.0.0.1", port=0) as port:

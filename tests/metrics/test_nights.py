@@ -13,16 +13,16 @@ from metrics.endpoint import endpoint
 from nightly.state import FileState, NightFile, NightState
 from nightly.store import Nights
 from notify.outbox import Notice, Outbox
-from tests.harness.stand import Cluster, settings_for
+from tests.harness.cluster import Cluster, settings_for
 from tests.metrics.scrape import Scrape, scrape
 
 DAILY = Schedule("30 2 * * *", "Europe/Berlin")
 WEEK_S = 7 * 86_400
 
 
-async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Cluster) -> None:
+async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(cluster: Cluster) -> None:
     """Its state, times and files; before there was one, nothing is claimed of it."""
-    nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
+    nights, settings = Nights(cluster.ledger.redis), settings_for(cluster.redis.url, cluster.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         before = await look(port)
         night = (await nights.begin("2026-11-25", asked_by="schedule", overlap="skip")).night
@@ -49,15 +49,15 @@ async def test_a_night_is_shown_while_it_goes_on_and_when_it_has_ended(stand: Cl
     assert "a.csv" not in after.text
 
 
-async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(stand: Cluster) -> None:
+async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(cluster: Cluster) -> None:
     """By the schedule that beat noted when it was started; and when the next one is due."""
-    nights, settings = Nights(stand.ledger.redis), settings_for(stand.redis.url, stand.sandbox.base_url)
-    now = await stand.ledger.jobs.now()
+    nights, settings = Nights(cluster.ledger.redis), settings_for(cluster.redis.url, cluster.sandbox.base_url)
+    now = await cluster.ledger.jobs.now()
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         before = await look(port)
         await nights.note_schedule(DAILY)
         fresh = await look(port)
-        await stand.ledger.redis.hset(NIGHTLY_SCHEDULE, "since", now - WEEK_S)
+        await cluster.ledger.redis.hset(NIGHTLY_SCHEDULE, "since", now - WEEK_S)
         missed = await look(port)
 
     assert before.value("relabel_nightly_missed") is None
@@ -68,13 +68,13 @@ async def test_a_night_that_was_missed_is_shown_without_the_settings_of_beat(sta
     assert datetime.fromtimestamp(due, tz=UTC).minute == 30
 
 
-async def test_notifications_that_wait_are_counted(stand: Cluster) -> None:
+async def test_notifications_that_wait_are_counted(cluster: Cluster) -> None:
     """However often one is posted."""
-    settings = settings_for(stand.redis.url, stand.sandbox.base_url)
+    settings = settings_for(cluster.redis.url, cluster.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         none = await look(port)
         for name in ("a", "b", "b"):
-            await Outbox(stand.ledger.redis).post(Notice(name, f"job {name}", None, 1.0))
+            await Outbox(cluster.ledger.redis).post(Notice(name, f"job {name}", None, 1.0))
         two = await look(port)
 
     assert [one.value("relabel_notifications_waiting") for one in (none, two)] == [0, 2]

@@ -17,8 +17,8 @@ from config.schedule import Schedule
 from ledger.keys import JobKeys
 from metrics.endpoint import endpoint
 from nightly.store import Nights
+from tests.harness.cluster import END_S, KEY, Cluster, settings_for
 from tests.harness.rows import PatchRows
-from tests.harness.stand import END_S, KEY, Cluster, settings_for
 from tests.harness.wait import wait_until
 from tests.metrics.prometheus import prometheus
 from tests.metrics.scrape import Scrape, scrape
@@ -28,20 +28,20 @@ ROWS = 400
 CANARY = "canary-name"
 
 
-async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: Cluster) -> None:
+async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(cluster: Cluster) -> None:
     """Counters only rise, are exact in the end, and stay when the job has expired; names in deploy/ are all there."""
-    settings = settings_for(stand.redis.url, stand.sandbox.base_url)
+    settings = settings_for(cluster.redis.url, cluster.sandbox.base_url)
     with endpoint(settings, address="127.0.0.1", port=0) as port:
         rows = PatchRows(ROWS)
         seen = [await look(port)]
-        await stand.worker()
-        job_id = await stand.start_job(rows, name=CANARY)
+        await cluster.worker()
+        job_id = await cluster.start_job(rows, name=CANARY)
         async with asyncio.timeout(END_S):
             while not seen[-1].value("relabel_jobs_ended_total", state="finished"):
                 seen.append(await look(port))
         keys = JobKeys(job_id)
-        finished = await stand.finished(job_id)
-        await stand.ledger.redis.delete(*keys.lasting, *keys.passing)
+        finished = await cluster.finished(job_id)
+        await cluster.ledger.redis.delete(*keys.lasting, *keys.passing)
         seen.append(await look(port))
 
     never_falls(seen)
@@ -56,7 +56,9 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: 
     assert any(one.value("relabel_job_progress_ratio", job=job_id, state="running") for one in amid)
     assert amid[-1].value("relabel_workers") == 1
     assert amid[-1].value("relabel_worker_children") == 2
-    assert {worker.name.rpartition("@")[2] for worker in await stand.ledger.workers.living()} == {socket.gethostname()}
+    assert {worker.name.rpartition("@")[2] for worker in await cluster.ledger.workers.living()} == {
+        socket.gethostname()
+    }
     assert {"relabel_broker_up", "relabel_queue_messages"} <= last.names
     tells_nothing_of_customers(seen, rows)
     assert named_in_deploy() - amid[-1].names == set()
@@ -67,15 +69,15 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(stand: 
 @pytest.mark.skipif(
     not shutil.which("prometheus"), reason="prometheus is not installed (Debian's package of that name)"
 )
-async def test_the_dashboard_shows_a_real_job(stand: Cluster, tmp_path: Path) -> None:
+async def test_the_dashboard_shows_a_real_job(cluster: Cluster, tmp_path: Path) -> None:
     """Each query of each panel, asked of a real Prometheus that scrapes a real endpoint, gives something to draw."""
-    settings = settings_for(stand.redis.url, stand.sandbox.base_url)
-    await stand.worker(rate={"per_minute": 3000})
-    await stand.start_job(PatchRows(4000))
-    held = await stand.start_job(PatchRows(3, seed=9))
-    await stand.ledger.jobs.pause(held, by="test", code="invalid_api_key", reason="the key is wrong")
-    await Nights(stand.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
-    await Nights(stand.ledger.redis).note_schedule(Schedule("30 2 * * *", "UTC"))
+    settings = settings_for(cluster.redis.url, cluster.sandbox.base_url)
+    await cluster.worker(rate={"per_minute": 3000})
+    await cluster.start_job(PatchRows(4000))
+    held = await cluster.start_job(PatchRows(3, seed=9))
+    await cluster.ledger.jobs.pause(held, by="test", code="invalid_api_key", reason="the key is wrong")
+    await Nights(cluster.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
+    await Nights(cluster.ledger.redis).note_schedule(Schedule("30 2 * * *", "UTC"))
     with endpoint(settings, address="127.0.0.1", port=0) as port, prometheus(port, tmp_path) as ask:
         left = {query for panel in dashboard()["panels"] for query in queries_of(panel)}
         assert len(left) > 20

@@ -27,7 +27,7 @@ LONG_AGO_S = 1000.0
 
 
 @pytest.fixture
-async def desk(redis_url: str) -> AsyncIterator[LedgerHarness]:
+async def harness(redis_url: str) -> AsyncIterator[LedgerHarness]:
     """A ledger and the steps taken at it."""
     async with open_ledger(redis_url) as redis:
         yield LedgerHarness(redis)
@@ -44,14 +44,14 @@ async def look(redis_url: str):
     return look
 
 
-async def test_a_paused_job_is_shown_by_its_id_since_when_and_why(desk: LedgerHarness, look) -> None:
-    spec = await desk.submit()
+async def test_a_paused_job_is_shown_by_its_id_since_when_and_why(harness: LedgerHarness, look) -> None:
+    spec = await harness.submit()
     name = "relabel_job_paused_timestamp_seconds"
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="invalid_api_key", reason="whatever")
-    await desk.redis.hset(JobKeys(spec.job_id).job, "paused_at", "1700000000.5")
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="invalid_api_key", reason="whatever")
+    await harness.redis.hset(JobKeys(spec.job_id).job, "paused_at", "1700000000.5")
 
     paused = await look()
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
     resumed = await look()
 
     labels = {"job_id": spec.job_id, "reason_code": "invalid_api_key"}
@@ -59,20 +59,20 @@ async def test_a_paused_job_is_shown_by_its_id_since_when_and_why(desk: LedgerHa
     assert resumed.value(name, **labels) is None
 
 
-async def test_a_running_job_is_shown_with_the_moment_of_its_last_row(desk: LedgerHarness, look) -> None:
+async def test_a_running_job_is_shown_with_the_moment_of_its_last_row(harness: LedgerHarness, look) -> None:
     """Where none has ended since, with the moment at which it was resumed or submitted."""
-    spec = await desk.submit()
-    job, now = JobKeys(spec.job_id).job, await desk.ledger.jobs.now()
+    spec = await harness.submit()
+    job, now = JobKeys(spec.job_id).job, await harness.ledger.jobs.now()
     name, labels = "relabel_job_progress_timestamp_seconds", {"job_id": spec.job_id}
-    await desk.redis.hset(job, "submitted_at", now - LONG_AGO_S)
+    await harness.redis.hset(job, "submitted_at", now - LONG_AGO_S)
     submitted = await look()
-    await desk.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r")
     paused = await look()
-    await desk.ledger.jobs.resume(spec.job_id, by="test")
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
     resumed = await look()
-    await desk.redis.hset(job, "running_at", now - LONG_AGO_S)
-    shard = await desk.lease(spec, 0)
-    await desk.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic())
+    await harness.redis.hset(job, "running_at", now - LONG_AGO_S)
+    shard = await harness.lease(spec, 0)
+    await harness.ledger.settlements.settle(shard, [Settlement(0, Outcome.UPDATED)], Traffic())
     settled = await look()
 
     assert submitted.value(name, **labels) == pytest.approx(now - LONG_AGO_S)
@@ -81,21 +81,21 @@ async def test_a_running_job_is_shown_with_the_moment_of_its_last_row(desk: Ledg
     assert settled.value(name, **labels) >= now
 
 
-async def test_an_endpoint_is_shown_as_failing_since_its_last_success(desk: LedgerHarness, look) -> None:
+async def test_an_endpoint_is_shown_as_failing_since_its_last_success(harness: LedgerHarness, look) -> None:
     """Of reads or of writes, whichever is longer ago; not where nobody has sent anything for minutes."""
     shared = SharedLimit("relabel:limit:abc", Limit(10.0, 1))
-    await record_use(desk.redis, shared, endpoint="https://api.example/v1")
-    breaker, health = CircuitBreaker(desk.redis, shared.key), health_key(shared.key)
-    now = await desk.ledger.jobs.now()
+    await record_use(harness.redis, shared, endpoint="https://api.example/v1")
+    breaker, health = CircuitBreaker(harness.redis, shared.key), health_key(shared.key)
+    now = await harness.ledger.jobs.now()
     breaker.record(write=True, succeeded=False)
     breaker.record(write=False, succeeded=True)
     await breaker.row_at_fault(write=True)
-    await desk.redis.hset(health, "write_since", now - LONG_AGO_S)
+    await harness.redis.hset(health, "write_since", now - LONG_AGO_S)
 
     failing = await look()
-    await desk.redis.hset(health, "at", now - LONG_AGO_S)
+    await harness.redis.hset(health, "at", now - LONG_AGO_S)
     silent = await look()
-    await desk.redis.hset(health, "at", now)
+    await harness.redis.hset(health, "at", now)
     breaker.record(write=True, succeeded=True)
     await breaker.row_at_fault(write=True)
     well = await look()
@@ -108,9 +108,9 @@ async def test_an_endpoint_is_shown_as_failing_since_its_last_success(desk: Ledg
     assert seen[1:] == [0, 0]
 
 
-async def test_the_starts_of_a_worker_are_counted_for_a_quarter_of_an_hour(desk: LedgerHarness, look) -> None:
+async def test_the_starts_of_a_worker_are_counted_for_a_quarter_of_an_hour(harness: LedgerHarness, look) -> None:
     """Each once, however often it beats; one that has run for longer is not counted again."""
-    workers = desk.ledger.workers
+    workers = harness.ledger.workers
     for start in ("a", "b", "c", "c"):
         await workers.beat("w1@a", 2, WorkerFacts(start=start, up_s=2.0))
     await workers.beat("w2@a", 2, WorkerFacts(start="d", up_s=STARTS_KEEP_S - 1))
@@ -122,12 +122,12 @@ async def test_the_starts_of_a_worker_are_counted_for_a_quarter_of_an_hour(desk:
     assert starts == {"w1@a": 3, "w2@a": 1, "w3@a": None}
 
 
-async def test_a_shard_whose_worker_died_is_counted(desk: LedgerHarness, look) -> None:
-    spec = await desk.submit()
+async def test_a_shard_whose_worker_died_is_counted(harness: LedgerHarness, look) -> None:
+    spec = await harness.submit()
     before = await look()
-    await desk.lease(spec, 0)
-    await desk.expire_lease(spec, 0)
-    await desk.shards.rescue(spec.job_id)
+    await harness.lease(spec, 0)
+    await harness.expire_lease(spec, 0)
+    await harness.shards.rescue(spec.job_id)
 
     after = await look()
 

@@ -16,8 +16,8 @@ from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from nightly.run import NightRun
+from tests.harness.cluster import settings_for
 from tests.harness.rows import usual_id
-from tests.harness.stand import settings_for
 
 StartRun = Callable[..., NightRun]
 

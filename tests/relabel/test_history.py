@@ -21,10 +21,10 @@ OTHER = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
 class Operator:
     """Somebody who submits jobs, lets a worker end them, and asks what became of a completion."""
 
-    def __init__(self, rig, folder):
-        self.rig = rig
+    def __init__(self, harness, folder):
+        self.harness = harness
         self.folder = folder
-        self.session = Session(rig.ledger, Settings(_env_file=None), "ada@a")
+        self.session = Session(harness.ledger, Settings(_env_file=None), "ada@a")
 
     async def change(self, *patches, by="ada@a", run=True, **order):
         """Submit patches as a job, and let a worker run it; return its id."""
@@ -37,17 +37,17 @@ class Operator:
 
     async def undo(self, job_id, by="bob@b", **limits):
         """Take a job back; return the id of the undo."""
-        spec = (await self.rig.ledger.jobs.get(job_id)).spec
-        rows = undo_rows(self.rig.ledger, spec, **limits)
+        spec = (await self.harness.ledger.jobs.get(job_id)).spec
+        rows = undo_rows(self.harness.ledger, spec, **limits)
         return await self.submit(rows, undo_columns(spec.columns), by, kind=Kind.UNDO, parent=job_id)
 
     async def submit(self, rows, columns, by, *, run=True, **order):
-        wanted = JobRequest("file.csv", Mode.MERGE, True, self.rig.sandbox.base_url, 500, 600.0, again=True, by=by)
+        wanted = JobRequest("file.csv", Mode.MERGE, True, self.harness.sandbox.base_url, 500, 600.0, again=True, by=by)
         wanted = wanted._replace(**order)
         with await check_made(rows, columns=columns, mode=wanted.mode, spool_dir=self.folder) as checked:
-            job = await submit(checked, wanted, ledger=self.rig.ledger, announce=lambda *_: None)
+            job = await submit(checked, wanted, ledger=self.harness.ledger, announce=lambda *_: None)
         if run:
-            await self.rig.turn(job.job_id)
+            await self.harness.turn(job.job_id)
         return job.job_id
 
     async def changes(self, completion_id):
@@ -68,9 +68,9 @@ class Operator:
 
 
 @pytest.fixture
-def operator(rig, tmp_path):
+def operator(harness, tmp_path):
     """Somebody at a ledger and a sandbox that stores one completion, with `team` `blue`."""
-    return Operator(rig, tmp_path)
+    return Operator(harness, tmp_path)
 
 
 async def test_each_change_is_shown_with_its_undo_in_the_order_of_time(operator, completion_id):
@@ -85,7 +85,7 @@ async def test_each_change_is_shown_with_its_undo_in_the_order_of_time(operator,
         (second, "eve@e", "updated", {"team": ("green", None, None)}),
     ]
     found = await history(operator.session, completion_id)
-    now = await operator.rig.ledger.jobs.now()
+    now = await operator.harness.ledger.jobs.now()
     assert [now - 60 < (entry.row.at or 0) <= now for entry in found.entries] == [True] * 3
     assert (found.searched, found.not_searched) == (3, [])
 
@@ -118,10 +118,10 @@ async def test_what_a_job_without_undo_found_is_unknown(operator, completion_id)
 async def test_a_row_that_may_have_been_written_says_so(operator, completion_id):
     """Its worker died after the before-image, and somebody cancelled the job."""
     job_id = await operator.change((completion_id, {"team": "green"}), run=False)
-    await operator.rig.journal(job_id, 0, {"team": "blue"})
-    await operator.rig.ledger.jobs.cancel(job_id, by="ada@a")
-    assert await operator.rig.ledger.shards.close_all(
-        (await operator.rig.ledger.jobs.get(job_id)).spec, Outcome.CANCELLED
+    await operator.harness.journal(job_id, 0, {"team": "blue"})
+    await operator.harness.ledger.jobs.cancel(job_id, by="ada@a")
+    assert await operator.harness.ledger.shards.close_all(
+        (await operator.harness.ledger.jobs.get(job_id)).spec, Outcome.CANCELLED
     )
 
     entry = history_facts(await history(operator.session, completion_id))["entries"][0]
@@ -134,10 +134,10 @@ async def test_a_row_that_may_have_been_written_says_so(operator, completion_id)
 async def test_a_hit_counts_only_where_the_stored_patch_is_the_completions(operator, completion_id):
     """Two ids may share a hash."""
     job_id = await operator.change((OTHER, {"team": "x"}), run=False)
-    index = await operator.rig.redis.get(JobKeys(job_id).row_index)
-    await operator.rig.redis.set(JobKeys(job_id).row_index, id_hash(completion_id) + index[HASH_BYTES:ENTRY_BYTES])
+    index = await operator.harness.redis.get(JobKeys(job_id).row_index)
+    await operator.harness.redis.set(JobKeys(job_id).row_index, id_hash(completion_id) + index[HASH_BYTES:ENTRY_BYTES])
 
-    assert await operator.rig.ledger.row_indexes.search(completion_id) == {job_id: [0]}
+    assert await operator.harness.ledger.row_indexes.search(completion_id) == {job_id: [0]}
     assert await operator.changes(completion_id) == []
 
 
@@ -145,8 +145,8 @@ async def test_jobs_that_cannot_be_searched_are_named_and_expired_ones_are_not(o
     """One that was stored without an index, and one whose rows are gone and in no report; not one that expired."""
     without = await operator.change((completion_id, {"team": "green"}), indexed=False)
     torn = await operator.change((completion_id, {"team": "red"}))
-    await operator.rig.redis.delete(JobKeys(torn).shards)
-    await operator.rig.redis.zadd(JOBS, {"expired": 1.0})
+    await operator.harness.redis.delete(JobKeys(torn).shards)
+    await operator.harness.redis.zadd(JOBS, {"expired": 1.0})
 
     found = await history(operator.session, completion_id)
 

@@ -22,17 +22,17 @@ JOBS_MADE = {
 
 
 @pytest.fixture
-async def session(rig, completion_id):
+async def session(harness, completion_id):
     """A ledger with these jobs."""
-    spec = (await rig.job(await rig.submit((completion_id, {"team": "x"})))).spec
-    await rig.redis.zrem(JOBS, spec.job_id)
+    spec = (await harness.job(await harness.submit((completion_id, {"team": "x"})))).spec
+    await harness.redis.zrem(JOBS, spec.job_id)
     for number, (job_id, facts) in enumerate(JOBS_MADE.items(), 1):
-        await rig.ledger.jobs.create(msgspec.structs.replace(spec, job_id=job_id, **facts))
-        await rig.ledger.jobs.open(job_id)
-        await rig.redis.zadd(JOBS, {job_id: number * 1000})
-    await rig.ledger.jobs.pause("bob", by="bob@desk", code="paused", reason="by bob@desk")
-    await rig.redis.zadd(JOBS, {"expired": 9000})
-    return Session(rig.ledger, Settings(_env_file=None), "ada@laptop")
+        await harness.ledger.jobs.create(msgspec.structs.replace(spec, job_id=job_id, **facts))
+        await harness.ledger.jobs.open(job_id)
+        await harness.redis.zadd(JOBS, {job_id: number * 1000})
+    await harness.ledger.jobs.pause("bob", by="bob@desk", code="paused", reason="by bob@desk")
+    await harness.redis.zadd(JOBS, {"expired": 9000})
+    return Session(harness.ledger, Settings(_env_file=None), "ada@laptop")
 
 
 @pytest.mark.parametrize(

@@ -14,21 +14,21 @@ from relabel.snapshots import job_snapshots
 
 
 @pytest.fixture
-def session(rig):
+def session(harness):
     """A session in the ledger of the workers."""
-    return Session(rig.ledger, Settings(_env_file=None), "ada@laptop")
+    return Session(harness.ledger, Settings(_env_file=None), "ada@laptop")
 
 
-async def test_a_cancelled_job_is_shown_once_its_last_rows_have_ended(rig, session, completion_id):
+async def test_a_cancelled_job_is_shown_once_its_last_rows_have_ended(harness, session, completion_id):
     """Workers end them a moment after the cancellation; counts with open rows would be the last ones seen."""
-    job_id = await rig.submit((completion_id, {"team": "x"}))
+    job_id = await harness.submit((completion_id, {"team": "x"}))
     snapshots = job_snapshots(session, job_id, every_s=0.01)
     first = await anext(snapshots)
 
-    await rig.ledger.jobs.cancel(job_id, by="ada@laptop", reason="wrong column")
+    await harness.ledger.jobs.cancel(job_id, by="ada@laptop", reason="wrong column")
     following = asyncio.create_task(anext(snapshots))
     assert (await asyncio.wait({following}, timeout=0.2))[0] == set()
-    await rig.ledger.shards.close_all(first.job.spec, Outcome.CANCELLED)
+    await harness.ledger.shards.close_all(first.job.spec, Outcome.CANCELLED)
 
     last = await following
     assert (last.job.state, last.job.counts.cancelled, last.job.counts.pending) == (JobState.CANCELLED, 1, 0)
@@ -36,10 +36,10 @@ async def test_a_cancelled_job_is_shown_once_its_last_rows_have_ended(rig, sessi
     assert [seen async for seen in snapshots] == []
 
 
-async def test_rows_that_nobody_ends_are_not_waited_for_without_end(rig, session, completion_id):
+async def test_rows_that_nobody_ends_are_not_waited_for_without_end(harness, session, completion_id):
     """Where the command that cancelled the job was killed and no worker is there."""
-    job_id = await rig.submit((completion_id, {"team": "x"}))
-    await rig.ledger.jobs.cancel(job_id, by="ada@laptop")
+    job_id = await harness.submit((completion_id, {"team": "x"}))
+    await harness.ledger.jobs.cancel(job_id, by="ada@laptop")
 
     seen = [snapshot async for snapshot in job_snapshots(session, job_id, every_s=0.01, close_within_s=0.03)]
 

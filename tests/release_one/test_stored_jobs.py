@@ -12,9 +12,9 @@ import pytest
 
 from config.environment import child_environment
 from ledger.job import JobState, Mode
+from tests.harness.cluster import Cluster, settings_for
 from tests.harness.command import ROOT, run_command
 from tests.harness.rows import PatchRows
-from tests.harness.stand import Cluster, settings_for
 from tests.release_one.stored_ledger import stored_ledger
 
 STORED = stored_ledger()
@@ -30,103 +30,103 @@ ROWS = {
 
 
 @pytest.fixture
-async def stand(tmp_path: Path) -> AsyncIterator[Cluster]:
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
     """A private Redis with release one's ledger in it, and an API that holds what it held then."""
     (tmp_path / "logs").mkdir()
-    async with Cluster(tmp_path, keep_logs=tmp_path / "logs") as stand:
-        await STORED.restore(stand.ledger.redis, target=stand.sandbox.base_url)
-        stand.sandbox.store.load(STORED.completions)
-        yield stand
+    async with Cluster(tmp_path, keep_logs=tmp_path / "logs") as cluster:
+        await STORED.restore(cluster.ledger.redis, target=cluster.sandbox.base_url)
+        cluster.sandbox.store.load(STORED.completions)
+        yield cluster
 
 
-async def relabel(stand: Cluster, *arguments: str) -> tuple[int, str]:
+async def relabel(cluster: Cluster, *arguments: str) -> tuple[int, str]:
     """Run a verb as a command; return its exit code and standard output."""
-    environment = child_environment(settings_for(stand.redis.url, stand.sandbox.base_url))
+    environment = child_environment(settings_for(cluster.redis.url, cluster.sandbox.base_url))
     ran = await run_command(*arguments, environment=environment, folder=ROOT)
     return ran.code, ran.out
 
 
-async def report(stand: Cluster, job_id: str) -> list[dict[str, Any]]:
+async def report(cluster: Cluster, job_id: str) -> list[dict[str, Any]]:
     """Return the lines of the job's report as JSONL."""
-    _, written = await relabel(stand, "report", job_id, "--format", "jsonl")
+    _, written = await relabel(cluster, "report", job_id, "--format", "jsonl")
     return [json.loads(line) for line in written.splitlines()]
 
 
-async def test_each_job_is_read_as_release_one_read_it(stand: Cluster):
+async def test_each_job_is_read_as_release_one_read_it(cluster: Cluster):
     for fate, facts in STORED.facts.items():
-        job = await stand.ledger.jobs.get(STORED.jobs[fate])
+        job = await cluster.ledger.jobs.get(STORED.jobs[fate])
         counts = {name: getattr(job.counts, name) for name in facts["rows"]}
 
         assert (str(job.state), job.reason_code, counts) == (facts["state"], facts["reason_code"], facts["rows"])
         assert (job.spec.kind, job.spec.parent, job.spec.mode) == (facts["kind"], facts["parent"], facts["mode"])
 
 
-async def test_each_row_is_in_the_report(stand: Cluster):
+async def test_each_row_is_in_the_report(cluster: Cluster):
     for fate in ("finished", "cancelled", "undo"):
-        outcomes = Counter(line["relabel"]["outcome"] for line in await report(stand, STORED.jobs[fate]))
+        outcomes = Counter(line["relabel"]["outcome"] for line in await report(cluster, STORED.jobs[fate]))
         expected = {word: number for word, number in STORED.facts[fate]["rows"].items() if word != "folded" and number}
         expected.pop("total")
 
         assert outcomes == expected
 
 
-async def test_a_finished_job_is_undone(stand: Cluster):
-    await stand.worker()
+async def test_a_finished_job_is_undone(cluster: Cluster):
+    await cluster.worker()
 
-    code, job_id = await relabel(stand, "undo", STORED.jobs["finished"], "--again")
-    await stand.finished(job_id.strip())
+    code, job_id = await relabel(cluster, "undo", STORED.jobs["finished"], "--again")
+    await cluster.finished(job_id.strip())
 
-    held = stand.sandbox.store.dump()
+    held = cluster.sandbox.store.dump()
     rows = ROWS["finished"]
     assert code == 0
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
-async def test_a_cancelled_job_is_undone_by_its_before_images(stand: Cluster):
-    await stand.worker()
+async def test_a_cancelled_job_is_undone_by_its_before_images(cluster: Cluster):
+    await cluster.worker()
     rows = PatchRows(60, seed=5)
 
-    _, job_id = await relabel(stand, "undo", STORED.jobs["cancelled"])
-    await stand.finished(job_id.strip())
+    _, job_id = await relabel(cluster, "undo", STORED.jobs["cancelled"])
+    await cluster.finished(job_id.strip())
 
-    held = stand.sandbox.store.dump()
+    held = cluster.sandbox.store.dump()
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
-async def test_failed_rows_are_tried_again(stand: Cluster):
-    await stand.worker()
+async def test_failed_rows_are_tried_again(cluster: Cluster):
+    await cluster.worker()
     unknown = "chatcmpl-" + "0" * 29
-    stand.sandbox.store.load({unknown: {"team": "none"}})
+    cluster.sandbox.store.load({unknown: {"team": "none"}})
 
-    _, job_id = await relabel(stand, "retry", STORED.jobs["finished"], "--all", "--again")
-    await stand.finished(job_id.strip())
+    _, job_id = await relabel(cluster, "retry", STORED.jobs["finished"], "--all", "--again")
+    await cluster.finished(job_id.strip())
 
-    assert stand.sandbox.store.dump()[unknown]["team"] == "x"
+    assert cluster.sandbox.store.dump()[unknown]["team"] == "x"
 
 
 @pytest.mark.parametrize("fate", ["paused", "held", "running"])
-async def test_a_job_that_had_not_ended_goes_on_to_its_end(stand: Cluster, fate: str):
+async def test_a_job_that_had_not_ended_goes_on_to_its_end(cluster: Cluster, fate: str):
     rows, job_id = ROWS[fate], STORED.jobs[fate]
-    await stand.worker()
+    await cluster.worker()
     if fate != "running":
-        await relabel(stand, "resume", job_id)
+        await relabel(cluster, "resume", job_id)
 
-    job = await stand.finished(job_id)
+    job = await cluster.finished(job_id)
 
-    held = stand.sandbox.store.dump()
+    held = cluster.sandbox.store.dump()
     assert {row: held[row] for row in rows.ids} == {row: rows.after(row) for row in rows.ids}
     assert job.counts.updated + job.counts.unchanged == len(rows)
     assert job.state is JobState.FINISHED
 
 
-async def test_a_job_without_before_images_cannot_be_undone(stand: Cluster):
-    code, _ = await relabel(stand, "undo", STORED.jobs["no_undo"])
+async def test_a_job_without_before_images_cannot_be_undone(cluster: Cluster):
+    code, _ = await relabel(cluster, "undo", STORED.jobs["no_undo"])
 
     assert code == 2
 
 
-async def test_the_night_is_shown_with_its_files(stand: Cluster):
-    _, shown = await relabel(stand, "nightly", "status", "--json")
+async def test_the_night_is_shown_with_its_files(cluster: Cluster):
+    _, shown = await relabel(cluster, "nightly", "status", "--json")
 
     night = json.loads(shown)["last"]
     assert {file["name"]: file["state"] for file in night["entries"]} == {

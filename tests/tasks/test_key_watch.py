@@ -8,7 +8,7 @@ from ledger.keys import WORKERS
 from ledger.workers import Aside, WorkerFacts
 from sandbox import Sandbox, SandboxOptions
 from tasks.key_watch import KeyWatch
-from tests.harness.stand import KEY, settings_for
+from tests.harness.cluster import KEY, settings_for
 from tests.harness.wait import wait_until
 from worker.worker_key import Standby
 

@@ -30,18 +30,18 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-async def archiver(rig, folder):
+async def archiver(harness, folder):
     """A worker that archives, and has said so."""
-    archiver = Archiver(rig.ledger, folder, keep_s=30 * DAY_S, worker="celery@a")
+    archiver = Archiver(harness.ledger, folder, keep_s=30 * DAY_S, worker="celery@a")
     await archiver.step()
     return archiver
 
 
-async def ended_job(rig, *patches, **options):
+async def ended_job(harness, *patches, **options):
     """A job that a worker ended; return its id."""
-    job_id = await rig.submit(*patches, **options)
-    await rig.turn(job_id)
-    await rig.ledger.jobs.retire(job_id)
+    job_id = await harness.submit(*patches, **options)
+    await harness.turn(job_id)
+    await harness.ledger.jobs.retire(job_id)
     return job_id
 
 
@@ -50,21 +50,21 @@ def lines_of(folder, job_id):
     return [json.loads(line) for line in gzip.decompress((folder / f"{job_id}.jsonl.gz").read_bytes()).splitlines()]
 
 
-async def expire(rig, job_id):
+async def expire(harness, job_id):
     """Let the job's time in the ledger be over."""
     keys = JobKeys(job_id)
-    await rig.redis.delete(*keys.lasting, *keys.passing)
+    await harness.redis.delete(*keys.lasting, *keys.passing)
 
 
 async def test_the_report_of_an_ended_job_is_archived_once_with_what_each_row_changed(
-    rig, archiver, folder, completion_id
+    harness, archiver, folder, completion_id
 ):
     """Readable by its owner alone; nothing else is in the folder, and nothing is left to do."""
-    job_id = await ended_job(rig, (completion_id, {"team": "green"}), ("chatcmpl-missing", {"team": "x"}))
+    job_id = await ended_job(harness, (completion_id, {"team": "green"}), ("chatcmpl-missing", {"team": "x"}))
 
     await archiver.step()
     written = (folder / f"{job_id}.jsonl.gz").stat()
-    await rig.ledger.jobs.retire(job_id)
+    await harness.ledger.jobs.retire(job_id)
     await archiver.step()
 
     assert stat.S_IMODE(written.st_mode) == 0o600
@@ -78,19 +78,19 @@ async def test_the_report_of_an_ended_job_is_archived_once_with_what_each_row_ch
         {"key": "team", "before": "blue", "after": "green", "before_known": True}
     ]
     assert (failed["relabel"]["outcome"], failed["relabel"]["change"]["changes"]) == ("failed", [])
-    assert not await rig.redis.exists(ARCHIVE_DUE)
-    assert await rig.redis.ttl(ARCHIVES) > 0
+    assert not await harness.redis.exists(ARCHIVE_DUE)
+    assert await harness.redis.ttl(ARCHIVES) > 0
 
 
-async def test_a_history_goes_on_in_the_archive_when_the_job_is_gone(rig, archiver, folder, completion_id):
+async def test_a_history_goes_on_in_the_archive_when_the_job_is_gone(harness, archiver, folder, completion_id):
     """Where the folder is seen; elsewhere it says which folder was not searched."""
-    job_id = await ended_job(rig, (completion_id, {"team": "green"}))
+    job_id = await ended_job(harness, (completion_id, {"team": "green"}))
     await archiver.step()
-    await expire(rig, job_id)
+    await expire(harness, job_id)
     here = Settings(_env_file=None, archive=ArchiveSettings(dir=folder, keep_days=30))
 
-    seen = await history(Session(rig.ledger, here, "ada@a"), completion_id)
-    unseen = await history(Session(rig.ledger, Settings(_env_file=None), "ada@a"), completion_id)
+    seen = await history(Session(harness.ledger, here, "ada@a"), completion_id)
+    unseen = await history(Session(harness.ledger, Settings(_env_file=None), "ada@a"), completion_id)
 
     (entry,) = seen.entries
     assert (entry.job.job_id, entry.row.outcome, seen.searched) == (job_id, "updated", 1)
@@ -99,29 +99,29 @@ async def test_a_history_goes_on_in_the_archive_when_the_job_is_gone(rig, archiv
     assert (unseen.entries, unseen.unseen_folders) == ([], [f"{folder} of celery@a"])
 
 
-async def test_a_damaged_archive_is_named_and_the_others_are_read(rig, archiver, folder, completion_id):
+async def test_a_damaged_archive_is_named_and_the_others_are_read(harness, archiver, folder, completion_id):
     """Cut off in the middle, not compressed, empty; a file of another name is nobody's archive."""
-    job_id = await ended_job(rig, (completion_id, {"team": "green"}))
+    job_id = await ended_job(harness, (completion_id, {"team": "green"}))
     await archiver.step()
-    await expire(rig, job_id)
+    await expire(harness, job_id)
     whole = (folder / f"{job_id}.jsonl.gz").read_bytes()
     for name, content in {"cut": whole[:-20], "plain": b"{}\n", "empty": b"", "text": gzip.compress(b"x\n")}.items():
         (folder / f"{name}.jsonl.gz").write_bytes(content)
     (folder / "notes.txt").write_text("x")
     here = Settings(_env_file=None, archive=ArchiveSettings(dir=folder, keep_days=30))
 
-    found = await history(Session(rig.ledger, here, "ada@a"), completion_id)
+    found = await history(Session(harness.ledger, here, "ada@a"), completion_id)
 
     assert [entry.job.job_id for entry in found.entries] == [job_id]
     assert [text.split("/")[-1].split()[0] for text in found.unread_archives] == ["cut", "empty", "plain", "text"]
 
 
-async def test_a_folder_that_cannot_be_used_fails_health_and_stops_no_job(rig, tmp_path, redis_url, completion_id):
+async def test_a_folder_that_cannot_be_used_fails_health_and_stops_no_job(harness, tmp_path, redis_url, completion_id):
     """The job waits; when the folder is there, its report is written, and the fault is over."""
     folder = tmp_path / "missing"
-    archiver = Archiver(rig.ledger, folder, keep_s=DAY_S, worker="celery@a")
+    archiver = Archiver(harness.ledger, folder, keep_s=DAY_S, worker="celery@a")
     await archiver.step()
-    job_id = await ended_job(rig, (completion_id, {"team": "green"}))
+    job_id = await ended_job(harness, (completion_id, {"team": "green"}))
     settings = Settings(_env_file=None, redis={"url": redis_url})
 
     await archiver.step()
@@ -130,13 +130,13 @@ async def test_a_folder_that_cannot_be_used_fails_health_and_stops_no_job(rig, t
     assert f"celery@a: {folder} (No such file or directory)" in broken.message
 
     folder.mkdir()
-    again = Archiver(rig.ledger, folder, keep_s=DAY_S, worker="celery@a")
+    again = Archiver(harness.ledger, folder, keep_s=DAY_S, worker="celery@a")
     await again.step()
     mended = (await check_health(settings, ["archive"], deployed=True))["archive"]
     assert (mended.verdict, archived_jobs(folder)) == (Verdict.OK, [job_id])
 
 
-async def test_old_archives_and_unfinished_files_are_removed_and_nothing_else(rig, folder):
+async def test_old_archives_and_unfinished_files_are_removed_and_nothing_else(harness, folder):
     """After the days that archives are kept, and a day for what a killed worker left."""
     ages = {
         "20261127-172335-90e7a1b2.jsonl.gz": 31, "20261127-172335-90e7a1b3.jsonl.gz": 29,
@@ -148,33 +148,33 @@ async def test_old_archives_and_unfinished_files_are_removed_and_nothing_else(ri
         at = (folder / name).stat().st_mtime - days * DAY_S
         os.utime(folder / name, (at, at))
 
-    await Archiver(rig.ledger, folder, keep_s=30 * DAY_S, worker="celery@a").step()
+    await Archiver(harness.ledger, folder, keep_s=30 * DAY_S, worker="celery@a").step()
 
     assert {path.name for path in folder.iterdir()} == {name for name, days in ages.items() if days not in {31, 2}}
 
 
-async def test_without_a_worker_that_archives_nothing_waits_for_one(rig, completion_id):
+async def test_without_a_worker_that_archives_nothing_waits_for_one(harness, completion_id):
     """The queue would grow for nobody."""
-    await ended_job(rig, (completion_id, {"team": "green"}))
+    await ended_job(harness, (completion_id, {"team": "green"}))
 
-    assert not await rig.redis.exists(ARCHIVE_DUE)
+    assert not await harness.redis.exists(ARCHIVE_DUE)
 
 
-async def test_a_worker_that_ends_archives_the_job_that_has_just_finished(rig, archiver, folder, completion_id):
+async def test_a_worker_that_ends_archives_the_job_that_has_just_finished(harness, archiver, folder, completion_id):
     """As with `run`: the command ends its worker as soon as the job has."""
-    job_id = await rig.submit((completion_id, {"team": "green"}))
-    await rig.turn(job_id)
+    job_id = await harness.submit((completion_id, {"team": "green"}))
+    await harness.turn(job_id)
 
     await archiver.end()
 
     assert archived_jobs(folder) == [job_id]
 
 
-async def test_a_job_whose_rows_are_lost_is_not_waited_for(rig, archiver, folder, completion_id):
+async def test_a_job_whose_rows_are_lost_is_not_waited_for(harness, archiver, folder, completion_id):
     """The next one has its turn."""
-    lost = await ended_job(rig, (completion_id, {"team": "green"}))
-    await rig.redis.delete(JobKeys(lost).shards)
-    job_id = await ended_job(rig, (completion_id, {"team": "red"}))
+    lost = await ended_job(harness, (completion_id, {"team": "green"}))
+    await harness.redis.delete(JobKeys(lost).shards)
+    job_id = await ended_job(harness, (completion_id, {"team": "red"}))
 
     await archiver.step()
 

@@ -38,15 +38,15 @@ class Keeper:
 
 
 @pytest.fixture
-async def rotated(rig: WorkerHarness) -> WorkerHarness:
+async def rotated(harness: WorkerHarness) -> WorkerHarness:
     """A ledger and a sandbox that takes the new key alone, while workers hold the old one."""
-    rig.sandbox.store.load({completion_id: {} for completion_id in IDS})
-    rig.sandbox.configure(api_key=NEW_KEY)
-    return rig
+    harness.sandbox.store.load({completion_id: {} for completion_id in IDS})
+    harness.sandbox.configure(api_key=NEW_KEY)
+    return harness
 
 
-async def job_of(rig: WorkerHarness) -> str:
-    return await rig.submit(*((completion_id, {"k": "v"}) for completion_id in IDS))
+async def job_of(harness: WorkerHarness) -> str:
+    return await harness.submit(*((completion_id, {"k": "v"}) for completion_id in IDS))
 
 
 async def test_all_requests_that_were_refused_share_one_reading(rotated):
@@ -128,29 +128,29 @@ async def test_a_turn_records_that_its_key_is_accepted(rotated):
     assert await rotated.ledger.accepted_keys.elsewhere("e", "w2@there", within_s=60)
 
 
-async def test_a_heartbeat_tells_that_a_worker_takes_no_shards(rig):
+async def test_a_heartbeat_tells_that_a_worker_takes_no_shards(harness):
     """It counts as alive, and not as one whose children want messages."""
-    await rig.ledger.workers.beat("w1@here", 4)
-    await rig.ledger.workers.beat("w2@there", 2, WorkerFacts(aside=Aside.KEY_REFUSED))
-    assert {(worker.name, worker.key_refused) for worker in await rig.ledger.workers.living()} == {
+    await harness.ledger.workers.beat("w1@here", 4)
+    await harness.ledger.workers.beat("w2@there", 2, WorkerFacts(aside=Aside.KEY_REFUSED))
+    assert {(worker.name, worker.key_refused) for worker in await harness.ledger.workers.living()} == {
         ("w1@here", False),
         ("w2@there", True),
     }
-    assert await rig.ledger.workers.children() == [4]
+    assert await harness.ledger.workers.children() == [4]
 
-    await rig.ledger.workers.beat("w2@there", 2)
-    assert sorted(await rig.ledger.workers.children()) == [2, 4]
+    await harness.ledger.workers.beat("w2@there", 2)
+    assert sorted(await harness.ledger.workers.children()) == [2, 4]
 
 
-async def test_a_missing_scope_is_no_wrong_key(rig):
+async def test_a_missing_scope_is_no_wrong_key(harness):
     """Reading it again would not help: what the key may do has to be changed."""
     keeper = Keeper(NEW_KEY)
     message = "You have insufficient permissions for this operation. Missing scopes: api.x."
-    rig.fault(
+    harness.fault(
         "answer",
         answer={"status": 401, "body": {"error": {"message": message, "code": None, "type": None, "param": None}}},
     )
-    async with open_api(Target(rig.sandbox.base_url, KEY), in_flight=1, read_key=keeper.read) as api:
+    async with open_api(Target(harness.sandbox.base_url, KEY), in_flight=1, read_key=keeper.read) as api:
         with pytest.raises(StopJob) as caught:
             await api.read(IDS[0], request_name="1")
 

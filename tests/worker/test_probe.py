@@ -117,43 +117,43 @@ def test_what_release_one_found_stays_readable():
 
 
 @pytest.mark.parametrize("mode", ["merge", "replace"])
-async def test_a_removal_is_sent_as_null_where_that_removes_a_key(rig, mode):
+async def test_a_removal_is_sent_as_null_where_that_removes_a_key(harness, mode):
     """The service keeps what is left out: without the probe's finding the key would stay."""
     patch: dict[str, str | None] = {"team": None, "k": "v"} if mode == "merge" else {"quality": "good", "k": "v"}
     ends = []
     for found in (None, msgspec.convert(RELEASE_ONE, Behaviour)):
         async with serving(OddService({ID: BEFORE}, merges=True, null="removes")) as service:
-            rig.sandbox, rig.service = service, service_of(found)
-            job_id = await rig.submit((ID, patch), mode=mode)
-            await rig.turn(job_id)
-        row = await rig.row(job_id)
+            harness.sandbox, harness.service = service, service_of(found)
+            job_id = await harness.submit((ID, patch), mode=mode)
+            await harness.turn(job_id)
+        row = await harness.row(job_id)
         ends.append((row.outcome, row.detail and row.detail.code))
 
     assert ends == [(Outcome.FAILED, "key_not_removed"), (Outcome.UPDATED, None)]
     assert service.completions == {ID: {"quality": "good", "k": "v"}}
 
 
-async def test_no_more_nulls_are_sent_than_there_is_room_for(rig):
+async def test_no_more_nulls_are_sent_than_there_is_room_for(harness):
     """Where the service may count them, 16 pairs in all: the rest is reported, not refused with the whole row."""
     before = {f"k{number}": "1" for number in range(16)}
     patch = {"k0": None, "k1": None, "new": "v", "other": "v", "more": "v"}
     async with serving(OddService({ID: before}, merges=True, null="removes", counts="request")) as service:
-        rig.sandbox, rig.service = service, service_of(msgspec.convert(RELEASE_ONE, Behaviour))
-        job_id = await rig.submit((ID, {"k0": None, "k1": None}))
-        await rig.turn(job_id)
-        assert (await rig.row(job_id)).outcome is Outcome.UPDATED
-        await rig.turn(await rig.submit((ID, patch)))
+        harness.sandbox, harness.service = service, service_of(msgspec.convert(RELEASE_ONE, Behaviour))
+        job_id = await harness.submit((ID, {"k0": None, "k1": None}))
+        await harness.turn(job_id)
+        assert (await harness.row(job_id)).outcome is Outcome.UPDATED
+        await harness.turn(await harness.submit((ID, patch)))
 
     assert max(len(body) for body in service.bodies) <= 16
 
 
-async def test_a_removal_that_is_only_echoed_is_confirmed_by_a_read(rig):
+async def test_a_removal_that_is_only_echoed_is_confirmed_by_a_read(harness):
     """The answer repeats the map without the key, which is there all the same."""
     echoes = msgspec.convert(RELEASE_ONE | {"null_value": "refused", "reply_echoes": True}, Behaviour)
     async with serving(OddService({ID: BEFORE}, merges=True, echoes=True)) as service:
-        rig.sandbox, rig.service = service, service_of(echoes)
-        job_id = await rig.submit((ID, {"team": None}))
-        await rig.turn(job_id)
+        harness.sandbox, harness.service = service, service_of(echoes)
+        job_id = await harness.submit((ID, {"team": None}))
+        await harness.turn(job_id)
 
-    row = await rig.row(job_id)
+    row = await harness.row(job_id)
     assert (row.outcome, row.detail.code) == (Outcome.FAILED, "key_not_removed")

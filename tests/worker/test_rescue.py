@@ -12,13 +12,13 @@ from worker.rescue import rescue_all
 
 
 @pytest.fixture
-def rescue(rig):
+def rescue(harness):
     """Rescue once; gives what was announced."""
 
     async def once():
         announced = {}
-        await rig.redis.delete(RESCUE_LOCK)
-        await rescue_all(rig.ledger, lambda job_id, shards: announced.update({job_id: list(shards)}))
+        await harness.redis.delete(RESCUE_LOCK)
+        await rescue_all(harness.ledger, lambda job_id, shards: announced.update({job_id: list(shards)}))
         return announced
 
     return once
@@ -29,80 +29,80 @@ def patches(number):
     return [(f"id-{n}", {"k": "v"}) for n in range(number)]
 
 
-async def test_every_running_job_gets_its_shards_announced(rig, rescue):
+async def test_every_running_job_gets_its_shards_announced(harness, rescue):
     """Also two at a time, and none of a paused one."""
-    first, second = [await rig.submit(*patches(3), shard_rows=1) for _ in range(2)]
-    paused = await rig.submit(*patches(1))
-    await rig.ledger.jobs.pause(paused, by="test", code="c", reason="r")
+    first, second = [await harness.submit(*patches(3), shard_rows=1) for _ in range(2)]
+    paused = await harness.submit(*patches(1))
+    await harness.ledger.jobs.pause(paused, by="test", code="c", reason="r")
 
     announced = await rescue()
 
     assert (announced[first], announced[second], announced.get(paused, [])) == ([0, 1], [0, 1], [])
 
 
-async def test_only_one_worker_rescues_at_a_time(rig):
+async def test_only_one_worker_rescues_at_a_time(harness):
     """The others leave it to that one."""
-    await rig.submit(*patches(1))
-    assert await rig.ledger.shards.take_rescue(30)
+    await harness.submit(*patches(1))
+    assert await harness.ledger.shards.take_rescue(30)
     announced = []
 
-    await rescue_all(rig.ledger, lambda *each: announced.append(each))
+    await rescue_all(harness.ledger, lambda *each: announced.append(each))
 
     assert announced == []
 
 
-async def test_a_shard_of_a_dead_worker_is_announced_again(rig, rescue):
+async def test_a_shard_of_a_dead_worker_is_announced_again(harness, rescue):
     """Once its lease has run out."""
-    job_id = await rig.submit(*patches(1))
-    await rig.lease(job_id)
+    job_id = await harness.submit(*patches(1))
+    await harness.lease(job_id)
     assert (await rescue())[job_id] == []
 
-    await rig.redis.zadd(JobKeys(job_id).leased, {"0": 1})
+    await harness.redis.zadd(JobKeys(job_id).leased, {"0": 1})
 
     assert (await rescue())[job_id] == [0]
 
 
-async def test_a_poison_shard_is_parked_and_the_job_comes_to_its_end(rig, rescue):
+async def test_a_poison_shard_is_parked_and_the_job_comes_to_its_end(harness, rescue):
     """Its rows say why; the other shard is not touched by it."""
-    job_id = await rig.submit(*patches(4), shard_rows=2)
+    job_id = await harness.submit(*patches(4), shard_rows=2)
     for _ in range(PARK_AFTER):
-        await rig.lease(job_id, 0)
-        await rig.redis.zadd(JobKeys(job_id).leased, {"0": 1})
+        await harness.lease(job_id, 0)
+        await harness.redis.zadd(JobKeys(job_id).leased, {"0": 1})
         await rescue()
 
-    rows = await rig.rows(job_id)
+    rows = await harness.rows(job_id)
     assert [row.outcome for row in rows] == [Outcome.FAILED] * 2 + [Outcome.PENDING] * 2
     assert {row.detail.code for row in rows[:2]} == {"worker_crash"}
-    assert await rig.ledger.shards.lease(job_id, 0, "w") is LeaseAnswer.DONE
-    assert (await rig.job(job_id)).state is JobState.RUNNING
+    assert await harness.ledger.shards.lease(job_id, 0, "w") is LeaseAnswer.DONE
+    assert (await harness.job(job_id)).state is JobState.RUNNING
 
 
-async def test_a_job_that_ended_while_its_worker_died_is_retired(rig, rescue):
+async def test_a_job_that_ended_while_its_worker_died_is_retired(harness, rescue):
     """Its keys get their end, and nobody looks after it any more."""
-    job_id = await rig.submit(*patches(1))
-    await rig.ledger.jobs.move(job_id, JobState.FINISHED, come_from=[JobState.RUNNING])
+    job_id = await harness.submit(*patches(1))
+    await harness.ledger.jobs.move(job_id, JobState.FINISHED, come_from=[JobState.RUNNING])
 
     await rescue()
 
-    assert await rig.redis.smembers(ACTIVE) == set()
-    assert 0 < await rig.redis.ttl(JobKeys(job_id).job) <= 600
+    assert await harness.redis.smembers(ACTIVE) == set()
+    assert 0 < await harness.redis.ttl(JobKeys(job_id).job) <= 600
 
 
-async def test_a_job_that_is_gone_is_forgotten_and_hinders_no_other(rig, rescue):
+async def test_a_job_that_is_gone_is_forgotten_and_hinders_no_other(harness, rescue):
     """A name without a job is struck from the list."""
-    job_id = await rig.submit(*patches(1))
-    await rig.redis.sadd(ACTIVE, "0-gone")
+    job_id = await harness.submit(*patches(1))
+    await harness.redis.sadd(ACTIVE, "0-gone")
 
     assert (await rescue())[job_id] == [0]
-    assert await rig.redis.smembers(ACTIVE) == {job_id.encode()}
+    assert await harness.redis.smembers(ACTIVE) == {job_id.encode()}
 
 
-async def test_the_keys_of_a_job_under_way_all_have_an_end(rig, rescue):
+async def test_the_keys_of_a_job_under_way_all_have_an_end(harness, rescue):
     """A job that nobody ever takes up again goes some day."""
-    job_id = await rig.submit(*patches(2))
+    job_id = await harness.submit(*patches(2))
     await rescue()
-    await rig.lease(job_id)
+    await harness.lease(job_id)
     await rescue()
 
-    keys = await rig.redis.keys(f"*{job_id}*")
-    assert [key for key in keys if await rig.redis.ttl(key) < 0] == []
+    keys = await harness.redis.keys(f"*{job_id}*")
+    assert [key for key in keys if await harness.redis.ttl(key) < 0] == []

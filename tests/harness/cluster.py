@@ -212,18 +212,18 @@ class Cluster:
 class StopWatch:
     """Measures how long the API has not been asked anything, and how much it was asked since the watch was started."""
 
-    def __init__(self, stand: Cluster) -> None:
-        self._stand = stand
-        self._began = self._asked = stand.asked
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._began = self._asked = cluster.asked
         self._since = time.monotonic()
 
     @property
     def asked(self) -> int:
         """Requests since the start: at a known rate they tell how long it went on, however slow the machine is."""
-        return self._stand.asked - self._began
+        return self._cluster.asked - self._began
 
     def quiet_for(self, seconds: float) -> bool:
         """Whether nothing was asked for so long."""
-        if self._stand.asked != self._asked:
-            self._asked, self._since = self._stand.asked, time.monotonic()
+        if self._cluster.asked != self._asked:
+            self._asked, self._since = self._cluster.asked, time.monotonic()
         return time.monotonic() - self._since >= seconds
