@@ -99,7 +99,7 @@ class Runtime:
         )
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
-        owner = f"{self._worker}:{secrets.token_hex(4)}"
+        owner = f"{self._worker}:{os.getpid()}-{secrets.token_hex(4)}"
         self._leased, self.failure = None, ""
         try:
             shard = await self._retry(lambda: self._lease(job_id, number, owner))

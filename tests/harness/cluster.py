@@ -179,7 +179,7 @@ class Cluster:
         """Who holds a lease on which shard: the process id, and the whole name."""
         raw = await self.ledger.redis.hgetall(JobKeys(job_id).owners)
         names = {int(shard): owner.decode() for shard, owner in raw.items()}
-        return {shard: (int(name.split(":")[-2]), name) for shard, name in names.items()}
+        return {shard: (int(name.rpartition(":")[2].partition("-")[0]), name) for shard, name in names.items()}
 
     async def kill_at_work(self, worker: WorkerProcess, job_id: str) -> dict[int, tuple[int, str]]:
         """SIGKILL the children of a worker that hold leases of the job; give their leases.
