@@ -23,20 +23,21 @@ OTHERS_SECONDS = LOADING_SECONDS + START_SECONDS + STOP_SECONDS
 
 @dataclass(frozen=True)
 class EmbeddedServer:
-    """A server in use: where it listens, whether it was there before, and the lock that keeps it alive.
+    """A server in use: where it listens, when this user began to start it, and the lock that keeps it alive.
 
+    `started_at` is in seconds since the epoch, None where the server was there before.
     `lock_fd` may be given to a child process with `pass_fds`; the server then outlives that child too.
     """
 
     socket: Path
     log: Path
-    adopted: bool
+    started_at: float | None
     lock_fd: int
 
     @property
     def started(self) -> bool:
         """Whether this user started the server, instead of finding it running."""
-        return not self.adopted
+        return self.started_at is not None
 
     @property
     def ledger_url(self) -> str:
@@ -63,8 +64,10 @@ def embedded_server(
     with _sharing(folder) as lock_fd:
         with _alone_at(folder.starting_lock), system_errors_explained(folder.path):
             socket = place_socket(folder.path)
+            now = time.time()
             adopted = find_or_start(folder, socket, maxmemory=maxmemory, binary=binary)
-        yield EmbeddedServer(socket=socket, log=folder.log, adopted=adopted, lock_fd=lock_fd)
+        started_at = None if adopted else now
+        yield EmbeddedServer(socket=socket, log=folder.log, started_at=started_at, lock_fd=lock_fd)
 
 
 @contextmanager

@@ -91,11 +91,15 @@ async def pause_interrupted(session: Session, job_id: str, what: str) -> None:
 
 
 async def pause_orphans(session: Session) -> None:
-    """Pause the jobs of earlier process trees that were killed, where this one is the only user of the server."""
-    if session.server is None or not session.server.started:
+    """Pause the jobs of earlier process trees that were killed: those from before this one started the server.
+
+    Later ones belong to commands that came meanwhile and use the same server.
+    """
+    if session.server is None or session.server.started_at is None:
         return
     for job_id in await session.ledger.jobs.active():
-        await pause_interrupted(session, job_id, "its `relabel run` ended in mid-job")
+        if (await session.ledger.jobs.get(job_id)).submitted_at < session.server.started_at:
+            await pause_interrupted(session, job_id, "its `relabel run` ended in mid-job")
 
 
 class Cancelled(NamedTuple):

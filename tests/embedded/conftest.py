@@ -22,7 +22,7 @@ from pathlib import Path
 from embedded.server import embedded_server
 
 with embedded_server(Path(sys.argv[1])) as server:
-    print(json.dumps({"adopted": server.adopted, "url": server.ledger_url}), flush=True)
+    print(json.dumps({"adopted": not server.started, "url": server.ledger_url}), flush=True)
     sys.stdin.read()
 """
 

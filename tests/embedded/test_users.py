@@ -56,7 +56,7 @@ def test_a_second_user_adopts_the_server_which_stays_until_the_last_has_left(
         process = server_of(second)
         first.leave()
 
-        assert second.adopted
+        assert not second.started
         assert server_of(second) == process
 
     assert is_gone(process)

@@ -250,7 +250,7 @@ async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: CliP
 
     ended = await asyncio.gather(*(relabel("run", file, "--json") for file in files))
 
-    assert [one.code for one in ended] == [0, 0]
+    assert [one.code for one in ended] == [0, 0], [one.out + one.err for one in ended]
     assert [one.facts["rows"]["updated"] for one in ended] == [30, 30]
     assert all(metadata == {"team": "blue"} for metadata in server.completions.values())
 
