@@ -38,7 +38,7 @@ check: $(VENV)/.installed-dev ## Lint, import contracts and types
 	$(BIN)/mypy
 
 unit: $(VENV)/.installed-dev
-	$(BIN)/pytest -n 5 --dist worksteal
+	$(BIN)/pytest -n 6 --dist worksteal
 
 chaos: $(VENV)/.installed-dev ## Kill everything at random; SEEDS=20 FIRST=100
 	$(BIN)/python -m tests.faults.chaos --seeds $(SEEDS) --first $(FIRST)

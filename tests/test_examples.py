@@ -47,7 +47,7 @@ def shell(folder: str, *arguments: str, environment: dict[str, str]) -> str:
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("folder", ["removals", "replace"])
+@pytest.mark.parametrize("folder", ["removals", pytest.param("replace", marks=pytest.mark.promise)])
 def test_a_file_is_applied_to_the_stand_in(folder, environment):
     """No row fails."""
     printed = shell(folder, "run.sh", environment=environment)
@@ -56,6 +56,7 @@ def test_a_file_is_applied_to_the_stand_in(folder, environment):
     assert "failed" not in printed
 
 
+@pytest.mark.promise
 def test_a_job_is_undone(environment, free_tcp_port):
     """Both completions are restored."""
     assert "updated 2\n" in shell("undo", "run.sh", str(free_tcp_port), environment=environment)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids
@@ -16,6 +18,7 @@ TYPED = EVERYTHING.replace("\0", "")
 BYTES = os.fsencode(HOSTILE["colour"] + HOSTILE["line"] + HOSTILE["c1"] + HOSTILE["bytes"] + "[red]") + b".csv"
 
 
+@pytest.mark.promise
 async def test_nothing_hostile_reaches_the_terminal_or_redis(relabel: CliProcess, serve: StartServer) -> None:
     """A run with a hostile file name, job name and server, and all that is said of it afterwards."""
     ids = new_ids(30)

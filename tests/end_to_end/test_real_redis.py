@@ -132,6 +132,7 @@ def trio(tmp_path: Path) -> Iterator[Trio]:
         yield Trio(primary, replica, sentinel, settings | (tls_settings(client) if client else {}))
 
 
+@pytest.mark.promise
 async def test_a_job_goes_on_when_the_primary_dies(
     relabel: CliProcess, serve: StartServer, start_celery: StartCelery, trio: Trio
 ) -> None:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from tests.end_to_end.cli_process import CliProcess
@@ -24,6 +25,7 @@ BROKER = b"relabel:celery:"
 SLOWLY = {"RELABEL_WORKER__IN_FLIGHT": "4", "RELABEL_JOB__SHARD_ROWS": "10", "RELABEL_WORKER__CHILDREN": "2"}
 
 
+@pytest.mark.promise
 async def test_neither_key_nor_rows_turn_up_where_they_do_not_belong(relabel: CliProcess, serve: StartServer) -> None:
     """A run with errors that quote the key, a killed child and a lockout, down to its command lines and its Redis."""
     ids = new_ids(ROWS)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from sandbox.log import Entry
 from tests.harness.cluster import KEY, Cluster
 from tests.harness.command import ROOT, run_here
@@ -69,6 +71,7 @@ async def slowed(cluster: Cluster, job_id: str) -> bool:
     return held_back and waits.asked_per_minute == FAST["per_minute"]
 
 
+@pytest.mark.promise
 async def test_two_workers_find_a_limit_that_nobody_told_them(cluster: Cluster) -> None:
     """50/s behind 500/s: nearly all of it is used, next to nothing is refused, and the job says what holds it back."""
     cluster.sandbox.configure(rate_per_second=ALLOWED)
@@ -83,6 +86,7 @@ async def test_two_workers_find_a_limit_that_nobody_told_them(cluster: Cluster) 
     await wait_until(lambda: slowed(cluster, job_id), within=20, what="the job says what holds it back")
 
 
+@pytest.mark.promise
 async def test_where_the_api_tells_what_is_left_hardly_anything_is_refused(cluster: Cluster) -> None:
     """The same limit, with the headers that say how much of it is left."""
     cluster.sandbox.configure(rate_per_second=ALLOWED, rate_headers=True)

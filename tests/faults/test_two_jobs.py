@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ledger.row import Patch
 from tests.harness.cluster import Cluster
 from tests.harness.oracle import check_exact
@@ -37,6 +39,7 @@ async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(cl
     assert cluster.sandbox.log.stats.overlaps == 0
 
 
+@pytest.mark.promise
 async def test_a_small_job_need_not_wait_for_a_large_one(cluster: Cluster) -> None:
     """With one child only: 100 rows that come while 20,000 are under way begin within 30 s, and soon end."""
     large, small = PatchRows(20_000), PatchRows(100, seed=1)

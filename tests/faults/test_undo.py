@@ -33,7 +33,8 @@ async def submit_undo(cluster: Cluster, job: Job) -> str:
     return given.job_id
 
 
-@pytest.mark.parametrize("mode", [Mode.MERGE, pytest.param(Mode.REPLACE, marks=pytest.mark.promise)])
+@pytest.mark.promise
+@pytest.mark.parametrize("mode", [Mode.MERGE, Mode.REPLACE])
 async def test_after_kills_in_the_job_and_in_its_undo_the_server_is_as_before(cluster: Cluster, mode: Mode) -> None:
     """SIGKILL of the children three times in the job, which is then cancelled half way, and three in the undo."""
     rows = PatchRows(400, mode=mode)
