@@ -58,6 +58,7 @@ async def test_an_interrupted_run_is_resumed_to_its_exact_end(
     assert server.completions == {completion_id: {"team": "blue"} for completion_id in ids}
 
 
+@pytest.mark.promise
 async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(
     relabel: CliProcess, serve: StartServer
 ) -> None:
@@ -133,6 +134,7 @@ async def test_a_worker_that_is_killed_is_started_again_and_the_job_ends_exactly
     assert server.completions == {completion_id: {"team": "blue"} for completion_id in ids}
 
 
+@pytest.mark.promise
 async def test_a_key_that_is_refused_in_mid_run_pauses_the_job_and_fails_no_row(
     relabel: CliProcess, serve: StartServer
 ) -> None:
@@ -159,6 +161,7 @@ async def test_a_key_that_is_refused_in_mid_run_pauses_the_job_and_fails_no_row(
     assert (resumed.code, resumed.facts["rows"]["updated"]) == (0, 60)
 
 
+@pytest.mark.promise
 async def test_a_job_that_has_ended_is_resumed_without_harm(relabel: CliProcess, serve: StartServer) -> None:
     """It says so, asks the API for no completion, and gives the job's own exit code."""
     ids = new_ids(2)

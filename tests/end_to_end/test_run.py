@@ -58,6 +58,7 @@ async def test_a_rehearsal_of_the_example_ends_well_and_leaves_nothing_running(r
     await relabel.nothing_runs()
 
 
+@pytest.mark.promise
 async def test_the_official_client_reads_back_what_a_run_wrote(relabel: CliProcess) -> None:
     """Each completion holds the cells of its row, one by one and in a list by metadata."""
     sandbox = await relabel.start("sandbox", "--accept-any-id")
@@ -255,6 +256,7 @@ async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: CliP
     assert all(metadata == {"team": "blue"} for metadata in server.completions.values())
 
 
+@pytest.mark.promise
 async def test_azure_is_called_with_its_header_and_version(relabel: CliProcess, serve: StartServer) -> None:
     """Every request carries `api-key` and `api-version`, and none an Authorization header."""
     ids = new_ids(2)

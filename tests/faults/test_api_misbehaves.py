@@ -75,6 +75,7 @@ async def test_a_request_that_is_never_answered_has_a_deadline(cluster: Cluster)
     await check_exact(cluster.ledger, cluster.sandbox, rows, job_id, failed={never: "timeout"}, overlaps=True)
 
 
+@pytest.mark.promise
 async def test_an_answer_that_drips_has_a_deadline(cluster: Cluster) -> None:
     """Row 14: one byte a second; the deadline is for the whole request, and the rows wait for better times."""
     rows = PatchRows(60)
@@ -133,6 +134,7 @@ async def test_a_429_makes_every_worker_wait(cluster: Cluster, told: dict[str, s
     assert _longest_silence(cluster) > float(pause) - 0.4
 
 
+@pytest.mark.promise
 async def test_a_storm_of_429s_costs_no_row_its_tries(cluster: Cluster) -> None:
     """Row 16: refusals without a word for 4 s: ever longer common pauses, then the job goes on."""
     rows = PatchRows(120)
@@ -222,6 +224,7 @@ async def test_a_row_that_the_api_refuses_fails_at_once(cluster: Cluster) -> Non
     assert len([entry for entry in cluster.sandbox.log.entries if entry.id in codes]) == 1 + 2
 
 
+@pytest.mark.promise
 async def test_a_200_is_not_believed_for_its_status_alone(cluster: Cluster) -> None:
     """Row 20: HTML, half a JSON, another completion: read again; what was written all the same counts as updated."""
     rows = PatchRows(80)
@@ -240,6 +243,7 @@ async def test_a_200_is_not_believed_for_its_status_alone(cluster: Cluster) -> N
     await check_exact(cluster.ledger, cluster.sandbox, rows, job_id, failed={always: "bad_response"})
 
 
+@pytest.mark.promise
 async def test_a_redirect_is_not_followed(cluster: Cluster) -> None:
     """Row 21: the other host gets no request and so no key; the job pauses and says why."""
     rows = PatchRows(60)

@@ -133,7 +133,7 @@ async def test_a_job_that_redis_forgot_in_part_is_state_lost(cluster: Cluster) -
     await cluster.in_state(job_id, JobState.LOST)
 
 
-@pytest.mark.parametrize("fault", ["full", "read-only"])
+@pytest.mark.parametrize("fault", ["full", pytest.param("read-only", marks=PROMISE)])
 async def test_workers_wait_for_a_redis_that_takes_no_writes(cluster: Cluster, fault: str) -> None:
     """Rows 8 and 9: `maxmemory` is hit, or a failover leaves a replica; workers wait, live on, and end exact."""
     rows = PatchRows(250)
@@ -184,6 +184,7 @@ async def test_a_redis_that_may_lose_jobs_is_warned_about(cluster: Cluster) -> N
     assert "set appendonly yes" in forgetting
 
 
+@pytest.mark.promise
 async def test_a_worker_gets_over_a_link_that_fell_silent(cluster: Cluster) -> None:
     """Row 11: connections to Redis that pass nothing more and do not end; the worker is at work again within 60 s."""
     rows = PatchRows(250)
@@ -199,6 +200,7 @@ async def test_a_worker_gets_over_a_link_that_fell_silent(cluster: Cluster) -> N
         assert worker.exit_code() is None
 
 
+@pytest.mark.promise
 async def test_a_worker_can_be_ended_while_redis_is_away(cluster: Cluster) -> None:
     """Rows 4 and 6: SIGTERM while nothing can be handed back; the leases run out instead."""
     rows = PatchRows(300)

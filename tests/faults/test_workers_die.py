@@ -127,6 +127,7 @@ async def test_a_worker_that_is_told_to_end_hands_back_and_exits_within_10_s(clu
     assert cluster.asked > asked
 
 
+@pytest.mark.promise
 async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(cluster: Cluster) -> None:
     """Row 4: SIGTERM while no request is answered, which takes each of them 60 s: still within 10 s."""
     rows = PatchRows(40)
@@ -145,6 +146,7 @@ async def test_requests_that_hang_do_not_keep_a_worker_that_is_told_to_end(clust
     await check_exact(cluster.ledger, cluster.sandbox, rows, job_id)
 
 
+@pytest.mark.promise
 async def test_a_worker_killed_while_it_ends_loses_nothing(cluster: Cluster) -> None:
     """Row 4: SIGTERM, and SIGKILL right behind it."""
     rows = PatchRows(200)

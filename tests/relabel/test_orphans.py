@@ -12,7 +12,7 @@ from tests.ledger.conftest import LedgerHarness
 
 
 async def state_after(session: Session, job_id: str) -> JobState:
-    """Look for orphans; the job's state after that."""
+    """Return the job's state after a look for orphans."""
     await pause_orphans(session)
     return (await session.ledger.jobs.get(job_id)).state
 
