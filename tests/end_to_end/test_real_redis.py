@@ -27,6 +27,7 @@ SENTINEL_PASSWORD = "guard:2"
 ACL = ROOT / "deploy" / "redis" / "users.acl"
 
 
+@pytest.mark.promise
 async def test_a_job_needs_no_more_rights_than_the_documented_user_has(
     relabel: CliProcess, serve: StartServer, start_celery: StartCelery, tmp_path: Path
 ) -> None:

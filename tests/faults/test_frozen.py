@@ -31,7 +31,8 @@ class NewerRows(PatchRows):
         self.patches = {each: patch | {"team": "newer"} for each, patch in self.patches.items()}
 
 
-@pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), pytest.param(Mode.REPLACE, False, marks=PROMISE)])
+@PROMISE
+@pytest.mark.parametrize(("mode", "journal"), [(Mode.MERGE, True), (Mode.REPLACE, False)])
 async def test_a_worker_that_was_stopped_overwrites_nothing(cluster: Cluster, *, mode: Mode, journal: bool) -> None:
     """Stopped in mid-job; another worker ends that job and a newer one of the same ids; then it goes on."""
     rows, newer = PatchRows(600, mode=mode), NewerRows(600, mode=mode)

@@ -8,6 +8,8 @@ import re
 import signal
 from typing import Any
 
+import pytest
+
 from ratelimit.limiter import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import RateNote, SharedRate
 from tests.faults.conftest import StartCluster
@@ -56,6 +58,7 @@ async def tells(worker: WorkerProcess, event: str, *, number: int = 1) -> list[d
     return await wait_until(found, within=60, what=f"the log tells {event!r}: {worker.said()[-3000:]}")
 
 
+@pytest.mark.promise
 async def test_every_line_is_json_and_tells_what_happens(start_cluster: StartCluster) -> None:
     """A killed child, a pause, a 429, failures, a Redis that goes away: one line an event, and each line an event."""
     rows = canary_rows(ROWS)

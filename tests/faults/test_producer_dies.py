@@ -32,6 +32,7 @@ def producer(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Produce
         started.kill()
 
 
+@pytest.mark.promise
 async def test_a_submit_killed_in_the_middle_is_invisible_and_can_be_repeated(
     cluster: Cluster, producer: Callable[..., ProducerProcess]
 ) -> None:

@@ -18,6 +18,7 @@ class OtherKeys(PatchRows):
             yield Patch(line, completion_id, {"other": f"other {line}"})
 
 
+@pytest.mark.promise
 async def test_two_jobs_of_the_same_ids_lose_no_key_though_a_worker_is_killed(cluster: Cluster) -> None:
     """Two workers, both jobs at once, SIGKILL of all children of one: no overlap, every key of both is there."""
     rows, others = PatchRows(400), OtherKeys(400)
