@@ -121,8 +121,9 @@ async def test_a_drifted_row_is_explained_and_force_restores_it(harness: LedgerH
     job_id = await harness.run()
     harness.sandbox.store.load({IDS[0]: {"team": "theirs"}})
 
-    _, said = await harness.done("undo", job_id, code=1)
+    undone, _ = await harness.done("undo", job_id, code=1)
 
+    said = (await harness("report", undone["job_id"], "--summary")).out
     assert "somebody else changed team since" in said
     assert "--force" in said
     facts, _ = await harness.done("undo", job_id, "--force")
@@ -217,14 +218,14 @@ async def test_a_retry_takes_the_rows_that_may_work(harness: LedgerHarness, ledg
 async def test_a_retry_takes_the_codes_that_are_named_or_all(
     harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
 ) -> None:
-    """Handed to the deployed workers: the job waits with the rows that were asked for."""
+    """Handed to the deployed workers: the job has the rows that were asked for."""
     ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
     ends |= {3: fails("value_altered", status=200), 4: Outcome.UPDATED}
     spec = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\na-4,x\na-5,x\n", ends)
 
     async def retried(*options: str) -> int:
         facts = await harness.facts("retry", spec.job_id, *options)
-        assert facts["state"] == "running"
+        assert facts["kind"] == "retry"
         return int(facts["rows"]["total"])
 
     assert await retried() == 1
