@@ -262,7 +262,7 @@ async def test_the_diff_shows_every_changed_key_before_and_after(harness: Ledger
 async def test_resume_with_run_goes_on_in_this_process_tree(harness: LedgerHarness, ledger: Ledger) -> None:
     """A job that is held is carried out by the command itself."""
     (harness.folder / "rows.jsonl").write_text(ROWS)
-    job_id = (await harness("submit", "rows.jsonl", "--hold")).out.strip()
+    job_id = (await harness("submit", "rows.jsonl", "--hold", "--again")).out.strip()
 
     facts = await harness.facts("resume", job_id, "--run")
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -19,14 +21,26 @@ START_S = 20.0
 
 
 class PrivateRedis:
-    """A server on a socket in `folder`, with the options that the product's own server has."""
+    """A server on a socket in `folder`, with the options that the product's own server has.
 
-    def __init__(self, folder: Path) -> None:
+    `options` are added to these, `environment` to that of the test; `timeout_s` bounds a command of `admin`.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        timeout_s: float = 5,
+    ) -> None:
+        self._options = options
+        self._environment = environment or {}
         self._data = folder / "redis-data"
         self._log = folder / "redis.log"
         self.socket = folder / "redis.sock"
         self._server: subprocess.Popen[bytes] | None = None
-        self.admin = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=5)
+        self.admin = redis.Redis(unix_socket_path=str(self.socket), socket_timeout=timeout_s)
 
     @property
     def url(self) -> str:
@@ -47,7 +61,8 @@ class PrivateRedis:
         command = server_command(find_server_binary(), folder=self._data, socket=self.socket, maxmemory="1gb")
         with self._log.open("ab") as log:
             self._server = subprocess.Popen(
-                command,
+                [*command, *self._options],
+                env={**os.environ, **self._environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
