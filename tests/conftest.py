@@ -12,6 +12,7 @@ import pytest
 import redis
 from hypothesis import settings
 
+from config import text
 from embedded.server import EmbeddedServer, embedded_server
 
 pytest_plugins = ["tests.harness.worker_harness", "tests.harness.idle_worker"]
@@ -66,6 +67,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]
     config.hook.pytest_deselected(items=late)
     items[:] = [item for item in items if item not in set(late)]
+
+
+@pytest.fixture(autouse=True)
+def secrets_of_one_test() -> Iterator[None]:
+    """Forget the keys that a test registered: each command is a process of its own, which knows no others."""
+    registered = text._secrets[:]
+    yield
+    text._secrets[:] = registered
 
 
 @pytest.fixture

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import random
 import socket
 import tempfile
 from collections.abc import Iterator
@@ -15,6 +17,9 @@ from tests.harness.cluster import ALONE, settings_for
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.worker_process import WorkerProcess
 
+PORTS = (20_000, 32_000)
+"""Below the ports that Linux and macOS give out by themselves: from 32,768 and from 49,152 on."""
+
 
 class IdleWorker(NamedTuple):
     """Where the worker's ledger is, and the port on which it looks for an API: each test serves its own there."""
@@ -23,12 +28,18 @@ class IdleWorker(NamedTuple):
     api_port: int
 
 
+def _port_for_long() -> int:
+    """Return a port that is free and stays so between tests: none that the system gives to whoever asks for any."""
+    while True:
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", random.randrange(*PORTS)))
+            return int(free.getsockname()[1])
+
+
 @pytest.fixture(scope="session")
 def idle_worker() -> Iterator[IdleWorker]:
     """Start the worker of this test process. Its ledger is never emptied, so jobs of other tests are in it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    port = _port_for_long()
     with tempfile.TemporaryDirectory(prefix="relabel-") as path, PrivateRedis(Path(path)) as redis:
         settings = settings_for(redis.url, f"http://127.0.0.1:{port}/v1", api={"attempts": 1})
         worker = WorkerProcess(settings, name="idle", folder=Path(path), options=ALONE)
