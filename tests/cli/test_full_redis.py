@@ -42,6 +42,14 @@ def full(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[RedisNode]:
         yield node
 
 
+async def submit_rows(ledger: Ledger, number: int, folder: Path) -> str:
+    """Submit a job of so many rows, two a shard, and return its id."""
+    rows = PatchRows(number)
+    order = JobRequest("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
+    with check_rows(rows, mode=rows.mode, spool_dir=folder) as checked:
+        return (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+
+
 async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
     full: RedisNode, relabel, tmp_path: Path
 ) -> None:
@@ -49,10 +57,7 @@ async def test_a_job_is_paused_slowed_down_and_cancelled_at_the_memory_limit(
     url = f"redis://127.0.0.1:{full.port}/0"
     async with open_ledger(url) as redis:
         ledger = Ledger(redis)
-        rows = PatchRows(6)
-        order = JobRequest("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
-        with check_rows(rows, mode=rows.mode, spool_dir=tmp_path) as checked:
-            job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+        job_id = await submit_rows(ledger, 6, tmp_path)
         spec = (await ledger.jobs.get(job_id)).spec
         await settle(ledger, spec, {0: Outcome.UPDATED})
         await ledger.shards.lease(job_id, 1, "dead")
@@ -90,10 +95,7 @@ async def test_workers_are_alive_at_the_memory_limit_and_rescue_nobody(full: Red
     url = f"redis://127.0.0.1:{full.port}/0"
     async with open_ledger(url) as redis:
         ledger = Ledger(redis)
-        rows = PatchRows(2)
-        order = JobRequest("test", rows.mode, True, "https://api.openai.com/v1", 2, 3600.0)
-        with check_rows(rows, mode=rows.mode, spool_dir=tmp_path) as checked:
-            job_id = (await submit(checked, order, ledger=ledger, announce=lambda *_: None)).job_id
+        job_id = await submit_rows(ledger, 2, tmp_path)
         await ledger.shards.lease(job_id, 0, "slow")
         await redis.zadd(JobKeys(job_id).leased, {"0": 1})
         await redis.config_set("maxmemory", 1)
