@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.input_files import InputFile, place_of
-from ledger.job import Counts, Job, JobState
-from ledger.row import OUTCOMES
+from ledger.job import Counts, Job, JobState, Kind
+from ledger.row import OUTCOMES, Outcome
 from relabel.wording import count_of, duration
 
 STATE_STYLES = {
@@ -21,16 +21,23 @@ STATE_STYLES = {
 WAIT_STYLE = "yellow"
 """The colour of what a job waits for."""
 
+_AIMS = {Kind.PLAN: Outcome.WOULD_CHANGE, Kind.VERIFY: Outcome.UNCHANGED}
+
 
 def count_style(counts: Counts) -> str:
     """Return the colour of a job's counts: red where somebody has to look at rows."""
     return "red" if counts.failed or counts.rejected or counts.drifted else ""
 
 
-def outcome_counts(counts: Counts, *, pending: bool = False) -> str:
-    """Return the rows of each outcome that occurs; `updated` always, `pending` where it is asked for."""
+def outcome_counts(counts: Counts, *, kind: Kind = Kind.FILE, pending: bool = False) -> str:
+    """Return the rows of each outcome that occurs; always that which the kind of job is for, `pending` if asked for."""
     numbers = {word: getattr(counts, word) for word in (*OUTCOMES, *(("pending",) if pending else ()))}
-    return "  ".join(f"{word} {number:,}" for word, number in numbers.items() if number or word == "updated")
+    aim = _AIMS.get(kind, Outcome.UPDATED).word
+    return "  ".join(f"{_in_words(word)} {number:,}" for word, number in numbers.items() if number or word == aim)
+
+
+def _in_words(outcome: str) -> str:
+    return outcome.replace("_", " ")
 
 
 def share(counts: Counts) -> float:

@@ -104,7 +104,7 @@ class LiveBar:
         row.add_column(no_wrap=True, overflow="ellipsis")
         row.width = min(self._console.width, _BAR_MAX_WIDTH)
         row.add_row(ProgressBar(total=1.0, completed=share(counts)), shown(how_far(seen.job)))
-        rows = shown(outcome_counts(counts), style=count_style(counts))
+        rows = shown(outcome_counts(counts, kind=seen.job.spec.kind), style=count_style(counts))
         style = WAIT_STYLE if seen.goes_on else STATE_STYLES.get(seen.job.state, "")
         return Group(row, rows, shown(seen.explanation(self._shared_rate), style=style))
 
@@ -138,7 +138,7 @@ class PlainLines:
         return now - self._told_at >= pause or _tenth(job) > self._told_tenth
 
     def _print(self, said: str, seen: JobSnapshot, now: float) -> None:
-        counts = outcome_counts(seen.job.counts)
+        counts = outcome_counts(seen.job.counts, kind=seen.job.spec.kind)
         self._console.print(shown(f"{said}; {counts}; {seen.explanation(self._shared_rate)}"), soft_wrap=True)
         self._told_at, self._told_tenth = now, _tenth(seen.job)
 

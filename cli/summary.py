@@ -34,7 +34,7 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     counts = job.counts
     folded = f"  ({count_of(counts.folded, 'row')} folded into an earlier row of the same id)" if counts.folded else ""
     headline = f"{_named(job)}: {job.state if after_follow and job.state in WAITING_FOR_USER else _standing(job)}"
-    lines = [headline, f"  {outcome_counts(counts, pending=True)}{folded}", f"  {_traffic(job)}"]
+    lines = [headline, f"  {outcome_counts(counts, kind=job.spec.kind, pending=True)}{folded}", f"  {_traffic(job)}"]
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),

@@ -55,11 +55,23 @@ class Mode(enum.StrEnum):
 
 
 class Kind(enum.StrEnum):
-    """Where a job's rows come from: a file, or another job's rows that it takes back or tries again."""
+    """What a job does, and where its rows come from: a file, or another job's rows.
+
+    An undo takes those back, a retry tries them again, an apply carries out what a plan shows. A plan and a verify only
+    read: a plan computes what would change, a verify compares with what another job left.
+    """
 
     FILE = "file"
     UNDO = "undo"
     RETRY = "retry"
+    PLAN = "plan"
+    APPLY = "apply"
+    VERIFY = "verify"
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the job's rows are read and never written."""
+        return self in {Kind.PLAN, Kind.VERIFY}
 
 
 class Priority(enum.StrEnum):
@@ -142,6 +154,7 @@ class Counts(msgspec.Struct, frozen=True, kw_only=True):
     rejected: int = 0
     drifted: int = 0
     cancelled: int = 0
+    would_change: int = 0
     pending: int = 0
     folded: int = 0
 
@@ -206,7 +219,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` is None in
     every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill` is there
-    where rows of a running job ought to end and none does.
+    where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes, in hex,
+    once the job has finished; only a plan has one.
     """
 
     spec: JobSpec
@@ -224,6 +238,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     paused_at: float | None = None
     progress_at: float = 0.0
     standstill: Standstill | None = None
+    digest: str | None = None
 
     @property
     def state_reason(self) -> str | None:

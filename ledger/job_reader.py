@@ -55,6 +55,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         paused_at=_number(fields, b"paused_at") if state is JobState.PAUSED else None,
         progress_at=progress_at(fields, pace),
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
+        digest=_text(fields, b"digest"),
     )
 
 

@@ -110,6 +110,7 @@ class JobKeys(NamedTuple):
             self.audit,
             self.times,
             self.row_index,
+            self.digests,
         )
 
     @property
@@ -146,6 +147,11 @@ class JobKeys(NamedTuple):
     def row_index(self) -> str:
         """String: the rows sorted by a hash of their ids, twelve bytes a row (`ledger.row_index`)."""
         return self._key("index")
+
+    @property
+    def digests(self) -> str:
+        """Hash: shard number to the SHA-256 of its rows and outcomes, in hex, of closed shards of a plan."""
+        return self._key("digests")
 
     @property
     def details(self) -> str:

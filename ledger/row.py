@@ -24,13 +24,15 @@ class Patch(msgspec.Struct, frozen=True, array_like=True):
 
     `line` is the 1-based line of the input where the row starts (of its first row, where several were folded).
     A value of None asks for the key's removal. Where `expect` is given, the row is carried out only if each of its
-    keys still holds this value (None: is not there), or already the one asked for.
+    keys still holds this value (None: is not there), or already the one asked for. `seen` is the metadata that a
+    selection saw, so that a plan does not read it again; other jobs read the completion all the same.
     """
 
     line: int
     completion_id: str
     metadata: dict[str, str | None]
     expect: dict[str, str | None] | None = None
+    seen: Metadata | None = None
 
 
 class Rejection(msgspec.Struct, frozen=True, array_like=True):
@@ -71,6 +73,7 @@ class Outcome(enum.IntEnum):
     REJECTED = 4
     DRIFTED = 5
     CANCELLED = 6
+    WOULD_CHANGE = 7
 
     @property
     def word(self) -> str:
@@ -80,5 +83,5 @@ class Outcome(enum.IntEnum):
 
 OUTCOMES = tuple(outcome.word for outcome in Outcome if outcome is not Outcome.PENDING)
 """The words of how a row can end, in the order of their bytes: the list that counts, Lua and reports go by."""
-TRIED = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED)
+TRIED = (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED, Outcome.WOULD_CHANGE)
 """How a row ends that a worker tried."""

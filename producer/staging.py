@@ -207,9 +207,10 @@ def contradicts(later: Patch, first: Patch, mode: Mode) -> bool:
 
 
 def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
-    """Return the patch with a later row folded in; it keeps its line."""
+    """Return the patch with a later row folded in; it keeps its line, and what was seen last."""
     metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata
-    return Patch(first.line, first.completion_id, metadata)
+    seen = first.seen if later.seen is None else later.seen
+    return Patch(first.line, first.completion_id, metadata, seen=seen)
 
 
 class HasLine(Protocol):

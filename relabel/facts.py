@@ -24,6 +24,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "name": spec.name,
         "kind": str(spec.kind),
         "parent": spec.parent,
+        "digest": job.digest,
         "by": spec.by or None,
         "keys": spec.keys,
         "more_keys": spec.more_keys,

@@ -65,7 +65,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Waits", waiting_for(job, seen.idle, shared_rate=shared_rate), WAIT_STYLE),
         _Fact("Next", next_step(job)),
         _Fact("Done", how_far(job)),
-        _Fact("Rows", outcome_counts(counts, pending=True), count_style(counts)),
+        _Fact("Rows", outcome_counts(counts, kind=spec.kind, pending=True), count_style(counts)),
         _Fact("In doubt", _in_doubt(job)),
         _Fact("Folded", _folded(counts)),
         *map(_about_child, seen.children),
@@ -90,7 +90,7 @@ def _about_child(child: ChildJob) -> _Fact:
     if job is None:
         return _Fact(word, f"{named}{remark}, which is kept no more")
     state = "" if has_ended else f"{job.state}, "
-    return _Fact(word, f"{named}{remark}: {state}{outcome_counts(job.counts, pending=True)}")
+    return _Fact(word, f"{named}{remark}: {state}{outcome_counts(job.counts, kind=job.spec.kind, pending=True)}")
 
 
 def _folded(counts: Counts) -> str:

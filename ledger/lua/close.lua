@@ -3,7 +3,7 @@
 -- those of the other closed shards, which expire with the job.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,
 --       10 journals, 11 times, 12 audit log
--- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-6), 5 detail (msgpack, '' for none), 6 detail of rows that may have
+-- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-7), 5 detail (msgpack, '' for none), 6 detail of rows that may have
 --       been written, 7 who closes it, then the numbers in the job of those rows
 -- Returns: rows written; -1 where a worker is at the shard or the job is gone
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 or redis.call('ZSCORE', KEYS[7], ARGV[1]) then

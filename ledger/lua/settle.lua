@@ -1,7 +1,7 @@
 -- Write the outcomes of rows that have none yet, if their shard is still the worker's, and count what was written.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 crashes, 6 pace, 7 tries, 8 owners, 9 audit log, 10 times
 -- ARGV: 1 shard, 2 owner, 3 requests, 4 retries, 5 throttled of the turn so far, then for each row: row number in the job,
---       outcome (1-6), detail (msgpack, '' for none)
+--       outcome (1-7), detail (msgpack, '' for none)
 -- A job whose first rows all fail with one code pauses here: of its hash, `same_after` is how many (absent: it never
 -- does), `same_rows` how many did so far, and `same_code` with which code.
 -- Returns: rows written; -1 where the job or its outcomes are gone, -2 where the lease is another's

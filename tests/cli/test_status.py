@@ -33,7 +33,7 @@ async def test_the_json_has_the_pinned_shape(relabel, make_job, fails, ledger):
 
     assert running["rows"] == {
         "total": 3, "updated": 1, "unchanged": 0, "failed": 0, "rejected": 1,
-        "drifted": 0, "cancelled": 0, "pending": 1, "folded": 1,
+        "drifted": 0, "cancelled": 0, "would_change": 0, "pending": 1, "folded": 1,
     }  # fmt: skip
     assert (running["job_id"], running["state"], running["name"]) == (job.job_id, "running", "patches.csv")
     assert (running["reason"], running["rate_per_minute"], running["finished_at"]) == (None, None, None)

@@ -172,6 +172,6 @@ async def test_lines_for_people_tell_the_same(cluster: Cluster) -> None:
     said = worker.said()
     check_private(said, rows)
     stamp = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    worker\.\w+: "
-    ended = f"shard ended job={job_id} shard=1 seconds=[0-9.]+ updated=20 unchanged=0 failed=0 drifted=0 requests=40"
+    ended = f"shard ended job={job_id} shard=1 seconds=[0-9.]+ updated=20 unchanged=0 failed=0 drifted=0 would_change=0"
     assert re.search(f"{stamp}job opened job={job_id} kind=file mode=merge rows=40 shards=2$", said, re.MULTILINE)
-    assert re.search(f"{stamp}{ended} retries=0 throttled=0 state=(closed|finished)$", said, re.MULTILINE)
+    assert re.search(f"{stamp}{ended} requests=40 retries=0 throttled=0 state=(closed|finished)$", said, re.MULTILINE)

@@ -22,7 +22,7 @@ from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 
 ROWS, SHARD_ROWS, SHARDS = 7, 3, 3
 NUMBERS = st.integers(0, SHARDS - 1)
-ENDS = st.sampled_from([Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED])
+ENDS = st.sampled_from([Outcome.UPDATED, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED, Outcome.WOULD_CHANGE])
 CRASH = Detail("worker_crash", 0, "died", "", 0, 1.0)
 
 
