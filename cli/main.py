@@ -29,6 +29,7 @@ VERBS = (
     "health",
     "probe",
     "metrics",
+    "token",
     "sandbox",
 )
 """The verbs in the order that `--help` lists them; each is `{verb}_command` in `cli/commands/{verb}.py`."""

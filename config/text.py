@@ -30,8 +30,10 @@ _SHOWN_PART_CHARS = 3
 _SLACK_CHARS = 1024
 """What is read beyond the bound, so that a key across it is found; an endless text costs no more."""
 
-# prefixes of OpenAI's keys; not after a letter or a hyphen, as `chatcmpl-sk-...` is an id
-_KEY_SHAPED = re.compile(r"(?<![\w-])(?:sk|sess|rk)-(?:[\w.\-]*\*{2,}[\w*.\-]*|[\w*.\-]{12,})", re.IGNORECASE)
+# prefixes of OpenAI's keys and of our tokens; not after a letter or a hyphen, as `chatcmpl-sk-...` is an id
+_KEY_SHAPED = re.compile(
+    r"(?<![\w-])(?:(?:sk|sess|rk)-(?:[\w.\-]*\*{2,}[\w*.\-]*|[\w*.\-]{12,})|rlb_[\w-]{20,})", re.IGNORECASE
+)
 # from the start of a word only: from each of its characters, a long word would take the square of its length
 _MASKED = re.compile(
     r"(?<![^\s\"'`<>(){}\[\],;:=*•…])([^\s\"'`<>(){}\[\],;:=*•…]*?)(?:\*{2,}|[•…]+|\.{3,})([^\s\"'`<>(){}\[\],;:=]*)"

@@ -58,6 +58,11 @@ ARCHIVE_DUE = "relabel:archives:due"
 ARCHIVE_LOCK = "relabel:archives:lock"
 """String: held by the worker that archives reports just now."""
 
+TOKENS = "relabel:tokens"
+"""Hash: SHA-256 of a token to its record (`ledger.tokens`), as JSON; it lives as long as the last of them."""
+TOKENS_USED = "relabel:tokens:used"
+"""Hash: SHA-256 of a token to when it was used last; it lives as long as the tokens."""
+
 LASTING = frozenset({JOBS, ACTIVE, TOTALS, NIGHTS, OPEN_NIGHTS, HELD_NIGHTS, NIGHTLY_SCHEDULE})
 """The keys that never expire; each is a few fields, or is trimmed by those who write it."""
 

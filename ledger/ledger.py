@@ -17,6 +17,7 @@ from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
+from ledger.tokens import Tokens
 from ledger.workers import Workers
 
 
@@ -39,3 +40,4 @@ class Ledger:
         self.row_indexes = RowIndexes(redis)
         self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)
+        self.tokens = Tokens(redis)

@@ -9,6 +9,7 @@ from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobSpec, JobState, Kind, Mode
 from ledger.job_search import newest_first
+from ledger.tokens import person_of
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.session import Session
@@ -18,8 +19,8 @@ from relabel.worker_state import read_idle
 class JobFilter(NamedTuple):
     """Which jobs are asked for; what is left out does not matter.
 
-    `since` is in seconds since the epoch. `by` is user@host or the user alone. `name` is a part of the job's name,
-    whatever its case. `key` is a metadata key that the job may touch.
+    `since` is in seconds since the epoch. `by` is user@host, the user alone, or the owner of a token. `name` is a part
+    of the job's name, whatever its case. `key` is a metadata key that the job may touch.
     """
 
     states: frozenset[JobState] = frozenset()
@@ -33,7 +34,7 @@ class JobFilter(NamedTuple):
         spec = job.spec
         return (
             (not self.states or job.state in self.states)
-            and self.by in {"", spec.by, spec.by.partition("@")[0]}
+            and self.by in {"", spec.by, person_of(spec.by), spec.by.partition("@")[0]}
             and self.name.casefold() in spec.name.casefold()
             and (not self.key or may_touch(spec, self.key))
         )
