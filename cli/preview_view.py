@@ -15,6 +15,7 @@ from ledger.job import Mode
 from producer.csv_dialect import separators
 from producer.overlap import COMPARE_FOR_S, Overlaps
 from producer.profile import KeyProfile, Profile
+from relabel.expiry import expiry_note
 from relabel.preview import Preview, expected_effort
 from relabel.wording import count_of
 
@@ -50,8 +51,9 @@ def show_outlook(preview: Preview, console: Console) -> None:
         console.print(shown(f"Warning: {warning}."), soft_wrap=not console.file.isatty())
     if preview.completions:
         console.print(shown(expected_effort(preview.completions, ahead)))
-    if ahead.hint:
-        console.print(shown(ahead.hint))
+    for note in (expiry_note(ahead.expiry, preview.completions), ahead.hint):
+        if note:
+            console.print(shown(note))
 
 
 def show_overlaps(overlaps: Overlaps, console: Console, files: Sequence[InputFile] = ()) -> None:

@@ -64,9 +64,17 @@ class BeforeImage(msgspec.Struct, frozen=True, array_like=True):
     altered: dict[str, str | None] | None = None
 
 
+class _Named(msgspec.Struct, array_like=True):
+    """The head of a `Patch`: what follows it is skipped without being decoded."""
+
+    line: int
+    completion_id: str
+
+
 T = TypeVar("T")
 
 _patches = msgspec.msgpack.Decoder(list[Patch])
+_named = msgspec.msgpack.Decoder(list[_Named])
 _rejections = msgspec.msgpack.Decoder(list[Rejection])
 _unsent = msgspec.msgpack.Decoder(list[UnsentRow])
 _images = msgspec.msgpack.Decoder(list[BeforeImage])
@@ -78,6 +86,11 @@ _encode = msgspec.msgpack.Encoder().encode
 def pack_shard(body: bytes) -> bytes:
     """Compress a shard's patches, given as one msgpack array."""
     return zlib.compress(body, _LEVEL)
+
+
+def completion_ids(body: bytes) -> list[str]:
+    """Return the ids of a shard's patches, given as one msgpack array that is not compressed."""
+    return [patch.completion_id for patch in _named.decode(body)]
 
 
 def unpack_shard(packed: bytes, rows: int) -> list[Patch]:

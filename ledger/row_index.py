@@ -6,9 +6,9 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-import msgspec
 from redis.asyncio import Redis
 
+from ledger.codec import completion_ids
 from ledger.job_store import STORING_KEEP_S
 from ledger.keys import JOBS, JobKeys
 from ledger.scripts import load_script
@@ -20,16 +20,6 @@ BUCKET_ROWS = 1 << 16
 """Rows that are sorted at a time, on average: some MB of Python objects."""
 SEARCHED_TOGETHER = 100
 """Jobs whose index is searched in one call of the script; of a million rows each, that takes Redis some ms."""
-
-
-class _Named(msgspec.Struct, array_like=True):
-    """The head of a `ledger.row.Patch`: what follows it is skipped without being decoded."""
-
-    line: int
-    completion_id: str
-
-
-_decode = msgspec.msgpack.Decoder(list[_Named]).decode
 
 
 def id_hash(completion_id: str) -> bytes:
@@ -47,8 +37,8 @@ class IndexBuilder:
     def add(self, body: bytes) -> None:
         """Add the next shard of the job, a msgpack array of patches."""
         buckets, number = self._buckets, len(self._buckets)
-        for row, patch in enumerate(_decode(body), self._rows):
-            name = id_hash(patch.completion_id)
+        for row, completion_id in enumerate(completion_ids(body), self._rows):
+            name = id_hash(completion_id)
             bucket = int.from_bytes(name[:4], "big") * number >> 32
             buckets[bucket] += name + row.to_bytes(ROW_BYTES, "big")
             self._rows = row + 1

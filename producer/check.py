@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from config.input_options import NO_OPTIONS, InputOptions
+from ledger.codec import completion_ids
 from ledger.input_files import place_of
 from ledger.job import Mode
 from ledger.row import Patch, Rejection, UnsentRow
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 _SAMPLES = 3
 _TOGETHER = 64  # rows; few enough to be in the processor's cache still
+
+_IDS_TOGETHER = 1000
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -145,6 +148,10 @@ class Checked:
         """Cut the patches into shards of `rows` each, the last one perhaps smaller; may be called again."""
         for number, bodies in self._patches.groups(rows):
             yield EncodedShard(number, _array_head(number) + bodies)
+
+    def completion_ids(self) -> Iterator[str]:
+        """Return the ids of the completions to change; may be called again."""
+        return (completion_id for shard in self.shards(_IDS_TOGETHER) for completion_id in completion_ids(shard.body))
 
 
 def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spool_dir: Path) -> Checked:

@@ -5,7 +5,9 @@ Sample values are customer data: a preview is for whoever has the file, and is n
 
 from __future__ import annotations
 
+import asyncio
 import math
+import time
 from collections.abc import Sequence
 from itertools import islice
 from typing import Any, NamedTuple
@@ -24,6 +26,7 @@ from producer.questions import LARGE_JOB, Question, questions_about
 from producer.submit import JobRequest
 from relabel.capacity import least_seconds, pace_hint
 from relabel.errors import Unconfirmed
+from relabel.expiry import Expiry, expiry_of
 from relabel.findings import place_facts
 from relabel.health_jobs import paused_by_api
 from relabel.rate import read_rate
@@ -42,7 +45,7 @@ class Outlook(NamedTuple):
 
     `rate_per_minute` is the lower of its own rate and the shared one in force; `hint` says where one worker cannot use
     it, '' where it can or the service was never probed. `warnings` say why the job would wait or be slow. `former` is
-    the job that has the same content, so that nothing would be sent.
+    the job that has the same content, so that nothing would be sent. `expiry` counts the completions that may be gone.
     """
 
     requests: int
@@ -52,6 +55,7 @@ class Outlook(NamedTuple):
     hint: str = ""
     warnings: tuple[str, ...] = ()
     former: str | None = None
+    expiry: Expiry = Expiry()
 
 
 class Preview(NamedTuple):
@@ -123,11 +127,11 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     if deployed and (idle := await read_idle(ledger)):
         warnings = (f"{idle}; the job waits until one takes rows", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
-    if (behaviour := await ledger.behaviours.of(request.target)) is None:
-        return ahead
-    least = least_seconds(settings, behaviour, rows, reads=_reads(request))
-    hint = pace_hint(settings, behaviour, ahead.rate_per_minute)
-    return ahead._replace(seconds=max(ahead.seconds, least), hint=hint)
+    if behaviour := await ledger.behaviours.of(request.target):
+        least = least_seconds(settings, behaviour, rows, reads=_reads(request))
+        hint = pace_hint(settings, behaviour, ahead.rate_per_minute)
+        ahead = ahead._replace(seconds=max(ahead.seconds, least), hint=hint)
+    return await _with_expiry(ahead, checked)
 
 
 async def preview_only(settings: Settings, checked: Checked, request: JobRequest, *, deployed: bool) -> Preview:
@@ -135,14 +139,20 @@ async def preview_only(settings: Settings, checked: Checked, request: JobRequest
 
     Where the settings name no Redis server, or it is away, nothing is known of other jobs.
     """
-    ahead = _at_rate(request, checked.total, settings.rate.per_minute)
+    ahead = await _outlook(settings, checked, request, deployed=deployed)
+    return with_outlook(preview_of(checked, request), ahead)
+
+
+async def _outlook(settings: Settings, checked: Checked, request: JobRequest, *, deployed: bool) -> Outlook:
+    warnings: tuple[str, ...] = ()
     if settings.redis.url is not None:
         try:
             async with open_session(settings) as session:
-                ahead = await look_ahead(session, checked, request, deployed=deployed)
+                return await look_ahead(session, checked, request, deployed=deployed)
         except LedgerUnreachable as error:
-            ahead = ahead._replace(warnings=(f"nothing is known of other jobs: {str(error).rstrip('.')}",))
-    return with_outlook(preview_of(checked, request), ahead)
+            warnings = (f"nothing is known of other jobs: {str(error).rstrip('.')}",)
+    ahead = _at_rate(request, checked.total, settings.rate.per_minute)
+    return await _with_expiry(ahead._replace(warnings=warnings), checked)
 
 
 def require_confirmed(questions: list[Question]) -> None:
@@ -212,6 +222,7 @@ def _outlook_facts(ahead: Outlook) -> dict[str, Any]:
         "seconds": round(ahead.seconds, 1),
         "rate_per_minute": ahead.rate_per_minute,
         "hint": ahead.hint or None,
+        "expiry": ahead.expiry._asdict(),
         "warnings": list(ahead.warnings),
     }
 
@@ -228,6 +239,12 @@ def _at_rate(request: JobRequest, rows: int, shared_per_minute: float) -> Outloo
     rate = min(request.rate_per_minute or math.inf, shared_per_minute)
     requests = rows * 2 if _reads(request) else rows
     return Outlook(requests, rate, requests / rate * 60)
+
+
+async def _with_expiry(ahead: Outlook, checked: Checked) -> Outlook:
+    """Add what may be gone before the job ends; other tasks go on meanwhile, as each id is looked at."""
+    expiry = await asyncio.to_thread(expiry_of, checked.completion_ids(), now=time.time(), seconds=ahead.seconds)
+    return ahead._replace(expiry=expiry)
 
 
 def _reads(request: JobRequest) -> bool:

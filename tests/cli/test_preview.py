@@ -6,6 +6,7 @@ import asyncio
 import io
 import json
 import re
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
 from ratelimit.shared_rate import record_use
 from relabel.preview import Outlook, preview_of, with_outlook
 from tests.harness.command import ROOT
-from tests.harness.rows import lines, usual_id
+from tests.harness.rows import dated_id, lines, usual_id
 
 NO_REDIS = {"RELABEL_REDIS__URL": ""}
 INDEX = lines("0,good", "1,bad", "2,good", header="completion_id,Unnamed: 0,quality")
@@ -156,6 +157,22 @@ async def test_check_tells_of_the_jobs_and_workers_that_a_configured_redis_knows
     assert (seen.code, seen.out, len(await ledger.jobs.latest(10))) == (0, "", 1)
     assert "nothing is known of other jobs: Redis cannot be reached" in alone.err
     assert alone.code == 0
+
+
+async def test_check_counts_the_completions_that_may_be_gone(relabel: Any, tmp_path: Path) -> None:
+    """Those that are older than 30 days, and those that reach them in the minute that two requests take here."""
+    now, days = time.time(), 86_400
+    ages = (31 * days, 30 * days - 30, 29 * days)
+    rows = [f"{dated_id(now - age, row)},good" for row, age in enumerate(ages)]
+    (tmp_path / "p.csv").write_text("\n".join(["completion_id,quality", "no-age,bad", *rows]) + "\n")
+    slow = {"RELABEL_RATE__PER_MINUTE": "6"} | NO_REDIS
+
+    ended = await relabel("submit", "--check", "p.csv", **slow)
+    facts = json.loads((await relabel("submit", "--check", "--json", "p.csv", **slow)).out)
+
+    assert "1 of 4 completions reaches 30 days before the estimated end" in ended.err
+    assert "1 of 4 completions is older than 30 days by its id, and may be gone." in ended.err
+    assert facts["outlook"]["expiry"] == {"expired": 1, "expiring": 1, "unknown": 1}
 
 
 async def test_check_names_the_job_that_has_the_content_already(relabel: Any, tmp_path: Path) -> None:

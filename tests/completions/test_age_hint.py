@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from completions.missing import created_at, missing_hint
+from completions.age import created_at
+from completions.missing import missing_hint
 
 DAY = 86_400
 

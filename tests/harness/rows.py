@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from ledger.job import Columns, Mode
 from ledger.row import Metadata, Patch
+from sandbox.completion import new_id
 
 _LETTERS = string.digits + string.ascii_letters
 
@@ -65,6 +66,11 @@ class PatchRows:
 def usual_id(row: int) -> str:
     """An id that looks like one of the API's."""
     return f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7X{row:06d}"
+
+
+def dated_id(created_at: float, row: int = 0) -> str:
+    """An id of a completion that was created at this second (contract section 4, age hint)."""
+    return new_id(int(created_at), f"{row:024d}")
 
 
 def lines(*rows: str, header: str = "completion_id,quality,team") -> str:
