@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
@@ -111,6 +112,34 @@ class Claims:
         kept, taken, *rest = answer
         words = iter(rest)
         return Swapped([mark == KEPT for mark in kept], [_taken(mark, words) for mark in taken])
+
+
+class NoClaims:
+    """Stands in for claims where rows are only read: such a job holds back no other one, and waits for none."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def swap(
+        self,
+        _claimant: Claimant,
+        *,
+        give_up: Sequence[GivenUp] = (),  # noqa: ARG002 - as in `Claims.swap`
+        keep: Sequence[str] = (),
+        take: Sequence[str] = (),
+    ) -> Swapped:
+        """Return all claims as ours, with the records that writes have left; nothing is taken."""
+        held = await self._redis.mget([claim_key(claim) for claim in take]) if take else []
+        return Swapped([True] * len(keep), [Taken(is_ours=True, record=_record_in(value)) for value in held])
+
+
+_RECORDED = re.compile(rb"(?:= |\S+ \S+ \d )(\d+) (.*)", re.DOTALL)  # as `record_of` in lua/claim_rows.lua
+
+
+def _record_in(value: object) -> Record | None:
+    """Return the record in what stands in the place of a claim; one that counts no more only costs a wait."""
+    found = _RECORDED.fullmatch(value) if isinstance(value, bytes) else None
+    return unpack_record(found[2]) if found else None
 
 
 def _taken(mark: int, words: Iterator[bytes]) -> Taken:

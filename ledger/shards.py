@@ -216,7 +216,8 @@ class Shards:
         Rows that end as cancelled although they may have been written are marked as such, and counted.
         """
         keys = JobKeys(spec.job_id)
-        in_doubt = await self._in_doubt(spec, number) if outcome is Outcome.CANCELLED else []
+        writes = not spec.kind.only_reads
+        in_doubt = await self._in_doubt(spec, number) if outcome is Outcome.CANCELLED and writes else []
         written = await self._close(
             [
                 keys.job,

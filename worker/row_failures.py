@@ -71,6 +71,11 @@ def confirmed_by_read(what: str) -> RowFailed:
     return RowFailed("confirmed_by_read", what)
 
 
+def assumed_written() -> RowFailed:
+    """Return what is recorded of a row whose reads lagged until a former write was taken as done."""
+    return stale_read("reads kept showing the state before a former write; that write was taken as done")
+
+
 def stale_read(what: str) -> RowFailed:
     """Return what is recorded of a row whose reads lag behind a recorded write."""
     return RowFailed(STALE_READ_CODE, what, status=200)

@@ -8,24 +8,28 @@ from collections.abc import Awaitable, Callable
 import msgspec
 
 from completions.errors import StopJob
-from ledger.codec import Tries
+from ledger.codec import BeforeImage, Tries
 from ledger.records import Record, next_record
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from ratelimit.limiter import HandBack
 from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
+from worker.read_run import Conclude, ReadRun
 from worker.row_calls import RowContext
 from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import RowOptions, RowRun
 from worker.stale_reads import StaleRead
+
+AnyRun = RowRun | ReadRun
 
 
 class RowLane:
     """Carries out a shard's rows, as many at once as there are tasks that `run` it.
 
     `settle` stores an outcome and returns a future of that; `stop_job` pauses the job. `tries` holds the failures of
-    rows that were not settled, for the next run.
+    rows that were not settled, for the next run. `conclude` decides how the rows of a job end that only reads; None for
+    all other jobs.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class RowLane:
         drain: Drain,
         settle: Callable[[Settlement], asyncio.Future[None]],
         stop_job: Callable[[StopJob], Awaitable[None]],
+        conclude: Conclude | None = None,
     ) -> None:
         self._shard = shard
         self._queue = queue
@@ -48,6 +53,7 @@ class RowLane:
         self._drain = drain
         self._settle = settle
         self._stop_job = stop_job
+        self._conclude = conclude
         self.tries: dict[int, Tries] = {}
 
     async def run(self) -> None:
@@ -65,16 +71,7 @@ class RowLane:
     async def _carry_out(self, claimed: ClaimedRow) -> None:
         image = self._shard.images.get(claimed.row)
         may_still_run = claimed.taken_over and (image is not None or not self._shard.spec.journal)
-        run = RowRun(
-            self._context,
-            self._options,
-            claimed.row,
-            claimed.patch,
-            gate=self._gate(claimed),
-            image=image,
-            tried=self._tries_of(claimed),
-            record=claimed.record,
-        )
+        run = self._new_run(claimed, image)
         try:
             ended = await run.settle()
         except ClaimLost:
@@ -92,7 +89,14 @@ class RowLane:
         else:
             self._free_once_stored(ended, claimed, run, may_still_run=may_still_run)
 
-    def _free_once_stored(self, ended: Settlement, claimed: ClaimedRow, run: RowRun, *, may_still_run: bool) -> None:
+    def _new_run(self, claimed: ClaimedRow, image: BeforeImage | None) -> AnyRun:
+        shared = (self._context, self._options, claimed.row, claimed.patch)
+        gate, tried, record = self._gate(claimed), self._tries_of(claimed), claimed.record
+        if self._conclude is not None:
+            return ReadRun(*shared, conclude=self._conclude, gate=gate, tried=tried, record=record)
+        return RowRun(*shared, gate=gate, image=image, tried=tried, record=record)
+
+    def _free_once_stored(self, ended: Settlement, claimed: ClaimedRow, run: AnyRun, *, may_still_run: bool) -> None:
         """Settle a row, and let others have its completion once the outcome is stored.
 
         Were it free before, a crash in between would have the row sent again, over what others have written meanwhile.
@@ -105,16 +109,16 @@ class RowLane:
 
         self._settle(ended).add_done_callback(free)
 
-    def _free(self, claimed: ClaimedRow, run: RowRun, *, may_still_run: bool) -> None:
+    def _free(self, claimed: ClaimedRow, run: AnyRun, *, may_still_run: bool) -> None:
         self._queue.done(claimed, may_still_run=may_still_run, record=self._record_of(run, claimed))
 
-    def _record_of(self, run: RowRun, claimed: ClaimedRow) -> Record | None:
+    def _record_of(self, run: AnyRun, claimed: ClaimedRow) -> Record | None:
         if run.wrote is None:
             return None
         shard = self._shard
         return next_record(claimed.record, shard.spec.job_id, shard.first_row + claimed.row, *run.wrote)
 
-    def _keep_tries(self, claimed: ClaimedRow, run: RowRun) -> None:
+    def _keep_tries(self, claimed: ClaimedRow, run: AnyRun) -> None:
         if run.tries:
             self.tries[claimed.row] = run.tries
 
@@ -128,6 +132,6 @@ class RowLane:
     def _gate(self, claimed: ClaimedRow) -> WriteGate:
         return WriteGate(
             self._fence,
-            holds_claim=lambda: self._queue.holds(claimed.claim),
+            holds_claim=lambda: self._conclude is None and self._queue.holds(claimed.claim),
             is_stopped=lambda: self._drain.is_stopped,
         )

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ledger.cancellation import is_cancelled
-from ledger.claims import Claimant, Claims, GivenUp, Swapped, claim_of
+from ledger.claims import Claimant, Claims, GivenUp, NoClaims, Swapped, claim_of
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost, StateLost
 from ledger.records import LEAST_LIFE_S, Record
@@ -46,7 +46,7 @@ class RowQueue:
     def __init__(
         self,
         shard: LeasedShard,
-        claims: Claims,
+        claims: Claims | NoClaims,
         *,
         life_s: float,
         record_life_s: float = LEAST_LIFE_S,

@@ -5,9 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import NamedTuple
 
-from completions.client import refuse_bad_id
-from completions.errors import NotSent, RateLimited, Refusal, Retryable, RowFailed
-from completions.retry_after import backoff
+from completions.errors import NotSent, Retryable, RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
 from ledger.patching import apply_patch
@@ -18,8 +16,9 @@ from worker import row_failures
 from worker.fence import WriteGate
 from worker.reconcile import before_image, foreign_keys
 from worker.row_calls import RowCalls, RowContext
+from worker.row_tries import RowTries
 from worker.service import Service
-from worker.stale_reads import LastRead, StaleRead, StaleReads
+from worker.stale_reads import LastRead, StaleRead, StaleReads, assume_written
 from worker.update import Shown, Unconfirmed, Update
 
 
@@ -62,8 +61,7 @@ class RowRun:
         self._patch = patch
         self._image = image
         self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
-        self._failures = tried.failures if tried else 0
-        self._final_failure = tried.final_failure if tried else None
+        self._tries = RowTries(context, self._calls, row, patch.completion_id, attempts=options.attempts, tried=tried)
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
         self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s, clocks=context.clocks)
@@ -80,34 +78,10 @@ class RowRun:
             LeaseLost: another worker has the shard.
 
         """
-        ended = await self._carry_out()
+        ended = await self._tries.carry_out(self)
         if self._is_assumed and ended.detail is None:
-            what = "reads kept showing the state before a former write; that write was taken as done"
-            return ended._replace(detail=self._detail(row_failures.stale_read(what)))
+            return ended._replace(detail=self._tries.detail(row_failures.assumed_written()))
         return ended
-
-    async def _carry_out(self) -> Settlement:
-        while True:
-            try:
-                refuse_bad_id(self._patch.completion_id)  # before a slot is taken for it
-                if self._final_failure is not None:
-                    return await self._confirm_then_fail(self._final_failure)
-                return await self._try_once()
-            except RateLimited as refusal:
-                self._context.counters.throttled += 1
-                await self._context.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
-            except NotSent:
-                continue
-            except RowFailed as refusal:
-                return self._failed(refusal)
-            except Retryable as refusal:
-                self._failures += 1
-                if refusal.ambiguous:
-                    self._in_doubt, self._last.metadata = True, None
-                if self._failures >= self._options.attempts and await self._should_give_up(refusal):
-                    self._final_failure = self._final_failure or self._detail(refusal)
-                else:
-                    await self._back_off(refusal)
 
     @property
     def in_doubt(self) -> bool:
@@ -117,17 +91,18 @@ class RowRun:
     @property
     def tries(self) -> Tries | None:
         """How often the row has failed so far, for the run that takes it up again; None where it has not."""
-        stale = self._stale_reads
-        if not (self._failures or stale.count):
+        tries, stale = self._tries, self._stale_reads
+        if not (tries.failures or stale.count):
             return None
-        return Tries(self._failures, self._in_doubt, self._final_failure, stale.count, stale.since)
+        return Tries(tries.failures, self._in_doubt, tries.final_failure, stale.count, stale.since)
 
     @property
     def wrote(self) -> tuple[Metadata | None, Metadata] | None:
         """What the completion held before the row's write, None where it was not read, and after; None without one."""
         return self._wrote
 
-    async def _try_once(self) -> Settlement:
+    async def try_once(self) -> Settlement:
+        """Read, journal, write and check the reply; return how the row ended."""
         if self._unconfirmed is None:
             if self._must_read():
                 await self._read()
@@ -184,13 +159,13 @@ class RowRun:
         if self._options.journal and self._image is not None:
             self._image = BeforeImage(self._row, self._image.metadata, altered)
             await self._context.journal(self._image)
-        return self._failed(row_failures.value_altered(update.described(altered), request_id))
+        return self._tries.failed(row_failures.value_altered(update.described(altered), request_id))
 
     def _kept(self, keys: list[str], request_id: str) -> Settlement:
-        return self._failed(row_failures.keys_not_removed(keys, request_id))
+        return self._tries.failed(row_failures.keys_not_removed(keys, request_id))
 
     def _confirmed(self, what: str) -> Settlement:
-        return Settlement(self._row, Outcome.UPDATED, self._detail(row_failures.confirmed_by_read(what)))
+        return Settlement(self._row, Outcome.UPDATED, self._tries.detail(row_failures.confirmed_by_read(what)))
 
     def _must_read(self) -> bool:
         if self._last.metadata is not None:
@@ -243,10 +218,7 @@ class RowRun:
             self._last.metadata = None
             await self._context.pause_for(wait_s)
             raise NotSent
-        self._last.metadata = await self._context.replay(self._record, self._last.metadata)
-        if self._last.metadata is None:
-            what = "reads keep showing the state before a write of a job that is gone, so nothing was sent"
-            raise row_failures.stale_read(what)
+        self._last.metadata = await assume_written(self._record, self._last.metadata, self._context.replay)
         self._is_assumed = True
 
     def _already_there(self) -> Settlement | None:
@@ -268,7 +240,7 @@ class RowRun:
         keys = foreign_keys(self._last.metadata or {}, patch.metadata, patch.expect or {})
         if not keys:
             return None
-        return Settlement(self._row, Outcome.DRIFTED, self._detail(row_failures.drifted(keys)))
+        return Settlement(self._row, Outcome.DRIFTED, self._tries.detail(row_failures.drifted(keys)))
 
     async def _prepare(self) -> Update:
         """Return what to send, once it can be sent and the before-image is stored."""
@@ -285,22 +257,7 @@ class RowRun:
         self._image = image
         return update
 
-    async def _back_off(self, refusal: Retryable) -> None:
-        counters = self._context.counters
-        counters.retries += 1
-        counters.backing_off += 1
-        try:
-            await self._context.pause_for(refusal.retry_after or backoff(self._failures))
-        finally:
-            counters.backing_off -= 1
-
-    async def _should_give_up(self, refusal: Retryable) -> bool:
-        """Return whether to fail the row after its last try; while the endpoint itself fails, it waits on."""
-        if not refusal.endpoint_fails:
-            return True
-        return await self._context.breaker.row_at_fault(write=self._calls.wrote_last)
-
-    async def _confirm_then_fail(self, final_failure: Detail) -> Settlement:
+    async def give_up(self, final_failure: Detail) -> Settlement:
         """Fail the row, after one more read where a write may have happened all the same."""
         if self._in_doubt:
             with contextlib.suppress(Retryable, RowFailed):
@@ -315,8 +272,6 @@ class RowRun:
                 return self._kept(sent.update.kept(replied), sent.reply.request_id)
         return Settlement(self._row, Outcome.FAILED, final_failure)
 
-    def _failed(self, refusal: Refusal) -> Settlement:
-        return Settlement(self._row, Outcome.FAILED, self._detail(refusal))
-
-    def _detail(self, refusal: Refusal) -> Detail:
-        return row_failures.detail_of(refusal, completion_id=self._patch.completion_id, failures=self._failures)
+    def note_ambiguous(self) -> None:
+        """Record that a write without an answer may have happened, so that the completion is read again."""
+        self._in_doubt, self._last.metadata = True, None

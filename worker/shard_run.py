@@ -11,10 +11,10 @@ from typing import NamedTuple
 from completions.client import CompletionsApi
 from completions.errors import KeyRefused, StopJob
 from ledger.cancellation import end_tasks
-from ledger.claims import claim_life_s
+from ledger.claims import NoClaims, claim_life_s
 from ledger.clock import CLOCKS, Clocks
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
-from ledger.job import Waits
+from ledger.job import JobSpec, Kind, Waits
 from ledger.ledger import Ledger
 from ledger.records import Record
 from ledger.row import Metadata
@@ -24,6 +24,8 @@ from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.drain import Drain
 from worker.lease_keeper import LeaseKeeper
+from worker.planning import planning
+from worker.read_run import Conclude
 from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RowContext
 from worker.row_lane import RowLane
@@ -85,7 +87,7 @@ class ShardRun:
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=resources.stopping)
         self._queue = RowQueue(
             shard,
-            resources.ledger.claims,
+            NoClaims(resources.ledger.redis) if shard.spec.kind.only_reads else resources.ledger.claims,
             life_s=claim_life_s(bounds.request_s),
             record_life_s=service.record_life_s,
             pause_for=self._drain.pause_for,
@@ -167,6 +169,7 @@ class ShardRun:
             drain=self._drain,
             settle=self._writer.settle,
             stop_job=self._stop_job,
+            conclude=_conclusions(spec),
         )
 
     def _width(self) -> int:
@@ -216,3 +219,8 @@ class ShardRun:
             blocked=blocked,
             blocked_by=blocked_by,
         )
+
+
+def _conclusions(spec: JobSpec) -> Conclude | None:
+    """Return what decides how the rows of a job end that only reads; None where rows are written."""
+    return planning(spec.mode) if spec.kind is Kind.PLAN else None

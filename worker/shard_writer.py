@@ -88,6 +88,9 @@ class ShardWriter:
     async def _keep_images(self, images: list[BeforeImage]) -> None:
         """Store the images of the rows whose claims are ours; the gate holds the other rows' writes back."""
         await self._keeper.fence.wait()
+        if self._shard.spec.kind.only_reads:  # without claims: nothing is written that an image could come too late for
+            await self._ledger.settlements.journal(self._shard, images, ())
+            return
         while images := [image for image in images if self._queue.holds(self._claim(image.row))]:
             claims = [self._claim(image.row) for image in images]
             lost = await self._ledger.settlements.journal(self._shard, images, claims)

@@ -5,10 +5,13 @@ Reads may lag behind writes, and others may edit between a read and the write th
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from ledger.clock import Clocks, Reading
 from ledger.codec import Tries
 from ledger.records import Record
 from ledger.row import Metadata
+from worker import row_failures
 
 MOST_STALE_READS = 12
 """Stale reads after which a row waits no longer, whatever the clocks of the workers show."""
@@ -55,6 +58,22 @@ class StaleReads:
         wait_s = min(2.0**self.count, left_s)
         self.count += 1
         return wait_s
+
+
+async def assume_written(
+    record: Record, metadata: Metadata, replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
+) -> Metadata:
+    """Return what the completion holds where the recorded writes happened that a read does not show.
+
+    Raises:
+        RowFailed: one of these writes is no longer known.
+
+    """
+    held = await replay(record, metadata)
+    if held is None:
+        what = "reads keep showing the state before a write of a job that is gone, so nothing was sent"
+        raise row_failures.stale_read(what)
+    return held
 
 
 class LastRead:

@@ -18,10 +18,10 @@ from completions.target import Target
 from ledger.clock import Clocks
 from ledger.codec import BeforeImage, pack_images
 from ledger.connect import new_client
-from ledger.job import Columns, Job, JobSpec, Mode, new_job_id
+from ledger.job import Columns, Job, JobSpec, Kind, Mode, new_job_id
 from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
-from ledger.row import Metadata, Patch
+from ledger.row import OUTCOMES, Metadata, Patch
 from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
@@ -58,9 +58,11 @@ class WorkerHarness:
         mode: str = "merge",
         journal: bool = True,
         shard_rows: int = 500,
+        kind: Kind = Kind.FILE,
+        seen: Metadata | None = None,
     ) -> str:
-        """Store a job of these patches and let workers see it."""
-        rows = [Patch(line, completion_id, patch) for line, (completion_id, patch) in enumerate(patches, 2)]
+        """Store a job of these patches and let workers see it; a selection saw `seen` in each of them."""
+        rows = [Patch(line, completion_id, patch, seen=seen) for line, (completion_id, patch) in enumerate(patches, 2)]
         shards = [rows[at : at + shard_rows] for at in range(0, len(rows), shard_rows)]
         spec = JobSpec(
             job_id=new_job_id() + secrets.token_hex(4),
@@ -76,6 +78,7 @@ class WorkerHarness:
             folded=0,
             fingerprint="f",
             keep_s=600.0,
+            kind=kind,
         )
         await self.ledger.jobs.create(spec)
         await self.ledger.jobs.store_shards(spec.job_id, 0, [msgspec.msgpack.encode(shard) for shard in shards])
@@ -121,8 +124,7 @@ class WorkerHarness:
         """The job as it stands; its counts always sum up."""
         job = await self.ledger.jobs.get(job_id)
         counts = job.counts
-        ended = counts.updated + counts.unchanged + counts.failed + counts.rejected + counts.drifted + counts.cancelled
-        assert ended + counts.pending == counts.total
+        assert sum(getattr(counts, word) for word in (*OUTCOMES, "pending")) == counts.total
         return job
 
     async def rows(self, job_id: str) -> list[ReportedRow]:
