@@ -96,14 +96,13 @@ async def test_a_read_that_failed_is_tried_again(harness, planned, fault):
     assert (await planned({"k": "v"})).outcome is Outcome.WOULD_CHANGE
 
 
-async def test_a_plan_neither_holds_back_another_job_nor_waits_for_it(harness, completion_id):
+async def test_a_plan_neither_holds_back_another_job_nor_waits_for_it(harness, completion_id, eventually):
     """A job has the completion in flight, and the plan reads it all the same; no claim of the plan is left."""
     writing = await harness.submit((completion_id, {"k": "1"}))
     plan = await harness.submit((completion_id, {"k": "2"}), kind=Kind.PLAN)
     harness.fault("slow", "POST", seconds=2.0)
     update = asyncio.create_task(harness.turn(writing))
-    while not harness.sent("GET"):
-        await asyncio.sleep(0.01)
+    await eventually(lambda: harness.sent("GET"))
 
     assert await harness.turn(plan) is ReleaseAnswer.FINISHED
 
