@@ -1,4 +1,4 @@
-"""Sends the three requests that relabel makes: read a completion, update it, list one to check the API (contract 1)."""
+"""Sends the requests that relabel makes: read a completion, update it, list some, list one to check the API."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import NamedTuple
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 import aiohttp
 import httpx
@@ -14,8 +14,10 @@ import msgspec
 
 from completions.classify import classify, lacks_permission
 from completions.credential import Credential
-from completions.errors import KeyRefused, RateLimited, Refusal, RowFailed
+from completions.errors import CursorLost, KeyRefused, RateLimited, Refusal, RowFailed, StopJob
+from completions.list_page import MAX_PAGE_BYTES, ListQuery, Page, read_page
 from completions.reply import Reply, bad_response, read_reply, require_json
+from completions.response_body import MAX_BODY_BYTES
 from completions.target import Target
 from completions.transport import open_transport, refusal_of, route_to
 from ledger.completion_id import id_problem
@@ -83,6 +85,23 @@ class CompletionsApi:
         body = msgspec.json.encode({"metadata": metadata})
         return await self._call(_Call("POST", completion_id, request_name, body, may_leave))
 
+    async def list_page(self, query: ListQuery, *, after: str | None, request_name: str) -> Page:
+        """Read the page of the list that follows this completion, None for the first.
+
+        Raises:
+            CursorLost: the server does not know that completion.
+            Refusal: the request did not succeed; its class is the decision. A StopJob `no_list`: there is no list.
+
+        """
+        parameters = urlencode(query.parameters(after), quote_via=quote)
+        path = f"{self._query}&{parameters}" if self._query else f"?{parameters}"
+        try:
+            call = _Call("GET", after or "", request_name, most_bytes=MAX_PAGE_BYTES)
+            content, request_id = await self._exchange(call, path)
+        except Refusal as refusal:
+            raise _list_refusal(refusal, after) from None
+        return read_page(content, request_id, limit=query.limit)
+
     async def ping(self, *, request_name: str) -> None:
         """Request a list of one completion, the cheapest request there is.
 
@@ -132,7 +151,11 @@ class CompletionsApi:
             self._url,
             headers={"X-Client-Request-Id": call.request_name, **self._key_header(secret)},
             stream=httpx.ByteStream(call.body),
-            extensions={"target": f"{self._path}{path}".encode(), "may_leave": call.may_leave},
+            extensions={
+                "target": f"{self._path}{path}".encode(),
+                "may_leave": call.may_leave,
+                "most_bytes": call.most_bytes,
+            },
         )
 
     @staticmethod
@@ -148,13 +171,14 @@ class CompletionsApi:
 
 
 class _Call(NamedTuple):
-    """A request to send. `may_leave` is called right before it leaves."""
+    """A request to send. `may_leave` is called right before it leaves; `most_bytes` bounds the answer."""
 
     method: str
     completion_id: str
     request_name: str
     body: bytes = b""
     may_leave: Callable[[], bool] | None = None
+    most_bytes: int = MAX_BODY_BYTES
 
     @property
     def writes(self) -> bool:
@@ -166,3 +190,16 @@ def refuse_bad_id(completion_id: str) -> None:
     """Raise RowFailed for an id that must not be sent; the ledger is trusted no more than a file."""
     if problem := id_problem(completion_id):
         raise RowFailed("invalid_id", f"the id {problem}")
+
+
+def _list_refusal(refusal: Refusal, after: str | None) -> Refusal:
+    """Return what a refusal of a page means: no list at all, or no such completion after which it could begin."""
+    if after is not None and refusal.status in {400, 404}:
+        return CursorLost(refusal.code, refusal.message, status=refusal.status, request_id=refusal.request_id)
+    if refusal.status in {404, 405}:
+        what = (
+            "this server has no list of stored completions; correct OPENAI_BASE_URL if it is not the right one, else "
+            "name the completions in a file"
+        )
+        return StopJob("no_list", what, status=refusal.status, request_id=refusal.request_id)
+    return refusal

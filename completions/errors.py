@@ -4,6 +4,7 @@
     ├── Retryable    the row is tried again after a backoff, a bounded number of times
     ├── RateLimited  every worker waits; no try is spent
     ├── RowFailed    the row ends as failed
+    │   └── CursorLost   a page of the list was to begin after a completion that is gone
     └── StopJob      the job pauses; no row fails
         └── KeyRefused  unless the key, read again, has changed
 
@@ -70,6 +71,10 @@ class RateLimited(Refusal):
 
 class RowFailed(Refusal):
     """This row can never succeed as it is."""
+
+
+class CursorLost(RowFailed):
+    """The server does not know the completion after which a page of the list was to begin."""
 
 
 class StopJob(Refusal):

@@ -17,8 +17,8 @@ MAX_BODY_BYTES = 4 << 20
 _STEP = 1 << 16  # bytes decompressed without a break: some 0.2 ms
 
 
-async def read_body(answer: aiohttp.ClientResponse) -> bytes:
-    """Return the whole body, decompressed.
+async def read_body(answer: aiohttp.ClientResponse, most: int = MAX_BODY_BYTES) -> bytes:
+    """Return the whole body, decompressed, which may have `most` bytes.
 
     Raises:
         httpx.DecodingError: it is too large, or not in the coding that its header names.
@@ -30,14 +30,14 @@ async def read_body(answer: aiohttp.ClientResponse) -> bytes:
     while block := await answer.content.readany():
         blocks.append(block)
         size += len(block)
-        if size > MAX_BODY_BYTES:
+        if size > most:
             answer.close()  # the rest would be read in vain
-            raise _too_large()
+            raise _too_large(most)
     body = b"".join(blocks)
-    return await _decompressed(body, coding) if coding and body else body
+    return await _decompressed(body, coding, most) if coding and body else body
 
 
-async def _decompressed(body: bytes, coding: str) -> bytes:
+async def _decompressed(body: bytes, coding: str, most: int) -> bytes:
     """Return the decoded body; one in a coding that was not accepted is returned as it is."""
     if coding in {"gzip", "x-gzip"}:
         decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
@@ -60,8 +60,8 @@ async def _decompressed(body: bytes, coding: str) -> bytes:
             raise httpx.DecodingError(f"ends within its {coding} data")
         blocks.append(block)
         size += len(block)
-        if size > MAX_BODY_BYTES:
-            raise _too_large()
+        if size > most:
+            raise _too_large(most)
     return b"".join(blocks)
 
 
@@ -70,5 +70,5 @@ def _has_zlib_header(body: bytes) -> bool:
     return body[0] & 0x0F == 8 and int.from_bytes(body[:2], "big") % 31 == 0
 
 
-def _too_large() -> httpx.DecodingError:
-    return httpx.DecodingError(f"is larger than {MAX_BODY_BYTES >> 20} MiB")
+def _too_large(most: int) -> httpx.DecodingError:
+    return httpx.DecodingError(f"is larger than {most >> 20} MiB")

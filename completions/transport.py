@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from completions.errors import NotSent, Refusal, Retryable, StopJob
-from completions.response_body import ACCEPT_ENCODING, read_body
+from completions.response_body import ACCEPT_ENCODING, MAX_BODY_BYTES, read_body
 from config.proxy import Proxy
 from config.trust import trusted_cas
 
@@ -98,7 +98,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
 
     The extension `target` of a request replaces its URL's path and query, as with httpx itself. It has to be
     percent-encoded: parsing a URL anew for each request was a tenth of its cost. The extension `may_leave` is called
-    once the connection is open and only the sending is left.
+    once the connection is open and only the sending is left; `most_bytes` bounds the body of the answer.
     """
 
     def __init__(
@@ -129,7 +129,7 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
                 proxy_headers=self._tunnel_headers,
                 allow_redirects=False,
             ) as answer:
-                stream = await _stream_of(answer)
+                stream = await _stream_of(answer, request.extensions.get("most_bytes", MAX_BODY_BYTES))
         except aiohttp.ClientError as error:
             if content.held_back:
                 raise NotSent from error
@@ -140,9 +140,9 @@ class AiohttpTransport(httpx.AsyncBaseTransport):
         return httpx.Response(answer.status, headers=headers, stream=stream)
 
 
-async def _stream_of(answer: aiohttp.ClientResponse) -> httpx.SyncByteStream:
+async def _stream_of(answer: aiohttp.ClientResponse, most_bytes: int) -> httpx.SyncByteStream:
     try:
-        return httpx.ByteStream(await read_body(answer))
+        return httpx.ByteStream(await read_body(answer, most_bytes))
     except httpx.DecodingError as error:
         return UnusableBody(error)
 

@@ -1,0 +1,165 @@
+"""Reads the list of stored completions page by page, under the shared rate, however often a page has to be tried."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+import msgspec
+
+from completions.age import KEPT_DAYS
+from completions.client import CompletionsApi
+from completions.errors import CursorLost, KeyRefused, RateLimited, Retryable, RowFailed
+from completions.list_page import Listed, ListQuery, Order, Page
+from completions.list_place import Cursor, Doubts, Place
+from completions.retry_after import backoff
+from ledger.cancellation import end_tasks
+from ledger.ledger import Ledger
+from ratelimit.breaker import CircuitBreaker
+from ratelimit.limiter import Limits, RateLimiter, SharedLimit
+
+__all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "nearest_end", "open_list"]
+
+ATTEMPTS = 5
+"""Tries of a page before the reading fails, where the API works otherwise."""
+
+
+class ReadPage(NamedTuple):
+    """The completions of a page that are new, where the reading stands after it, and the requests that it took."""
+
+    items: list[Listed]
+    cursor: Cursor
+    requests: int
+
+
+def nearest_end(since: float | None, until: float | None, *, now: float) -> Order:
+    """Return the order that reaches what was created in between with the fewest pages."""
+    if until is None:
+        return "desc"
+    newer, older = now - until, (since or 0) - (now - KEPT_DAYS * 86_400)
+    return "asc" if older < newer else "desc"
+
+
+class ListCalls(NamedTuple):
+    """What a reading needs for its requests. `pause_for` waits so many seconds; `name` begins each request's own id."""
+
+    api: CompletionsApi
+    limiter: RateLimiter
+    breaker: CircuitBreaker
+    name: str
+    attempts: int = ATTEMPTS
+    pause_for: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+@asynccontextmanager
+async def open_list(
+    ledger: Ledger,
+    api: CompletionsApi,
+    shared: SharedLimit,
+    query: ListQuery,
+    *,
+    name: str,
+    cursor: Cursor | None = None,
+    since: float | None = None,
+    until: float | None = None,
+) -> AsyncIterator[ListReader]:
+    """Open a reading of the list under the shared rate, and end what it started at the end."""
+    limiter = RateLimiter(Limits(ledger.redis), shared, job_id=None, rate_headers=api.rate_headers)
+    breaker = CircuitBreaker(ledger.redis, shared.key)
+    reports = asyncio.create_task(breaker.run())
+    try:
+        yield ListReader(ListCalls(api, limiter, breaker, name), query, cursor=cursor, since=since, until=until)
+    finally:
+        await end_tasks([reports])
+        await limiter.aclose()
+
+
+class ListReader:
+    """Reads a list page by page. What was seen once is not given again, whatever comes and goes meanwhile.
+
+    `requests`, `retries` and `throttled` count its requests, those that were repeated, and the answers 429.
+    """
+
+    def __init__(
+        self,
+        calls: ListCalls,
+        query: ListQuery,
+        *,
+        cursor: Cursor | None = None,
+        since: float | None = None,
+        until: float | None = None,
+    ) -> None:
+        cursor = cursor or Cursor(query.order)
+        if cursor.order != query.order:
+            raise ValueError(f"a reading in order {cursor.order} cannot go on in order {query.order}")
+        self._calls = calls
+        self._query = query
+        self._place = Place(cursor, since=since, until=until)
+        self._sent_with_new_key = False
+        self.requests = self.retries = self.throttled = 0
+
+    @property
+    def cursor(self) -> Cursor:
+        """Where the reading stands, with what it could not see for sure (`Cursor.doubts`)."""
+        return self._place.cursor
+
+    async def pages(self) -> AsyncIterator[ReadPage]:
+        """Read to the end, and give each page as it is read; one without anything new is given, too.
+
+        Raises:
+            StopJob: the API cannot be used, has no list, or repeats its pages.
+            RowFailed: the API refuses the query.
+            Retryable: a page failed as often as may be tried, while the API works otherwise.
+            HandBack: the limiter was closed.
+
+        """
+        while not self._place.ended:
+            before = self.requests
+            items = self._place.take(await self._next_page())
+            yield ReadPage(items, self._place.cursor, self.requests - before)
+
+    async def _next_page(self) -> Page:
+        failures, limit = 0, self._query.limit
+        while True:
+            try:
+                return await self._send(limit)
+            except CursorLost:
+                self._place.lose()
+            except RateLimited as refusal:
+                self.throttled += 1
+                await self._calls.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+            except KeyRefused as refusal:
+                if self._sent_with_new_key or not await self._calls.api.credential.renew(refusal):
+                    raise
+                self._sent_with_new_key = True
+            except Retryable as refusal:
+                failures += 1
+                self.retries += 1
+                if failures >= self._calls.attempts and await self._should_give_up(refusal):
+                    raise
+                if refusal.code in {"bad_response", "timeout"}:
+                    limit = max(1, limit // 2)  # a page may be too large, or take too long
+                await self._calls.pause_for(refusal.retry_after or backoff(failures))
+
+    async def _send(self, limit: int) -> Page:
+        calls, place = self._calls, self._place
+        await calls.limiter.acquire(write=False)
+        query = msgspec.structs.replace(self._query, limit=limit)
+        self.requests += 1
+        try:
+            page = await calls.api.list_page(
+                query, after=place.after, request_name=f"{calls.name}-{place.pages}-{self.requests}"
+            )
+        except (Retryable, RowFailed) as refusal:
+            failing = isinstance(refusal, Retryable) and refusal.endpoint_fails
+            calls.breaker.record(write=False, succeeded=not failing)
+            raise
+        calls.breaker.record(write=False, succeeded=True)
+        self._sent_with_new_key = False
+        return page
+
+    async def _should_give_up(self, refusal: Retryable) -> bool:
+        """Return whether the page is at fault; while the API itself fails, it is waited for."""
+        return not refusal.endpoint_fails or await self._calls.breaker.row_at_fault(write=False)
