@@ -65,8 +65,9 @@ async def open_list(
     since: float | None = None,
     until: float | None = None,
 ) -> AsyncIterator[ListReader]:
-    """Open a reading of the list under the shared rate, and end what it started at the end."""
-    limiter = RateLimiter(Limits(ledger.redis), shared, job_id=None, rate_headers=api.rate_headers)
+    """Open a reading of the list, at most a tenth of the rate beside a job, and end what it started at the end."""
+    limits, headers = Limits(ledger.redis), api.rate_headers
+    limiter = RateLimiter(limits, shared, job_id=None, rate_headers=headers, background=True)
     breaker = CircuitBreaker(ledger.redis, shared.key)
     reports = asyncio.create_task(breaker.run())
     try:

@@ -88,6 +88,7 @@ class RateStatus(NamedTuple):
 
     `slowed_by` is `429`, `headers` or `failing`, '' where the rate is as asked for; `paused_by` is `rate_limited`,
     `used_up` or `failing`. `asks` are the different rates of living workers; the lowest holds, unless one was set live.
+    `background` is what work in the background may have of the rate, `background_used` its part of the slots used.
     """
 
     paused_s: float = 0.0
@@ -97,6 +98,8 @@ class RateStatus(NamedTuple):
     slowed_by: str = ""
     used: float = 0.0
     asks: tuple[float, ...] = ()
+    background: float = 0.0
+    background_used: float = 0.0
 
 
 class Grant(NamedTuple):
@@ -122,17 +125,21 @@ class Limits:
         job_id: str | None = None,
         remaining: Remaining | None = None,
         alive: bool = False,
+        background: bool = False,
     ) -> Grant:
         """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only read the status.
 
         `remaining` is what the API's headers said last. The rate of `shared` counts for all workers while its caller
-        wants slots, or says that it is `alive`.
+        wants slots, or says that it is `alive`; not that of work in the `background`, which beside a job gets a tenth
+        of the rate in force.
         """
         keys = [shared.key, rates_key(shared.key)] + (
             [] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job]
         )
-        again, paused, code, rate, asked, slowed_by, used, asks, *slots = await self._acquire(
-            keys, [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, int(alive or want > 0)]
+        counts = int(alive or (want > 0 and not background))
+        bounds = [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, counts, int(background)]
+        again, paused, code, rate, asked, slowed_by, used, asks, share, its_used, *slots = await self._acquire(
+            keys, bounds
         )
         status = RateStatus(
             paused_s=paused / 1e6,
@@ -142,6 +149,8 @@ class Limits:
             slowed_by=slowed_by.decode(),
             used=used / 1e3,
             asks=tuple(sorted({float(each) for each in asks.split()})),
+            background=float(share),
+            background_used=its_used / 1e3,
         )
         return Grant([slot / 1e6 for slot in slots], again / 1e6, status)
 
@@ -155,7 +164,10 @@ class Limits:
 
 
 class RateLimiter:
-    """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written."""
+    """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written.
+
+    Work in the `background`, such as a selection, gets a tenth of the rate while a job runs.
+    """
 
     def __init__(
         self,
@@ -164,9 +176,11 @@ class RateLimiter:
         *,
         job_id: str | None,
         rate_headers: RateLimitHeaders | None = None,
+        background: bool = False,
         clocks: Clocks = CLOCKS,
     ) -> None:
         self._limits = limits
+        self._background = background
         self._clocks = clocks
         self._shared = shared
         self._job_id = job_id
@@ -234,7 +248,9 @@ class RateLimiter:
             refusals, asked = self._refusals, self._clocks.read()
             try:
                 remaining = self._rate_headers.take()
-                grant = await self._limits.acquire(want, self._shared, job_id=self._job_id, remaining=remaining)
+                grant = await self._limits.acquire(
+                    want, self._shared, job_id=self._job_id, remaining=remaining, background=self._background
+                )
             except AWAY:
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue

@@ -22,6 +22,7 @@ class RateSeen(NamedTuple):
     `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch. Where living
     workers are set to different rates (`worker_rates_per_minute`), the lowest of them holds, unless one was set live.
     `failing_s` is for how many seconds every read or every write has failed, 0 where one succeeded or nobody sends any.
+    `background_per_minute` is what work in the background, such as a selection, may have: a tenth while a job runs.
     """
 
     configured_per_minute: float
@@ -37,6 +38,8 @@ class RateSeen(NamedTuple):
     paused_by: str
     worker_rates_per_minute: list[float]
     failing_s: float
+    background_per_minute: float
+    background_used_per_minute: float
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -75,6 +78,8 @@ async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
         paused_by=status.paused_by,
         worker_rates_per_minute=[round(rate * 60, 6) for rate in status.asks],
         failing_s=round(await failing_s(ledger.redis, shared.key), 1),
+        background_per_minute=status.background * 60,
+        background_used_per_minute=status.background_used / USED_OVER_S * 60,
     )
 
 

@@ -52,7 +52,7 @@ def rate_command(
     VALUE is a number of requests per time: 600/m, 10/s, 36000/h. A change is in effect within a second on all
     workers and stays until --reset. The rate corrects itself: a 429 slows it down, then it rises again, never above
     what was set; setting or resetting it lets it begin anew. Where workers are set to different rates, the lowest
-    one that a living worker has holds for all.
+    one that a living worker has holds for all. While a job runs, selections get at most a tenth of the rate.
 
     The rate belongs to OPENAI_BASE_URL with RELABEL_RATE__NAME, else with OPENAI_PROJECT_ID, else with OPENAI_API_KEY
     and OPENAI_ORG_ID. This command needs the values that the workers have; with --job it does not.
@@ -117,10 +117,20 @@ def _lines(seen: RateSeen) -> list[tuple[str, str]]:
         ("Set live", live),
         ("In force", f"{in_force}, slowed down {slowed}" if slowed else in_force),
         ("Used", f"{per_minute(seen.used_per_minute)} over the last seconds"),
+        *_selections(seen),
     ]
     if seen.paused_s > 0:
         lines.append(("Pause", f"{paused_because(seen.paused_by)} for {duration(max(1.0, seen.paused_s))}"))
     return lines
+
+
+def _selections(seen: RateSeen) -> list[tuple[str, str]]:
+    """Return what selections use and may have, where they use anything or a job goes before them."""
+    is_shared = seen.background_per_minute < seen.in_force_per_minute
+    if not (is_shared or seen.background_used_per_minute):
+        return []
+    most = f"; at most {per_minute(seen.background_per_minute)} while a job runs" if is_shared else ""
+    return [("Selections", f"{per_minute(seen.background_used_per_minute)} of it{most}")]
 
 
 def _worker_rates(seen: RateSeen) -> list[tuple[str, str]]:

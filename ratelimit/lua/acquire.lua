@@ -3,24 +3,31 @@
 --       is read from 4 each time)
 -- ARGV: 1 slots wanted (0: only read), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
 --       4 burst, 5 requests that the API said are left ('' where it did not say), 6 seconds until they are renewed,
---       7 longest pause for want of requests (seconds), 8 whether the caller is a worker, whose rate counts (1; 0: not)
+--       7 longest pause for want of requests (seconds), 8 whether the caller is a worker, whose rate counts (1; 0: not),
+--       9 whether the slots are for work in the background (1; 0: not), which a job's goes before
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
 --                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
 --                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
 --                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
---                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all)
+--                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all), job_at
+--                    (when a job wanted slots last), tat_background (tat of work in the background), background and
+--                    background_before (its part of used and used_before)
 -- Workers that are set to different rates: the lowest that a living one asks for holds for all of them.
+-- Work in the background gets no more than a tenth of the rate in force while a job wants slots.
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
 --          the shared pause still lasts, 3 why ('' where it does not), 4 shared rate in force (requests a second, as
 --          text), 5 the rate that was asked for (the same), 6 why it is slowed down ('' where it is not), 7 slots used in the
---          last 5 s (thousandths), 8 rates that living workers ask for (requests a second, parted by blanks), then for
---          each slot the microseconds from now on until it may be used
+--          last 5 s (thousandths), 8 rates that living workers ask for (requests a second, parted by blanks), 9 the rate
+--          that work in the background may have now (as 4), 10 slots that it used in the last 5 s (thousandths), then
+--          for each slot the microseconds from now on until it may be used
 local STEEPNESS = 3e-5 -- of the rise: a tenth below the ceiling is made up in 15 s, the tenfold takes 67 s more
 local LEAST = 0.05     -- requests a second: the smallest limit known, 3 a minute (OpenAI's free tier)
 local FORGET = 600     -- seconds without a request after which an old 429 says nothing any more
 local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slowed down: the server may count closely
 local ALIVE = 15       -- seconds for which a rate counts that a worker asked for, as its heartbeat does
 local WINDOW = 5       -- seconds of the window that tells how much is used
+local SHARE = 0.1      -- of the rate in force that work in the background gets beside a job
+local RUNS = 10        -- seconds for which a job counts that wanted slots: its requests may take long
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
 local now = now()
@@ -32,10 +39,11 @@ local function risen_to(ceiling, share, risen)
   return math.max(LEAST, ceiling * (1 + STEEPNESS * (risen - back) ^ 3))
 end
 
-local function limit_of(key, tat, per_second, most_at_once)
+local function limit_of(key, field, tat, per_second, most_at_once)
   local interval, tolerance = 1 / per_second, (most_at_once - 1) / per_second
   return {
     key = key,
+    field = field,
     interval = interval,
     tolerance = tolerance,
     -- no further ahead than this rate can get: one that was far lower until now must not hold back the next slots
@@ -45,7 +53,7 @@ local function limit_of(key, tat, per_second, most_at_once)
 end
 
 local set, names = {}, { 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing', 'ceiling', 'share', 'risen',
-  'told', 'told_until', 'used_at', 'used', 'used_before' }
+  'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background', 'background_before' }
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
   set[names[i]] = value
 end
@@ -103,26 +111,42 @@ if set.probing == '1' then
   rate, burst, slowed_by = math.min(rate, 1), 1, 'failing'
 end
 
-local limits = { limit_of(KEYS[1], set.tat, rate, burst) }
+local start, want = math.max(now, pause_until), tonumber(ARGV[1])
+local in_background = ARGV[9] == '1'
+if KEYS[4] and want > 0 then
+  change.job_at = string.format('%.6f', now)
+end
+local share = rate
+if now - number('job_at') < RUNS then
+  share = rate * SHARE
+end
+
+local limits = { limit_of(KEYS[1], 'tat', set.tat, rate, burst) }
 local own = KEYS[4] and redis.call('HGET', KEYS[4], 'rate_per_minute')
 if own then
-  local per_second = tonumber(own) / 60
-  limits[2] = limit_of(KEYS[3], redis.call('HGET', KEYS[3], 'tat'), per_second, math.max(1, math.floor(per_second / 10)))
+  local per_second, tat = tonumber(own) / 60, redis.call('HGET', KEYS[3], 'tat')
+  limits[2] = limit_of(KEYS[3], 'tat', tat, per_second, math.max(1, math.floor(per_second / 10)))
 end
-local start, want = math.max(now, pause_until), tonumber(ARGV[1])
+if in_background and share < rate then
+  limits[#limits + 1] = limit_of(KEYS[1], 'tat_background', set.tat_background, share, 1)
+end
 for _, limit in ipairs(limits) do
   want = math.min(want, limit.most)
 end
 
 local elapsed = now - number('used_at')
 if elapsed > WINDOW then
-  set.used_before, set.used, set.used_at = elapsed < 2 * WINDOW and set.used or '0', '0', now
+  local is_next = elapsed < 2 * WINDOW
+  set.used_before, set.used, set.used_at = is_next and set.used or '0', '0', now
+  set.background_before, set.background = is_next and set.background or '0', '0'
   elapsed = 0
 end
 local used = number('used') + number('used_before') * (1 - elapsed / WINDOW)
+local background = number('background') + number('background_before') * (1 - elapsed / WINDOW)
 local paused = math.max(0, math.ceil((pause_until - now) * 1000000))
 local answer = { 0, paused, paused > 0 and pause_code or '', string.format('%.17g', rate),
-  string.format('%.17g', wanted), slowed_by, math.floor(used * 1000), table.concat(rates, ' ') }
+  string.format('%.17g', wanted), slowed_by, math.floor(used * 1000), table.concat(rates, ' '),
+  string.format('%.17g', share), math.floor(background * 1000) }
 local facts = #answer
 for _ = 1, want do
   local at = start
@@ -145,12 +169,14 @@ local slots = #answer - facts
 if slots > 0 then
   change.learned, change.used_before, change.used_at = learned, set.used_before or 0, string.format('%.6f', set.used_at)
   change.used = number('used') + slots
+  change.background_before = set.background_before or 0
+  change.background = number('background') + (in_background and slots or 0)
   if slowed_by ~= '' and set.ceiling then
     -- only time in which the rate was used counts: a rate that nobody tried has not proved itself
     change.risen = number('risen') + slots * limits[1].interval
   end
   for _, limit in ipairs(limits) do
-    redis.call('HSET', limit.key, 'tat', string.format('%.6f', limit.tat))
+    redis.call('HSET', limit.key, limit.field, string.format('%.6f', limit.tat))
     redis.call('PEXPIRE', limit.key, KEEP)
   end
 end

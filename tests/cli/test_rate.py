@@ -110,6 +110,20 @@ async def test_what_slows_the_rate_down_and_what_pauses_it_is_said(relabel, ledg
     assert 0 < facts["paused_until"] - await ledger.jobs.now() < 600
 
 
+async def test_what_a_selection_may_have_beside_a_job_is_shown(relabel, ledger):
+    """A tenth of the rate in force, and how much it uses."""
+    limits, shared = Limits(ledger.redis), SharedLimit(LIMIT, Limit(20.0, 2))
+    await limits.acquire(1, shared, job_id="job")
+    await limits.acquire(1, shared, background=True)
+
+    told = await relabel("rate", RELABEL_RATE__PER_MINUTE="1200", **KEY)
+    facts = json.loads((await relabel("rate", "--json", RELABEL_RATE__PER_MINUTE="1200", **KEY)).out)
+
+    assert "of it; at most 120/min while a job runs\n" in told.out
+    assert facts["background_per_minute"] == 120
+    assert 0 < facts["background_used_per_minute"] <= 12
+
+
 async def test_a_change_of_the_shared_rate_is_in_the_log_of_the_jobs_it_concerns(relabel, make_job, ledger):
     """Those under way on the same endpoint, and no others."""
     job, ended = await make_job(CSV), await make_job(CSV, name="ended.csv")
