@@ -18,7 +18,8 @@ from relabel import control
 from relabel.derived import DerivedOptions, prepare_undo
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
-from tests.simulation.model import Model, ModelJob
+from tests.simulation.model import Model
+from tests.simulation.model_job import ModelJob
 from tests.simulation.process import Process
 from tests.simulation.service import BASE_URL
 

@@ -7,8 +7,6 @@ from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from typing import Any
 
-from redis.commands.core import AsyncScript
-
 from completions.client import CompletionsApi
 from completions.credential import Credential
 from completions.target import Target
@@ -67,12 +65,6 @@ class Process:
         """Whether it could take a shard."""
         return self.runs and (self.turn is None or self.turn.done())
 
-    def scripts(self) -> dict[str, AsyncScript]:
-        """The scripts of its ledger by the names that its stores have for them."""
-        stores = [vars(store) for store in vars(self.ledger).values()]
-        fields = [field for store in stores for field in store.items()]
-        return {name.strip("_"): script for name, script in fields if isinstance(script, AsyncScript)}
-
     def start(self, step: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         """Start something beside whatever else it does."""
         task = self.loop.create_task(step)
@@ -103,7 +95,9 @@ class Process:
     def take_turn(self, job_id: str, number: int) -> None:
         """Take a shard as `worker.runtime` does."""
         self._turns += 1
-        self.turn = self.start(self._take_turn(job_id, number, f"{self.name}:1:{self._turns:08}"))
+        number_of, _, life = self.name.removeprefix("w").partition("'")
+        owner = f"{self.name}:1:{int(number_of):02}{int(life or 0):02}{self._turns:04}"  # no two end alike
+        self.turn = self.start(self._take_turn(job_id, number, owner))
 
     def rescue(self) -> None:
         """Rescue the shards of all jobs once, as the thread beside the pool does."""

@@ -2,59 +2,34 @@
 
 from __future__ import annotations
 
-import enum
-from typing import NamedTuple, Protocol
-
-from redis.exceptions import ConnectionError as Disconnected
+from typing import Protocol
 
 from tests.simulation.link import Command, Wire
+from tests.simulation.network import Fate, Flight, Network, Witness, fail
 from tests.simulation.process import Process
+from tests.simulation.scripts import name_of
 from tests.simulation.server import BEGIN, ClockedRedis
 from tests.simulation.service import TIMEOUT_S, Request, Service
 
-STALE_S = 8.0
-"""Longest that a read lags behind an update; a claim that a dead worker left lives longer than that."""
 QUIET_TIMERS = 2_000
 """Timers that may fire one after the other without anything being sent, until a run counts as stuck."""
 
 READING = {"EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "PING", "PTTL", "SMEMBERS", "TIME", "ZRANGE", "ZRANGEBYSCORE"}
-QUIET = READING | {"acquire", "report", "snapshot", "swap"}
-"""Commands and scripts that change nothing of a job's rows and shards, so that nothing is looked at after them."""
+QUIET = READING | {"acquire", "find_rows", "report", "snapshot"}
+"""Commands and scripts that change nothing of jobs and claims, so that nothing is looked at after them."""
 
 
-class Fate(enum.Enum):
-    """What becomes of a command or a request on its way."""
-
-    DONE = "done"
-    ANSWER_LOST = "done, its answer is lost"
-    LOST = "lost on its way"
-    LATE = "its sender sees a broken connection, but it is still on its way"
-    STALE = "done; a read shows the state before the last update"
-
-
-class Flight(NamedTuple):
-    """A command or a request on its way, and who sent it."""
-
-    process: Process
-    what: Command | Request
-
-    @property
-    def is_awaited(self) -> bool:
-        """Whether its sender lives and waits for it."""
-        return self.process.runs and not self.what.answer.done()
-
-
-class Judge(Protocol):
+class Judge(Witness, Protocol):
     """Who looks at what happens; each method raises AssertionError where it must not."""
 
     def leaves(self, process: Process, request: Request, others: list[Request]) -> None:
         """Judge a write that leaves, beside the other writes to its completion that may still be applied."""
 
-    def applied(self, request: Request) -> None:
-        """Judge a write that the service has just applied."""
+    def begins(self, request: Request) -> None:
+        """Count a request that a worker begins."""
 
-    def look(self) -> None:
-        """Judge the ledger after a step."""
+    def look(self, by: str = "") -> None:
+        """Judge the ledger after a step of the lease owner `by`, '' where it names none."""
 
 
 class World:
@@ -74,17 +49,14 @@ class World:
         self.history: list[str] = []
         self.steps = 0
         self._server = server
-        self._wire = wire
+        self.network = Network(wire, service, judge, lambda: self.now)
         self._clock_set_to: float | None = None
-        self._last_write: dict[str, tuple[float, bool]] = {}
-        self._script_names: dict[str, str] = {}
         self.show_time()
 
     def start_process(self, name: str) -> Process:
         """Start a process."""
-        process = Process(name, lambda: self.now, self._send, self._announce)
+        process = Process(name, lambda: self.now, self._send, self.announce)
         self.processes.append(process)
-        self._script_names |= {script.sha: field for field, script in process.scripts().items()}
         return process
 
     def note(self, what: str) -> None:
@@ -98,15 +70,11 @@ class World:
         self.note(f"{flight.process.name}: {self._words(what)}{'' if fate is Fate.DONE else f' ({fate.value})'}")
         if fate is not Fate.LATE:
             self.flights.remove(flight)
-        if isinstance(what, Command):
-            self._carry_out_command(what, fate)
-        elif what.left_at is None:
-            _answer(what, None)
-        else:
-            self._carry_out_request(what, fate)
+        self.show_time()
+        self.network.carry_out(what, fate)
+        if isinstance(what, Command) and not QUIET.issuperset(map(name_of, what.names)):
+            self.judge.look(flight.owner)
         self._go_on()
-        if isinstance(what, Command) and not QUIET.issuperset(map(self._name, what.names)):
-            self.judge.look()
 
     def pass_time(self, seconds: float) -> None:
         """Let time pass for everybody; requests that are too old by then are dropped."""
@@ -145,6 +113,19 @@ class World:
             self.pass_time(max(0.0, due - self.now) + 1e-6)
         raise AssertionError("timers fire without end, and nothing is sent")
 
+    def until(self, kind: str, most: int) -> Flight | None:
+        """Work until something of a kind is awaited, for so many steps at most; return it, None where there is none.
+
+        The kind is `connect`, `read`, `write`, or the name of a command or script.
+        """
+        for _ in range(most):
+            for flight in self.flights:
+                if flight.is_awaited and kind in _kinds(flight.what):
+                    return flight
+            if not self.work():
+                return None
+        return None
+
     def deliver(self, process: Process, message: tuple[str, int]) -> None:
         """Let a free worker take a message."""
         self.note(f"{process.name}: takes shard {message[1]} of {message[0]}")
@@ -175,11 +156,12 @@ class World:
         """Kill Redis and start it again: commands on their way are lost."""
         self.note("Redis dies and comes back")
         self._server.kill()
-        self._wire.close()
+        self.network.disconnect()
         self._server.start()
         for flight in [flight for flight in self.flights if isinstance(flight.what, Command)]:
             self.flights.remove(flight)
-            _fail(flight.what)
+            if isinstance(flight.what, Command):
+                fail(flight.what)
         self.settle()
 
     def end(self) -> None:
@@ -214,7 +196,10 @@ class World:
         if self._is_over:
             what.answer.cancel()
             return
+        if isinstance(what, Request) and what.is_write == (what.left_at is None):
+            self.judge.begins(what)
         if isinstance(what, Request) and what.is_write and what.left_at is not None:
+            self.show_time()
             self.note(f"{process.name}: {what.words} leaves")
             try:
                 self.judge.leaves(process, what, self._writes_under_way(what.completion_id))
@@ -230,55 +215,16 @@ class World:
             if request.is_write and request.left_at is not None and request.completion_id == completion_id
         ]
 
-    def _announce(self, job_id: str, number: int) -> None:
+    def announce(self, job_id: str, number: int) -> None:
         self.messages.append((job_id, number))
-
-    def _carry_out_command(self, command: Command, fate: Fate) -> None:
-        if fate is Fate.LATE or fate is Fate.LOST:
-            _fail(command)
-            return
-        self.show_time()
-        replies = self._wire.carry_out(command)
-        if fate is Fate.ANSWER_LOST:
-            _fail(command)
-        else:
-            _answer(command, replies)
-
-    def _carry_out_request(self, request: Request, fate: Fate) -> None:
-        if fate is Fate.LATE or fate is Fate.LOST:
-            _answer(request, None)
-            return
-        completion_id = request.completion_id
-        if fate is Fate.STALE and self._may_be_stale(request):
-            _answer(request, self.service.show(completion_id, self.service.states[completion_id][-2]))
-            return
-        answer = self.service.apply(request)
-        is_seen = fate is Fate.DONE and not request.answer.done()
-        if request.is_write:
-            self._last_write[completion_id] = (self.now, is_seen)
-            self.judge.applied(request)
-        _answer(request, answer if fate is not Fate.ANSWER_LOST else None)
-
-    def _may_be_stale(self, request: Request) -> bool:
-        """Whether a read may show an older state: a write whose answer nobody saw leaves no record to know it by."""
-        at, is_seen = self._last_write.get(request.completion_id, (float("-inf"), False))
-        return not request.is_write and is_seen and self.now - at < STALE_S
 
     def _words(self, what: Command | Request) -> str:
         if isinstance(what, Request):
             return what.words
-        return " ".join(map(self._name, what.names))
-
-    def _name(self, name: str) -> str:
-        return self._script_names.get(name, name)
+        return " ".join(map(name_of, what.names))
 
 
-def _answer(what: Command | Request, answer: object) -> None:
-    if not what.answer.done():
-        what.answer.set_result(answer)  # type: ignore[arg-type]
-
-
-def _fail(command: Command) -> None:
-    if not command.answer.done():
-        command.answer.set_exception(Disconnected("the connection broke"))
-        command.answer.exception()  # its sender may be dead
+def _kinds(what: Command | Request) -> set[str]:
+    if isinstance(what, Command):
+        return set(map(name_of, what.names))
+    return {"connect" if what.left_at is None else "write" if what.is_write else "read"}

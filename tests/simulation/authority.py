@@ -1,0 +1,115 @@
+"""Judges who changed what in a step: only the holder of a lease settles, keeps images, renews, releases and claims."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import redis
+
+from ledger.codec import unpack_images
+from ledger.row import Outcome
+from tests.simulation.ledger_view import Claim, JobView, LedgerView
+from tests.simulation.model_job import ModelJob
+
+MOVES = {
+    "": {"submitting"},
+    "submitting": {"held", "running", "finished"},
+    "held": {"running", "cancelled"},
+    "running": {"paused", "finished", "cancelled"},
+    "paused": {"running", "finished", "cancelled"},
+}
+"""The states that a job may come to from each."""
+
+
+class Step:
+    """The ledger before and after one command; `by` is the owner of the lease that its sender named, '' for none."""
+
+    def __init__(self, before: LedgerView, after: LedgerView, by: str, admin: redis.Redis) -> None:
+        self._before = before
+        self._after = after
+        self._by = by
+        self._admin = admin
+
+    def check(self, jobs: Iterable[ModelJob], completions: Iterable[str]) -> None:
+        """Judge what the step changed of these jobs, in the order in which both views have them, and of the claims."""
+        jobs = list(jobs)
+        for job, was, now in zip(jobs, self._before.jobs, self._after.jobs, strict=True):
+            if was != now and now.state:
+                self._check_state(job, was, now)
+                self._check_rows(job, was, now)
+                self._check_leases(job, was, now)
+                self._check_tries(job, was, now)
+                self._check_images(job, was, now)
+        for completion_id in completions:
+            self._check_claim(completion_id, {job.job_id: at for at, job in enumerate(jobs)})
+
+    def _check_state(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        is_allowed = was.state == now.state or now.state in MOVES.get(was.state, set())
+        assert is_allowed, f"{job.job_id} was {was.state}, and is {now.state}"
+
+    def _check_rows(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        """A row is settled by the holder of its shard's lease, or closed while nobody has it."""
+        for row, outcome in enumerate(now.outcomes):
+            if not was.outcomes or was.outcomes[row] == outcome:
+                continue
+            shard = row // job.shard_rows
+            what = f"row {row} of {job.job_id} was settled as {Outcome(outcome).word}"
+            if self._by and outcome != Outcome.CANCELLED:
+                assert was.holds(shard, self._by), f"{what} by {self._by}, and the lease is {was.owners}"
+            else:
+                assert str(shard) not in was.leased, f"{what} while {was.owners} has the shard"
+
+    def _check_leases(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        assert now.owners.keys() == now.leased.keys(), f"{job.job_id} has leases {now.leased} of {now.owners}"
+        for shard in was.leased.keys() | now.leased.keys():
+            had, has = was.owners.get(shard), now.owners.get(shard)
+            what = f"the lease on shard {shard} of {job.job_id}, which {had} had,"
+            if has is None:
+                is_over = was.lease_left_s(int(shard), self._after.now) <= 0
+                assert is_over or had == self._by, f"{what} was ended by {self._by or 'a rescue'}"
+            elif had is None or was.leased.get(shard) != now.leased[shard]:
+                assert has == self._by, f"{what} was renewed by {self._by or 'nobody'} for {has}"
+            assert had is None or has is None or had == has, f"{what} was taken by {has}"
+
+    def _check_tries(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        for row, packed in now.tries.items():
+            may = was.tries.get(row) == packed or was.holds(int(row) // job.shard_rows, self._by)
+            assert may, f"the tries of row {row} of {job.job_id} were stored by {self._by}, whose lease is over"
+
+    def _check_images(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        """An image is kept by a worker that has the lease of its shard and the claim on its completion."""
+        for shard, (had, size) in enumerate(zip(was.images, now.images, strict=True)):
+            if size <= had:
+                continue
+            what = f"images of shard {shard} of {job.job_id} were kept by {self._by}"
+            assert was.holds(shard, self._by), f"{what}, and the lease is {was.owners}"
+            first = shard * job.shard_rows
+            rows = min(job.shard_rows, len(job.patches) - first)
+            added = self._admin.getrange(job.keys.journal(shard), had, -1)
+            for row in unpack_images(added, rows):  # type: ignore[arg-type]
+                claim = self._after.claim_on(job.patches[first + row].completion_id)
+                is_ours = claim is not None and (claim.job, claim.owner) == (job.job_id, self._by)
+                assert is_ours, f"{what}, and the claim is {claim}"
+
+    def _check_claim(self, completion_id: str, places: dict[str, int]) -> None:
+        """A claim ends with its life or by its owner, or goes to the next owner of its job once that lease is over."""
+        was = self._before.claim_on(completion_id, at=self._after.now)
+        now = self._after.claim_on(completion_id)
+        is_taken = now is not None and now.job != "=" and (was is None or (was.job, was.owner) != (now.job, now.owner))
+        if now is not None and is_taken and now.job in places:
+            view = self._before.jobs[places[now.job]]
+            what = f"the claim on {completion_id} was taken for {now.job} by {self._by}"
+            assert now.owner == self._by, f"{what}, and names {now.owner}"
+            assert now.owner in view.owners.values(), f"{what}, which has no lease"
+        if was is None or was.job == "=" or was.job not in places:
+            return
+        is_left = now is None or (now.job, now.owner) != (was.job, was.owner)
+        if is_left and was.owner != self._by:
+            self._check_taken_over(completion_id, was, now, self._before.jobs[places[was.job]])
+
+    def _check_taken_over(self, completion_id: str, was: Claim, now: Claim | None, view: JobView) -> None:
+        what = f"the claim on {completion_id} that {was.owner} had for {was.job}"
+        assert now is not None, f"{what} was ended by {self._by}"
+        assert now.job == was.job, f"{what} went to {now.job}"
+        is_alive = view.has_living_lease(was.owner, self._after.now)
+        assert not is_alive, f"{what} was taken over by {now.owner} while its lease lives"

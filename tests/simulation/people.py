@@ -1,0 +1,56 @@
+"""Rules for what people ask of jobs."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import strategies
+from hypothesis.stateful import precondition, rule
+
+from ledger.row import Patch
+from tests.simulation.setting import COMPLETIONS, Setting, places
+
+MOST_JOBS = 5
+
+
+class AskedJob(NamedTuple):
+    """What a job is asked to be; `journal` keeps before-images."""
+
+    rows: int
+    shard_rows: int
+    journal: bool
+
+
+jobs = strategies.builds(AskedJob, strategies.integers(1, 3), strategies.integers(1, 3), strategies.booleans())
+
+
+class People(Setting):
+    """People submit, pause, resume, cancel and undo jobs."""
+
+    @rule(job=jobs)
+    @precondition(lambda self: len(self.model.jobs) < MOST_JOBS)
+    def submit(self, job: AskedJob) -> None:
+        """Somebody submits a job, which sets a key of its own."""
+        key = f"k{len(self.model.jobs) + 1}"
+        patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}) for row in range(job.rows)]
+        job_id = self.person.submits(patches, shard_rows=job.shard_rows, journal=job.journal)
+        self.world.note(f"person: submits {job_id}")
+        self.world.settle()
+
+    @rule(which=places, what=strategies.sampled_from(["pause", "resume", "cancel", "undo"]))
+    @precondition(lambda self: self.model.jobs)
+    def ask(self, which: int, what: str) -> None:
+        """Somebody pauses, resumes, cancels or undoes a job."""
+        job_ids = sorted(self.model.jobs)
+        self.request(job_ids[which % len(job_ids)], what)
+
+    def request(self, job_id: str, what: str) -> None:
+        """Let somebody ask this of a job; nobody resumes one that is undone, or undoes one twice."""
+        job = self.model.jobs[job_id]
+        is_undone = any(other.undoes == job_id for other in self.model.jobs.values())
+        if (what == "resume" and is_undone) or (what == "undo" and (is_undone or job.undoes)) or not job.state:
+            return
+        self.world.note(f"person: {what} {job_id}")
+        verbs = {"pause": self.person.pauses, "resume": self.person.resumes, "cancel": self.person.cancels}
+        (verbs | {"undo": self.person.undoes})[what](job_id)
+        self.world.settle()
