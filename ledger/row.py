@@ -24,8 +24,9 @@ class Patch(msgspec.Struct, frozen=True, array_like=True):
 
     `line` is the 1-based line of the input where the row starts (of its first row, where several were folded).
     A value of None asks for the key's removal. Where `expect` is given, the row is carried out only if each of its
-    keys still holds this value (None: is not there), or already the one asked for. `seen` is the metadata that a
-    selection saw, so that a plan does not read it again; other jobs read the completion all the same.
+    keys still holds this value (None: is not there), or already the one asked for; a verify accepts either. `seen` is
+    the metadata that a selection saw, so that a plan does not read it again; other jobs read the completion all the
+    same.
     """
 
     line: int

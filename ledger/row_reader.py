@@ -51,7 +51,7 @@ async def read_rows(
             standing = await read_outcomes(redis, spec, first, rows)
             if not any(Outcome(byte) in only for byte in set(standing)):
                 continue
-        for row in await _read_part(redis, spec, number, range(rows)):
+        for row in await read_shard(redis, spec, number):
             if only is None or row.outcome in only:
                 yield row
 
@@ -67,6 +67,16 @@ async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
     if row >= spec.rows:
         raise StateLost(spec.job_id)
     return (await _read_part(redis, spec, number, range(place, place + 1)))[0]
+
+
+async def read_shard(redis: Redis, spec: JobSpec, number: int) -> list[ReportedRow]:
+    """Return the rows of a shard, in their order.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    return await _read_part(redis, spec, number, range(spec.rows_in(number)))
 
 
 async def _read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> list[ReportedRow]:

@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+from completions.errors import RowFailed
 from ledger.job import Mode
 from ledger.patching import apply_patch
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from worker import row_failures
-from worker.read_run import Conclude, Conclusion
+from worker.read_run import Conclusion
 
 
-def planning(mode: Mode) -> Conclude:
-    """Return what decides how the rows of a plan in this mode end.
+class Planning:
+    """Ends the rows of a plan.
 
     Of a row that would change, the image is kept: with its patch it is the row's before and after.
     """
 
-    async def conclude(patch: Patch, held: Metadata) -> Conclusion:
-        after = apply_patch(held, patch.metadata, mode)
+    assumes_writes = True
+
+    def __init__(self, mode: Mode) -> None:
+        self._mode = mode
+
+    def is_clear(self, _patch: Patch, _seen: Metadata) -> bool:
+        """Return true: a plan is of what a selection saw."""
+        return True
+
+    async def conclude(self, _row: int, patch: Patch, held: Metadata) -> Conclusion:
+        """Return whether the row would change; raises RowFailed where it could not."""
+        after = apply_patch(held, patch.metadata, self._mode)
         if after == held:
             return Conclusion(Outcome.UNCHANGED)
         if len(after) > MAX_PAIRS:
             raise row_failures.too_many_pairs(len(after))
         return Conclusion(Outcome.WOULD_CHANGE, keeps_image=True)
 
-    return conclude
+    async def missing(self, _row: int, _patch: Patch, refusal: RowFailed) -> Conclusion:
+        """Raise the refusal: a write would meet it, too."""
+        raise refusal

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import NamedTuple
+from http import HTTPStatus
+from typing import NamedTuple, Protocol
 
 from completions.errors import RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
@@ -26,19 +26,33 @@ class Conclusion(NamedTuple):
     keeps_image: bool = False
 
 
-Conclude = Callable[[Patch, Metadata], Awaitable[Conclusion]]
-"""Decides how a row ends, by what its completion holds.
+class Conclusions(Protocol):
+    """Decides how the rows of a job end that only reads."""
 
-Raises:
-    RowFailed: the row failed.
-"""
+    @property
+    def assumes_writes(self) -> bool:
+        """Whether a recorded write counts that no read shows."""
+
+    def is_clear(self, patch: Patch, seen: Metadata) -> bool:
+        """Return whether the row can end by what a list showed, without a read of the completion."""
+
+    async def conclude(self, row: int, patch: Patch, held: Metadata) -> Conclusion:
+        """Return how the row ends, by its number within the shard, where its completion holds this.
+
+        Raises:
+            RowFailed: the row failed.
+
+        """
+
+    async def missing(self, row: int, patch: Patch, refusal: RowFailed) -> Conclusion:
+        """Return how the row ends where its completion is not found, as `conclude`."""
 
 
 class ReadRun:
     """One row's way to its settlement, with reads alone: nothing passes the `gate`, which never opens.
 
     `tried` counts its failures in earlier runs. `record` holds the last settled writes to the completion, whichever job
-    made them. A row of which a selection saw the metadata is not read again.
+    made them. What a selection saw of the completion is not read again where it is clear how the row ends.
     """
 
     in_doubt = False
@@ -51,7 +65,7 @@ class ReadRun:
         row: int,
         patch: Patch,
         *,
-        conclude: Conclude,
+        conclusions: Conclusions,
         gate: WriteGate,
         tried: Tries | None,
         record: Record | None,
@@ -61,7 +75,7 @@ class ReadRun:
         self._calls = RowCalls(context, gate, patch.completion_id, name=name, is_outdated=lambda: False)
         self._row = row
         self._patch = patch
-        self._conclude = conclude
+        self._conclusions = conclusions
         self._tries = RowTries(context, self._calls, row, patch.completion_id, attempts=options.attempts, tried=tried)
         self._record = record
         self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s, clocks=context.clocks)
@@ -94,11 +108,17 @@ class ReadRun:
         )
 
     async def try_once(self) -> Settlement:
-        """Read the completion, unless a selection did, and return how the row ends."""
-        held = self._patch.seen
-        if held is None:
-            held = await self._read()
-        outcome, why, keeps_image = await self._conclude(self._patch, held)
+        """Read the completion, unless what a selection saw is clear, and return how the row ends."""
+        patch, held = self._patch, self._patch.seen
+        try:
+            if held is None or not self._conclusions.is_clear(patch, held):
+                held = await self._read()
+            conclusion = await self._conclusions.conclude(self._row, patch, held)
+        except RowFailed as refusal:
+            if refusal.status != HTTPStatus.NOT_FOUND:
+                raise
+            held, conclusion = {}, await self._conclusions.missing(self._row, patch, refusal)
+        outcome, why, keeps_image = conclusion
         if keeps_image:
             await self._context.journal(BeforeImage(self._row, held))
         if why is None and self._is_assumed:
@@ -127,5 +147,7 @@ class ReadRun:
             return read.metadata
         if wait_s := self._stale_reads.next_wait_s():
             raise StaleRead(wait_s)
+        if not self._conclusions.assumes_writes:
+            return read.metadata
         self._is_assumed = True
         return await assume_written(self._record, read.metadata, self._context.replay)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from completions.errors import Refusal, Retryable, RowFailed
 from completions.missing import missing_hint
 from ledger.codec import Detail
 from ledger.row import MAX_PAIRS
 
+SHOWN_WORDS = 5
+"""Keys that a message names or describes; the others are counted."""
 DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
 NOT_SHOWN_CODE = "metadata_not_shown"
@@ -59,6 +61,12 @@ def keys_not_removed(keys: Iterable[str], request_id: str) -> RowFailed:
 def too_many_pairs(pairs: int) -> RowFailed:
     """Return the failure of a row whose result the API would refuse."""
     return RowFailed("too_many_pairs", f"the result would have {pairs} pairs; the API allows {MAX_PAIRS}")
+
+
+def first_few(words: Sequence[str]) -> str:
+    """Return the first words, and how many more there are."""
+    more = len(words) - SHOWN_WORDS
+    return ", ".join(words[:SHOWN_WORDS]) + (f" and {more} more" if more > 0 else "")
 
 
 def drifted(keys: Iterable[str]) -> RowFailed:

@@ -15,7 +15,7 @@ from ledger.shards import LeasedShard
 from ratelimit.limiter import HandBack
 from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
-from worker.read_run import Conclude, ReadRun
+from worker.read_run import Conclusions, ReadRun
 from worker.row_calls import RowContext
 from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import RowOptions, RowRun
@@ -28,8 +28,8 @@ class RowLane:
     """Carries out a shard's rows, as many at once as there are tasks that `run` it.
 
     `settle` stores an outcome and returns a future of that; `stop_job` pauses the job. `tries` holds the failures of
-    rows that were not settled, for the next run. `conclude` decides how the rows of a job end that only reads; None for
-    all other jobs.
+    rows that were not settled, for the next run. `conclusions` decide how the rows of a job end that only reads; None
+    for all other jobs.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class RowLane:
         drain: Drain,
         settle: Callable[[Settlement], asyncio.Future[None]],
         stop_job: Callable[[StopJob], Awaitable[None]],
-        conclude: Conclude | None = None,
+        conclusions: Conclusions | None = None,
     ) -> None:
         self._shard = shard
         self._queue = queue
@@ -53,7 +53,7 @@ class RowLane:
         self._drain = drain
         self._settle = settle
         self._stop_job = stop_job
-        self._conclude = conclude
+        self._conclusions = conclusions
         self.tries: dict[int, Tries] = {}
 
     async def run(self) -> None:
@@ -92,8 +92,8 @@ class RowLane:
     def _new_run(self, claimed: ClaimedRow, image: BeforeImage | None) -> AnyRun:
         shared = (self._context, self._options, claimed.row, claimed.patch)
         gate, tried, record = self._gate(claimed), self._tries_of(claimed), claimed.record
-        if self._conclude is not None:
-            return ReadRun(*shared, conclude=self._conclude, gate=gate, tried=tried, record=record)
+        if self._conclusions is not None:
+            return ReadRun(*shared, conclusions=self._conclusions, gate=gate, tried=tried, record=record)
         return RowRun(*shared, gate=gate, image=image, tried=tried, record=record)
 
     def _free_once_stored(self, ended: Settlement, claimed: ClaimedRow, run: AnyRun, *, may_still_run: bool) -> None:
@@ -132,6 +132,6 @@ class RowLane:
     def _gate(self, claimed: ClaimedRow) -> WriteGate:
         return WriteGate(
             self._fence,
-            holds_claim=lambda: self._conclude is None and self._queue.holds(claimed.claim),
+            holds_claim=lambda: self._conclusions is None and self._queue.holds(claimed.claim),
             is_stopped=lambda: self._drain.is_stopped,
         )

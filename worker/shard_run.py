@@ -14,7 +14,7 @@ from ledger.cancellation import end_tasks
 from ledger.claims import NoClaims, claim_life_s
 from ledger.clock import CLOCKS, Clocks
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
-from ledger.job import JobSpec, Kind, Waits
+from ledger.job import Kind, Waits
 from ledger.ledger import Ledger
 from ledger.records import Record
 from ledger.row import Metadata
@@ -24,8 +24,8 @@ from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi, KnownCompletions
 from worker.drain import Drain
 from worker.lease_keeper import LeaseKeeper
-from worker.planning import planning
-from worker.read_run import Conclude
+from worker.planning import Planning
+from worker.read_run import Conclusions
 from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RowContext
 from worker.row_lane import RowLane
@@ -34,6 +34,7 @@ from worker.row_run import RowOptions
 from worker.run_counters import RunCounters
 from worker.service import Service
 from worker.shard_writer import ShardWriter
+from worker.verifying import Verifying
 from worker.worker_key import WorkerKey
 
 log = logging.getLogger(__name__)
@@ -169,8 +170,17 @@ class ShardRun:
             drain=self._drain,
             settle=self._writer.settle,
             stop_job=self._stop_job,
-            conclude=_conclusions(spec),
+            conclusions=self._conclusions(),
         )
+
+    def _conclusions(self) -> Conclusions | None:
+        """Return what decides how the rows of a job end that only reads; None where rows are written."""
+        shard = self._shard
+        if shard.spec.kind is Kind.PLAN:
+            return Planning(shard.spec.mode)
+        if shard.spec.kind is Kind.VERIFY:
+            return Verifying(self._resources.ledger, shard.spec, first_row=shard.first_row)
+        return None
 
     def _width(self) -> int:
         return max(1, min(self._bounds.in_flight, len(self._shard.todo)))
@@ -219,8 +229,3 @@ class ShardRun:
             blocked=blocked,
             blocked_by=blocked_by,
         )
-
-
-def _conclusions(spec: JobSpec) -> Conclude | None:
-    """Return what decides how the rows of a job end that only reads; None where rows are written."""
-    return planning(spec.mode) if spec.kind is Kind.PLAN else None

@@ -11,11 +11,10 @@ from ledger.job import Mode
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import PairLimit
+from worker.row_failures import first_few
 
 Body = Mapping[str, str | None]
 """Metadata as an update names it; null asks for a key's removal."""
-SHOWN_KEYS = 5
-"""Keys that a message describes; the others are counted."""
 
 
 class Shown(enum.Enum):
@@ -89,9 +88,7 @@ class Update(NamedTuple):
 
     def described(self, altered: Mapping[str, str | None]) -> str:
         """Return the altered keys in words, with lengths in place of values."""
-        words = [f"{key} ({self._lengths(key, held)})" for key, held in sorted(altered.items())]
-        more = len(words) - SHOWN_KEYS
-        return ", ".join(words[:SHOWN_KEYS]) + (f" and {more} more" if more > 0 else "")
+        return first_few([f"{key} ({self._lengths(key, held)})" for key, held in sorted(altered.items())])
 
     def _lengths(self, key: str, held: str | None) -> str:
         sent = self.after.get(key)
