@@ -12,6 +12,7 @@ COPY --from=build /opt/relabel /opt/relabel
 COPY examples /opt/relabel/examples
 ENV PATH=/opt/relabel/bin:$PATH \
     PYTHONUNBUFFERED=1 \
+    RELABEL_WEB__ADDRESS=0.0.0.0 \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /opt/relabel
 USER 10001:10001

@@ -11,22 +11,10 @@ from typing import IO, Any
 import click
 
 from cli.console import echo_lines
-from cli.exit_codes import DONE, INTERRUPTED, NOT_FINISHED, SOME_ROWS_FAILED, UNREACHABLE, WRONG_USE
-from config.errors import SettingsError
+from cli.exit_codes import DONE, INTERRUPTED, WRONG_USE
 from config.text import printable, printable_lines, redact
-from embedded.errors import NotPrivate, ServerNotStarted
-from ledger.errors import LedgerUnreachable, NoSuchJob
-from producer.errors import UnreadableFile
-from relabel.errors import (
-    CompletionNotRestored,
-    Declined,
-    ProbeFailed,
-    ProbeInterrupted,
-    RelabelError,
-    RowsLost,
-    Unreachable,
-    WorkerDied,
-)
+from ledger.errors import NoSuchJob
+from relabel.problems import problem_of
 
 
 class CliError(click.ClickException):
@@ -39,24 +27,6 @@ class CliError(click.ClickException):
     def show(self, file: IO[Any] | None = None) -> None:
         """Write it to standard error."""
         click.echo(f"relabel: {printable_lines(self.message)}", file=file, err=file is None)
-
-
-EXIT_CODES: dict[type[Exception], int] = {
-    Declined: INTERRUPTED,
-    RowsLost: NOT_FINISHED,
-    Unreachable: UNREACHABLE,
-    WorkerDied: SOME_ROWS_FAILED,
-    ProbeInterrupted: INTERRUPTED,
-    ProbeFailed: SOME_ROWS_FAILED,
-    CompletionNotRestored: SOME_ROWS_FAILED,
-    RelabelError: WRONG_USE,
-    LedgerUnreachable: UNREACHABLE,
-    ServerNotStarted: UNREACHABLE,
-    NotPrivate: WRONG_USE,
-    SettingsError: WRONG_USE,
-    UnreadableFile: WRONG_USE,
-}
-"""The exit code of each error whose message is for people: that of the first class that fits."""
 
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -84,8 +54,8 @@ def _as_cli_error(error: BaseException) -> CliError | None:
         return CliError(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.")
     if isinstance(error, UnicodeEncodeError):
         return CliError("an argument is no text in UTF-8; correct what you typed.")
-    code = next((code for known, code in EXIT_CODES.items() if isinstance(error, known)), None)
-    return None if code is None else CliError(printable(str(error)), code)
+    problem = problem_of(error)
+    return None if problem is None else CliError(printable(str(error)), problem.exit_code)
 
 
 def _show(error: click.ClickException) -> None:

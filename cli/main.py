@@ -29,6 +29,7 @@ VERBS = (
     "health",
     "probe",
     "metrics",
+    "serve",
     "token",
     "sandbox",
 )

@@ -32,6 +32,7 @@ from config.groups import (
 )
 from config.logs import LogFormat
 from config.server_url import broker_url as sound_broker_url
+from config.web import WebSettings
 
 PREFIX = "RELABEL_"
 
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     nightly: NightlySettings = NightlySettings()
     notify: NotifySettings = NotifySettings()
     archive: ArchiveSettings = ArchiveSettings()
+    web: WebSettings = WebSettings()
 
     @classmethod
     def settings_customise_sources(

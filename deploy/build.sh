@@ -6,4 +6,4 @@ python=${PYTHON:-python3}
 
 "$python" -m venv --without-pip "$prefix"
 "$python" -m pip --python "$prefix/bin/python" install \
-  --quiet --no-cache-dir --disable-pip-version-check --no-input --constraint constraints.txt '.[flower]'
+  --quiet --no-cache-dir --disable-pip-version-check --no-input --constraint constraints.txt '.[flower,web]'

@@ -44,6 +44,7 @@ NAVIGATION = {
         "history",
         "rate",
         "workers",
+        "http",
         "nightly",
         "notifications",
     ],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from redis.asyncio import Redis
 
 from ledger.keys import accepted_keys_key
@@ -29,6 +31,12 @@ class AcceptedKeys:
     async def forget(self, endpoint: str, worker: str) -> None:
         """Remove the record of a worker whose key the endpoint refuses by now."""
         await self._redis.zrem(accepted_keys_key(endpoint), worker)
+
+    async def last(self, endpoint: str) -> tuple[str, float] | None:
+        """Return the worker whose key the endpoint accepted last and how many seconds ago; None where none is known."""
+        seconds, _ = await self._redis.time()
+        newest: list[Any] = await self._redis.zrevrange(accepted_keys_key(endpoint), 0, 0, withscores=True)
+        return (newest[0][0].decode(), max(0.0, seconds - newest[0][1])) if newest else None
 
     async def elsewhere(self, endpoint: str, worker: str, *, within_s: float) -> bool:
         """Return whether the endpoint accepted another worker's key within so many seconds."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import enum
 import hashlib
 import secrets
 from typing import NamedTuple
@@ -11,6 +10,7 @@ from typing import NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
+from config.web import Scope
 from ledger.connect import AWAY
 from ledger.keys import TOKENS, TOKENS_USED
 from ledger.scripts import load_script
@@ -24,16 +24,6 @@ MOST_TOKENS = 1000
 USED_EVERY_S = 60.0
 """How often a use of a token is written: a token that is used all the time costs one write a minute."""
 _ACTING = " (token "
-
-
-class Scope(enum.StrEnum):
-    """What a token permits; each of them includes `read`, and nothing else."""
-
-    READ = "read"
-    SUBMIT = "submit"
-    CONTROL = "control"
-    APPROVE = "approve"
-    ADMIN = "admin"
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):

@@ -40,6 +40,11 @@ def shared_limit(settings: Settings, secret: str | None = None) -> SharedLimit:
     return SharedLimit(key, Limit.per_minute(settings.rate.per_minute, settings.rate.burst))
 
 
+def endpoint_of(settings: Settings) -> str:
+    """Return the name under which the keys that the endpoint accepted are kept: the same whatever the key."""
+    return shared_limit(settings, "").key.rpartition(":")[2]
+
+
 class RateNote(NamedTuple):
     """What the audit logs of some jobs say of a change of the rate: who made it, and what it is."""
 

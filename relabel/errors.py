@@ -39,6 +39,12 @@ class Unreachable(RelabelError):
     code = "unreachable"
 
 
+class JobExpired(RelabelError):
+    """The job was kept as long as jobs are, and is there no more."""
+
+    code = "job_expired"
+
+
 class Declined(RelabelError):
     """Somebody was asked, and the answer was no."""
 

@@ -20,7 +20,7 @@ from relabel.health_ledger import check_ledger
 from relabel.health_nightly import check_nightly
 from relabel.health_notifications import check_notifications
 from relabel.health_rate import check_rate
-from relabel.health_workers import check_worker_here, check_workers
+from relabel.health_workers import check_worker_here, check_workers, check_workers_key
 from relabel.remember import remember_once
 from relabel.session import current_user
 
@@ -157,6 +157,10 @@ class HealthChecks:
             return CheckResult(Verdict.WARN, f"not known, as {why}")
         return CheckResult(Verdict.OK, "the API takes the key")
 
+    async def workers_key(self) -> CheckResult:
+        """Check when the API last accepted a worker's key."""
+        return await self._of_ledger(lambda ledger: check_workers_key(ledger, self._settings))
+
     async def _of_ledger(self, check: Callable[[Ledger], Awaitable[CheckResult]]) -> CheckResult:
         async with open_ledger(self._settings.ledger_url, retry=False) as redis:
             return await check(Ledger(redis))
@@ -224,11 +228,14 @@ CHECKS: dict[str, Callable[[HealthChecks], Awaitable[CheckResult]]] = {
     "rate": HealthChecks.rate,
     "api": HealthChecks.api,
     "key": HealthChecks.key,
+    "workers-key": HealthChecks.workers_key,
 }
 """The checks by name, in the order in which they are shown."""
 _IN_LEDGER = frozenset(CHECKS) - {"ledger", "broker", "api", "key"}
-DEFAULT_CHECKS = tuple(name for name in CHECKS if name != "worker-here")
-"""The checks to run where none is named: the command may run where no worker is."""
+SERVED_CHECKS = tuple(name for name in CHECKS if name not in {"worker-here", "api", "key"})
+"""The checks of a server, which has no key: of the API it knows what workers found."""
+DEFAULT_CHECKS = tuple(name for name in CHECKS if name not in {"worker-here", "workers-key"})
+"""The checks to run where none is named: the command may run where no worker is, and looks at the API itself."""
 
 
 async def check_health(settings: Settings, names: Iterable[str] = (), *, deployed: bool) -> dict[str, CheckResult]:

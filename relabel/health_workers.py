@@ -6,13 +6,15 @@ import socket
 from collections.abc import Mapping, Sequence
 
 from config.schedule import Schedule
+from config.settings import Settings
 from config.text import printable
 from ledger.ledger import Ledger
 from ledger.workers import STARTS_KEEP_S, LivingWorker
 from nightly.store import Nights
+from ratelimit.shared_rate import endpoint_of
 from relabel.agreement import disagreements
 from relabel.check_result import CheckResult, Verdict, combined
-from relabel.wording import count_of
+from relabel.wording import count_of, in_words
 from relabel.worker_state import NO_WORKER, beside_release_one, refused_keys
 
 MOST_STARTS = 3
@@ -43,6 +45,17 @@ async def check_worker_here(ledger: Ledger) -> CheckResult:
         return CheckResult(Verdict.FAIL, f"no worker of this machine ({host}) is alive", START_WORKER)
     idle = _idle(here)
     return CheckResult(Verdict.WARN, *idle) if idle else CheckResult(Verdict.OK, f"{_names(here)} is alive")
+
+
+async def check_workers_key(ledger: Ledger, settings: Settings) -> CheckResult:
+    """Return when the API last accepted a worker's key, for those who have no key to ask it themselves."""
+    accepted = await ledger.accepted_keys.last(endpoint_of(settings))
+    url = settings.openai_base_url
+    if accepted is None:
+        return CheckResult(Verdict.WARN, f"not known, as no worker got an answer from {url} within 10 minutes")
+    worker, seconds = accepted
+    when = f"{in_words(seconds)} ago" if seconds >= 1 else "just now"
+    return CheckResult(Verdict.OK, f"{url} accepted the key of {printable(worker, NAME_CHARS)} {when}")
 
 
 def judge_workers(workers: Sequence[LivingWorker], beat: Schedule | None) -> list[CheckResult]:

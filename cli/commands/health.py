@@ -37,7 +37,9 @@ class Checks(click.ParamType):  # type: ignore[type-arg]
 
 
 @click.command("health")
-@click.option("--only", type=Checks(), help=f"Some checks of: {', '.join(CHECKS)}. Default: all but worker-here.")
+@click.option(
+    "--only", type=Checks(), help=f"Some checks of: {', '.join(CHECKS)}. Default: all but worker-here, workers-key."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the checks as JSON.")
 @pass_settings
 def health_command(settings: Settings, *, only: tuple[str, ...] | None, as_json: bool) -> int:

@@ -11,7 +11,8 @@ from cli.output import print_facts
 from cli.session import in_session, pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.tokens import KnownToken, Scope
+from config.web import Scope, parse_scopes
+from ledger.tokens import KnownToken
 from relabel.tokens import DEFAULT_DAYS, MOST_DAYS, create_token, list_tokens, revoke_token, token_facts
 from relabel.wording import local_time
 
@@ -26,10 +27,10 @@ class Scopes(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[Scope]:
         """Return the scopes."""
-        words = [word.strip() for word in str(value).split(",")]
-        if unknown := sorted(set(words) - set(Scope)):
-            self.fail(f"{unknown[0]!r} is no scope; choose from {', '.join(Scope)}.", param, ctx)
-        return frozenset(map(Scope, words))
+        try:
+            return parse_scopes(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 @click.group("token")

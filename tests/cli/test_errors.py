@@ -9,11 +9,13 @@ import pytest
 from cli.errors import show_error
 from producer.questions import Question
 from relabel import errors
+from relabel.problems import problem_of
 
 SENTENCE = "what happened; what to do."
 PINNED = {
     errors.InvalidInput(SENTENCE): ("invalid_input", 2),
     errors.WrongState(SENTENCE): ("wrong_state", 2),
+    errors.JobExpired(SENTENCE): ("job_expired", 2),
     errors.RowsLost(SENTENCE): ("state_lost", 3),
     errors.Unreachable(SENTENCE): ("unreachable", 4),
     errors.Declined(SENTENCE): ("declined", 130),
@@ -30,7 +32,9 @@ def test_an_error_keeps_its_code_its_sentence_and_its_exit_code(error, pinned, c
     """The command line maps it in one place."""
     exit_code = show_error(error)
 
-    assert (error.code, exit_code) == pinned
+    problem = problem_of(error)
+    assert problem is not None
+    assert (error.code, exit_code) == (problem.code, exit_code) == pinned
     assert capsys.readouterr().err == f"relabel: {error}\n"
 
 

@@ -9,8 +9,9 @@ import json
 import pytest
 from redis.asyncio import Redis
 
+from config.web import Scope
 from ledger.keys import TOKENS, TOKENS_USED
-from ledger.tokens import PREFIX, NameTaken, Scope, Token, TokenRequest, Tokens, TooManyTokens, person_of
+from ledger.tokens import PREFIX, NameTaken, Token, TokenRequest, Tokens, TooManyTokens, person_of
 
 LIFE_S = 600.0
 

@@ -1,0 +1,159 @@
+"""`relabel serve` as a process that the tests of this process share, over their Redis, and tokens for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from starlette.types import ASGIApp
+
+from config.settings import Settings
+from config.web import Scope
+from embedded.server import EmbeddedServer
+from ledger.connect import open_ledger
+from ledger.ledger import Ledger
+from ledger.tokens import TokenRequest
+from tests.cli.conftest import make_job, read, relabel  # noqa: F401 - fixtures
+from tests.harness.command import ROOT
+from tests.harness.program import start_logged
+from tests.harness.wait import wait_until
+from web.app import make_app
+
+LONGEST_S = 60.0
+TARGET = "https://api.openai.com/v1"
+
+
+class Served(NamedTuple):
+    """A running server: its process, its address, and the file with what it wrote."""
+
+    process: Any
+    url: str
+    log: Path
+
+
+def clean_environment(**settings: str) -> dict[str, str]:
+    """The environment of a command without any settings of the machine."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("RELABEL_", "OPENAI_"))}
+    return kept | {"PYTHONPATH": str(ROOT), "TZ": "UTC"} | settings
+
+
+def start_server(folder: Path, *options: str, **settings: str) -> Served:
+    """Start `relabel serve` on a free port and wait until it listens."""
+    log = folder / "serve.log"
+    arguments = ["serve", "--port", "0", *options]
+    process = start_logged("relabel", arguments, cwd=folder, env=clean_environment(**settings), log=log)
+
+    def listens() -> str:
+        assert process.poll() is None, log.read_text()
+        found = re.search(r"relabel on (https?://\S+)", log.read_text())
+        return found[1] if found else ""
+
+    return Served(process, asyncio.run(wait_until(listens, within=LONGEST_S, what="the server listens")), log)
+
+
+def end_server(served: Served) -> None:
+    """End a server, in order where it still can."""
+    served.process.send_signal(signal.SIGTERM)
+    try:
+        asyncio.run(wait_until(lambda: served.process.poll() is not None, within=LONGEST_S, what="the server ended"))
+    finally:
+        if served.process.poll() is None:
+            served.process.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture(scope="session")
+def served(session_redis: EmbeddedServer) -> Iterator[Served]:
+    """The server that the tests of this process share; nothing may end it, and its rate is no bound."""
+    with tempfile.TemporaryDirectory(prefix="relabel-") as path:
+        settings = {
+            "RELABEL_REDIS__URL": session_redis.ledger_url,
+            "RELABEL_RATE__NAME": "tests",
+            "RELABEL_WEB__REQUESTS_PER_MINUTE": "1000000",
+            "TMPDIR": path,
+        }
+        served = start_server(Path(path), **settings)
+        yield served
+        end_server(served)
+
+
+@pytest.fixture
+async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
+    """The ledger of the server, empty."""
+    async with open_ledger(redis_url) as redis:
+        yield Ledger(redis)
+
+
+@pytest.fixture
+def new_token(ledger: Ledger) -> Callable[..., Awaitable[str]]:
+    """Make a token with these scopes."""
+
+    async def make(*scopes: Scope | str, name: str = "", owner: str = "ada") -> str:
+        wanted = [Scope(scope) for scope in scopes]
+        name = name or "-".join(["t", *wanted])
+        request = TokenRequest(name=name, owner=owner, scopes=wanted, created_by="tests")
+        return (await ledger.tokens.create(request, life_s=3600))[0]
+
+    return make
+
+
+@pytest.fixture
+def connect(served: Served) -> Callable[..., Any]:
+    """Return a client of the server with a token."""
+
+    @asynccontextmanager
+    async def open_client(token: str = "") -> AsyncIterator[httpx.AsyncClient]:
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        options: dict[str, Any] = {"base_url": served.url, "timeout": LONGEST_S, "trust_env": False}
+        async with httpx.AsyncClient(headers=headers, **options) as client:
+            yield client
+
+    return open_client
+
+
+@pytest.fixture
+async def client(
+    connect: Callable[..., Any], new_token: Callable[..., Awaitable[str]]
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that may do everything."""
+    async with connect(await new_token(*Scope, name="all")) as client:
+        yield client
+
+
+@asynccontextmanager
+async def in_process(settings: Settings, *, peer: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+    """The application without a server, asked from an address that a test chooses."""
+    app: ASGIApp = make_app(settings, stopping=asyncio.Event())
+    async with _started(app):
+        transport = httpx.ASGITransport(app=app, client=(peer, 12345))
+        async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
+            yield client
+
+
+@asynccontextmanager
+async def _started(app: ASGIApp) -> AsyncIterator[None]:
+    """Send the application the events of its start and of its end, as a server does."""
+    received: asyncio.Queue[Any] = asyncio.Queue()
+    sent: asyncio.Queue[Any] = asyncio.Queue()
+    scope = {"type": "lifespan", "asgi": {"version": "3.0"}, "state": {}}
+    task = asyncio.create_task(app(scope, received.get, sent.put))  # type: ignore[arg-type]
+    await received.put({"type": "lifespan.startup"})
+    assert (await sent.get())["type"] == "lifespan.startup.complete"
+    try:
+        yield
+    finally:
+        await received.put({"type": "lifespan.shutdown"})
+        await task
+
+
+def settings_of(redis_url: str, **web: Any) -> Settings:
+    """Settings of a server, with those of the group `web` that a test chooses."""
+    return Settings(_env_file=None, redis={"url": redis_url}, web=web)  # type: ignore[call-arg]

@@ -1,0 +1,66 @@
+"""Puts the application together: its endpoints, its errors, and what stands in front of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+from starlette.types import ASGIApp
+
+from config.settings import Settings
+from ledger.connect import new_client
+from ledger.ledger import Ledger
+from relabel import __version__
+from web import docs_page, health_endpoints
+from web.callers import Callers
+from web.peers import guarded
+from web.problems import add_handlers
+from web.readiness import Readiness
+
+TITLE = "relabel"
+DESCRIPTION = """
+Bulk metadata changes for stored chat completions: submit jobs, see them, act on them.
+
+Each request needs `Authorization: Bearer rlb_...`, but for `/livez` and `/readyz`; `x-relabel-scope` of an operation is
+the scope that the token must have. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
+"""
+ROUTERS = (health_endpoints.router, docs_page.router)
+
+
+def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
+    """Return the application. Once `stopping` is set, streams end, so that the server can."""
+
+    @asynccontextmanager
+    async def hold_open(app: FastAPI) -> AsyncIterator[None]:
+        redis = new_client(settings.ledger_url)
+        try:
+            state = app.state
+            state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
+            state.callers = Callers(settings, state.ledger)
+            state.readiness = Readiness(settings, state.ledger)
+            yield
+        finally:
+            await redis.aclose()
+
+    app = FastAPI(
+        title=TITLE,
+        version=__version__,
+        description=DESCRIPTION,
+        lifespan=hold_open,
+        docs_url=None,
+        redoc_url=None,
+        generate_unique_id_function=_operation_id,
+        separate_input_output_schemas=False,
+    )
+    add_handlers(app)
+    for router in ROUTERS:
+        app.include_router(router)
+    return guarded(app, settings.web)
+
+
+def _operation_id(route: APIRoute) -> str:
+    """Return the name of an operation, from which clients are generated."""
+    return route.name

@@ -1,0 +1,119 @@
+"""Who calls: the owner of a token, or the person that a trusted proxy names; and how often they may."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections import OrderedDict
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from config.settings import Settings
+from config.web import Scope, parse_scopes
+from ledger.ledger import Ledger
+from relabel.session import Session
+from web.refusals import Refusal
+
+REMEMBERED = 10_000
+"""Callers whose requests are counted at the same time."""
+BURST_S = 10.0
+"""Seconds' worth of requests that a caller may send at once."""
+_PERSON = re.compile(r"\w[\w.@+-]{0,99}")
+_bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token of `relabel token create`.")
+
+
+class Caller(NamedTuple):
+    """Somebody who calls: the name for logs, and what they may do. `token` is the text they sent, '' for a person."""
+
+    acts_as: str
+    scopes: frozenset[Scope]
+    token: str = ""
+
+    def permits(self, scope: Scope) -> bool:
+        """Return whether the caller may do what needs this scope."""
+        return scope is Scope.READ or scope in self.scopes
+
+
+class Callers:
+    """Finds out who calls, and bounds how often each may."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        web = settings.web
+        self._ledger = ledger
+        self._user_header = web.user_header
+        self._proxy_scopes = parse_scopes(web.proxy_scopes)
+        self._rate = web.requests_per_minute / 60
+        self._free_at: OrderedDict[str, float] = OrderedDict()
+
+    async def identify(self, request: Request, token: str | None) -> Caller:
+        """Return who calls.
+
+        Raises:
+            Refusal: nobody is named, the token is not valid, or the caller sends too many requests.
+            RedisError: the ledger is away.
+
+        """
+        caller = await self.by_token(token) if token is not None else self._by_proxy(request)
+        if caller is None:
+            what = "no token was sent" if token is None else "the token is not valid: it expired, or was revoked"
+            raise Refusal("unauthorized", f"{what}; `relabel token create` makes one.")
+        self._count(caller.acts_as)
+        return caller
+
+    async def by_token(self, token: str) -> Caller | None:
+        """Return who has a token; None where it is not valid."""
+        found = await self._ledger.tokens.find(token)
+        return None if found is None else Caller(found.acts_as, frozenset(found.scopes), token)
+
+    async def still_valid(self, caller: Caller) -> bool:
+        """Return whether the caller may still read: a token may be revoked while its stream is open."""
+        return not caller.token or await self.by_token(caller.token) is not None
+
+    def _by_proxy(self, request: Request) -> Caller | None:
+        """Return the person whom a trusted proxy names; from others the header never comes this far (`web.peers`)."""
+        name = request.headers.get(self._user_header, "") if self._user_header else ""
+        return Caller(name, self._proxy_scopes) if _PERSON.fullmatch(name) else None
+
+    def _count(self, name: str) -> None:
+        """Raise Refusal where the caller is ahead of the rate by more than the burst (GCRA)."""
+        now = time.monotonic()
+        free_at = max(self._free_at.pop(name, now), now) + 1 / self._rate
+        ahead = free_at - now - max(BURST_S, 1 / self._rate)
+        self._free_at[name] = free_at - (1 / self._rate if ahead > 0 else 0)
+        if len(self._free_at) > REMEMBERED:
+            self._free_at.popitem(last=False)
+        if ahead > 0:
+            raise Refusal(
+                "too_many_requests",
+                f"{self._rate * 60:,.0f} requests a minute are allowed (RELABEL_WEB__REQUESTS_PER_MINUTE).",
+                retry_after_s=ahead,
+            )
+
+
+def needs(scope: Scope) -> dict[str, Any]:
+    """Return the options of an endpoint that only callers with this scope may use."""
+
+    async def require(request: Request, sent: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)]) -> None:
+        caller = await request.app.state.callers.identify(request, None if sent is None else sent.credentials)
+        if not caller.permits(scope):
+            raise Refusal("missing_scope", f"this needs the scope {scope}, which the token has not.", scope=str(scope))
+        request.state.caller = caller
+
+    return {"dependencies": [Depends(require)], "openapi_extra": {"x-relabel-scope": str(scope)}}
+
+
+def _caller(request: Request) -> Caller:
+    caller: Caller = request.state.caller
+    return caller
+
+
+def _session(request: Request) -> Session:
+    """Return a session in which the caller acts; an endpoint without `needs` has none."""
+    state = request.app.state
+    return Session(state.ledger, state.settings, request.state.caller.acts_as)
+
+
+CallerHere = Annotated[Caller, Depends(_caller)]
+SessionHere = Annotated[Session, Depends(_session)]

@@ -1,0 +1,123 @@
+"""Answers errors as RFC 9457 problems: a stable code, a sentence, the place in the input, the next step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from config.text import printable, redact
+from ledger.connect import AWAY, describe
+from relabel.errors import Unconfirmed
+from relabel.problems import PROBLEMS, problem_of
+from web.refusals import REFUSALS, Refusal
+
+SHOWN_CHARS = 1000
+MOST_ERRORS = 20
+_BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
+
+
+def problem(
+    code: str,
+    status: int,
+    title: str,
+    detail: str,
+    next_step: str,
+    *,
+    facts: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """Return an answer of the type `application/problem+json`."""
+    content = {
+        "type": f"urn:relabel:problem:{code}",
+        "title": title,
+        "status": status,
+        "detail": printable(redact(detail, strangers=True), SHOWN_CHARS),
+        "code": code,
+        "next_step": next_step or None,
+    }
+    content |= facts or {}
+    return JSONResponse(content, status, dict(headers or {}), media_type="application/problem+json")
+
+
+def refused(code: str, detail: str, **facts: Any) -> JSONResponse:
+    """Return the answer to a request that is refused."""
+    return _of_refusal(Refusal(code, detail, **facts))
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Let the application answer each error as a problem."""
+    for known in PROBLEMS:
+        app.add_exception_handler(known.error, _known)
+    for away in set(AWAY) - {OSError}:  # what a disk or a client's connection raises, too
+        app.add_exception_handler(away, _away)
+    app.add_exception_handler(HTTPException, _http)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(Exception, _failed)
+
+
+async def _known(_request: Request, error: Exception) -> JSONResponse:
+    found = problem_of(error) or PROBLEMS[-1]
+    facts: dict[str, Any] = {
+        name: getattr(error, name) for name in ("line", "column") if getattr(error, name, None) is not None
+    }
+    facts |= getattr(error, "facts", {})
+    if isinstance(error, Unconfirmed):
+        facts["questions"] = [{"code": code, "text": text} for code, text in error.questions]
+    headers = {"Retry-After": "5"} if found.status == 503 else {}
+    detail = _sentence(error)
+    return problem(found.code, found.status, found.title, detail, found.next_step, facts=facts, headers=headers)
+
+
+def _sentence(error: Exception) -> str:
+    text = str(error)
+    return text if " " in text else f"there is no job {printable(text, 80)!r}."
+
+
+async def _away(_request: Request, error: Exception) -> JSONResponse:
+    kind = next(each for each in PROBLEMS if each.code == "redis_unreachable")
+    headers = {"Retry-After": "5"}
+    return problem(kind.code, kind.status, kind.title, describe(error), kind.next_step, headers=headers)
+
+
+async def _http(_request: Request, error: Exception) -> JSONResponse:
+    if isinstance(error, Refusal):
+        return _of_refusal(error)
+    error = cast("HTTPException", error)
+    code = _BY_STATUS.get(error.status_code, "invalid_request")
+    kind = REFUSALS[code]
+    detail = kind.title if code != "invalid_request" else str(error.detail)
+    return problem(code, error.status_code, kind.title, f"{detail}.", kind.next_step, headers=error.headers)
+
+
+def _of_refusal(error: Refusal) -> JSONResponse:
+    kind = REFUSALS[error.code]
+    return problem(
+        error.code,
+        kind.status,
+        kind.title,
+        str(error.detail),
+        kind.next_step,
+        facts=error.facts,
+        headers=error.headers,
+    )
+
+
+async def _invalid(_request: Request, error: Exception) -> JSONResponse:
+    """Answer what pydantic found wrong, without the value: it may be a row or a key."""
+    found = [
+        {"in": ".".join(printable(str(part), 80) for part in each["loc"]), "reason": printable(each["msg"], 200)}
+        for each in cast("RequestValidationError", error).errors()[:MOST_ERRORS]
+    ]
+    kind = REFUSALS["invalid_request"]
+    detail = "; ".join(f"{each['in']}: {each['reason']}" for each in found[:3])
+    return problem("invalid_request", kind.status, kind.title, detail, kind.next_step, facts={"errors": found})
+
+
+async def _failed(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer an error of ours; `web.peers` logs it, without its message, which may quote a row."""
+    return refused("internal", "the server failed; its log says where.")

@@ -1,0 +1,219 @@
+"""Listens, serves and ends: uvicorn with bounds, TLS where certificates are named, and an end that loses no request."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from config.checks import is_loopback
+from config.errors import SettingsError
+from config.settings import Settings
+from config.web import WebSettings
+from ledger.cancellation import end_tasks
+from relabel.session import open_session
+from relabel.worker_process import worker_process
+from web.app import make_app
+
+if TYPE_CHECKING:
+    from embedded.server import EmbeddedServer
+
+HEADERS_WITHIN_S = 20.0
+"""Time that a client has for the head of a request, and that an idle connection is kept open."""
+HEAD_BYTES = 32 * 1024
+END_WITHIN_S = 10.0
+"""Time that requests under way get to end."""
+BACKLOG = 1024
+
+
+def require_safe_address(settings: WebSettings, address: str) -> None:
+    """Raise SettingsError where tokens would cross a network in clear text.
+
+    Any address but loopback needs a certificate, or a proxy that speaks TLS in front.
+    """
+    if is_loopback(address) or settings.cert_file or settings.trusted_proxies:
+        return
+    raise SettingsError(
+        f"{address} can be reached from other machines, and tokens would cross the network in clear text: set "
+        "RELABEL_WEB__CERT_FILE and RELABEL_WEB__KEY_FILE, or RELABEL_WEB__TRUSTED_PROXIES to the address of the proxy "
+        "that speaks TLS in front (in a container, too)."
+    )
+
+
+@contextlib.contextmanager
+def listening(address: str, port: int) -> Iterator[socket.socket]:
+    """Listen on an address; port 0 takes a free one.
+
+    Raises:
+        OSError: the address is in use, or is none of this machine.
+
+    """
+    family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
+    with socket.create_server((address, port), family=family, backlog=BACKLOG) as listener:
+        yield listener
+
+
+async def serve(
+    settings: Settings,
+    server: EmbeddedServer | None,
+    listener: socket.socket,
+    *,
+    run: bool,
+    started: Callable[[], None],
+) -> signal.Signals:
+    """Serve until SIGTERM or Ctrl-C, which ends it in order; return the signal. `run` also works on the jobs.
+
+    `server` is the embedded server that the settings name, where they do. Any other may be away: each answer says so.
+
+    Raises:
+        WorkerDied: with `run`, the worker ended by itself, again and again.
+        SettingsError: the certificate cannot be used.
+
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        signals = stack.enter_context(_Signals())
+        watching = [asyncio.create_task(signals.came())]
+        if server is not None:  # records what it loses
+            await stack.enter_async_context(open_session(settings, server=server))
+        if run:
+            keep_open = (server.lock_fd,) if server else ()
+            worker = await stack.enter_async_context(worker_process(settings, keep_open=keep_open))
+            watching.append(asyncio.create_task(worker.watch()))
+        stopping = asyncio.Event()
+        await stack.enter_async_context(_served(settings, listener, stopping, started))
+        try:
+            done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopping.set()
+            await end_tasks(watching)
+        for task in done:
+            task.result()
+        return signals.first
+
+
+@asynccontextmanager
+async def _served(
+    settings: Settings, listener: socket.socket, stopping: asyncio.Event, started: Callable[[], None]
+) -> AsyncIterator[None]:
+    server = _Server(_config(settings, stopping))
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        while not (server.started or task.done()):  # noqa: ASYNC110 - uvicorn sets no event
+            await asyncio.sleep(0.01)
+        if not task.done():
+            started()
+        yield
+    finally:
+        server.should_exit = True
+        await task
+
+
+def _config(settings: Settings, stopping: asyncio.Event) -> uvicorn.Config:
+    web = settings.web
+    config = uvicorn.Config(
+        make_app(settings, stopping=stopping),
+        http=_BoundedHead,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,  # a path may hold the id of a completion
+        proxy_headers=False,  # `web.peers` decides whose headers count
+        server_header=False,
+        limit_concurrency=web.connections,
+        backlog=BACKLOG,
+        timeout_keep_alive=int(HEADERS_WITHIN_S),
+        timeout_graceful_shutdown=int(END_WITHIN_S),
+        h11_max_incomplete_event_size=HEAD_BYTES,
+        ssl_certfile=web.cert_file,
+        ssl_keyfile=web.key_file,
+    )
+    try:
+        config.load()
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(
+            f"RELABEL_WEB__CERT_FILE and RELABEL_WEB__KEY_FILE cannot be used ({error.strerror or 'not PEM'}); "
+            "they must be a certificate and its own key, in PEM."
+        ) from None
+    return config
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to `serve`, as uvicorn would end the process by the same signal."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Signals:
+    """SIGTERM and Ctrl-C while the block runs. The first one ends the server in order, the next at once."""
+
+    def __init__(self) -> None:
+        self.first = signal.SIGTERM
+        self._came = asyncio.Event()
+        self._main = asyncio.current_task()
+
+    def __enter__(self) -> _Signals:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, self._on_signal, number)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().remove_signal_handler(number)
+
+    async def came(self) -> None:
+        """Wait for the first signal."""
+        await self._came.wait()
+
+    def _on_signal(self, number: signal.Signals) -> None:
+        if self._came.is_set() and self._main is not None:
+            self._main.cancel()
+        else:
+            self.first = number
+        self._came.set()
+
+
+class _BoundedHead(H11Protocol):
+    """A connection that is closed where the head of its next request does not come in time.
+
+    uvicorn bounds the time between requests only: the head itself might come byte by byte for ever.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._bound_head()
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._bound_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._bound_head()
+
+    def _bound_head(self) -> None:
+        """Run the timer exactly while no request is under way."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._end_timer()
+        elif self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
+
+    def _end_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
