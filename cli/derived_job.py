@@ -17,6 +17,7 @@ from cli.output import print_json
 from cli.session import need_api_key, pass_settings
 from cli.submission import confirm_submission, exit_code_after, show_former
 from config.settings import Settings
+from ledger.job import CHANGING_KINDS
 from producer.submit import Submitted
 from relabel.control import pause_orphans, resume_interrupted
 from relabel.derived import DerivedOptions, Prepared
@@ -68,7 +69,7 @@ def with_parent_job(
         await pause_orphans(session)
         return await verb(session, job_id)
 
-    return with_changed_job(settings, reference, run, yes=yes)
+    return with_changed_job(settings, reference, run, yes=yes, kinds=CHANGING_KINDS)
 
 
 async def carry_out_derived(session: Session, prepared: Prepared, *, here: bool, yes: bool, as_json: bool) -> int:

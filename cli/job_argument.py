@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from typing import Any, TypeVar
 
 import click
@@ -10,6 +10,7 @@ import click
 from cli.console import ask, can_ask, echo
 from cli.session import in_session
 from config.settings import Settings
+from ledger.job import ALL_KINDS, Kind
 from relabel.errors import Declined, InvalidInput
 from relabel.job_reference import LAST, described, find_job
 from relabel.session import Session
@@ -29,27 +30,38 @@ def changed_job_argument(verb: F) -> F:
     return job_argument(option(verb))
 
 
-def with_job(settings: Settings, reference: str, verb: Callable[[Session, str], Awaitable[T]]) -> T:
-    """Run a use case that only reads in a session, on the job that is meant."""
+def with_job(
+    settings: Settings,
+    reference: str,
+    verb: Callable[[Session, str], Awaitable[T]],
+    *,
+    kinds: Container[Kind] = ALL_KINDS,
+) -> T:
+    """Run a use case that only reads in a session, on the job that is meant; `last` is one of these kinds."""
 
     async def run(session: Session) -> T:
-        return await verb(session, (await find_job(session, reference)).job_id)
+        return await verb(session, (await find_job(session, reference, kinds)).job_id)
 
     return in_session(settings, run)
 
 
 def with_changed_job(
-    settings: Settings, reference: str, verb: Callable[[Session, str], Awaitable[T]], *, yes: bool
+    settings: Settings,
+    reference: str,
+    verb: Callable[[Session, str], Awaitable[T]],
+    *,
+    yes: bool,
+    kinds: Container[Kind] = ALL_KINDS,
 ) -> T:
-    """Run a use case that changes the job in a session, on the job that is meant and confirmed."""
+    """Run a use case that changes the job in a session, on the job that is meant and confirmed; `kinds` as above."""
 
     async def run(session: Session) -> T:
-        return await verb(session, await confirmed_job(session, reference, yes=yes))
+        return await verb(session, await confirmed_job(session, reference, yes=yes, kinds=kinds))
 
     return in_session(settings, run)
 
 
-async def confirmed_job(session: Session, reference: str, *, yes: bool) -> str:
+async def confirmed_job(session: Session, reference: str, *, yes: bool, kinds: Container[Kind] = ALL_KINDS) -> str:
     """Return the id of the job that is about to be changed.
 
     One that was not named by its whole id is shown, and asked about where it was named as `last`.
@@ -60,7 +72,7 @@ async def confirmed_job(session: Session, reference: str, *, yes: bool) -> str:
         Declined: the answer was no.
 
     """
-    meant = await find_job(session, reference)
+    meant = await find_job(session, reference, kinds)
     if meant.by_id:
         return meant.job_id
     said = await described(session, meant.job)

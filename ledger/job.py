@@ -74,6 +74,11 @@ class Kind(enum.StrEnum):
         return self in {Kind.PLAN, Kind.VERIFY}
 
 
+ALL_KINDS = frozenset(Kind)
+CHANGING_KINDS = frozenset(kind for kind in Kind if not kind.only_reads)
+"""Kinds of jobs that change completions, so that they can be undone, retried and verified."""
+
+
 class Priority(enum.StrEnum):
     """A job's share of the workers where several jobs run: high gets twice what normal gets, low half of it."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Container
 from typing import Any
 
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.job import ALL_KINDS, Kind
 from ledger.keys import JOBS, JobKeys
 
 SEARCHED = 1000
@@ -20,6 +21,7 @@ class _Submitted(msgspec.Struct):
     """What is read of a `ledger.job.JobSpec`."""
 
     by: str = ""
+    kind: Kind = Kind.FILE
 
 
 class _Lost(msgspec.Struct):
@@ -44,16 +46,18 @@ async def ids_beginning_with(redis: Redis, beginning: str) -> list[str]:
     return [job_id for job_id, is_there in zip(ids, there, strict=True) if is_there]
 
 
-async def latest_id_of(redis: Redis, who: str) -> str | None:
-    """Return the id of the newest job that somebody (user@host) submitted, None where the latest jobs are others'.
+async def latest_id_of(redis: Redis, who: str, kinds: Container[Kind] = ALL_KINDS) -> str | None:
+    """Return the id of the newest job of some kinds that somebody (user@host) submitted.
+
+    None where there is none among the latest jobs.
 
     Jobs of release one do not say who submitted them.
     """
     for first in range(0, SEARCHED, _TOGETHER):
         newest: list[Any] = await redis.zrevrange(JOBS, first, first + _TOGETHER - 1)
         ids: list[str] = [name.decode() for name in newest]
-        for job_id, who_submitted in zip(ids, await _submitters(redis, ids), strict=True):
-            if who_submitted == who:
+        for job_id, (who_submitted, kind) in zip(ids, await _submissions(redis, ids), strict=True):
+            if who_submitted == who and kind in kinds:
                 return job_id
         if len(ids) < _TOGETHER:
             break
@@ -74,14 +78,15 @@ async def newest_first(redis: Redis, *, since: float = 0.0) -> AsyncIterator[str
         first += _TOGETHER
 
 
-async def _submitters(redis: Redis, ids: list[str]) -> list[str]:
-    """Return who submitted each job, '' where it is not known; of a lost one its tombstone still knows."""
+async def _submissions(redis: Redis, ids: list[str]) -> list[tuple[str, Kind]]:
+    """Return who submitted each job, '' where it is not known, and its kind; a tombstone knows of a lost one."""
     async with redis.pipeline(transaction=False) as pipe:
         for job_id in ids:
             pipe.hget(JobKeys(job_id).job, "spec")
             pipe.get(JobKeys(job_id).tombstone)
         answers = iter(await pipe.execute())
-    return [
-        _decode(spec).by if spec else _decode_lost(lost).spec.by if lost else ""
+    found = [
+        _decode(spec) if spec else _decode_lost(lost).spec if lost else _Submitted()
         for spec, lost in zip(answers, answers, strict=True)
     ]
+    return [(each.by, each.kind) for each in found]

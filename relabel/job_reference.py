@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from typing import NamedTuple
 
 from config.text import printable
 from ledger.errors import NoSuchJob
-from ledger.job import Job
+from ledger.job import ALL_KINDS, Job, Kind
 from ledger.job_search import SEARCHED, ids_beginning_with, latest_id_of
 from relabel.errors import InvalidInput
 from relabel.session import Session
@@ -33,8 +34,10 @@ class MeantJob(NamedTuple):
         return self.job.spec.job_id
 
 
-async def find_job(session: Session, reference: str) -> MeantJob:
+async def find_job(session: Session, reference: str, kinds: Container[Kind] = ALL_KINDS) -> MeantJob:
     """Return the job that is meant by a whole id, a beginning that only one job's id has, or `last`.
+
+    `last` is the caller's latest job of these kinds; what is named by its id may be of any.
 
     Raises:
         NoSuchJob: there is no such job.
@@ -43,7 +46,7 @@ async def find_job(session: Session, reference: str) -> MeantJob:
     """
     jobs = session.ledger.jobs
     if reference == LAST:
-        return MeantJob(await jobs.get(await _last_id(session)), by_id=False, is_last=True)
+        return MeantJob(await jobs.get(await _last_id(session, kinds)), by_id=False, is_last=True)
     try:
         return MeantJob(await jobs.get(reference), by_id=True, is_last=False)
     except NoSuchJob:
@@ -57,11 +60,12 @@ async def described(session: Session, job: Job) -> str:
     return f"job {spec.job_id} ({name}): {spec.kind}, {job.state}, submitted {duration(max(0.0, age))} ago"
 
 
-async def _last_id(session: Session) -> str:
-    job_id = await latest_id_of(session.ledger.redis, session.user)
+async def _last_id(session: Session, kinds: Container[Kind]) -> str:
+    job_id = await latest_id_of(session.ledger.redis, session.user, kinds)
     if job_id is None:
+        fitting = "" if kinds is ALL_KINDS else " that this takes"
         raise InvalidInput(
-            f"none of the latest {SEARCHED:,} jobs was submitted by {session.user}, so there is no `{LAST}`; "
+            f"none of the latest {SEARCHED:,} jobs{fitting} was submitted by {session.user}, so there is no `{LAST}`; "
             "`relabel jobs` lists all."
         )
     return job_id

@@ -11,7 +11,7 @@ import pytest
 
 from config.settings import Settings
 from ledger.errors import NoSuchJob
-from ledger.job import JobSpec, JobState
+from ledger.job import ALL_KINDS, CHANGING_KINDS, JobSpec, JobState, Kind
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.tombstone import tombstone_of
@@ -28,9 +28,10 @@ CSV = "completion_id,team\nchatcmpl-1,blue\n"
 def make(ledger: Ledger, read: Callable[..., Any]) -> Make:
     """Submit a job under an id, as somebody."""
 
-    async def make(job_id: str, *, by: str = "") -> JobSpec:
+    async def make(job_id: str, *, by: str = "", kind: Kind = Kind.FILE) -> JobSpec:
         with read(CSV) as checked:
-            request = request_for(Settings(), "a.csv", by=by or current_user(), mode="merge")._replace(again=True)
+            request = request_for(Settings(), "a.csv", by=by or current_user(), mode="merge")
+            request = request._replace(again=True, kind=kind)
             await submit(checked, request, ledger=ledger, announce=lambda *_: None, new_id=lambda: job_id)
         return (await ledger.jobs.get(job_id)).spec
 
@@ -110,6 +111,26 @@ async def test_last_is_the_callers_own_latest_job(make: Make, find) -> None:
     await make("job-3", by="bob@a")
 
     assert await find("last") == "job-2"
+
+
+@pytest.mark.parametrize(
+    ("kinds", "expected"), [(ALL_KINDS, "job-3"), (CHANGING_KINDS, "job-1"), ({Kind.PLAN}, "job-2")]
+)
+async def test_last_is_of_a_kind_that_the_verb_takes(make: Make, ledger: Ledger, kinds, expected: str) -> None:
+    """So a verification of a job is not in the way of the job's undo; an id may name any kind."""
+    for number, kind in enumerate((Kind.FILE, Kind.PLAN, Kind.VERIFY), 1):
+        await make(f"job-{number}", by="ada@a", kind=kind)
+    session = Session(ledger, Settings(), "ada@a")
+
+    assert (await find_job(session, "last", kinds)).job_id == expected
+    assert (await find_job(session, "job-3", kinds)).job_id == "job-3"
+
+
+async def test_where_no_job_is_of_a_kind_that_the_verb_takes_there_is_no_last(make: Make, ledger: Ledger) -> None:
+    await make("job-1", by="ada@a", kind=Kind.PLAN)
+
+    with pytest.raises(InvalidInput, match="none of the latest 1,000 jobs that this takes was submitted by ada@a"):
+        await find_job(Session(ledger, Settings(), "ada@a"), "last", CHANGING_KINDS)
 
 
 async def test_where_the_caller_has_submitted_nothing_there_is_no_last(make: Make, find) -> None:
