@@ -29,7 +29,7 @@ endif
 test: check unit ## Lint, types and the tests
 
 test-fast: $(VENV)/.installed-dev ## The tests without whole process trees, for the inner loop
-	$(BIN)/pytest -n 4 --dist worksteal -m "not (whole or slow or promise)"
+	$(BIN)/pytest -n 6 --dist worksteal --quick
 
 check: $(VENV)/.installed-dev ## Lint, import contracts and types
 	$(BIN)/ruff check .

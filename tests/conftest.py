@@ -28,9 +28,9 @@ pytest.register_assert_rewrite(
     "tests.metrics.scrape",
 )
 
+settings.register_profile("quick", max_examples=15, deadline=None)
 settings.register_profile("test", max_examples=50, deadline=None)
 settings.register_profile("soak", max_examples=1000, deadline=None)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "test"))
 
 # compiled anew, our own modules cost each process of a test a fifth of its start
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -40,8 +40,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+TESTS = Path(__file__).parent
 WHOLE = (
-    *("faults", "end_to_end", "flower", "deploy", "embedded", "release_one", "metrics/test_real_job.py"),
+    *("faults", "end_to_end", "flower", "deploy", "embedded", "release_one", "simulation", "metrics/test_real_job.py"),
     *(f"cli/test_{name}.py" for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "watch")),
     "sandbox/test_command.py",
     "test_examples.py",
@@ -49,10 +50,30 @@ WHOLE = (
 """What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""
 
 
+def is_whole(path: Path) -> bool:
+    """Return whether a file or folder of tests is in `WHOLE`."""
+    return path.is_relative_to(TESTS) and str(path.relative_to(TESTS)).startswith(WHOLE)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the option of `make test-fast`."""
+    parser.addoption("--quick", action="store_true", help="only the quick tests, with fewer examples of each property")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose how many examples of each property are tried."""
+    settings.load_profile("quick" if config.option.quick else os.environ.get("HYPOTHESIS_PROFILE", "test"))
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import nothing that the quick tests leave out: each process of them would pay for it."""
+    return True if config.option.quick and is_whole(collection_path) else None
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark what takes whole process trees."""
-    if str(item.path.relative_to(Path(__file__).parent)).startswith(WHOLE):
+    if is_whole(item.path):
         item.add_marker("whole")
 
 

@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -64,11 +65,11 @@ REDIS_SPEAKERS = ("ledger/", "ratelimit/", "nightly/store.py", "notify/events.py
 """Where Redis commands may be written."""
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@cache
+def modules() -> dict[str, ast.Module]:
     """Every module of ours by its path from the root, with its syntax tree."""
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            yield path.relative_to(ROOT).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+    paths = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+    return {path.relative_to(ROOT).as_posix(): ast.parse(path.read_text(encoding="utf-8")) for path in paths}
 
 
 def imports(tree: ast.Module) -> Iterator[str]:
@@ -86,24 +87,21 @@ def tops(tree: ast.Module) -> set[str]:
     return {name.partition(".")[0] for name in imports(tree)}
 
 
-MODULES = dict(modules())
-
-
 def test_there_is_something_to_look_at():
     """Every package of the table is there."""
-    assert {path.partition("/")[0] for path in MODULES} == set(PACKAGES)
+    assert {path.partition("/")[0] for path in modules()} == set(PACKAGES)
 
 
 def test_nothing_of_ours_imports_tests_or_benchmarks():
     """They know us, we do not know them."""
-    assert [path for path, tree in MODULES.items() if tops(tree) & {"tests", "bench"}] == []
+    assert [path for path, tree in modules().items() if tops(tree) & {"tests", "bench"}] == []
 
 
 def test_each_library_has_the_packages_that_know_it():
     """A library that is new here is entered above, with the reason where more than one package knows it."""
     known = {
         (top, path.partition("/")[0])
-        for path, tree in MODULES.items()
+        for path, tree in modules().items()
         for top in tops(tree) - set(PACKAGES) - set(sys.stdlib_module_names)
     }
 
@@ -113,7 +111,7 @@ def test_each_library_has_the_packages_that_know_it():
 def test_redis_commands_are_written_in_few_places():
     """Elsewhere `redis` is imported for the type of a client that is handed through, never called."""
     wrong = []
-    for path, tree in MODULES.items():
+    for path, tree in modules().items():
         if path.startswith(REDIS_SPEAKERS) or "redis" not in tops(tree):
             continue
         names = {
@@ -149,7 +147,7 @@ def test_everything_that_is_shown_goes_through_the_console():
     """Text from a file, a server or Redis reaches no terminal as it is (`cli.console`)."""
     wrong = [
         f"{path}:{node.lineno}"
-        for path, tree in MODULES.items()
+        for path, tree in modules().items()
         if path.startswith("cli/") and path not in PRINTERS
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in {"echo", "secho"})
@@ -164,7 +162,7 @@ def test_only_config_reads_the_environment():
     """One door for settings; the embedded server's folders are found by their own standard."""
     readers = {
         path
-        for path, tree in MODULES.items()
+        for path, tree in modules().items()
         for node in ast.walk(tree)
         if (isinstance(node, ast.Attribute) and node.attr in {"environ", "getenv", "environb", "putenv"})
         or (
@@ -179,8 +177,8 @@ def test_only_config_reads_the_environment():
 
 def test_modules_do_not_import_each_other_in_a_circle():
     """At load time; what is only imported for its type may look back."""
-    loads = {path: set(loaded(tree)) for path, tree in MODULES.items()}
-    names = {path: path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in MODULES}
+    loads = {path: set(loaded(tree)) for path, tree in modules().items()}
+    names = {path: path.removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in modules()}
     paths = {name: path for path, name in names.items()}
     done: set[str] = set()
 
@@ -205,7 +203,7 @@ def loaded(tree: ast.Module) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 module = f"{node.module}.{alias.name}".replace(".", "/")
-                is_module = {f"{module}.py", f"{module}/__init__.py"} & set(MODULES)
+                is_module = {f"{module}.py", f"{module}/__init__.py"} & set(modules())
                 yield f"{node.module}.{alias.name}" if is_module else node.module
 
 
@@ -236,7 +234,7 @@ def test_every_lua_script_tells_its_keys_arguments_and_answer():
 
 def test_loading_the_use_cases_loads_neither_celery_nor_an_http_client():
     """They are loaded when something is sent; every module of the package is loaded here."""
-    names = [path.removesuffix(".py").replace("/", ".") for path in MODULES if path.startswith("relabel/")]
+    names = [path.removesuffix(".py").replace("/", ".") for path in modules() if path.startswith("relabel/")]
     look = f"import sys\nfor name in {names!r}: __import__(name)\nprint(*sorted(sys.modules))"
 
     loaded_now = subprocess.run([sys.executable, "-c", look], cwd=ROOT, capture_output=True, check=True, text=True)

@@ -44,6 +44,9 @@ BANNED = {
 }
 """Words and phrases that only we would know or that are no idiom, and what is meant."""
 
+ANY_BANNED = re.compile(rf"(?<![a-zA-Z])(?:{'|'.join(BANNED)})(?![a-zA-Z])", flags=re.IGNORECASE)
+"""All of them at once: one after the other, they would take four times as long."""
+
 READ = {".py", ".lua", ".md", ".sh", ".yml"}
 GENERATED = "verbs.md"
 """Made from the help texts in `cli/`, which are read there."""
@@ -73,10 +76,9 @@ def docstrings(path: Path) -> Iterator[tuple[int, str]]:
 
 def banned_in(text: str) -> Iterator[tuple[int, str]]:
     """Line and phrase of what is banned in a text."""
-    for number, line in enumerate(text.splitlines(), start=1):
-        for phrase, instead in BANNED.items():
-            for found in re.finditer(rf"(?<![a-zA-Z])(?:{phrase})(?![a-zA-Z])", line, flags=re.IGNORECASE):
-                yield number, f"{found.group()!r}; rather: {instead}"
+    for found in ANY_BANNED.finditer(text):
+        instead = next(said for phrase, said in BANNED.items() if re.fullmatch(phrase, found.group(), re.IGNORECASE))
+        yield text.count("\n", 0, found.start()) + 1, f"{found.group()!r}; rather: {instead}"
 
 
 @pytest.mark.parametrize("folder", FOLDERS)

@@ -7,16 +7,22 @@ import math
 import time
 
 import httpx
-import openai
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from openai._models import FinalRequestOptions
 
 from completions.retry_after import LONGEST_DELAY_S, LONGEST_RETRY_AFTER_S, backoff, retry_after
 
 NOW = 1_763_900_000.0
-OFFICIAL = openai.OpenAI(api_key="sk-test", max_retries=100)
+
+
+@pytest.fixture(scope="module")
+def official():
+    """The SDK's client: loaded for the tests that use it, because that takes a second."""
+    from openai import OpenAI
+
+    with OpenAI(api_key="sk-test", max_retries=100) as client:
+        yield client
 
 
 def asked(now=NOW, **headers):
@@ -109,7 +115,7 @@ def test_any_header_gives_a_sane_wait_or_none(text):
     | st.integers(-100, 100).map(lambda seconds: (seconds,))
     | st.sampled_from(["x", "nan"]),
 )
-def test_the_official_client_reads_the_same(millis, wait):
+def test_the_official_client_reads_the_same(official, millis, wait):
     """We follow the word of the server where the SDK does, but for two choices of ours.
 
     We cap what the SDK will not wait for, and an unusable `retry-after-ms` does not hide a good `retry-after`.
@@ -118,7 +124,7 @@ def test_the_official_client_reads_the_same(millis, wait):
         wait = email.utils.formatdate(time.time() + wait[0], usegmt=True)
     headers = httpx.Headers({k: v for k, v in (("retry-after-ms", millis), ("retry-after", wait)) if v is not None})
     before = time.time()
-    theirs = OFFICIAL._parse_retry_after_header(headers)
+    theirs = official._parse_retry_after_header(headers)
 
     ours = retry_after(headers, now=lambda: before)
 
@@ -140,10 +146,12 @@ def test_backoff_stays_within_the_official_bounds(failures, jitter):
 
 
 @pytest.mark.parametrize("failures", [1, 2, 3, 5, 8, 60])
-def test_backoff_is_that_of_the_official_client(failures):
+def test_backoff_is_that_of_the_official_client(official, failures):
     """Without a word of the server, the SDK waits the same at the same try."""
+    from openai._models import FinalRequestOptions
+
     options = FinalRequestOptions(method="post", url="/")
-    theirs = [OFFICIAL._calculate_retry_timeout(100 - (failures - 1), options) for _ in range(200)]
+    theirs = [official._calculate_retry_timeout(100 - (failures - 1), options) for _ in range(200)]
 
     assert backoff(failures, jitter=lambda: 0) >= max(theirs)
     assert backoff(failures, jitter=lambda: 1) <= min(theirs)

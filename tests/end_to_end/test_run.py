@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai import AsyncOpenAI
 
 from report.archive import archived_jobs
 from tests.end_to_end.cli_process import ROOT, CliProcess
@@ -72,6 +71,8 @@ async def test_the_official_client_reads_back_what_a_run_wrote(relabel: CliProce
         }
 
     ended = await relabel("run", str(EXAMPLE), OPENAI_BASE_URL=base_url, OPENAI_API_KEY="sk-any")
+
+    from openai import AsyncOpenAI  # loading it takes a second
 
     async with AsyncOpenAI(base_url=base_url, api_key="sk-any") as client:
         stored = client.chat.completions
