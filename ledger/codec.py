@@ -42,7 +42,7 @@ class Tries(msgspec.Struct, frozen=True, array_like=True):
 
     `in_doubt` tells whether a write of it may have happened; `final_failure` what it ends with where it was about to be
     given up. `stale_reads` is how often it was shown the state before a recorded write, and `stale_since` when first,
-    in seconds since the epoch.
+    in seconds since the epoch. `written_at` is when a row was written that is still to be read back, 0 for any other.
     """
 
     failures: int
@@ -50,6 +50,7 @@ class Tries(msgspec.Struct, frozen=True, array_like=True):
     final_failure: Detail | None = None
     stale_reads: int = 0
     stale_since: float = 0.0
+    written_at: float = 0.0
 
 
 class BeforeImage(msgspec.Struct, frozen=True, array_like=True):

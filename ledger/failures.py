@@ -157,7 +157,7 @@ def _places(outcomes: bytes, outcome: int) -> Iterator[int]:
 async def _with_patches(redis: Redis, spec: JobSpec, samples: list[tuple[int, Detail]]) -> list[Sample]:
     found = []
     for row, detail in samples:
-        number, place = divmod(row, spec.shard_rows)
+        number, place = spec.place_of(row)
         body = await redis.hget(JobKeys(spec.job_id).shards, str(number))
         if isinstance(body, bytes):
             found.append(Sample(unpack_shard(body, spec.rows_in(number))[place], detail))

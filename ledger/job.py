@@ -18,6 +18,8 @@ NAME_CHARS = 255
 """Characters of a job's name: those of any file's name."""
 SAME_FAILURE_CODE = "same_failure"
 """The reason code of a job whose first rows all failed with one code."""
+CANARY_FAILED_CODE = "canary_failed"
+"""The reason code of a job that paused as rows of its canary failed or had drifted."""
 NEEDS_CONFIRMATION_CODE = "needs_confirmation"
 """The reason code of a held job whose file raises questions; the reason is the questions."""
 CANCELLED_CODE = "cancelled"
@@ -92,6 +94,15 @@ class Priority(enum.StrEnum):
         return {"high": 4, "normal": 2, "low": 1}[self.value]
 
 
+class Canary(enum.StrEnum):
+    """How the rows stand that a job carries out first: only these, until all have ended well or somebody overrules."""
+
+    RUNNING = "running"
+    PASSED = "passed"
+    FAILED = "failed"
+    OVERRULED = "overruled"
+
+
 class Columns(msgspec.Struct, frozen=True):
     """How the input was laid out, so that a report can be laid out the same.
 
@@ -113,7 +124,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known), `nightly` the
     date of the nightly run that made it ('' for none). `keys` are the
     metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
-    were not kept.
+    were not kept. `canary` rows are spread over the input and stored first, in shards of their own: no other shard is
+    given out before they were read back.
     """
 
     job_id: str
@@ -138,15 +150,34 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     keys: list[str] | None = None
     more_keys: bool = False
     unchanged: int = 0
+    canary: int = 0
 
     @property
     def files(self) -> list[InputFile]:
         """The files of the input where it had several; lines are numbered through them."""
         return self.columns.files
 
+    @property
+    def canary_shards(self) -> int:
+        """The number of shards that hold the canary; they are the first ones."""
+        return -(-self.canary // self.shard_rows)
+
+    def first_row(self, shard: int) -> int:
+        """Return the number within the job of the shard's first row."""
+        behind = shard - self.canary_shards
+        return shard * self.shard_rows if behind < 0 else self.canary + behind * self.shard_rows
+
     def rows_in(self, shard: int) -> int:
-        """Rows in the shard: all shards but the last are full."""
-        return min(self.shard_rows, self.rows - shard * self.shard_rows)
+        """Return the number of rows in the shard: all are full but the last one, and the last one of the canary."""
+        end = self.canary if shard < self.canary_shards else self.rows
+        return min(self.shard_rows, end - self.first_row(shard))
+
+    def place_of(self, row: int) -> tuple[int, int]:
+        """Return the shard of a row by its number within the job, and its number within that shard."""
+        if row < self.canary:
+            return divmod(row, self.shard_rows)
+        shard, place = divmod(row - self.canary, self.shard_rows)
+        return self.canary_shards + shard, place
 
 
 class Counts(msgspec.Struct, frozen=True, kw_only=True):
@@ -225,7 +256,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` is None in
     every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill` is there
     where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes, in hex,
-    once the job has finished; only a plan has one.
+    once the job has finished; only a plan has one. `canary` is None where the job has none.
     """
 
     spec: JobSpec
@@ -244,6 +275,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     progress_at: float = 0.0
     standstill: Standstill | None = None
     digest: str | None = None
+    canary: Canary | None = None
 
     @property
     def state_reason(self) -> str | None:
@@ -254,13 +286,19 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def waits_for_decision(self) -> bool:
-        """Whether the job paused because its first rows all failed alike: nothing happens until somebody looks."""
-        return self.state is JobState.PAUSED and self.reason_code == SAME_FAILURE_CODE
+        """Whether the job paused because of how its first rows ended: nothing happens until somebody looks."""
+        return self.state is JobState.PAUSED and self.reason_code in {SAME_FAILURE_CODE, CANARY_FAILED_CODE}
 
     @property
     def waits_for_confirmation(self) -> bool:
         """Whether the job is held as its file raises questions: resuming it is the yes, cancelling it the no."""
         return self.state is JobState.HELD and self.reason_code == NEEDS_CONFIRMATION_CODE
+
+    @property
+    def canary_ended(self) -> int:
+        """Rows of the canary that have ended; while it is open, no others do."""
+        counts = self.counts
+        return min(self.spec.canary, counts.settled - counts.rejected - counts.cancelled - self.spec.unchanged)
 
     @property
     def has_pace(self) -> bool:

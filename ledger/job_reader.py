@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ledger.job import Counts, Job, JobSpec, JobState, Traffic
+from ledger.job import Canary, Counts, Job, JobSpec, JobState, Traffic
 from ledger.keys import JobKeys
 from ledger.progress import progress_at, rows_per_s, standstill, waits
 from ledger.row import OUTCOMES
@@ -54,6 +54,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
         paused_at=_number(fields, b"paused_at") if state is JobState.PAUSED else None,
         progress_at=progress_at(fields, pace),
+        canary=Canary(fields[b"canary"].decode()) if b"canary" in fields else None,
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
         digest=_text(fields, b"digest"),
     )

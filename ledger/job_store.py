@@ -15,7 +15,7 @@ from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
-from ledger.job import CANCELLED_CODE, NEEDS_CONFIRMATION_CODE, Job, JobSpec, JobState
+from ledger.job import CANCELLED_CODE, NEEDS_CONFIRMATION_CODE, Canary, Job, JobSpec, JobState
 from ledger.job_reader import job_of, job_reads
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Rejection, UnsentRow
@@ -101,6 +101,13 @@ class Jobs:
         """
         spec = await self._spec(job_id)
         await watch_first_failures(self._redis, spec)
+        if spec.canary:
+            shares: dict[Any, Any] = {
+                "canary": Canary.RUNNING,
+                "canary_rows": spec.canary,
+                "canary_shards": spec.canary_shards,
+            }
+            await self._redis.hset(JobKeys(job_id).job, mapping=shares)
         state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold or questions else JobState.RUNNING
         code, reason = (NEEDS_CONFIRMATION_CODE, questions) if questions and state is JobState.HELD else ("", "")
         await self._expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Protocol
 
 import msgspec
 
@@ -17,6 +18,14 @@ MAX_VALUE_CHARS = 512
 
 Metadata = dict[str, str]
 """A completion's metadata as the API returns it."""
+
+
+class HasLine(Protocol):
+    """A row of the input."""
+
+    @property
+    def line(self) -> int:
+        """The 1-based line of the input where the row starts."""
 
 
 class Patch(msgspec.Struct, frozen=True, array_like=True):

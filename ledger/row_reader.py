@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Container, Iterator
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Container, Iterator, Sequence
+from typing import NamedTuple, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -13,12 +13,15 @@ from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections
 from ledger.errors import StateLost
 from ledger.job import JobSpec, Mode
 from ledger.keys import JobKeys
-from ledger.row import Metadata, Outcome, Patch, Rejection, UnsentRow
+from ledger.row import HasLine, Metadata, Outcome, Patch, Rejection, UnsentRow
 from ledger.snapshot import read_together
 
 TIME_BYTES = 4
 """Bytes of the time of a settled row (`JobKeys.times`)."""
 _DETAILS_TOGETHER = 1000
+
+
+T = TypeVar("T", bound=HasLine)
 
 
 class ReportedRow(NamedTuple):
@@ -35,6 +38,11 @@ class ReportedRow(NamedTuple):
     altered: dict[str, str | None] | None = None
     settled_at: int | None = None
 
+    @property
+    def line(self) -> int:
+        """The 1-based line of the input where the row starts."""
+        return self.patch.line
+
 
 async def read_rows(
     redis: Redis, spec: JobSpec, *, only: Container[Outcome] | None = None
@@ -45,8 +53,17 @@ async def read_rows(
         StateLost: the job's keys are gone or torn.
 
     """
-    for number in range(spec.shards):
-        first, rows = number * spec.shard_rows, spec.rows_in(number)
+    parts = [range(spec.canary_shards), range(spec.canary_shards, spec.shards)]
+    sources = [_read_shards(redis, spec, numbers, only) for numbers in parts if numbers]
+    async for row in sources[0] if len(sources) == 1 else merge_by_line(sources):
+        yield row
+
+
+async def _read_shards(
+    redis: Redis, spec: JobSpec, numbers: range, only: Container[Outcome] | None
+) -> AsyncIterator[ReportedRow]:
+    for number in numbers:
+        first, rows = spec.first_row(number), spec.rows_in(number)
         if only is not None:
             standing = await read_outcomes(redis, spec, first, rows)
             if not any(Outcome(byte) in only for byte in set(standing)):
@@ -56,6 +73,20 @@ async def read_rows(
                 yield row
 
 
+async def merge_by_line(sources: Sequence[AsyncIterator[T]]) -> AsyncIterator[T]:
+    """Merge rows of several sources, each in order of their lines."""
+    heads = [(row, source) for source in sources if (row := await anext(source, None)) is not None]
+    while heads:
+        first = min(range(len(heads)), key=lambda place: heads[place][0].line)
+        row, source = heads[first]
+        yield row
+        following = await anext(source, None)
+        if following is None:
+            del heads[first]
+        else:
+            heads[first] = (following, source)
+
+
 async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
     """Return one row of a job by its number.
 
@@ -63,7 +94,7 @@ async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
         StateLost: the job's keys are gone or torn.
 
     """
-    number, place = divmod(row, spec.shard_rows)
+    number, place = spec.place_of(row)
     if row >= spec.rows:
         raise StateLost(spec.job_id)
     return (await _read_part(redis, spec, number, range(place, place + 1)))[0]
@@ -82,7 +113,7 @@ async def read_shard(redis: Redis, spec: JobSpec, number: int) -> list[ReportedR
 async def _read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> list[ReportedRow]:
     """Return some rows of a shard, by their places in it."""
     keys, shard_rows = JobKeys(spec.job_id), spec.rows_in(number)
-    first, rows = number * spec.shard_rows + part.start, len(part)
+    first, rows = spec.first_row(number) + part.start, len(part)
     (body, outcomes, times, closed, journal, *groups), _ = await read_together(
         redis,
         [
@@ -115,7 +146,7 @@ async def read_patch(redis: Redis, job_id: str, row: int) -> tuple[Patch, Mode] 
     if raw_spec is None:
         return None
     spec = msgspec.json.decode(raw_spec, type=JobSpec)
-    number, place = divmod(row, spec.shard_rows)
+    number, place = spec.place_of(row)
     body = await redis.hget(keys.shards, str(number))
     return (unpack_shard(body, spec.rows_in(number))[place], spec.mode) if isinstance(body, bytes) else None
 
@@ -134,7 +165,7 @@ async def read_open_patches(redis: Redis, spec: JobSpec) -> AsyncIterator[list[P
 
     """
     for number in range(spec.shards):
-        standing = await read_outcomes(redis, spec, number * spec.shard_rows, spec.rows_in(number))
+        standing = await read_outcomes(redis, spec, spec.first_row(number), spec.rows_in(number))
         if Outcome.PENDING not in standing:
             continue
         body = await redis.hget(JobKeys(spec.job_id).shards, str(number))

@@ -82,7 +82,7 @@ class LeasedShard(NamedTuple):
     @property
     def first_row(self) -> int:
         """Number within the job of the shard's first row."""
-        return self.number * self.spec.shard_rows
+        return self.spec.first_row(self.number)
 
 
 class Shards:
@@ -124,7 +124,7 @@ class Shards:
         if raw_spec is None:
             return None
         spec = msgspec.json.decode(raw_spec, type=JobSpec)
-        first, rows = number * spec.shard_rows, spec.rows_in(number)
+        first, rows = spec.first_row(number), spec.rows_in(number)
         async with self._redis.pipeline(transaction=True) as pipe:
             pipe.hget(keys.shards, str(number))
             pipe.getrange(keys.outcomes, first, first + rows - 1)
@@ -184,6 +184,7 @@ class Shards:
                 keys.journals,
                 keys.counts,
                 keys.audit,
+                keys.details,
             ],
             [
                 shard.number,
@@ -235,7 +236,7 @@ class Shards:
             ],
             [
                 number,
-                number * spec.shard_rows,
+                spec.first_row(number),
                 spec.rows_in(number),
                 int(outcome),
                 pack_detail(detail) if detail else b"",
@@ -251,7 +252,7 @@ class Shards:
 
         Of a job without before-images nothing else tells which rows a dead worker was at, so it may be any.
         """
-        keys, first = JobKeys(spec.job_id), number * spec.shard_rows
+        keys, first = JobKeys(spec.job_id), spec.first_row(number)
         rows = range(first, first + spec.rows_in(number))
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.get(keys.journal(number))

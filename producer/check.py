@@ -5,7 +5,7 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from contextlib import ExitStack
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 import msgspec
@@ -144,14 +144,24 @@ class Checked:
                 column=first.column,
             )
 
-    def shards(self, rows: int) -> Iterator[EncodedShard]:
-        """Cut the patches into shards of `rows` each, the last one perhaps smaller; may be called again."""
-        for number, bodies in self._patches.groups(rows):
+    def shards(self, rows: int, *, canary: int = 0) -> Iterator[EncodedShard]:
+        """Cut the patches into shards of `rows` each; may be called again.
+
+        The first shards hold so many rows as a canary, evenly spread over the input; the others follow in order.
+        """
+        chosen = spread(canary, self.total)
+        takes = (chosen.__contains__, lambda row: row not in chosen) if canary else (None,)
+        for number, bodies in chain.from_iterable(self._patches.groups(rows, take=take) for take in takes):
             yield EncodedShard(number, _array_head(number) + bodies)
 
     def completion_ids(self) -> Iterator[str]:
         """Return the ids of the completions to change; may be called again."""
         return (completion_id for shard in self.shards(_IDS_TOGETHER) for completion_id in completion_ids(shard.body))
+
+
+def spread(rows: int, total: int) -> frozenset[int]:
+    """Return so many numbers from 0 on below the total, evenly spread; the first is 0."""
+    return frozenset(number * total // rows for number in range(rows))
 
 
 def check(source: Source, *, mode: Mode, options: InputOptions = NO_OPTIONS, spool_dir: Path) -> Checked:

@@ -7,18 +7,18 @@ import os
 import tempfile
 from array import array
 from contextlib import suppress
-from itertools import accumulate, chain, islice
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, Self, TypeVar
+from itertools import accumulate, chain, compress, count, islice
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
 from ledger.job import Mode
-from ledger.row import Patch
+from ledger.row import HasLine, Patch
 from producer.errors import UnreadableFile
 from producer.rules import too_much
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from ledger.row import Rejection, UnsentRow
@@ -86,13 +86,15 @@ class Spool:
         for start in range(0, self._size, _BUFFER):
             yield self._read(start, min(_BUFFER, self._size - start))
 
-    def groups(self, size: int) -> Iterator[tuple[int, bytes]]:
-        """Yield up to `size` rows at a time, in order: their number, and their bytes one after the other."""
+    def groups(self, size: int, *, take: Callable[[int], bool] | None = None) -> Iterator[tuple[int, bytes]]:
+        """Yield up to `size` rows at a time, in order: their number, and their bytes one after the other.
+
+        `take` chooses among the rows that were not dropped, by their number among these.
+        """
         spans: list[tuple[int, int]] = []  # neighbours in the file are read as one
         start = end = rows = 0
-        for at, length in zip(self._starts, self._lengths, strict=True):
-            if not length:
-                continue
+        left = (row for row in zip(self._starts, self._lengths, strict=True) if row[1])
+        for at, length in left if take is None else compress(left, map(take, count())):
             if at != end:
                 spans.append((start, end))
                 start = at
@@ -211,14 +213,6 @@ def folded_patch(first: Patch, later: Patch, mode: Mode) -> Patch:
     metadata = later.metadata if mode is Mode.REPLACE else first.metadata | later.metadata
     seen = first.seen if later.seen is None else later.seen
     return Patch(first.line, first.completion_id, metadata, seen=seen)
-
-
-class HasLine(Protocol):
-    """A row of the input."""
-
-    @property
-    def line(self) -> int:
-        """The 1-based line of the input where the row starts."""
 
 
 T = TypeVar("T", bound=HasLine)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import NamedTuple, TypeVar
 
+from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.errors import JobIdTaken
 from ledger.job import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name, new_job_id
@@ -36,7 +37,8 @@ class JobRequest(NamedTuple):
 
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
     audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
-    which completion its rows are found (`ledger.row_index`).
+    which completion its rows are found (`ledger.row_index`). `canary` is the share of the rows that is carried out
+    first and read back.
     """
 
     name: str
@@ -57,6 +59,7 @@ class JobRequest(NamedTuple):
     remark: str = ""
     nightly: str = ""
     indexed: bool = True
+    canary: CanaryShare | None = None
 
 
 class Submitted(NamedTuple):
@@ -126,6 +129,7 @@ async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id:
 
 def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
     keys = sorted(key.key for key in checked.profile.keys)
+    canary = request.canary.rows_of(checked.total) if request.canary else 0
     return JobSpec(
         job_id=job_id,
         name=job_name(request.name),
@@ -134,7 +138,7 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         target=request.target,
         columns=checked.columns,
         rows=checked.total,
-        shards=-(-checked.total // request.shard_rows),
+        shards=-(-canary // request.shard_rows) - (-(checked.total - canary) // request.shard_rows),
         shard_rows=request.shard_rows,
         rejected=checked.rejected,
         folded=checked.folded,
@@ -149,12 +153,13 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         nightly=request.nightly,
         keys=keys[:KEPT_KEYS],
         more_keys=len(keys) > KEPT_KEYS,
+        canary=canary,
     )
 
 
 async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: IndexBuilder | None) -> None:
     first = 0
-    for shards in _groups(checked.shards(spec.shard_rows), STORE_TOGETHER):
+    for shards in _groups(checked.shards(spec.shard_rows, canary=spec.canary), STORE_TOGETHER):
         await ledger.fingerprints.still_storing(spec.job_id)
         await ledger.jobs.store_shards(spec.job_id, first, [shard.body for shard in shards])
         first += len(shards)

@@ -10,7 +10,7 @@ from ledger.input_files import InputFile, place_of
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
-from ledger.row_reader import ReportedRow, read_rejections, read_rows, read_unsent
+from ledger.row_reader import ReportedRow, merge_by_line, read_rejections, read_rows, read_unsent
 
 INVALID_CODE = "invalid_row"
 """The code of a rejected row."""
@@ -69,7 +69,7 @@ async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIte
     if Outcome.REJECTED in outcomes:
         sources.append(read_rejections(ledger.redis, spec))
     sources.append(read_rows(ledger.redis, spec, only=None if outcomes >= set(Outcome) else outcomes))
-    async for row in _by_line(sources):
+    async for row in merge_by_line(sources):
         yield row
 
 
@@ -80,20 +80,6 @@ async def _unsent(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIterato
                 yield row
 
 
-async def _by_line(sources: list[AsyncIterator[AnyRow]]) -> AsyncIterator[AnyRow]:
-    """Merge rows of several sources, each in order of their lines."""
-    heads = [(row, source) for source in sources if (row := await anext(source, None)) is not None]
-    while heads:
-        first = min(range(len(heads)), key=lambda place: _line(heads[place][0]))
-        row, source = heads[first]
-        yield row
-        following = await anext(source, None)
-        if following is None:
-            del heads[first]
-        else:
-            heads[first] = (following, source)
-
-
 def laid_out(row: AnyRow, layout: Layout, files: Sequence[InputFile]) -> bytes:
     """Return one row in the layout, with its place in the job's files."""
     status = row_status(row, files)
@@ -102,16 +88,12 @@ def laid_out(row: AnyRow, layout: Layout, files: Sequence[InputFile]) -> bytes:
 
 def row_status(row: AnyRow, files: Sequence[InputFile]) -> RowStatus:
     """Return what a report says of a row, with its place in the job's files."""
-    file, line = place_of(_line(row), files)
+    file, line = place_of(row.line, files)
     if isinstance(row, Rejection):
         status = _of_rejection(row)
     else:
         status = _of_unsent(row, files) if isinstance(row, UnsentRow) else _of_row(row)
     return status._replace(line=line, file=file)
-
-
-def _line(row: AnyRow) -> int:
-    return row.patch.line if isinstance(row, ReportedRow) else row.line
 
 
 def _word_of(row: UnsentRow) -> str:

@@ -16,6 +16,8 @@ DRIFTED_CODE = "changed_since"
 """The code of a row that was left alone because it does not hold what was expected."""
 NOT_SHOWN_CODE = "metadata_not_shown"
 """The code of a row whose metadata no answer shows, so that nobody knows what to send or what was stored."""
+READ_BACK_CODE = "read_back_differs"
+"""The code of a canary's row that was updated, and that does not show that when it is read back."""
 STALE_READ_CODE = "stale_read"
 """The code of a row whose reads lagged behind a recorded write for as long as was waited."""
 
@@ -56,6 +58,12 @@ def value_altered(described: str, request_id: str) -> RowFailed:
 def keys_not_removed(keys: Iterable[str], request_id: str) -> RowFailed:
     """Return the failure of a row whose service kept keys that were to be removed."""
     return RowFailed("key_not_removed", f"the service kept {', '.join(keys)}", status=200, request_id=request_id)
+
+
+def read_back_differs(described: str, request_id: str) -> RowFailed:
+    """Return the failure of a canary's row that no read shows as it was written; `described` as in `value_altered`."""
+    what = f"the update was answered as sent, but read back the completion shows something else: {described}"
+    return RowFailed(READ_BACK_CODE, what, status=200, request_id=request_id)
 
 
 def too_many_pairs(pairs: int) -> RowFailed:

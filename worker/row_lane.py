@@ -79,7 +79,7 @@ class RowLane:
             self._queue.put_back(claimed)
         except StaleRead as stale:
             self._keep_tries(claimed, run)
-            self._queue.postpone(claimed, stale.wait_s, may_still_run=may_still_run or run.in_doubt)
+            self._queue.postpone(claimed, stale.wait_s, keeps_claim=may_still_run or run.in_doubt)
         except HandBack:
             self._keep_tries(claimed, run)
             self._free(claimed, run, may_still_run=may_still_run or run.in_doubt)

@@ -97,9 +97,10 @@ class RowQueue:
             self._released.append(GivenUp(row.claim, record))
         self._held.discard(row.claim)
 
-    def postpone(self, row: ClaimedRow, seconds: float, *, may_still_run: bool = False) -> None:
-        """Postpone a row that wrote nothing in this run, behind all others and without its claim (see `done`)."""
-        self.done(row, may_still_run=may_still_run)
+    def postpone(self, row: ClaimedRow, seconds: float, *, keeps_claim: bool = False) -> None:
+        """Postpone a row behind all others; without its claim, unless it was written or may be, and is to be read."""
+        if not keeps_claim:
+            self.done(row)
         at = asyncio.get_running_loop().time() + seconds
         self._postponed.append(row._replace(taken_over=False, record=None, not_before=at))
 

@@ -14,6 +14,7 @@ from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker import row_failures
 from worker.fence import WriteGate
+from worker.read_back import ReadBack
 from worker.reconcile import before_image, foreign_keys
 from worker.row_calls import RowCalls, RowContext
 from worker.row_tries import RowTries
@@ -23,13 +24,17 @@ from worker.update import Shown, Unconfirmed, Update
 
 
 class RowOptions(NamedTuple):
-    """What holds for every row of a shard. `attempts` bounds a row's tries; `name` starts each request's own id."""
+    """What holds for every row of a shard. `attempts` bounds a row's tries; `name` starts each request's own id.
+
+    `reads_back`: the rows are a canary's, so that a read has to show each write.
+    """
 
     mode: Mode
     journal: bool
     attempts: int
     name: str
     service: Service
+    reads_back: bool = False
 
 
 class RowRun:
@@ -65,6 +70,9 @@ class RowRun:
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
         self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s, clocks=context.clocks)
+        self._read_back = ReadBack(
+            row, self._calls, self._update_of, tried=tried, service=options.service, clocks=context.clocks
+        )
         self._is_assumed = False
         self._wrote: tuple[Metadata | None, Metadata] | None = None
 
@@ -78,9 +86,20 @@ class RowRun:
             LeaseLost: another worker has the shard.
 
         """
-        ended = await self._tries.carry_out(self)
+        ended = await self._carry_out()
         if self._is_assumed and ended.detail is None:
             return ended._replace(detail=self._tries.detail(row_failures.assumed_written()))
+        return ended
+
+    async def _carry_out(self) -> Settlement:
+        if not self._read_back.is_due:
+            ended = await self._tries.carry_out(self)
+            if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):
+                return ended
+            self._in_doubt, self._tries.final_failure = True, None
+            self._read_back.begin()
+        ended = await self._tries.carry_out(self._read_back)
+        self._wrote = self._read_back.wrote
         return ended
 
     @property
@@ -91,10 +110,11 @@ class RowRun:
     @property
     def tries(self) -> Tries | None:
         """How often the row has failed so far, for the run that takes it up again; None where it has not."""
-        tries, stale = self._tries, self._stale_reads
-        if not (tries.failures or stale.count):
+        tries, back = self._tries, self._read_back
+        stale = back.stale if back.is_due else self._stale_reads
+        if not (tries.failures or stale.count or back.is_due):
             return None
-        return Tries(tries.failures, self._in_doubt, tries.final_failure, stale.count, stale.since)
+        return Tries(tries.failures, self._in_doubt, tries.final_failure, stale.count, stale.since, back.written_at)
 
     @property
     def wrote(self) -> tuple[Metadata | None, Metadata] | None:
@@ -200,6 +220,10 @@ class RowRun:
     def _update(self, before: Metadata) -> Update:
         patch, mode = self._patch.metadata, self._options.mode
         return Update(before, apply_patch(before, patch, mode), patch, mode, self._record)
+
+    def _update_of(self, current: Metadata) -> Update:
+        """Return the row's update as it was sent, or will be, to a completion that holds this now."""
+        return self._update(self._before(current))
 
     async def _check_is_fresh(self) -> None:
         """Postpone the row while its read shows the state before a recorded write; after that, take the write as done.

@@ -15,11 +15,13 @@ completion was seen after 19 s at most (contract section 5)."""
 class Service(NamedTuple):
     """What is known of a service.
 
-    For `stale_s` seconds a read is believed to lag behind a recorded write, and the record lives `record_life_s`
-    seconds. `reads_confirm`: replies only echo the request, so they do not prove a removal. Where null in place of a
-    value is what removes a key, `nulls` is which pairs the service counts.
+    A read shows an update `visible_after_s` seconds after its answer, by a probe. For `stale_s` seconds a read is
+    believed to lag behind a recorded write, and the record lives `record_life_s` seconds. `reads_confirm`: replies only
+    echo the request, so they do not prove a removal. Where null in place of a value is what removes a key, `nulls` is
+    which pairs the service counts.
     """
 
+    visible_after_s: float = 0.0
     stale_s: float = STALE_S
     record_life_s: float = LEAST_LIFE_S
     reads_confirm: bool = False
@@ -32,4 +34,4 @@ def service_of(behaviour: Behaviour | None) -> Service:
         return Service()
     lag_s = behaviour.visible_after_s
     nulls = behaviour.pair_limit or PairLimit.UNKNOWN if behaviour.null_is_needed else None
-    return Service(max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)
+    return Service(lag_s, max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)

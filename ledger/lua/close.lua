@@ -49,7 +49,11 @@ redis.call('ZREM', KEYS[5], ARGV[1])
 redis.call('ZREM', KEYS[6], ARGV[1])
 local left = redis.call('ZCARD', KEYS[5]) + redis.call('ZCARD', KEYS[6]) + redis.call('ZCARD', KEYS[7])
 local state = redis.call('HGET', KEYS[1], 'state')
-if left == 0 and (state == 'running' or state == 'paused') then
+if state ~= 'running' and state ~= 'paused' then
+  return written
+end
+judge_canary(KEYS[1], KEYS[3], KEYS[4], KEYS[12], ARGV[7], left > 0)
+if left == 0 then
   finish(KEYS[1], 'finished')
   audit_event(KEYS[1], KEYS[12], ARGV[7], 'finished', counted(KEYS[2]))
 end

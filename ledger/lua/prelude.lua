@@ -1,4 +1,5 @@
--- In front of every script, after the list OUTCOMES (`ledger.scripts`): the clock, the end of a job, a turn's traffic.
+-- In front of every script, after the list OUTCOMES (`ledger.scripts`): the clock, the end of a job, its
+-- canary, a turn's traffic.
 local function now() -- seconds since the epoch by the server's clock, as a number
   local time = redis.call('TIME')
   return time[1] + time[2] / 1000000
@@ -49,6 +50,77 @@ local function counted(counts) -- how a job's rows ended, in words, with those t
     said[#said + 1] = 'open ' .. open
   end
   return table.concat(said, ', ')
+end
+
+-- Return how many of a job's first shards are given out while its canary is open or failed; nil: all of them are.
+local function canary_gate(job)
+  local canary = redis.call('HMGET', job, 'canary', 'canary_shards')
+  return (canary[1] == 'running' or canary[1] == 'failed') and tonumber(canary[2]) or nil
+end
+
+-- Return how many of the details of rows have each code, in words: 'not_found 2, timeout 1'. Beyond MOST_CODES they are
+-- counted together, as codes come from the server.
+local MOST_CODES = 5
+local function codes_of(details, rows)
+  local numbers, codes, others = {}, {}, 0
+  for _, row in ipairs(rows) do
+    local detail = redis.call('HGET', details, row)
+    local code = detail and cmsgpack.unpack(detail)[1] or 'unknown'
+    if numbers[code] then
+      numbers[code] = numbers[code] + 1
+    elseif #codes < MOST_CODES then
+      codes[#codes + 1], numbers[code] = code, 1
+    else
+      others = others + 1
+    end
+  end
+  for place, code in ipairs(codes) do
+    codes[place] = code .. ' ' .. numbers[code]
+  end
+  codes[#codes + 1] = others > 0 and 'others ' .. others or nil
+  return table.concat(codes, ', ')
+end
+
+-- Decide once all rows of a job's canary have ended: its other shards are given out, or the job pauses, where a row
+-- failed or more than a tenth had drifted. Where no shard is left, there is nothing to pause.
+-- Of the job's hash, `canary` is `running`, `passed`, `failed` or `overruled` (absent: there is none), `canary_rows` and
+-- `canary_shards` how many there are.
+local function judge_canary(job, outcomes, details, log, who, is_any_left)
+  local canary = redis.call('HMGET', job, 'canary', 'canary_rows')
+  if canary[1] ~= 'running' then
+    return
+  end
+  local ended = redis.call('GETRANGE', outcomes, 0, canary[2] - 1)
+  if string.find(ended, '%z') then
+    return
+  end
+  local failed, drifted, faults = {}, 0, {}
+  for row = 0, #ended - 1 do
+    local outcome = OUTCOMES[string.byte(ended, row + 1)]
+    if outcome == 'failed' then
+      failed[#failed + 1] = row
+    elseif outcome == 'drifted' then
+      drifted = drifted + 1
+    end
+  end
+  if #failed > 0 then
+    faults[#faults + 1] = #failed .. ' failed (' .. codes_of(details, failed) .. ')'
+  end
+  if drifted * 10 > #ended then
+    faults[#faults + 1] = drifted .. ' had drifted, more than 10 %'
+  end
+  redis.call('HSET', job, 'canary', #faults > 0 and 'failed' or 'passed')
+  if #faults == 0 then
+    audit_event(job, log, who, 'canary', 'passed: ' .. #ended .. ' rows, ' .. drifted .. ' of them drifted')
+    return
+  end
+  local reason = 'of ' .. #ended .. ' canary rows ' .. table.concat(faults, ' and ')
+  if not is_any_left then
+    audit_event(job, log, who, 'canary', 'failed: ' .. reason)
+    return
+  end
+  redis.call('HSET', job, 'state', 'paused', 'reason_code', 'canary_failed', 'reason', reason, 'paused_at', timestamp())
+  audit_event(job, log, who, 'pause', reason)
 end
 
 -- Return a function that stores that a row is settled now. A job of release one has no times, and gets none.

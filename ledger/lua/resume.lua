@@ -1,4 +1,5 @@
--- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by now.
+-- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by
+-- now, and of its canary where that failed: the other shards are then given out.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes, 7 audit log, 8 counts
 -- ARGV: 1 who resumes it
 -- Returns: the state that the job had, '' where there is no such job
@@ -11,6 +12,9 @@ if state ~= 'paused' and state ~= 'held' then
 end
 if state == 'paused' then
   redis.call('HDEL', KEYS[1], 'same_after', 'same_rows', 'same_code')
+end
+if redis.call('HGET', KEYS[1], 'canary') == 'failed' then
+  redis.call('HSET', KEYS[1], 'canary', 'overruled')
 end
 local why = redis.call('HMGET', KEYS[1], 'reason_code', 'reason')
 local was = 'was ' .. state .. (why[1] and ', ' .. why[1] .. ': ' .. (why[2] or '') or '')

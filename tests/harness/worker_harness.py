@@ -60,10 +60,15 @@ class WorkerHarness:
         shard_rows: int = 500,
         kind: Kind = Kind.FILE,
         seen: Metadata | None = None,
+        canary: int = 0,
     ) -> str:
-        """Store a job of these patches and let workers see it; a selection saw `seen` in each of them."""
+        """Store a job of these patches and let workers see it; a selection saw `seen` in each of them.
+
+        The first `canary` of them are its canary.
+        """
         rows = [Patch(line, completion_id, patch, seen=seen) for line, (completion_id, patch) in enumerate(patches, 2)]
-        shards = [rows[at : at + shard_rows] for at in range(0, len(rows), shard_rows)]
+        parts = [rows[:canary], rows[canary:]]
+        shards = [part[at : at + shard_rows] for part in parts for at in range(0, len(part), shard_rows)]
         spec = JobSpec(
             job_id=new_job_id() + secrets.token_hex(4),
             name="test",
@@ -79,6 +84,7 @@ class WorkerHarness:
             fingerprint="f",
             keep_s=600.0,
             kind=kind,
+            canary=canary,
         )
         await self.ledger.jobs.create(spec)
         await self.ledger.jobs.store_shards(spec.job_id, 0, [msgspec.msgpack.encode(shard) for shard in shards])

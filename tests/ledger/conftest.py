@@ -51,7 +51,7 @@ class LedgerHarness:
         await self.ledger.jobs.create(spec)
         rows = [Patch(row + 2, f"id-{row}", {"k": str(row)}) for row in range(spec.rows)]
         for number in range(spec.shards):
-            part = rows[number * spec.shard_rows : (number + 1) * spec.shard_rows]
+            part = rows[spec.first_row(number) : spec.first_row(number) + spec.rows_in(number)]
             await self.ledger.jobs.store_shards(spec.job_id, number, [msgspec.msgpack.encode(part)])
         if rows:
             await self.index(spec, rows)

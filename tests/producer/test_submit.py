@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from config.canary import CanaryShare
 from ledger.connect import open_ledger
 from ledger.errors import JobIdTaken
 from ledger.job import KEPT_KEYS
 from ledger.keys import JOBS
 from ledger.ledger import Ledger
+from ledger.row import Patch
 from ledger.row_reader import read_row, read_rows
 from producer.check import check_rows
 from producer.submit import JobRequest, Submitted, submit
@@ -100,3 +102,46 @@ async def test_a_job_keeps_who_submitted_it_and_a_bounded_list_of_keys(ledger: L
     few, more = [(await ledger.jobs.get(job_id)).spec for job_id in ("few", "many")]
     assert (few.by, few.keys, few.more_keys) == ("ada@a", ["draft", "reviewed", "team"], False)
     assert (more.by, len(more.keys or ()), more.more_keys) == ("", KEPT_KEYS, True)
+
+
+async def test_a_canary_is_stored_first_and_read_back_in_order(ledger: Ledger, tmp_path: Path) -> None:
+    """It is spread over the input, every row is stored once and found, and readers see the order of the file."""
+    rows = PatchRows(101)
+
+    await submit_rows(ledger, rows, tmp_path, ["canary"], shard_rows=15, canary=CanaryShare.parse("20"))
+
+    spec = (await ledger.jobs.get("canary")).spec
+    assert (spec.canary, spec.canary_shards, spec.shards) == (20, 2, 8)
+    stored = [(await read_row(ledger.redis, spec, row)).patch for row in range(len(rows))]
+    canary = [patch.line for patch in stored[:20]]
+    assert canary == [1 + number * 101 // 20 for number in range(20)]
+    assert [patch.line for patch in stored[20:]] == sorted(set(range(1, 102)) - set(canary))
+    assert await ids_of(ledger, "canary") == rows.ids
+    for row, patch in enumerate(stored):
+        assert await ledger.row_indexes.find(["canary"], patch.completion_id) == {"canary": [row]}
+
+
+async def test_a_canary_skips_rows_that_were_folded(ledger: Ledger, tmp_path: Path) -> None:
+    """Only rows that workers carry out count."""
+    rows = PatchRows(50)
+    ids = rows.ids
+    twice = [*rows, *(Patch(51 + place, ids[place], {"team": "blue"}) for place in range(0, 50, 5))]
+
+    class Twice(PatchRows):
+        def __iter__(self) -> Iterator[Patch]:
+            return iter(twice)
+
+    await submit_rows(ledger, Twice(50), tmp_path, ["folded"], shard_rows=15, canary=CanaryShare.parse("20"))
+
+    spec = (await ledger.jobs.get("folded")).spec
+    assert (spec.canary, spec.rows, spec.folded) == (20, 50, 10)
+    assert await ids_of(ledger, "folded") == ids
+
+
+async def test_a_small_job_is_all_canary(ledger: Ledger, tmp_path: Path) -> None:
+    """There are no other shards."""
+    await submit_rows(ledger, PatchRows(7), tmp_path, ["small"], canary=CanaryShare.parse("1%"))
+
+    spec = (await ledger.jobs.get("small")).spec
+    assert (spec.canary, spec.canary_shards, spec.shards) == (7, 4, 4)
+    assert len(await ids_of(ledger, "small")) == 7

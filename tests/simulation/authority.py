@@ -52,7 +52,7 @@ class Step:
         for row, outcome in enumerate(now.outcomes):
             if not was.outcomes or was.outcomes[row] == outcome:
                 continue
-            shard = row // job.shard_rows
+            shard = job.shard_of(row)
             what = f"row {row} of {job.job_id} was settled as {Outcome(outcome).word}"
             if self._by and outcome != Outcome.CANCELLED:
                 assert was.holds(shard, self._by), f"{what} by {self._by}, and the lease is {was.owners}"
@@ -73,7 +73,7 @@ class Step:
 
     def _check_tries(self, job: ModelJob, was: JobView, now: JobView) -> None:
         for row, packed in now.tries.items():
-            may = was.tries.get(row) == packed or was.holds(int(row) // job.shard_rows, self._by)
+            may = was.tries.get(row) == packed or was.holds(job.shard_of(int(row)), self._by)
             assert may, f"the tries of row {row} of {job.job_id} were stored by {self._by}, whose lease is over"
 
     def _check_images(self, job: ModelJob, was: JobView, now: JobView) -> None:
@@ -83,11 +83,10 @@ class Step:
                 continue
             what = f"images of shard {shard} of {job.job_id} were kept by {self._by}"
             assert was.holds(shard, self._by), f"{what}, and the lease is {was.owners}"
-            first = shard * job.shard_rows
-            rows = min(job.shard_rows, len(job.patches) - first)
+            rows = job.shards[shard]
             added = self._admin.getrange(job.keys.journal(shard), had, -1)
-            for row in unpack_images(added, rows):  # type: ignore[arg-type]
-                claim = self._after.claim_on(job.patches[first + row].completion_id)
+            for row in unpack_images(added, len(rows)):  # type: ignore[arg-type]
+                claim = self._after.claim_on(job.patches[rows[row]].completion_id)
                 is_ours = claim is not None and (claim.job, claim.owner) == (job.job_id, self._by)
                 assert is_ours, f"{what}, and the claim is {claim}"
 

@@ -16,6 +16,8 @@ from tests.simulation.process import Process
 from tests.simulation.service import Request, Service
 
 DONE = (Outcome.UPDATED, Outcome.UNCHANGED)
+FOREIGN = "theirs"
+"""A value that no completion holds: a row that expects it has drifted."""
 LEAST_LEFT_S = 1.99
 """Seconds that a lease still lives at least when a write leaves: of 8 s, a renewal is believed for 6."""
 
@@ -46,7 +48,7 @@ class Model:
         """Judge a write that leaves: with lease, claim and image, and beside no other job's write."""
         sender = request.sender
         job = self.jobs[sender.job_id]
-        row = sender.shard * job.shard_rows + sender.row
+        row = job.row_of(sender)
         what = f"row {row} of {job.job_id} is written by {process.name}"
         self._view = self._read()
         self._check_may_write(job, request, what)
@@ -54,17 +56,18 @@ class Model:
         assert not foreign, f"{what} while this may still be applied: {[other.words for other in foreign]}"
         self._check_none_is_unsettled(request, what)
         if job.journal:
-            rows = min(job.shard_rows, len(job.patches) - sender.shard * job.shard_rows)
+            rows = len(job.shards[sender.shard])
             journal: Any = self.admin.get(job.keys.journal(sender.shard))
             image = unpack_images(journal or b"", rows).get(sender.row)
             assert image is not None, f"{what} without a before-image"
             self._check_image(job, row, image.metadata, what)
+        self._check_canary(job, row, what)
         job.left.add(row)
 
     def applied(self, request: Request) -> None:
         """Judge a write that was applied: it changes nothing but its own job's keys."""
         job = self.jobs[request.sender.job_id]
-        row = request.sender.shard * job.shard_rows + request.sender.row
+        row = job.row_of(request.sender)
         before, after = self.service.states[request.completion_id][-2:]
         own = job.patches[row].metadata.keys()
         lost = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)} - own
@@ -74,7 +77,14 @@ class Model:
     def answered(self, request: Request) -> None:
         """Record that the answer to a write has reached its sender."""
         job = self.jobs[request.sender.job_id]
-        job.answered[request.sender.shard * job.shard_rows + request.sender.row] = request.sender.owner
+        job.answered[job.row_of(request.sender)] = request.sender.owner
+
+    def shown(self, request: Request, metadata: Metadata) -> None:
+        """Record that the answer to a read shows this."""
+        job = self.jobs[request.sender.job_id]
+        row = job.row_of(request.sender)
+        if row in job.before and all(metadata.get(key) == value for key, value in job.patches[row].metadata.items()):
+            job.read_back.add(row)
 
     def begins(self, request: Request) -> None:
         """Count a request that a worker begins."""
@@ -110,7 +120,7 @@ class Model:
         """Until an answered write is settled nobody else writes: a crash before that has the row sent again."""
         for job, view in zip(self.jobs.values(), self._view.jobs, strict=True):
             for row, owner in job.answered.items():
-                shard = row // job.shard_rows
+                shard = job.shard_of(row)
                 if (
                     job.job_id != request.sender.job_id
                     and job.patches[row].completion_id == request.completion_id
@@ -127,6 +137,15 @@ class Model:
         kept = {key for key in changed if image.get(key) == first.get(key)}
         assert kept == changed, f"{what}, and the first image {first} was overwritten by {image}"
 
+    def _check_canary(self, job: ModelJob, row: int, what: str) -> None:
+        """A row beside the canary is written only once that has ended well, or somebody wants it all the same."""
+        if row < job.canary:
+            return
+        ended = [job.outcome(first) for first in range(job.canary)]
+        assert Outcome.PENDING not in ended, f"{what} while the canary is open: {ended}"
+        is_well = Outcome.FAILED not in ended and ended.count(Outcome.DRIFTED) * 10 <= job.canary
+        assert is_well or job.resumed, f"{what} though the canary failed, and nobody overruled it: {ended}"
+
     def _check_rows(self, job: ModelJob, outcomes: bytes) -> None:
         for row, outcome in enumerate(outcomes):
             had = job.outcomes[row] if job.outcomes else Outcome.PENDING
@@ -138,7 +157,11 @@ class Model:
     def _check_outcome(self, job: ModelJob, row: int, outcome: Outcome) -> None:
         """A row that is done holds what was asked for; a job that keeps images knows whether it wrote it."""
         what = f"row {row} of {job.job_id} is {outcome.word}"
-        assert outcome is not Outcome.DRIFTED, f"{what}, though nobody else changed its key"
+        may_drift = FOREIGN in (job.patches[row].expect or {}).values()
+        assert outcome is not Outcome.DRIFTED or may_drift, f"{what}, though nobody else changed its key"
+        assert row not in job.left or not may_drift, f"{what}, and was written over what somebody else wrote"
+        is_seen = outcome is not Outcome.UPDATED or row >= job.canary or row in job.read_back
+        assert is_seen, f"{what} as a canary, and was not read back"
         if outcome in DONE:
             patch = job.patches[row]
             held = self.service.held(patch.completion_id)
@@ -169,6 +192,6 @@ class Model:
         if job.state == "submitting":
             return
         open_rows = [row for row, outcome in enumerate(job.outcomes) if outcome == Outcome.PENDING]
-        nowhere = {row // job.shard_rows for row in open_rows} - set(where)
+        nowhere = {job.shard_of(row) for row in open_rows} - set(where)
         assert not nowhere, f"shards {nowhere} of {job.job_id} have open rows, and are nowhere"
         assert job.state != "finished" or not open_rows, f"{job.job_id} is finished, and has open rows {open_rows}"

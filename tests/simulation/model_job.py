@@ -7,17 +7,23 @@ from functools import cached_property
 
 from ledger.keys import JobKeys
 from ledger.row import Metadata, Outcome, Patch
+from tests.simulation.service import Sender
 
 
 @dataclass
 class ModelJob:
-    """A job's rows, and what was seen of them."""
+    """A job's rows, and what was seen of them.
+
+    `patches` are given in the order of the input, and kept as they are stored: those of the canary first, in shards of
+    their own.
+    """
 
     job_id: str
     patches: list[Patch]
     shard_rows: int
     journal: bool
     undoes: str | None = None
+    canary: int = 0
     state: str = ""
     outcomes: bytes = b""
     times: list[int] = field(default_factory=list)
@@ -31,16 +37,35 @@ class ModelJob:
     """Rows whose write was answered to a worker that has not stored their outcome yet, and its lease's owner."""
     requests: int = 0
     """Requests that its workers have begun."""
+    read_back: set[int] = field(default_factory=set)
+    """Rows that a read has shown as they were written."""
+    resumed: bool = False
+    """Whether somebody resumed it, who may so overrule its canary."""
+
+    def __post_init__(self) -> None:
+        """Put the rows in the order in which they are stored."""
+        first = [number * len(self.patches) // self.canary for number in range(self.canary)]
+        rest = [row for row in range(len(self.patches)) if row not in first]
+        self.patches = [self.patches[row] for row in (*first, *rest)]
 
     @cached_property
     def keys(self) -> JobKeys:
         """Its keys in Redis."""
         return JobKeys(self.job_id)
 
-    @property
-    def shards(self) -> range:
-        """The numbers of its shards."""
-        return range(-(-len(self.patches) // self.shard_rows))
+    @cached_property
+    def shards(self) -> list[range]:
+        """The rows of each of its shards."""
+        parts = [range(self.canary), range(self.canary, len(self.patches))]
+        return [part[at : at + self.shard_rows] for part in parts for at in range(0, len(part), self.shard_rows)]
+
+    def shard_of(self, row: int) -> int:
+        """Return the number of the shard that a row is in."""
+        return next(number for number, rows in enumerate(self.shards) if row in rows)
+
+    def row_of(self, sender: Sender) -> int:
+        """Return the number of the row that a request is about."""
+        return self.shards[sender.shard][sender.row]
 
     @property
     def has_ended(self) -> bool:

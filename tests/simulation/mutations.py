@@ -39,10 +39,19 @@ FOUND = {
     "cancel a finished job": Mutation("ledger/lua/move.lua", "if ARGV[i] == state then", "if true then"),
     "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 2, 5 do", "for i = 2, 3 do"),
     "announce a shard and note it nowhere": Mutation(
-        "ledger/lua/announce.lua", "redis.call('ZADD', KEYS[3], now(), popped[i])", ""
+        "ledger/lua/announce.lua", "redis.call('ZADD', KEYS[3], now(), shard)", ""
     ),
     "rescue a shard and queue it nowhere": Mutation(
         "ledger/lua/rescue.lua", "  redis.call('ZADD', KEYS[2], shard, shard)\n  if", "  if"
+    ),
+    "give out the rest beside the canary": Mutation(
+        "ledger/lua/prelude.lua", "return (canary[1] == 'running' or canary[1] == 'failed') and", "return false and"
+    ),
+    "pass a canary that had drifted": Mutation(
+        "ledger/lua/prelude.lua", "if drifted * 10 > #ended then", "if false then"
+    ),
+    "settle a canary's row unread": Mutation(
+        "worker/row_run.py", "if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):", "if True:"
     ),
 }
 """The faults that the simulation was seen to find: it has to find them again."""
@@ -77,8 +86,8 @@ UNPROVEN = {
     "release another's lease": Mutation("ledger/lua/release.lua", "or not is_owner(KEYS[6], ARGV[1], ARGV[2])", ""),
     "finish before the last shard": Mutation(
         "ledger/lua/release.lua",
-        "redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[5]) > 0",
-        "false",
+        "if left > 0 then",
+        "if false then",
     ),
     "lose the images of a shard that ends": Mutation(
         "ledger/lua/release.lua", "redis.call('HSET', KEYS[10], ARGV[1], ARGV[5])", ""

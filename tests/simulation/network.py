@@ -11,7 +11,7 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from tests.simulation.link import Command, Wire
 from tests.simulation.process import Process
-from tests.simulation.service import Request, Service
+from tests.simulation.service import Metadata, Request, Service
 
 STALE_S = 8.0
 """Longest that a read lags behind an update; a claim that a dead worker left lives longer than that."""
@@ -65,6 +65,9 @@ class Witness(Protocol):
     def answered(self, request: Request) -> None:
         """Record that the answer to a write has reached its sender."""
 
+    def shown(self, request: Request, metadata: Metadata) -> None:
+        """Record that the answer to a read shows this."""
+
 
 class Network:
     """Carries out what is on its way. `now` returns the time of the world."""
@@ -110,7 +113,9 @@ class Network:
             return
         completion_id = request.completion_id
         if fate is Fate.STALE and self.may_be_stale(request):
-            answer(request, self._service.show(completion_id, self._service.states[completion_id][-2]))
+            stale = self._service.states[completion_id][-2]
+            self._witness.shown(request, stale)
+            answer(request, self._service.show(completion_id, stale))
             return
         response = self._service.apply(request)
         is_seen = fate is Fate.DONE and not request.answer.done()
@@ -119,6 +124,8 @@ class Network:
             self._witness.applied(request)
             if is_seen:
                 self._witness.answered(request)
+        elif is_seen:
+            self._witness.shown(request, self._service.held(completion_id))
         answer(request, response if fate is not Fate.ANSWER_LOST else None)
 
 

@@ -2,26 +2,45 @@
 
 from __future__ import annotations
 
+import enum
 from typing import NamedTuple
 
 from hypothesis import strategies
 from hypothesis.stateful import precondition, rule
 
 from ledger.row import Patch
+from tests.simulation.model import FOREIGN
 from tests.simulation.setting import COMPLETIONS, Setting, places
 
 MOST_JOBS = 5
 
 
+class Expected(enum.Enum):
+    """What a job's rows expect of their key: what it holds, or something else in its first row, which has drifted."""
+
+    NOTHING = enum.auto()
+    HELD = enum.auto()
+    NOT_BY_FIRST = enum.auto()
+
+
 class AskedJob(NamedTuple):
-    """What a job is asked to be; `journal` keeps before-images."""
+    """What a job is asked to be; `journal` keeps before-images. `canary` rows are carried out first."""
 
     rows: int
     shard_rows: int
     journal: bool
+    canary: int
+    expects: Expected
 
 
-jobs = strategies.builds(AskedJob, strategies.integers(1, 3), strategies.integers(1, 3), strategies.booleans())
+jobs = strategies.builds(
+    AskedJob,
+    strategies.integers(1, 3),
+    strategies.integers(1, 3),
+    strategies.booleans(),
+    strategies.sampled_from([0, 0, 1, 2]),
+    strategies.sampled_from(Expected),
+)
 
 
 class People(Setting):
@@ -32,8 +51,11 @@ class People(Setting):
     def submit(self, job: AskedJob) -> None:
         """Somebody submits a job, which sets a key of its own."""
         key = f"k{len(self.model.jobs) + 1}"
-        patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}) for row in range(job.rows)]
-        job_id = self.person.submits(patches, shard_rows=job.shard_rows, journal=job.journal)
+        held = self.model.service.states[COMPLETIONS[0]][0].get(key)
+        first = FOREIGN if job.expects is Expected.NOT_BY_FIRST else held
+        expects = [None if job.expects is Expected.NOTHING else {key: value} for value in (first, held, held)]
+        patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}, expects[row]) for row in range(job.rows)]
+        job_id = self.person.submits(patches, shard_rows=job.shard_rows, journal=job.journal, canary=job.canary)
         self.world.note(f"person: submits {job_id}")
         self.world.settle()
 
@@ -51,6 +73,7 @@ class People(Setting):
         if (what == "resume" and is_undone) or (what == "undo" and (is_undone or job.undoes)) or not job.state:
             return
         self.world.note(f"person: {what} {job_id}")
+        job.resumed |= what == "resume"
         verbs = {"pause": self.person.pauses, "resume": self.person.resumes, "cancel": self.person.cancels}
         (verbs | {"undo": self.person.undoes})[what](job_id)
         self.world.settle()

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.connect import AWAY
 from ledger.job import Columns, Mode
@@ -29,6 +30,14 @@ SETTINGS = Settings(_env_file=None, OPENAI_BASE_URL=BASE_URL)
 _patches = msgspec.msgpack.Decoder(list[Patch])
 
 
+class Share(CanaryShare):
+    """A canary of just so many rows: the jobs of a simulation are smaller than the least canary."""
+
+    def rows_of(self, total: int) -> int:
+        """Return the rows of the canary."""
+        return min(int(self.most), total)
+
+
 class Person:
     """Submits, pauses, resumes, cancels and undoes jobs. `watch` is told of each job before it is stored."""
 
@@ -39,11 +48,11 @@ class Person:
         self._submitted = 0
         self._session = Session(process.ledger, SETTINGS, "person")
 
-    def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool) -> str:
+    def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool, canary: int = 0) -> str:
         """Submit a job of these patches and return its id."""
-        job_id = self._new_id()
-        self._model.add(ModelJob(job_id, patches, shard_rows, journal))
-        self.process.start(self._if_possible(self._submit(job_id, patches, shard_rows, journal=journal)))
+        job_id, share = self._new_id(), Share(canary, is_share=False)
+        self._model.add(ModelJob(job_id, patches, shard_rows, journal, canary=min(canary, len(patches))))
+        self.process.start(self._if_possible(self._submit(job_id, patches, shard_rows, journal=journal, canary=share)))
         return job_id
 
     def pauses(self, job_id: str) -> None:
@@ -62,9 +71,11 @@ class Person:
         """Take a job back, if it neither runs nor has rows in flight."""
         self.process.start(self._if_possible(self._undo(job_id)))
 
-    async def _submit(self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool) -> None:
+    async def _submit(
+        self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool, canary: CanaryShare
+    ) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
-        request = JobRequest("simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True)
+        request = JobRequest("simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True, canary=canary)
         with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
             await self._store(job_id, checked, request)
 
