@@ -36,6 +36,8 @@ ROWS = {
     "reply_differs": "The API did not keep what was sent; somebody else may be changing the same completions. "
     + _PASSING,
     "invalid_id": "These ids were changed in Redis after they were checked: see who can write there.",
+    "read_back_differs": "The API answered that it stored the change, and a read after the time in which updates show "
+    "finds something else: look at one of these completions before the job goes on.",
     "worker_crash": "The worker died several times at these rows: look at its log and memory, then submit them again.",
 }
 """By the code of the failure."""
@@ -50,6 +52,8 @@ PAUSES = {
     "project_spend_limit_exceeded": "raise the limit at the provider",
     "organization_usage_limit_exceeded": "raise the limit at the provider",
     "tls": "look at the certificate and at OPENAI_BASE_URL",
+    "canary_failed": "look at the causes with `relabel report JOB --summary`; if the change is wrong, cancel the job "
+    "and undo it; if it is right",
     "too_many_failures": "look at the causes with `relabel report JOB --summary`",
     "same_failure": "look at the cause with `relabel report JOB --summary` (not_found: see that OPENAI_API_KEY is "
     "of the project that these ids are from)",
@@ -57,7 +61,7 @@ PAUSES = {
 """By the reason code of a paused job."""
 URL_CODES = frozenset({"unknown_url", "redirect", "other_target"})
 """Reason codes of a job that may carry the wrong URL, which no resuming mends."""
-BY_API = (frozenset(PAUSES) | URL_CODES) - {"too_many_failures", "same_failure"}
+BY_API = (frozenset(PAUSES) | URL_CODES) - {"canary_failed", "too_many_failures", "same_failure"}
 """Reason codes of a job that its API, its key or its URL paused: another job for the same URL would pause as well."""
 
 

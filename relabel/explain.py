@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.text import printable
-from ledger.job import Job, JobState, Waits
+from ledger.job import Canary, Job, JobState, Waits
 from relabel.advice import next_step
 from relabel.wording import clock_time, count_of, duration, in_words, per_minute
 
@@ -41,7 +41,14 @@ def waiting_for(job: Job, idle: str, *, shared_rate: float | None = None) -> str
     if job.state is not JobState.RUNNING:
         return ""
     waiting = _waiting_for(job, idle, shared_rate)
-    return "; ".join(said for said in (waiting, standstill_of(job)) if said)
+    return "; ".join(said for said in (canary_under_way(job), waiting, standstill_of(job)) if said)
+
+
+def canary_under_way(job: Job) -> str:
+    """Return how far the canary of a running job is, for which its other rows wait; '' where they do not."""
+    if job.canary is not Canary.RUNNING or job.spec.canary == job.spec.rows:
+        return ""
+    return f"canary first: {job.canary_ended:,} of {count_of(job.spec.canary, 'row')} read back"
 
 
 def standstill_of(job: Job) -> str:

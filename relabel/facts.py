@@ -25,6 +25,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "kind": str(spec.kind),
         "parent": spec.parent,
         "digest": job.digest,
+        "canary": {"rows": spec.canary, "state": str(job.canary)} if job.canary else None,
         "by": spec.by or None,
         "keys": spec.keys,
         "more_keys": spec.more_keys,

@@ -38,7 +38,7 @@ class LaterChanges:
             StateLost: the job's keys are gone or torn.
 
         """
-        shard, place = divmod(number, spec.shard_rows)
+        shard, place = spec.place_of(number)
         rows = self._shards.get((spec.job_id, shard)) or await read_shard(self._ledger.redis, spec, shard)
         if spec.job_id in self._ended:
             self._shards[spec.job_id, shard] = rows

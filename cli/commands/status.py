@@ -14,7 +14,7 @@ from cli.output import print_facts
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.job import Counts, Job, JobSpec, JobState, Kind
+from ledger.job import Canary, Counts, Job, JobSpec, JobState, Kind
 from relabel.advice import next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
@@ -65,6 +65,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Waits", waiting_for(job, seen.idle, shared_rate=shared_rate), WAIT_STYLE),
         _Fact("Next", next_step(job)),
         _Fact("Done", how_far(job)),
+        _Fact("Canary", _canary(job)),
         _Fact("Rows", outcome_counts(counts, kind=spec.kind, pending=True), count_style(counts)),
         _Fact("In doubt", _in_doubt(job)),
         _Fact("Folded", _folded(counts)),
@@ -91,6 +92,19 @@ def _about_child(child: ChildJob) -> _Fact:
         return _Fact(word, f"{named}{remark}, which is kept no more")
     state = "" if has_ended else f"{job.state}, "
     return _Fact(word, f"{named}{remark}: {state}{outcome_counts(job.counts, kind=job.spec.kind, pending=True)}")
+
+
+def _canary(job: Job) -> str:
+    if job.canary is None:
+        return ""
+    how = {
+        Canary.RUNNING: f"{job.canary_ended:,} of them have ended; the other rows wait for them",
+        Canary.PASSED: "read back and in order",
+        Canary.FAILED: "failed; the other rows wait for your decision",
+        Canary.OVERRULED: "failed; the job was resumed all the same",
+    }[job.canary]
+    is_all = job.spec.canary == job.spec.rows
+    return f"{count_of(job.spec.canary, 'row')}, {'all that there are, each read back' if is_all else how}"
 
 
 def _folded(counts: Counts) -> str:

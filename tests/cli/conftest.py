@@ -90,9 +90,15 @@ def make_job(ledger: Ledger, read: Callable[..., Checked]) -> Callable[..., Awai
     """Submit a file's content as a job with shards of two rows, and end some of its rows."""
 
     async def make(
-        content: str | bytes, ends: Ends | None = None, *, name: str = "patches.csv", images: bool = False
+        content: str | bytes,
+        ends: Ends | None = None,
+        *,
+        name: str = "patches.csv",
+        images: bool = False,
+        **wanted: Any,
     ) -> JobSpec:
         order = JobRequest(name, Mode.MERGE, True, "https://api.openai.com/v1", shard_rows=2, keep_s=3600.0, again=True)
+        order = order._replace(**wanted)
         with read(content, name) as checked:
             submitted = await submit(checked, order, ledger=ledger, announce=lambda *_: None)
         spec = (await ledger.jobs.get(submitted.job_id)).spec
@@ -135,18 +141,20 @@ def at_work(ledger: Ledger) -> Callable[..., AbstractAsyncContextManager[None]]:
 
 async def settle(ledger: Ledger, spec: JobSpec, ends: Ends, *, images: bool = False) -> None:
     """End rows, by their number in the job, as workers do; with `images` of completions that had no metadata."""
-    for number in sorted({row // spec.shard_rows for row in ends}):
+    for number in sorted({spec.place_of(row)[0] for row in ends}):
         await ledger.shards.lease(spec.job_id, number, "test")
         shard = await ledger.shards.load(spec.job_id, number, "test")
         assert shard is not None
         if images:
-            befores = [BeforeImage(row % spec.shard_rows, {}) for row in ends if row // spec.shard_rows == number]
+            places = map(spec.place_of, ends)
+            befores = [BeforeImage(place, {}) for shard_number, place in places if shard_number == number]
             await ledger.settlements.journal(shard, befores, [])
         settlements = []
         for row, end in ends.items():
             outcome, detail = end if isinstance(end, tuple) else (end, None)
-            if row // spec.shard_rows == number:
-                settlements.append(Settlement(row % spec.shard_rows, outcome, detail))
+            shard_number, place = spec.place_of(row)
+            if shard_number == number:
+                settlements.append(Settlement(place, outcome, detail))
         await ledger.settlements.settle(shard, settlements, Traffic(requests=2 * len(settlements), retries=1))
         await ledger.shards.release(shard)
 
