@@ -111,6 +111,11 @@ def file_options(verb: F) -> F:
         ),
         click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is rejected."),
         click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
+        click.option(
+            "--oldest-first",
+            is_flag=True,
+            help="Take the completions first that reach 30 days first, by the time in their ids; the report follows.",
+        ),
         click.option("--yes", "-y", is_flag=True, help="Answer every question with yes; odd files need it in scripts."),
         click.option("--check", "only_check", is_flag=True, help="Stop after the preview: send and store nothing."),
         *map(_input_option, INPUT_OPTIONS),

@@ -15,7 +15,7 @@ from ledger.job import Mode
 from producer.csv_dialect import separators
 from producer.overlap import COMPARE_FOR_S, Overlaps
 from producer.profile import KeyProfile, Profile
-from relabel.expiry import expiry_note
+from relabel.expiry import OLDEST_FIRST_HINT, expiry_note
 from relabel.preview import Preview, expected_effort
 from relabel.wording import count_of
 
@@ -51,7 +51,8 @@ def show_outlook(preview: Preview, console: Console) -> None:
         console.print(shown(f"Warning: {warning}."), soft_wrap=not console.file.isatty())
     if preview.completions:
         console.print(shown(expected_effort(preview.completions, ahead)))
-    for note in (expiry_note(ahead.expiry, preview.completions), ahead.hint):
+    hint = OLDEST_FIRST_HINT if preview.in_file_order else ""
+    for note in (expiry_note(ahead.expiry, preview.completions, hint=hint), ahead.hint):
         if note:
             console.print(shown(note))
 

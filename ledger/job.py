@@ -125,7 +125,8 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     date of the nightly run that made it ('' for none). `keys` are the
     metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
     were not kept. `canary` rows are spread over the input and stored first, in shards of their own: no other shard is
-    given out before they were read back.
+    given out before they were read back. With `oldest_first` rows are in the order of their completions' age, else in
+    that of the input.
     """
 
     job_id: str
@@ -151,6 +152,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     more_keys: bool = False
     unchanged: int = 0
     canary: int = 0
+    oldest_first: bool = False
 
     @property
     def files(self) -> list[InputFile]:

@@ -49,11 +49,14 @@ async def read_rows(
 ) -> AsyncIterator[ReportedRow]:
     """Yield the job's rows in the order of its file, a shard at a time; `only` those of some outcomes.
 
+    Rows that are carried out oldest first come in that order.
+
     Raises:
         StateLost: the job's keys are gone or torn.
 
     """
-    parts = [range(spec.canary_shards), range(spec.canary_shards, spec.shards)]
+    first = 0 if spec.oldest_first else spec.canary_shards
+    parts = [range(first), range(first, spec.shards)]
     sources = [_read_shards(redis, spec, numbers, only) for numbers in parts if numbers]
     async for row in sources[0] if len(sources) == 1 else merge_by_line(sources):
         yield row

@@ -21,6 +21,7 @@ from producer.csv_rows import CsvRows
 from producer.errors import BadRow, UnreadableFile
 from producer.jsonl_rows import JsonlRows
 from producer.notices import about_cut, about_keys, about_values
+from producer.oldest_first import creation_key, oldest_first
 from producer.profile import Profiler, Reading
 from producer.rules import is_usual_id
 from producer.staging import Folded, RowsByLine, Spool, contradicts, fingerprint_of, fold
@@ -94,8 +95,10 @@ class Checked:
         patches: Spool,
         rejected: RowsByLine[Rejection],
         unsent: RowsByLine[UnsentRow],
+        oldest_first: bool = False,
     ) -> None:
         self.columns = columns
+        self.oldest_first = oldest_first
         self.folded = folded
         self.conflicting = conflicting
         self.cleared = cleared
@@ -216,10 +219,11 @@ async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: M
 class Intake:
     """Stages rows, some at a time. The temporary files belong to `stack` until `checked` passes them on.
 
-    `rows` and `lines` are those of the sources that were read so far.
+    `rows` and `lines` are those of the sources that were read so far. With `oldest_first` the patches are put in the
+    order of their completions' age once all are there.
     """
 
-    def __init__(self, stack: ExitStack, spool_dir: Path, mode: Mode) -> None:
+    def __init__(self, stack: ExitStack, spool_dir: Path, mode: Mode, *, oldest_first: bool = False) -> None:
         self.rows = self.lines = self._size = 0
         self._cut = list[str]()
         self._stack = stack
@@ -228,6 +232,7 @@ class Intake:
         self._rejected = stack.enter_context(RowsByLine(spool_dir, Rejection))
         self._unsent = stack.enter_context(RowsByLine(spool_dir, UnsentRow))
         self._hashes = array("q")
+        self._ages = array("I") if oldest_first else None
         self._folded = self._conflicting = self._cleared = 0
         self._odd, self._odd_lines = 0, list[int]()
         self._faults = Counter[str | None]()  # rejected rows by the column that is to blame
@@ -259,6 +264,8 @@ class Intake:
             self._cleared += sum(not row.metadata for row in sent)
         self._patches.extend(list(map(_encode, sent)))
         self._hashes.extend([hash(row.completion_id) for row in sent])
+        if self._ages is not None:
+            self._ages.extend([creation_key(row.completion_id) for row in sent])
         self._profiler.add(sent)
         odd = [row.line for row in sent if not is_usual_id(row.completion_id)]
         self._odd += len(odd)
@@ -278,6 +285,8 @@ class Intake:
         fingerprint = fingerprint_of(self._patches, self._rejected, self._unsent)
         for row in fold(self._patches, self._hashes, self._mode):
             self._note_folded(row, columns)
+        if self._ages is not None:
+            self._patches.reorder(oldest_first(self._ages))
         self._stack.pop_all()
         profile = self._profiler.profile()
         notices = (*reading.notices, *about_keys(profile), *about_values(profile), *about_cut(self._cut))
@@ -293,6 +302,7 @@ class Intake:
             patches=self._patches,
             rejected=self._rejected,
             unsent=self._unsent,
+            oldest_first=self._ages is not None,
         )
 
     def _note_folded(self, row: Folded, columns: Columns) -> None:

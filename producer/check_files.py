@@ -33,6 +33,7 @@ def check_files(
     limits: InputLimits = InputLimits(),  # noqa: B008 - a constant
     spool_dir: Path,
     stdin: BinaryIO | None = None,
+    oldest_first: bool = False,
 ) -> Checked:
     """Read all files, check every row and fold duplicate ids, as `check` does with one.
 
@@ -43,7 +44,7 @@ def check_files(
 
     """
     with ExitStack() as stack:
-        intake, taken, empty = Intake(stack, spool_dir, mode), list[InputFile](), list[str]()
+        intake, taken, empty = Intake(stack, spool_dir, mode, oldest_first=oldest_first), list[InputFile](), list[str]()
         columns, reading = None, Reading()
         for path, name in files:
             try:

@@ -106,6 +106,11 @@ class Spool:
         if rows:
             yield rows, self._gather([*spans, (start, end)])
 
+    def reorder(self, order: array[int]) -> None:
+        """Put the rows in another order, given by their numbers; from then on these are their places in it."""
+        self._starts = array("Q", map(self._starts.__getitem__, order))
+        self._lengths = array("I", map(self._lengths.__getitem__, order))
+
     def close(self) -> None:
         """Free the disk space; may be called twice."""
         with suppress(OSError):  # what could not be written any more is not needed any more

@@ -154,6 +154,7 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         keys=keys[:KEPT_KEYS],
         more_keys=len(keys) > KEPT_KEYS,
         canary=canary,
+        oldest_first=checked.oldest_first,
     )
 
 

@@ -10,6 +10,8 @@ from typing import NamedTuple
 from completions.age import KEPT_DAYS, created_at
 from relabel.wording import count_of
 
+OLDEST_FIRST_HINT = "--oldest-first takes the oldest first"
+"""What helps where completions may be gone before a job of a file gets to them."""
 _MINUTES = KEPT_DAYS * 24 * 60
 
 
@@ -55,12 +57,13 @@ def expiry_of(completion_ids: Iterable[str], *, now: float, seconds: float) -> E
     return left.expiry(seconds)
 
 
-def expiry_note(expiry: Expiry, completions: int) -> str:
-    """Return what to know of it before the job starts, '' where there is nothing."""
+def expiry_note(expiry: Expiry, completions: int, *, hint: str = "") -> str:
+    """Return what to know of it before the job starts, '' where there is nothing; `hint` says what helps."""
     of, said = count_of(completions, "completion"), []
     if number := expiry.expiring:
         reach = "reaches" if number == 1 else "reach"
-        said.append(f"{number:,} of {of} {reach} {KEPT_DAYS} days before the estimated end.")
+        end = f"before the estimated end ({hint})" if hint else "before the estimated end"
+        said.append(f"{number:,} of {of} {reach} {KEPT_DAYS} days {end}.")
     if number := expiry.expired:
         are, ids = ("is", "its id") if number == 1 else ("are", "their ids")
         said.append(f"{number:,} of {of} {are} older than {KEPT_DAYS} days by {ids}, and may be gone.")

@@ -31,6 +31,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "more_keys": spec.more_keys,
         "priority": job.spec.priority,
         "mode": str(spec.mode),
+        "oldest_first": spec.oldest_first,
         "target": spec.target,
         "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},
         "may_have_been_written": job.may_have_been_written,

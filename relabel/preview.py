@@ -59,7 +59,10 @@ class Outlook(NamedTuple):
 
 
 class Preview(NamedTuple):
-    """What a file would do. `rejections` are the first of the `rejected` rows; `outlook` is None before it is known."""
+    """What a file would do. `rejections` are the first of the `rejected` rows; `outlook` is None before it is known.
+
+    `in_file_order` tells whether the rows could be taken oldest first instead.
+    """
 
     name: str
     format: str
@@ -77,6 +80,7 @@ class Preview(NamedTuple):
     questions: list[Question]
     files: Sequence[InputFile] = ()
     outlook: Outlook | None = None
+    in_file_order: bool = False
 
 
 def preview_of(checked: Checked, request: JobRequest) -> Preview:
@@ -97,6 +101,7 @@ def preview_of(checked: Checked, request: JobRequest) -> Preview:
         profile=checked.profile,
         questions=questions_about(checked) if request.kind is Kind.FILE else [],
         files=checked.columns.files,
+        in_file_order=request.parent is None and not checked.oldest_first,
     )
 
 

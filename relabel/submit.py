@@ -24,7 +24,7 @@ class FileOptions(NamedTuple):
     """The files of an input, how they are read, and what to do with them.
 
     `files` are paths of files and folders, and patterns; `-` alone is standard input. `rate` is in
-    requests a minute; `undo` keeps what was there before.
+    requests a minute; `undo` keeps what was there before. `oldest_first` takes the completions first that expire first.
     """
 
     files: tuple[str, ...]
@@ -36,6 +36,7 @@ class FileOptions(NamedTuple):
     undo: bool = True
     strict: bool = False
     again: bool = False
+    oldest_first: bool = False
     reading: InputOptions = NO_OPTIONS
 
 
@@ -50,7 +51,15 @@ def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> 
     # the files have no names, so they need no folder of their own, which a killed command would leave behind
     spool = Path(tempfile.gettempdir())
     files = find_files(options.files, any_name=reading.layout is not None)
-    return check_files(files, mode=options.mode, options=reading, limits=limits, spool_dir=spool, stdin=stdin)
+    return check_files(
+        files,
+        mode=options.mode,
+        options=reading,
+        limits=limits,
+        spool_dir=spool,
+        stdin=stdin,
+        oldest_first=options.oldest_first,
+    )
 
 
 def require_valid_rows(checked: Checked, options: FileOptions) -> None:

@@ -60,6 +60,8 @@ class Layout(Protocol):
 async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIterator[AnyRow]:
     """Yield the rows of these words (`WORDS`) by their line in the file; memory holds a shard of them.
 
+    Rows that are carried out oldest first come in that order, and those never sent after them.
+
     Raises:
         StateLost: some of the rows are gone from Redis.
 
@@ -68,7 +70,12 @@ async def report_rows(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIte
     sources: list[AsyncIterator[AnyRow]] = [_unsent(ledger, spec, only)]
     if Outcome.REJECTED in outcomes:
         sources.append(read_rejections(ledger.redis, spec))
-    sources.append(read_rows(ledger.redis, spec, only=None if outcomes >= set(Outcome) else outcomes))
+    sent: AsyncIterator[AnyRow] = read_rows(ledger.redis, spec, only=None if outcomes >= set(Outcome) else outcomes)
+    if spec.oldest_first:
+        async for row in sent:
+            yield row
+    else:
+        sources.append(sent)
     async for row in merge_by_line(sources):
         yield row
 

@@ -71,7 +71,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Folded", _folded(counts)),
         *map(_about_child, seen.children),
         _Fact("Requests", "" if job.state is JobState.LOST else requests),
-        _Fact("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo"),
+        _Fact("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo{_order(spec)}"),
         _Fact("Target", printable(spec.target, NAME_CHARS)),
         _Fact("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
         _Fact("Keys", _keys(spec)),
@@ -109,6 +109,10 @@ def _canary(job: Job) -> str:
 
 def _folded(counts: Counts) -> str:
     return f"{count_of(counts.folded, 'row')} into an earlier row of the same id" if counts.folded else ""
+
+
+def _order(spec: JobSpec) -> str:
+    return ", oldest first" if spec.oldest_first else ""
 
 
 def _keys(spec: JobSpec) -> str:

@@ -16,6 +16,7 @@ import msgspec
 import pytest
 
 from ledger.row import Outcome, Patch
+from tests.harness.rows import dated_id
 
 ALL = {
     0: Outcome.UPDATED,
@@ -53,6 +54,29 @@ def patches(checked):
 
 def rows_of(text):
     return list(csv.DictReader(io.StringIO(text, newline="")))
+
+
+async def test_a_report_of_a_job_that_goes_oldest_first_is_in_that_order(relabel, tmp_path):
+    """Rows never sent come after the others; each has its line of the file. A report without the option is as ever."""
+    young, old = dated_id(1_764_000_000.0), dated_id(1_763_000_000.0)
+    (tmp_path / "p.csv").write_text(f"id,team\n{young},a\n,b\nunknown-1,c\n{old},d\n{young},e\n")
+
+    submitted = await relabel("submit", "p.csv", "--oldest-first")
+    again = await relabel("submit", "p.csv", "--again")
+
+    job_id = submitted.out.strip()
+    rows = rows_of((await relabel("report", job_id)).out)
+    assert [(row["id"], row["relabel.outcome"], row["relabel.line"]) for row in rows] == [
+        (old, "pending", "5"),
+        (young, "pending", "2"),
+        ("unknown-1", "pending", "4"),
+        ("", "rejected", "3"),
+        (young, "folded", "6"),
+    ]
+    plain = rows_of((await relabel("report", again.out.strip())).out)
+    assert [row["relabel.line"] for row in plain] == ["2", "3", "4", "5", "6"]
+    assert "oldest first" in (await relabel("status", job_id)).out
+    assert json.loads((await relabel("status", job_id, "--json")).out)["oldest_first"] is True
 
 
 async def test_a_report_holds_every_row_in_file_order_with_its_outcome(relabel, make_job, fails):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from relabel.expiry import Expiry, MinutesLeft, expiry_note, expiry_of
+from relabel.expiry import OLDEST_FIRST_HINT, Expiry, MinutesLeft, expiry_note, expiry_of
 from tests.harness.rows import dated_id
 
 NOW = 1_764_000_000.0
@@ -44,10 +44,10 @@ def test_one_count_answers_for_any_end():
 
 
 def test_what_is_to_be_known_is_one_sentence_for_each_kind():
-    both = expiry_note(Expiry(expired=12, expiring=412), 90_000)
+    both = expiry_note(Expiry(expired=12, expiring=412), 90_000, hint=OLDEST_FIRST_HINT)
 
     assert both == (
-        "412 of 90,000 completions reach 30 days before the estimated end. "
+        "412 of 90,000 completions reach 30 days before the estimated end (--oldest-first takes the oldest first). "
         "12 of 90,000 completions are older than 30 days by their ids, and may be gone."
     )
     assert expiry_note(Expiry(expired=1, expiring=1), 1) == (
