@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import enum
 import secrets
 import time
@@ -322,6 +323,14 @@ def job_name(text: str) -> str:
 def rows_lost(job_id: str, consequence: str) -> str:
     """Return the sentence, without its period, on a job of which rows are gone, with what follows and what to do."""
     return f"Redis lost rows of job {job_id}, so {consequence}; {SUBMIT_AGAIN}"
+
+
+def submitted_at(job_id: str) -> float | None:
+    """Return when a job of this id was submitted, to the second, in seconds since the epoch; None where it is no id."""
+    try:
+        return float(calendar.timegm(time.strptime(job_id[:15], "%Y%m%d-%H%M%S")))
+    except ValueError:
+        return None
 
 
 def new_job_id() -> str:

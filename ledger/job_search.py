@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Container
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -64,18 +65,39 @@ async def latest_id_of(redis: Redis, who: str, kinds: Container[Kind] = ALL_KIND
     return None
 
 
-async def newest_first(redis: Redis, *, since: float = 0.0) -> AsyncIterator[str]:
-    """Yield the ids of the jobs that were submitted since a moment, in seconds since the epoch; some may be gone."""
-    first = 0
+class Submission(NamedTuple):
+    """A job and when it was submitted, in seconds since the epoch."""
+
+    job_id: str
+    at: float
+
+
+async def submission_of(redis: Redis, job_id: str) -> Submission | None:
+    """Return when a job was submitted; None where it is not listed any more."""
+    at = await redis.zscore(JOBS, job_id)
+    return None if at is None else Submission(job_id, float(at))
+
+
+async def newest_first(
+    redis: Redis, *, since: float = 0.0, before: Submission | None = None
+) -> AsyncIterator[Submission]:
+    """Yield the jobs that were submitted since a moment, in seconds since the epoch; some may be gone.
+
+    `before` begins behind that job. Jobs that are submitted meanwhile change nothing of the order.
+    """
+    last = before or Submission("", math.inf)
     while True:
-        newest: list[Any] = await redis.zrevrange(JOBS, first, first + _TOGETHER - 1, withscores=True)
-        for name, at in newest:
-            if at < since:
-                return
-            yield name.decode()
-        if len(newest) < _TOGETHER:
+        place = last.at if math.isfinite(last.at) else "+inf"
+        found: list[Any] = await redis.zrange(
+            JOBS, place, since, desc=True, byscore=True, withscores=True, offset=0, num=_TOGETHER
+        )
+        jobs = [Submission(name.decode(), float(at)) for name, at in found]
+        behind = [job for job in jobs if job.at < last.at or (job.at == last.at and job.job_id < last.job_id)]
+        for job in behind:
+            yield job
+        if len(jobs) < _TOGETHER:
             return
-        first += _TOGETHER
+        last = behind[-1] if behind else Submission("", math.nextafter(last.at, 0.0))
 
 
 async def _submissions(redis: Redis, ids: list[str]) -> list[tuple[str, Kind]]:

@@ -100,7 +100,7 @@ async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
     number, place = spec.place_of(row)
     if row >= spec.rows:
         raise StateLost(spec.job_id)
-    return (await _read_part(redis, spec, number, range(place, place + 1)))[0]
+    return (await read_part(redis, spec, number, range(place, place + 1)))[0]
 
 
 async def read_shard(redis: Redis, spec: JobSpec, number: int) -> list[ReportedRow]:
@@ -110,10 +110,10 @@ async def read_shard(redis: Redis, spec: JobSpec, number: int) -> list[ReportedR
         StateLost: the job's keys are gone or torn.
 
     """
-    return await _read_part(redis, spec, number, range(spec.rows_in(number)))
+    return await read_part(redis, spec, number, range(spec.rows_in(number)))
 
 
-async def _read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> list[ReportedRow]:
+async def read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> list[ReportedRow]:
     """Return some rows of a shard, by their places in it."""
     keys, shard_rows = JobKeys(spec.job_id), spec.rows_in(number)
     first, rows = spec.first_row(number) + part.start, len(part)

@@ -124,6 +124,14 @@ class Nights:
         dates: list[Any] = await self._redis.zrevrange(NIGHTS, 0, 0)
         return await self.get(dates[0].decode()) if dates else None
 
+    async def latest(self, number: int, *, before: str = "") -> list[Night]:
+        """Return the latest runs, newest first; `before` only those that began before the run of that date."""
+        place: Any = await self._redis.zrevrank(NIGHTS, before) if before else None
+        first = 0 if place is None else place + 1
+        dates: list[Any] = await self._redis.zrevrange(NIGHTS, first, first + number - 1)
+        found = [await self.get(date.decode()) for date in dates]
+        return [night for night in found if night is not None]
+
     async def open(self) -> list[Night]:
         """Return the runs that have not ended, by date; those that are gone or have ended after all are forgotten."""
         found = []

@@ -60,6 +60,9 @@ class SharedLimit(NamedTuple):
     limit: Limit
 
 
+LIMIT_PREFIX = "relabel:limit:"
+
+
 def limit_key(
     base_url: str, secret: str, organization: str | None, project: str | None, name: str | None = None
 ) -> str:
@@ -75,7 +78,7 @@ def limit_key(
         parts = ("project", base_url, project)
     else:
         parts = (base_url, secret, organization or "", "")
-    return f"relabel:limit:{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
+    return f"{LIMIT_PREFIX}{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:16]}"
 
 
 def rates_key(limit: str) -> str:

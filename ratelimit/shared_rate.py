@@ -16,7 +16,7 @@ from ledger.keys import LIMITS, JobKeys
 from ledger.ledger import Ledger
 from ledger.scripts import load_script
 from ratelimit.breaker import failing_s
-from ratelimit.limiter import Limit, Limits, RateStatus, SharedLimit, limit_key
+from ratelimit.limiter import LIMIT_PREFIX, Limit, Limits, RateStatus, SharedLimit, limit_key
 
 USED_OVER_S = 5.0
 """Seconds that `RateStatus.used` is about (`lua/acquire.lua`, WINDOW)."""
@@ -136,6 +136,12 @@ async def limits_in_use(redis: Redis) -> list[LimitSeen]:
         name, failing = key.rpartition(":")[2], await failing_s(redis, key)
         seen.append(LimitSeen(name, host.decode(), limit, status, paused_s, failing))
     return seen
+
+
+async def only_limit_of(redis: Redis, base_url: str) -> SharedLimit | None:
+    """Return the limit that workers used for an endpoint in the last week; None where there is none, or several."""
+    found = [seen for seen in await limits_in_use(redis) if seen.endpoint == urlsplit(base_url).netloc]
+    return SharedLimit(LIMIT_PREFIX + found[0].name, found[0].configured) if len(found) == 1 else None
 
 
 async def jobs_on(settings: Settings, ledger: Ledger) -> list[str]:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 from typing import Any, NamedTuple
 
+from config.text import printable
 from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
-from ledger.job import Job, JobSpec, JobState, Kind, Mode
-from ledger.job_search import newest_first
+from ledger.job import Job, JobSpec, JobState, Kind, Mode, submitted_at
+from ledger.job_search import Submission, newest_first, submission_of
 from ledger.tokens import person_of
+from relabel.errors import InvalidInput
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.session import Session
@@ -41,6 +43,9 @@ class JobFilter(NamedTuple):
 
 
 ANY_JOB = JobFilter()
+LOOKED_AT = 1000
+"""Jobs that are looked at for one page."""
+SHOWN_CHARS = 80
 SHOWN_MADE = 20
 """Jobs made of one that are read: the latest."""
 
@@ -74,6 +79,14 @@ class JobSeen(NamedTuple):
         return waiting_for(self.job, self.idle, shared_rate=shared_rate) or reason_of(self.job) or ""
 
 
+class JobPage(NamedTuple):
+    """Jobs, the last one that was looked at, behind which the next page begins, and whether there may be more."""
+
+    jobs: list[JobSeen]
+    last: str
+    has_more: bool
+
+
 async def see_job(session: Session, job_id: str) -> JobSeen:
     """Return a job with what was made of it.
 
@@ -87,7 +100,11 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
 
 async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
     """Return so many of the jobs at most that are asked for, the newest first, each with what was made of it."""
-    jobs, idle = await latest_jobs(session, number, wanted), await read_idle(session.ledger)
+    return await _seen(session, await latest_jobs(session, number, wanted))
+
+
+async def _seen(session: Session, jobs: list[Job]) -> list[JobSeen]:
+    idle = await read_idle(session.ledger)
     return [JobSeen(job, idle, await _children(session, job.spec.job_id)) for job in jobs]
 
 
@@ -123,13 +140,40 @@ async def latest_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB
     if wanted == ANY_JOB:
         return await session.ledger.jobs.latest(number)
     found: list[Job] = []
-    async for job_id in newest_first(session.ledger.redis, since=wanted.since):
+    async for submission in newest_first(session.ledger.redis, since=wanted.since):
         with contextlib.suppress(NoSuchJob):
-            job = await session.ledger.jobs.get(job_id)
+            job = await session.ledger.jobs.get(submission.job_id)
             found += [job] if wanted.matches(job) else []
         if len(found) == number:
             break
     return found
+
+
+async def page_of_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB, *, after: str = "") -> JobPage:
+    """Return so many of the jobs at most that are asked for, the newest first, beginning behind the job `after`.
+
+    It looks at `LOOKED_AT` jobs at most, so that a page may be short although more follow.
+    """
+    redis, found, last, looked_at = session.ledger.redis, list[Job](), after, 0
+    before = await _submission(session, after) if after else None
+    async for submission in newest_first(redis, since=wanted.since, before=before):
+        if len(found) == number or looked_at == LOOKED_AT:
+            return JobPage(await _seen(session, found), last, has_more=True)
+        last, looked_at = submission.job_id, looked_at + 1
+        with contextlib.suppress(NoSuchJob):
+            job = await session.ledger.jobs.get(submission.job_id)
+            found += [job] if wanted.matches(job) else []
+    return JobPage(await _seen(session, found), last, has_more=False)
+
+
+async def _submission(session: Session, job_id: str) -> Submission:
+    """Return the place of a job in the list; of one that has left it, where it must have been."""
+    place = await submission_of(session.ledger.redis, job_id)
+    if place is None and (at := submitted_at(job_id)) is not None:
+        place = Submission(job_id, at + 1)  # its id has no fraction of a second: rather a job twice than none
+    if place is None:
+        raise InvalidInput(f"{printable(job_id, SHOWN_CHARS)!r} is no job to go on behind; take `last_id` of a page.")
+    return place
 
 
 async def job_log(session: Session, job_id: str) -> list[AuditLine]:

@@ -160,6 +160,12 @@ def beat_fault(seen_at: float | None, now: float) -> str:
     return f"beat {fault}, so no run begins by itself"
 
 
+async def latest_runs(session: Session, number: int, *, after: str = "") -> list[NightlyRun]:
+    """Return so many of the latest runs at most, the newest first, beginning behind that of the date `after`."""
+    nights = await Nights(session.ledger.redis).latest(number, before=after)
+    return [await read_run(session.ledger, night) for night in nights]
+
+
 async def begin_run(session: Session, *, again: bool) -> NightlyRun:
     """Begin the run that was due last, and ask the workers that have the inbox to carry it on.
 

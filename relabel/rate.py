@@ -8,8 +8,8 @@ from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ratelimit.breaker import failing_s
-from ratelimit.limiter import Limit, RateStatus
-from ratelimit.shared_rate import USED_OVER_S, RateNote, SharedRate, jobs_on, shared_limit
+from ratelimit.limiter import Limit, RateStatus, SharedLimit
+from ratelimit.shared_rate import USED_OVER_S, RateNote, SharedRate, jobs_on, only_limit_of, shared_limit
 from relabel.errors import InvalidInput, WrongState
 from relabel.rate_state import rate_warnings
 from relabel.session import Session
@@ -60,12 +60,15 @@ class RateSeen(NamedTuple):
 
 
 async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
-    """Return the rate of the endpoint, key, organisation and project that these settings name."""
-    shared = shared_limit(settings)
+    """Return the rate of the endpoint, key, organisation and project that these settings name.
+
+    Where they name none of them, it is that of the workers, if all share one.
+    """
+    shared = await _limit_of(settings, ledger) or shared_limit(settings)
     status, live_rate, live_burst = await SharedRate(ledger.redis, shared).read()
     now = await ledger.jobs.now()
     return RateSeen(
-        configured_per_minute=settings.rate.per_minute,
+        configured_per_minute=round(shared.limit.rate * 60, 6),
         configured_burst=shared.limit.burst,
         live_per_minute=None if live_rate is None else live_rate * 60,
         live_burst=live_burst,
@@ -85,26 +88,33 @@ async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
 
 def require_rate_owner(settings: Settings) -> None:
     """Raise InvalidInput where the settings do not say whose shared rate is meant."""
-    if not (settings.rate.name or settings.openai_project_id or settings.openai_api_key):
-        raise InvalidInput(
-            "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
-            "them. Set the workers'."
-        )
+    if not _names_owner(settings):
+        raise _no_owner()
 
 
 async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateSeen:
-    """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is."""
+    """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is.
+
+    Raises:
+        InvalidInput: it is not known whose rate is meant.
+
+    """
     rate = None if rate_per_minute is None else rate_per_minute / 60
     why = f"shared burst {burst}"
     if rate_per_minute is not None:
         why = f"shared rate {per_minute(rate_per_minute)}, burst {Limit.per_minute(rate_per_minute, burst).burst}"
-    await _shared_rate(session).set(rate, burst, await _noted(session, why))
+    await (await _shared_rate(session)).set(rate, burst, await _noted(session, why))
     return await read_rate(session.settings, session.ledger)
 
 
 async def reset_shared_rate(session: Session) -> RateSeen:
-    """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is."""
-    await _shared_rate(session).reset(await _noted(session, "shared rate reset to the settings"))
+    """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is.
+
+    Raises:
+        InvalidInput: it is not known whose rate is meant.
+
+    """
+    await (await _shared_rate(session)).reset(await _noted(session, "shared rate reset to the settings"))
     return await read_rate(session.settings, session.ledger)
 
 
@@ -130,8 +140,29 @@ def job_rate_facts(job: Job) -> dict[str, Any]:
     return {"job_id": job.spec.job_id, "rate_per_minute": job.rate_per_minute}
 
 
-def _shared_rate(session: Session) -> SharedRate:
-    return SharedRate(session.ledger.redis, shared_limit(session.settings))
+async def _shared_rate(session: Session) -> SharedRate:
+    shared = await _limit_of(session.settings, session.ledger)
+    if shared is None:
+        raise _no_owner()
+    return SharedRate(session.ledger.redis, shared)
+
+
+async def _limit_of(settings: Settings, ledger: Ledger) -> SharedLimit | None:
+    """Return the limit that the settings name, else the only one of the workers; None where it is not known."""
+    if _names_owner(settings):
+        return shared_limit(settings)
+    return await only_limit_of(ledger.redis, settings.openai_base_url)
+
+
+def _names_owner(settings: Settings) -> bool:
+    return bool(settings.rate.name or settings.openai_project_id or settings.openai_api_key)
+
+
+def _no_owner() -> InvalidInput:
+    return InvalidInput(
+        "OPENAI_API_KEY is not set, nor RELABEL_RATE__NAME or OPENAI_PROJECT_ID; the shared rate belongs to one of "
+        "them. Set the workers'."
+    )
 
 
 async def _noted(session: Session, why: str) -> RateNote:

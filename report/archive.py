@@ -102,6 +102,12 @@ def archived_jobs(path: Path) -> list[str]:
         return sorted(name.removesuffix(ENDING) for name in folder.names() if _ARCHIVE.fullmatch(name))
 
 
+def archive_of(path: Path, job_id: str) -> Path | None:
+    """Return the archived report of a job in a folder; None where there is none."""
+    name = job_id + ENDING
+    return path / name if _ARCHIVE.fullmatch(name) and (path / name).is_file() else None
+
+
 def find_rows(path: Path, job_id: str, completion_id: str) -> list[tuple[ChangingJob, RowChange]]:
     """Return the rows of a completion in the archived report of a job, each with the job.
 

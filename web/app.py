@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
@@ -14,8 +15,9 @@ from config.settings import Settings
 from ledger.connect import new_client
 from ledger.ledger import Ledger
 from relabel import __version__
-from web import docs_page, health_endpoints
+from web import docs_page, health_endpoints, job_endpoints, row_endpoints, standing_endpoints
 from web.callers import Callers
+from web.documented import schemas
 from web.peers import guarded
 from web.problems import add_handlers
 from web.readiness import Readiness
@@ -27,7 +29,23 @@ Bulk metadata changes for stored chat completions: submit jobs, see them, act on
 Each request needs `Authorization: Bearer rlb_...`, but for `/livez` and `/readyz`; `x-relabel-scope` of an operation is
 the scope that the token must have. Errors are `application/problem+json` (RFC 9457) with a stable `code`.
 """
-ROUTERS = (health_endpoints.router, docs_page.router)
+ROUTERS = (
+    job_endpoints.router,
+    row_endpoints.router,
+    standing_endpoints.router,
+    health_endpoints.router,
+    docs_page.router,
+)
+
+
+class Api(FastAPI):
+    """The endpoints, with a document that knows the results."""
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the OpenAPI document."""
+        document = super().openapi()
+        document["components"].setdefault("schemas", {}).update(schemas())
+        return document
 
 
 def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
@@ -45,7 +63,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
         finally:
             await redis.aclose()
 
-    app = FastAPI(
+    app = Api(
         title=TITLE,
         version=__version__,
         description=DESCRIPTION,

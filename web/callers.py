@@ -14,6 +14,7 @@ from config.settings import Settings
 from config.web import Scope, parse_scopes
 from ledger.ledger import Ledger
 from relabel.session import Session
+from web.acting import session_of
 from web.refusals import Refusal
 
 REMEMBERED = 10_000
@@ -109,11 +110,5 @@ def _caller(request: Request) -> Caller:
     return caller
 
 
-def _session(request: Request) -> Session:
-    """Return a session in which the caller acts; an endpoint without `needs` has none."""
-    state = request.app.state
-    return Session(state.ledger, state.settings, request.state.caller.acts_as)
-
-
 CallerHere = Annotated[Caller, Depends(_caller)]
-SessionHere = Annotated[Session, Depends(_session)]
+SessionHere = Annotated[Session, Depends(session_of)]

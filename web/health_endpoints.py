@@ -2,60 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 
 from config.web import Scope
 from ledger.clock import utc_time
 from relabel.check_result import Verdict
 from relabel.health import SERVED_CHECKS, check_health, health_facts
+from relabel.results import HealthResult
 from web.callers import SessionHere, needs
-from web.documented import problems_of
+from web.documented import Alive, Answers, answers, problems_of
 from web.problems import refused
 
 router = APIRouter(tags=["health"])
+_ALIVE: Answers = {200: answers(Alive)[200]}
 
 
-class Alive(BaseModel):
-    """The server answers."""
-
-    status: Literal["ok"]
-
-
-class Finding(BaseModel):
-    """What a check found, and what to do next."""
-
-    verdict: Literal["ok", "warn", "fail"]
-    said: str
-    next: str | None
-
-
-class Check(Finding):
-    """A check of the deployment; `more` is what it found besides."""
-
-    check: str
-    more: list[Finding]
-
-
-class Health(BaseModel):
-    """The worst verdict, and each check."""
-
-    object: Literal["health"]
-    status: Literal["ok", "warn", "fail"]
-    checked_at: str
-    checks: list[Check]
-
-
-@router.get("/livez", response_model=Alive)
+@router.get("/livez", responses=_ALIVE)
 async def livez() -> JSONResponse:
     """Return 200 while the server runs. Needs no token."""
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/readyz", response_model=Alive, responses=problems_of("not_ready"))
+@router.get("/readyz", responses=_ALIVE | problems_of("not_ready", token=False))
 async def readyz(request: Request) -> JSONResponse:
     """Return 200 while Redis and the broker answer. Needs no token."""
     if request.app.state.stopping.is_set():
@@ -65,7 +34,7 @@ async def readyz(request: Request) -> JSONResponse:
     return JSONResponse({"status": "ok"})
 
 
-@router.get("/v1/health", response_model=Health, responses=problems_of(), **needs(Scope.READ))
+@router.get("/v1/health", responses=answers(HealthResult), **needs(Scope.READ))
 async def health(session: SessionHere) -> JSONResponse:
     """Check the deployment, as `relabel health` does; of the API, what workers found last, and when."""
     found = await check_health(session.settings, SERVED_CHECKS, deployed=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -12,8 +13,12 @@ from starlette.exceptions import HTTPException
 
 from config.text import printable, redact
 from ledger.connect import AWAY, describe
-from relabel.errors import Unconfirmed
+from ledger.errors import NoSuchJob
+from relabel.errors import Unconfirmed, WrongState
+from relabel.gone import expired
+from relabel.possible import possible_actions
 from relabel.problems import PROBLEMS, problem_of
+from web.acting import session_of
 from web.refusals import REFUSALS, Refusal
 
 SHOWN_CHARS = 1000
@@ -53,6 +58,8 @@ def add_handlers(app: FastAPI) -> None:
     """Let the application answer each error as a problem."""
     for known in PROBLEMS:
         app.add_exception_handler(known.error, _known)
+    app.add_exception_handler(NoSuchJob, _no_such_job)
+    app.add_exception_handler(WrongState, _wrong_state)
     for away in set(AWAY) - {OSError}:  # what a disk or a client's connection raises, too
         app.add_exception_handler(away, _away)
     app.add_exception_handler(HTTPException, _http)
@@ -61,21 +68,35 @@ def add_handlers(app: FastAPI) -> None:
 
 
 async def _known(_request: Request, error: Exception) -> JSONResponse:
+    return _answer(error, {})
+
+
+def _answer(error: Exception, more: dict[str, Any]) -> JSONResponse:
     found = problem_of(error) or PROBLEMS[-1]
-    facts: dict[str, Any] = {
+    facts: dict[str, Any] = more | {
         name: getattr(error, name) for name in ("line", "column") if getattr(error, name, None) is not None
     }
-    facts |= getattr(error, "facts", {})
     if isinstance(error, Unconfirmed):
         facts["questions"] = [{"code": code, "text": text} for code, text in error.questions]
     headers = {"Retry-After": "5"} if found.status == 503 else {}
-    detail = _sentence(error)
+    detail = f"there is no job {printable(str(error), 80)!r}." if isinstance(error, NoSuchJob) else str(error)
     return problem(found.code, found.status, found.title, detail, found.next_step, facts=facts, headers=headers)
 
 
-def _sentence(error: Exception) -> str:
-    text = str(error)
-    return text if " " in text else f"there is no job {printable(text, 80)!r}."
+async def _no_such_job(request: Request, error: Exception) -> JSONResponse:
+    """Answer that there is no such job, or that it is kept no more."""
+    job_id = str(error)
+    gone = await expired(session_of(request), job_id)
+    return await _known(request, gone or error)
+
+
+async def _wrong_state(request: Request, error: Exception) -> JSONResponse:
+    """Answer which state the job is in, and what can be done with it."""
+    facts: dict[str, Any] = {}
+    with contextlib.suppress(KeyError, NoSuchJob):
+        job = await session_of(request).ledger.jobs.get(request.path_params["job_id"])
+        facts = {"state": str(job.state), "actions": possible_actions(job)}
+    return _answer(error, facts)
 
 
 async def _away(_request: Request, error: Exception) -> JSONResponse:

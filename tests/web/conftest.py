@@ -22,7 +22,7 @@ from embedded.server import EmbeddedServer
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.tokens import TokenRequest
-from tests.cli.conftest import make_job, read, relabel  # noqa: F401 - fixtures
+from tests.cli.conftest import environment, make_job, read, relabel  # noqa: F401 - fixtures
 from tests.harness.command import ROOT
 from tests.harness.program import start_logged
 from tests.harness.wait import wait_until

@@ -1,0 +1,110 @@
+"""The rows of a job, page by page and as a report; and what changed a completion."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Path, Query
+from fastapi.responses import JSONResponse, StreamingResponse
+
+from config.web import Scope
+from relabel.history import history, history_facts
+from relabel.report import ReportOptions, job_report
+from relabel.results import CompletionHistory, RowResult
+from relabel.rows import page_of_rows
+from report.lines import WRITE_TOGETHER
+from report.rows import WORDS
+from web.callers import SessionHere, needs
+from web.documented import JOB, answers, files, lists
+from web.job_endpoints import JobId
+from web.pages import After, RowLimit, page
+from web.refusals import Refusal
+
+router = APIRouter(tags=["rows"])
+Outcomes = Annotated[
+    str,
+    Query(max_length=200, description=f"Rows of these outcomes, such as failed,rejected: {', '.join(WORDS)}."),
+]
+_TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+
+
+@router.get(
+    "/v1/jobs/{job_id}/rows",
+    responses=lists(RowResult, "wrong_state", "state_lost", "invalid_input", *JOB),
+    **needs(Scope.READ),
+)
+async def list_rows(
+    session: SessionHere, job_id: JobId, *, outcome: Outcomes = "", limit: RowLimit = 20, after: After = ""
+) -> JSONResponse:
+    """List the rows of a job with what each changed.
+
+    Those that were or will be sent come first, then those that were rejected, then those for which nothing is sent. A
+    page with a filter may be short although more follow: go on while `has_more`.
+    """
+    found = await page_of_rows(session, job_id, limit, outcomes=_words(outcome), after=after)
+    return page(found.rows, has_more=found.has_more)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/report",
+    response_class=StreamingResponse,
+    responses=files(
+        "Every row with its outcome, in the input's own layout.",
+        *_TYPES.values(),
+        codes=("wrong_state", "state_lost", *JOB),
+    ),
+    **needs(Scope.READ),
+)
+async def get_report(
+    session: SessionHere,
+    job_id: JobId,
+    *,
+    outcome: Outcomes = "",
+    format: Annotated[  # noqa: A002 - as the option is called
+        Literal["csv", "jsonl"] | None, Query(description="Default: the input's.")
+    ] = None,
+    diff: Annotated[bool, Query(description="What was changed, key by key: the value before and after.")] = False,
+    bom: Annotated[bool, Query(description="Begin a CSV report with a byte order mark, for Excel.")] = False,
+) -> StreamingResponse:
+    """Stream the report of a job, as `relabel report` writes it."""
+    lines = await job_report(session, job_id, ReportOptions(_words(outcome), format, diff, bom))
+    layout = format or (await session.ledger.jobs.get(job_id)).spec.columns.format
+    headers = {"Content-Disposition": f'attachment; filename="report.{layout}"'}
+    pieces = _together(lines)
+    first = await anext(pieces)  # what is wrong at its beginning is still an answer of its own
+    return StreamingResponse(_behind(first, pieces), media_type=_TYPES[layout], headers=headers)
+
+
+@router.get("/v1/completions/{completion_id}/history", responses=answers(CompletionHistory), **needs(Scope.READ))
+async def get_history(
+    session: SessionHere,
+    completion_id: Annotated[str, Path(min_length=1, max_length=1000, description="The id of a completion.")],
+) -> JSONResponse:
+    """Return what changed a completion: when, by which job, from what to what, and what undid it."""
+    return JSONResponse({"object": "history"} | history_facts(await history(session, completion_id)))
+
+
+def _words(outcome: str) -> frozenset[str]:
+    words = frozenset(word.strip() for word in outcome.split(",") if word.strip())
+    if words - set(WORDS):
+        raise Refusal("invalid_request", f"unknown outcome; choose from {', '.join(WORDS)}.")
+    return words
+
+
+async def _behind(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in pieces:
+        yield piece
+
+
+async def _together(lines: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield lines in large pieces, as each piece is a chunk of the answer."""
+    group, size = list[bytes](), 0
+    async for line in lines:
+        group.append(line)
+        size += len(line)
+        if size >= WRITE_TOGETHER:
+            yield b"".join(group)
+            group, size = [], 0
+    yield b"".join(group)
