@@ -116,6 +116,7 @@ class JobKeys(NamedTuple):
             self.times,
             self.row_index,
             self.digests,
+            self.changes,
         )
 
     @property
@@ -157,6 +158,11 @@ class JobKeys(NamedTuple):
     def digests(self) -> str:
         """Hash: shard number to the SHA-256 of its rows and outcomes, in hex, of closed shards of a plan."""
         return self._key("digests")
+
+    @property
+    def changes(self) -> str:
+        """Hash: what the closed shards of a plan would change to how many rows, bounded (`lua/tally.lua`)."""
+        return self._key("changes")
 
     @property
     def details(self) -> str:

@@ -17,6 +17,7 @@ from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
+from ledger.tally import Tallies
 from ledger.tokens import Tokens
 from ledger.workers import Workers
 
@@ -40,4 +41,5 @@ class Ledger:
         self.row_indexes = RowIndexes(redis)
         self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)
+        self.tallies = Tallies(redis)
         self.tokens = Tokens(redis)

@@ -12,6 +12,7 @@ from ledger.errors import NoSuchJob, StateLost
 from ledger.job import JobState
 from ledger.ledger import Ledger
 from report.archive import prune, write_archive
+from worker.job_end import retire
 
 TRY_AGAIN_S = 60.0
 """Time until a folder is tried again, and its state recorded for `health`."""
@@ -65,8 +66,9 @@ class Archiver:
     async def end(self) -> None:
         """Archive what is left where the worker ends: also a job that has just finished and is not yet counted."""
         for job_id in await self._ledger.jobs.active():
-            if (await self._ledger.jobs.get(job_id)).state is JobState.FINISHED:
-                await self._ledger.jobs.retire(job_id)
+            job = await self._ledger.jobs.get(job_id)
+            if job.state is JobState.FINISHED:
+                await retire(self._ledger, job)
         self._stopping = lambda: False
         await self.step()
 

@@ -10,6 +10,7 @@ from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.ledger import Ledger
 from ledger.row import Outcome
+from worker.job_end import retire
 from worker.job_log import log_job
 
 RESCUE_EVERY_S = 2.0
@@ -36,7 +37,7 @@ async def _rescue(ledger: Ledger, job: Job, announce: Announce, worker: str) -> 
     if job.state is JobState.CANCELLED and not await ledger.shards.close_all(job.spec, Outcome.CANCELLED):
         return
     if job.state.ended:
-        await ledger.jobs.retire(job_id)
+        await retire(ledger, job)
         return
     rescued = await ledger.shards.rescue(job_id)
     if rescued.messages_lost or rescued.workers_lost:

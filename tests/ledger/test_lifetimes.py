@@ -19,6 +19,7 @@ from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER
+from ledger.tally import ValueChange
 from tests.ledger.conftest import LedgerHarness
 from worker.rescue import rescue_all
 
@@ -121,8 +122,17 @@ async def finished_before_a_worker_came_back(harness: LedgerHarness) -> JobSpec:
     return spec
 
 
+async def planned_late(harness: LedgerHarness) -> JobSpec:
+    """A plan, of which a worker that was slow counts a shard when the job has long ended."""
+    spec = await finished(harness)
+    await harness.ledger.tallies.add(spec.job_id, 0, "ab" * 32, {ValueChange("k", None, "v"): 2})
+    await harness.ledger.tallies.set_digest(spec.job_id, "cd" * 32)
+    return spec
+
+
 FATES = [
     finished,
+    planned_late,
     cancelled,
     paused_then_cancelled,
     parked,

@@ -11,6 +11,10 @@ from ledger.job import JobState, Kind
 from ledger.keys import claim_key
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
+from ledger.tally import ValueChange
+from report.digest import job_digest, shard_digest
+from worker.job_end import retire
+from worker.rescue import rescue_all
 from worker.service import Service
 
 MISSING = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqY"
@@ -151,3 +155,34 @@ async def test_a_cancelled_plan_leaves_no_row_in_doubt(harness, completion_id):
 
     job = await harness.job(plan)
     assert (job.counts.cancelled, job.may_have_been_written) == (1, 0)
+
+
+async def test_what_a_plan_would_change_is_counted_and_digested_though_its_workers_were_killed(harness, completion_id):
+    """They settled the last rows and were killed before they counted their shards: the next worker counts them."""
+    second = completion_id[:-1] + "Z"
+    harness.sandbox.store.load({completion_id: {"team": "blue"}, second: {"team": "blue", "k": "v"}})
+    rows = [(completion_id, {"k": "v"}), (second, {"k": "v"}), (second, {"team": None})]
+    plan = await harness.submit(*rows, kind=Kind.PLAN, shard_rows=2)
+    await harness.turn(plan, 0)
+    await harness.turn(plan, 1)
+    job = await harness.job(plan)
+    assert (job.state, job.digest) == (JobState.FINISHED, None)
+
+    await rescue_all(harness.ledger, lambda *_: None)
+
+    read = await harness.rows(plan)
+    digests = [shard_digest(read[:2], job.spec.mode), shard_digest(read[2:], job.spec.mode)]
+    assert (await harness.job(plan)).digest == job_digest(job.spec.target, job.spec.mode, digests)
+    assert await harness.ledger.tallies.digests(job.spec) == digests
+    changes = (await harness.ledger.tallies.read(plan)).changes
+    assert changes == {ValueChange("k", None, "v"): 1, ValueChange("team", "blue", None): 1}
+
+
+async def test_a_digest_stays_what_it_was(harness, completion_id):
+    """However often the end of the plan is seen to."""
+    plan = await harness.submit((completion_id, {"k": "v"}), kind=Kind.PLAN)
+    await harness.turn(plan)
+    for _ in range(2):
+        await retire(harness.ledger, await harness.job(plan))
+
+    assert (await harness.ledger.tallies.read(plan)).changes == {ValueChange("k", None, "v"): 1}

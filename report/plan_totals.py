@@ -1,0 +1,51 @@
+"""Counts the closed shards of a plan: the digest of each, and what its rows would change."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+
+from ledger.job import JobSpec, Mode
+from ledger.ledger import Ledger
+from ledger.patching import diff
+from ledger.row import Outcome
+from ledger.row_reader import ReportedRow, read_shard
+from ledger.tally import ValueChange
+from report.digest import job_digest, shard_digest
+
+
+async def count_shard(ledger: Ledger, spec: JobSpec, number: int) -> None:
+    """Store the digest of a closed shard and what it would change; safe to repeat.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    rows = await read_shard(ledger.redis, spec, number)
+    await ledger.tallies.add(spec.job_id, number, shard_digest(rows, spec.mode), _changes(rows, spec.mode))
+
+
+async def complete_digest(ledger: Ledger, spec: JobSpec) -> str:
+    """Return the digest of a plan that has finished, and keep it with the job.
+
+    Shards that nobody counted, as a worker was killed or gave them up, are counted here.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    known = await ledger.tallies.digests(spec)
+    for number in [number for number, digest in enumerate(known) if digest is None]:
+        await count_shard(ledger, spec, number)
+    digest = job_digest(spec.target, spec.mode, filter(None, await ledger.tallies.digests(spec)))
+    await ledger.tallies.set_digest(spec.job_id, digest)
+    return digest
+
+
+def _changes(rows: Iterable[ReportedRow], mode: Mode) -> Counter[ValueChange]:
+    counted = Counter[ValueChange]()
+    for row in rows:
+        if row.outcome is Outcome.WOULD_CHANGE and row.before is not None:
+            changed = diff(row.before, row.patch.metadata, mode)
+            counted.update(ValueChange(key, *change) for key, change in changed.items())
+    return counted
