@@ -9,11 +9,14 @@ from rich.console import Console
 
 from cli.console import shown
 from cli.exit_codes import INTERRUPTED, exit_code_of
-from cli.output import print_json
+from cli.output import print_facts
 from cli.progress import progress_display
 from cli.summary import print_summary
+from ledger.job import Job
 from relabel.control import resume_here
+from relabel.facts import job_facts
 from relabel.findings import collect_findings
+from relabel.plan_findings import plan_facts
 from relabel.run import carry_out, require_api
 from relabel.session import Session
 
@@ -83,7 +86,13 @@ async def carry_out_shown(
     with progress_display(console, session.settings.rate.per_minute) as progress:
         job = await carry_out(session, job_id, stop=signals.stop, progress=progress)
     interrupted = signals.stop.is_set()
-    print_summary(job, await collect_findings(session, job), console, after_follow=not interrupted)
-    if as_json:
-        print_json(job)
+    await show_end(session, job, console, as_json=as_json, after_follow=not interrupted)
     return INTERRUPTED if interrupted and not job.state.ended else exit_code_of(job)
+
+
+async def show_end(session: Session, job: Job, console: Console, *, as_json: bool, after_follow: bool = True) -> None:
+    """Show the summary of a job, and print it as JSON where that is asked for; see `print_summary`."""
+    findings = await collect_findings(session, job)
+    print_summary(job, findings, console, after_follow=after_follow)
+    if as_json:
+        print_facts(job_facts(job) | (plan_facts(job, findings.plan) if findings.plan else {}))

@@ -30,9 +30,10 @@ def count_style(counts: Counts) -> str:
 
 
 def outcome_counts(counts: Counts, *, kind: Kind = Kind.FILE, pending: bool = False) -> str:
-    """Return the rows of each outcome that occurs; always that which the kind of job is for, `pending` if asked for."""
-    numbers = {word: getattr(counts, word) for word in (*OUTCOMES, *(("pending",) if pending else ()))}
+    """Return the rows of each outcome that occurs: first what the kind of job is for, last `pending` if asked for."""
     aim = _AIMS.get(kind, Outcome.UPDATED).word
+    words = dict.fromkeys((aim, *OUTCOMES, *(("pending",) if pending else ())))
+    numbers = {word: getattr(counts, word) for word in words}
     return "  ".join(f"{_in_words(word)} {number:,}" for word, number in numbers.items() if number or word == aim)
 
 

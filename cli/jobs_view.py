@@ -8,7 +8,7 @@ from rich.table import Table
 from cli.console import echo_indented, echo_parts, shown, terminal_columns
 from cli.format import STATE_STYLES, WAIT_STYLE, count_style
 from config.text import printable
-from ledger.job import Job, JobState
+from ledger.job import Job, JobState, Kind
 from relabel.jobs import JobSeen
 from relabel.wording import local_minute, local_time
 
@@ -69,7 +69,7 @@ def _about(seen: JobSeen) -> str:
     """Return the job's name, what it was made of, and the rows that somebody may have to look at."""
     job, counts = seen.job, seen.job.counts
     bad = {"failed": counts.failed, "rejected": counts.rejected, "drifted": counts.drifted}
-    said = [printable(job.spec.name), _kind(job) if job.spec.parent else ""]
+    said = [printable(job.spec.name), "" if job.spec.kind is Kind.FILE else _kind(job)]
     said += [f"{number:,} {word}" for word, number in bad.items() if number]
     said.append(f"undone by {printable(seen.undone_by)}" if seen.undone_by else "")
     return ", ".join(each for each in said if each)

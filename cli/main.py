@@ -12,6 +12,7 @@ from relabel import __version__
 VERBS = (
     "run",
     "submit",
+    "plan",
     "jobs",
     "status",
     "watch",

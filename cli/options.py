@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Set
 from typing import Any, TypeVar
 
 import click
@@ -52,6 +52,23 @@ class MaxFailures(click.ParamType):  # type: ignore[type-arg]
 
 
 # as above
+class Outcomes(click.ParamType):  # type: ignore[type-arg]
+    """Outcomes as people write them, of those that can be chosen: one, or several with commas between them."""
+
+    name = "outcomes"
+
+    def __init__(self, words: Collection[str]) -> None:
+        self._words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
+        """Return the words."""
+        chosen = frozenset(word.strip() for word in str(value).split(","))
+        if unknown := sorted(chosen - set(self._words)):
+            self.fail(f"{unknown[0]!r} cannot be chosen; choose from {', '.join(self._words)}.", param, ctx)
+        return chosen
+
+
+# as above
 class InputText(click.ParamType):  # type: ignore[type-arg]
     """The text of an option that says how a file is read."""
 
@@ -68,8 +85,15 @@ class InputText(click.ParamType):  # type: ignore[type-arg]
             self.fail(f"{error}.", param, ctx)
 
 
-def file_options(verb: F) -> F:
-    """Add the options of `FileOptions` to a verb, which receives them as `options`, and `yes` and `only_check`."""
+PLAN_HAS_NO = frozenset({"undo", "again"})
+"""Options of `FileOptions` that say nothing about a plan, which writes nothing and is made anew each time."""
+
+
+def file_options(verb: F, *, without: Set[str] = frozenset()) -> F:
+    """Add the options of `FileOptions` to a verb, which receives them as `options`, and `yes` and `only_check`.
+
+    `without` names those that the verb does not have.
+    """
 
     @functools.wraps(verb)
     def gathered(*args: Any, mode: str, priority: str, **kwargs: Any) -> Any:
@@ -77,11 +101,17 @@ def file_options(verb: F) -> F:
             reading = input_options({option.field: kwargs.pop(option.field) for option in INPUT_OPTIONS})
         except ValueError as error:
             raise click.UsageError(f"{error}.") from None
-        own = {"mode", "priority", "reading"}
+        own = {"mode", "priority", "reading", *without}
         fields = {name: kwargs.pop(name) for name in FileOptions._fields if name not in own}
         options = FileOptions(mode=Mode(mode), priority=Priority(priority), reading=reading, **fields)
         return verb(*args, options=options, **kwargs)
 
+    undo = "Keep what was there before (default). Off saves a read in replace."
+    again = "Apply a file that was submitted before once more."
+    writing = {
+        "undo": click.option("--undo/--no-undo", default=True, help=undo),
+        "again": click.option("--again", is_flag=True, help=again),
+    }
     options = [
         click.argument("files", metavar="FILE...", nargs=-1),
         click.option(
@@ -106,11 +136,8 @@ def file_options(verb: F) -> F:
             help="Share of the workers while other jobs run: high gets twice what normal gets, low half of it.",
         ),
         click.option("--name", help="Name of the job. Default: the file's name."),
-        click.option(
-            "--undo/--no-undo", default=True, help="Keep what was there before (default). Off saves a read in replace."
-        ),
         click.option("--strict", is_flag=True, help="Refuse the whole file when a row of it is rejected."),
-        click.option("--again", is_flag=True, help="Apply a file that was submitted before once more."),
+        *(option for name, option in writing.items() if name not in without),
         click.option(
             "--oldest-first",
             is_flag=True,

@@ -46,24 +46,27 @@ def show_outlook(preview: Preview, console: Console) -> None:
     ahead = preview.outlook
     if ahead is None or ahead.former:
         return
-    show_overlaps(ahead.overlaps, console, preview.files)
+    show_overlaps(ahead.overlaps, console, preview.files, only_reads=preview.kind.only_reads)
     for warning in ahead.warnings:
         console.print(shown(f"Warning: {warning}."), soft_wrap=not console.file.isatty())
     if preview.completions:
-        console.print(shown(expected_effort(preview.completions, ahead)))
+        console.print(shown(expected_effort(preview, ahead)))
     hint = OLDEST_FIRST_HINT if preview.in_file_order else ""
     for note in (expiry_note(ahead.expiry, preview.completions, hint=hint), ahead.hint):
         if note:
             console.print(shown(note))
 
 
-def show_overlaps(overlaps: Overlaps, console: Console, files: Sequence[InputFile] = ()) -> None:
+def show_overlaps(
+    overlaps: Overlaps, console: Console, files: Sequence[InputFile] = (), *, only_reads: bool = False
+) -> None:
     """Print which jobs change the same completions; `files` are those of the input where it has several."""
+    then = "what is read may change again at once" if only_reads else "they take turns, in no certain order"
     for job_id, rows, lines in overlaps.found:
         where = printable(at_lines(lines, files))
         number = f"{'at least ' * (job_id in overlaps.unread)}{count_of(rows, 'completion')}"
         what = f"Warning: job {job_id}, which has not ended, changes {number} of these, too ({where})"
-        console.print(shown(f"{what}; they take turns, in no certain order."), soft_wrap=True)
+        console.print(shown(f"{what}; {then}."), soft_wrap=True)
     if overlaps.unread:
         jobs = ", ".join(overlaps.unread)
         what = f"Not compared with all rows of job {jobs}: they are too many for {COMPARE_FOR_S:.0f} s."

@@ -18,8 +18,8 @@ from producer.submit import JobRequest, Submitted
 from relabel.errors import Declined
 from relabel.explain import is_idle
 from relabel.preview import look_ahead, preview_facts, preview_of, preview_only, require_confirmed, with_outlook
-from relabel.session import Session, current_user
-from relabel.submit import FileOptions, former_job, request_for, require_valid_rows
+from relabel.session import Session
+from relabel.submit import FileOptions, former_job, require_valid_rows
 
 SAME_FILE = "This file was submitted before, with the same options,"
 
@@ -30,10 +30,16 @@ def show_checked(checked: Checked, request: JobRequest, console: Console) -> Non
 
 
 def check_only(
-    settings: Settings, checked: Checked, options: FileOptions, console: Console, *, deployed: bool, as_json: bool
+    settings: Settings,
+    checked: Checked,
+    options: FileOptions,
+    console: Console,
+    request: JobRequest,
+    *,
+    deployed: bool,
+    as_json: bool,
 ) -> int:
     """Show the preview of a file that is not to be sent (--check); return the exit code."""
-    request = request_for(options, settings, by=current_user())
     preview = asyncio.run(preview_only(settings, checked, request, deployed=deployed))
     if as_json:
         print_facts(preview_facts(preview))

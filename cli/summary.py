@@ -6,6 +6,7 @@ from rich.console import Console
 
 from cli.console import broken, shown
 from cli.format import outcome_counts
+from cli.plan_view import change_lines, sample_lines
 from config.text import printable
 from ledger.failures import Cause, Sample
 from ledger.input_files import place_of
@@ -13,6 +14,7 @@ from ledger.job import Job, JobState
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
 from relabel.findings import Findings, NextStep, status_of
+from relabel.plan_findings import PlanFindings
 from relabel.wording import count_of, duration, per_minute
 
 SHOWN_CAUSES = 10
@@ -35,6 +37,8 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     folded = f"  ({count_of(counts.folded, 'row')} folded into an earlier row of the same id)" if counts.folded else ""
     headline = f"{_named(job)}: {job.state if after_follow and job.state in WAITING_FOR_USER else _standing(job)}"
     lines = [headline, f"  {outcome_counts(counts, kind=job.spec.kind, pending=True)}{folded}", f"  {_traffic(job)}"]
+    if findings.plan:
+        lines += _planned(job, findings.plan)
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),
@@ -48,6 +52,16 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     if findings.next_steps:
         lines += ["", *(line for step in findings.next_steps for line in _next(step, columns))]
     return lines
+
+
+def _planned(job: Job, found: PlanFindings) -> list[str]:
+    """Return what a plan found."""
+    lines = []
+    if changes := list(change_lines(found)):
+        lines += ["", "Would change:", *(f"  {line}" for line in changes)]
+    if samples := list(sample_lines(job, found)):
+        lines += ["", "First rows:", *(f"  {line}" for line in samples)]
+    return [*lines, "", f"Digest: {found.digest}"] if found.digest else lines
 
 
 def _named(job: Job) -> str:

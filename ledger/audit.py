@@ -31,6 +31,7 @@ def audit_entry(who: str, verb: str, why: str) -> bytes:
 
 
 _MADE = "as job "
+_MADE_KINDS = frozenset(Kind) - {Kind.FILE}
 
 
 def made_entry(who: str, kind: str, job_id: str, remark: str) -> bytes:
@@ -68,6 +69,6 @@ class Audit:
         found = []
         for line in await self.read(job_id):
             made_id, _, remark = line.why.removeprefix(_MADE).partition(", ")
-            if line.verb in {Kind.UNDO, Kind.RETRY} and line.why.startswith(_MADE):
+            if line.verb in _MADE_KINDS and line.why.startswith(_MADE):
                 found.append(MadeJob(line.verb, made_id, remark))
         return found

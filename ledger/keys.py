@@ -161,7 +161,7 @@ class JobKeys(NamedTuple):
 
     @property
     def changes(self) -> str:
-        """Hash: what the closed shards of a plan would change to how many rows, bounded (`lua/tally.lua`)."""
+        """Hash: what the closed shards of a plan would change to how many rows, bounded (`lua/count_shard.lua`)."""
         return self._key("changes")
 
     @property

@@ -13,11 +13,11 @@ from ledger.identity import Identities
 from ledger.job_store import Jobs
 from ledger.log_state import LogStates
 from ledger.losses import Losses
+from ledger.plan_counts import Plans
 from ledger.row_index import RowIndexes
 from ledger.service_profile import Behaviours
 from ledger.settlements import Settlements
 from ledger.shards import Shards
-from ledger.tally import Tallies
 from ledger.tokens import Tokens
 from ledger.workers import Workers
 
@@ -41,5 +41,5 @@ class Ledger:
         self.row_indexes = RowIndexes(redis)
         self.log_states = LogStates(redis)
         self.settlements = Settlements(redis)
-        self.tallies = Tallies(redis)
+        self.plans = Plans(redis)
         self.tokens = Tokens(redis)

@@ -19,6 +19,7 @@ from ledger.snapshot import read_together
 TIME_BYTES = 4
 """Bytes of the time of a settled row (`JobKeys.times`)."""
 _DETAILS_TOGETHER = 1000
+_OUTCOMES_TOGETHER = 1 << 16
 
 
 T = TypeVar("T", bound=HasLine)
@@ -88,6 +89,25 @@ async def merge_by_line(sources: Sequence[AsyncIterator[T]]) -> AsyncIterator[T]
             del heads[first]
         else:
             heads[first] = (following, source)
+
+
+async def first_rows(redis: Redis, spec: JobSpec, outcome: Outcome, most: int) -> list[ReportedRow]:
+    """Return the first rows of an outcome, found by the byte that each row has.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    rows = list[ReportedRow]()
+    for start in range(0, spec.rows, _OUTCOMES_TOGETHER):
+        outcomes = await read_outcomes(redis, spec, start, min(spec.rows - start, _OUTCOMES_TOGETHER))
+        place = outcomes.find(outcome)
+        while place >= 0 and len(rows) < most:
+            rows.append(await read_row(redis, spec, start + place))
+            place = outcomes.find(outcome, place + 1)
+        if len(rows) == most:
+            break
+    return rows
 
 
 async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:

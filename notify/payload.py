@@ -125,5 +125,5 @@ def _text(facts: Facts) -> str:
 
 def _reported(counts: Counts) -> str:
     numbers = {word: getattr(counts, word) for word in (*OUTCOMES, "pending")}
-    parts = ", ".join(f"{number:,} {word}" for word, number in numbers.items() if number)
+    parts = ", ".join(f"{number:,} {word.replace('_', ' ')}" for word, number in numbers.items() if number)
     return f"{parts} of {counts.total:,} rows" if parts else "no rows"

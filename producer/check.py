@@ -76,9 +76,9 @@ class Checked:
     `total` counts completions to change, after folding; `unchanged` the rows that name nothing to change; `folded` the
     rows that went into an earlier row of the same id, of which `conflicting` gave a key another value; `rejected` the
     rows that can never be sent. `cleared` counts the completions that are to hold no metadata at all (`{}` in `replace`
-    mode). `profile` is what the valid rows do, and `reading` how the input was read. `fingerprint` is a SHA-256 in hex
-    of the rows as they were understood, so that it does not depend on compression, the BOM or line ends. A context
-    manager: its end deletes the temporary files.
+    mode), `seen` those of which a selection saw the metadata. `profile` is what the valid rows do, and `reading` how
+    the input was read. `fingerprint` is a SHA-256 in hex of the rows as they were understood, so that it does not
+    depend on compression, the BOM or line ends. A context manager: its end deletes the temporary files.
     """
 
     def __init__(
@@ -88,6 +88,7 @@ class Checked:
         folded: int,
         conflicting: int,
         cleared: int,
+        seen: int,
         odd_ids: OddIds,
         profile: Profile,
         reading: Reading,
@@ -102,6 +103,7 @@ class Checked:
         self.folded = folded
         self.conflicting = conflicting
         self.cleared = cleared
+        self.seen = seen
         self.unchanged = len(unsent) - folded
         self.rejected = len(rejected)
         self.total = len(patches)
@@ -233,7 +235,7 @@ class Intake:
         self._unsent = stack.enter_context(RowsByLine(spool_dir, UnsentRow))
         self._hashes = array("q")
         self._ages = array("I") if oldest_first else None
-        self._folded = self._conflicting = self._cleared = 0
+        self._folded = self._conflicting = self._cleared = self._seen = 0
         self._odd, self._odd_lines = 0, list[int]()
         self._faults = Counter[str | None]()  # rejected rows by the column that is to blame
         self._profiler = Profiler()
@@ -266,6 +268,7 @@ class Intake:
         self._hashes.extend([hash(row.completion_id) for row in sent])
         if self._ages is not None:
             self._ages.extend([creation_key(row.completion_id) for row in sent])
+        self._seen += sum(row.seen is not None for row in sent)
         self._profiler.add(sent)
         odd = [row.line for row in sent if not is_usual_id(row.completion_id)]
         self._odd += len(odd)
@@ -295,6 +298,7 @@ class Intake:
             folded=self._folded,
             conflicting=self._conflicting,
             cleared=self._cleared,
+            seen=self._seen,
             odd_ids=OddIds(self._odd, self._odd_lines, sum(self._faults[name] for name in reading.id_names)),
             profile=profile,
             reading=reading._replace(notices=notices),
@@ -314,6 +318,7 @@ class Intake:
         self._unsent.add(UnsentRow(later, first.line))
         self._folded += 1
         self._conflicting += contradicts(later, first, self._mode)
+        self._seen -= later.seen is not None and first.seen is not None
         self._cleared -= not first.metadata  # the later row has its place, and was counted by itself
 
 

@@ -79,7 +79,7 @@ async def _active(ledger: Ledger) -> list[Job]:
             job = await ledger.jobs.get(job_id)
         except NoSuchJob:
             continue
-        if not job.state.ended:
+        if not (job.state.ended or job.spec.kind.only_reads):
             jobs.append(job)
     return jobs
 

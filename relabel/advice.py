@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.checks import base_url_hint
-from ledger.job import STATE_LOST_CODE, SUBMIT_AGAIN, Job, JobState
+from ledger.job import STATE_LOST_CODE, SUBMIT_AGAIN, Job, JobState, Kind
 from ledger.service_profile import Behaviour, Semantics
 from relabel.wording import day_of
 
@@ -115,6 +115,13 @@ def next_step(job: Job) -> str:
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`{again}."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]
+
+
+def after_plan(job: Job) -> str:
+    """Return what makes the changes of a plan that has finished; '' where there are none."""
+    if job.spec.kind is not Kind.PLAN or job.state is not JobState.FINISHED or not job.counts.would_change:
+        return ""
+    return f"Make these changes with `relabel apply {job.spec.job_id}`."
 
 
 def _about_its_url(job: Job) -> str:

@@ -22,9 +22,9 @@ def pace_hint(settings: Settings, behaviour: Behaviour, rate_per_minute: float) 
     )
 
 
-def least_seconds(settings: Settings, behaviour: Behaviour, rows: int, *, reads: bool) -> float:
+def least_seconds(settings: Settings, behaviour: Behaviour, rows: int, *, reads: bool, writes: bool = True) -> float:
     """Return the seconds that one worker needs for so many rows however high the rate, as each takes so long."""
-    return rows * (behaviour.write_s + reads * behaviour.read_s) / rows_at_once(settings)
+    return rows * (writes * behaviour.write_s + reads * behaviour.read_s) / rows_at_once(settings)
 
 
 def rows_at_once(settings: Settings) -> int:

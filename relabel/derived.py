@@ -57,15 +57,17 @@ async def prepare_undo(
         InvalidInput: it kept nothing to restore, or changed nothing.
 
     """
-    job = await _settled_job(session, job_id, here=options.here)
+    job = await settled_job(session, job_id, here=options.here)
     spec = job.spec
+    if spec.kind.only_reads:
+        raise InvalidInput(f"job {job_id} {_ONLY_READS[spec.kind]}, so there is nothing to undo{_instead(job)}.")
     if not spec.journal:
         raise InvalidInput(f"job {job_id} kept nothing to restore (--no-undo); submit a file with the old values.")
     rows = undo_rows(session.ledger, spec, keys=keys, force=force)
     try:
-        checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=_spool())
+        checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=spool_folder())
     except ledger_errors.StateLost as error:
-        raise _rows_lost(job_id) from error
+        raise derived_rows_lost(job_id) from error
     if not checked.total:
         checked.close()
         limit = " in these keys" if keys else ""
@@ -73,7 +75,7 @@ async def prepare_undo(
     waits = job.state in {JobState.PAUSED, JobState.HELD}
     note = f"Job {job_id} is {job.state} and may be resumed; `relabel cancel` ends it." if waits else ""
     remark = ", ".join((["forced"] if force else []) + ([f"keys {','.join(sorted(keys))}"] if keys else []))
-    request = _request(session, job, options, kind=Kind.UNDO, mode=Mode.MERGE, journal=True, remark=remark)
+    request = derived_request(session, job, options, kind=Kind.UNDO, mode=Mode.MERGE, journal=True, remark=remark)
     return Prepared(checked, request, note)
 
 
@@ -93,28 +95,44 @@ async def prepare_retry(
         InvalidInput: no row is left to try.
 
     """
-    job = await _settled_job(session, job_id, here=options.here)
+    job = await settled_job(session, job_id, here=options.here)
     spec = job.spec
+    if spec.kind.only_reads:
+        instead = f"`relabel plan --from {job_id} --only failed` plans its failed rows again"
+        again = instead if spec.kind is Kind.PLAN else f"`relabel verify {spec.parent}` reads them again"
+        raise InvalidInput(f"job {job_id} {_ONLY_READS[spec.kind]}, so there is nothing to retry; {again}.")
     rows = RetryRows(session.ledger, spec, codes=codes, everything=everything)
     try:
-        checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=_spool())
+        checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
     except ledger_errors.StateLost as error:
-        raise _rows_lost(job_id) from error
+        raise derived_rows_lost(job_id) from error
     if not checked.total:
         checked.close()
         raise InvalidInput(f"job {job_id} has no rows to retry{_why_none(rows.left_out, codes)}.")
     hopeless = rows.left_out and codes is None
     note = f"{_numbered(rows.left_out)} can never work as they are; --all takes them, too." if hopeless else ""
     remark = f"codes {','.join(sorted(codes))}" if codes else ""
-    request = _request(session, job, options, kind=Kind.RETRY, mode=spec.mode, journal=spec.journal, remark=remark)
+    request = derived_request(
+        session, job, options, kind=Kind.RETRY, mode=spec.mode, journal=spec.journal, remark=remark
+    )
     return Prepared(checked, request, note)
 
 
-async def _settled_job(session: Session, job_id: str, *, here: bool) -> Job:
+_ONLY_READS = {Kind.PLAN: "is a plan, which changes nothing", Kind.VERIFY: "is a verification, which only reads"}
+
+
+def _instead(job: Job) -> str:
+    """Return what undoes the changes that a job without changes of its own is about."""
+    if job.spec.kind is Kind.VERIFY:
+        return f"; `relabel undo {job.spec.parent}` undoes the job that it read"
+    return "; an undo is for the job that applied it"
+
+
+async def settled_job(session: Session, job_id: str, *, here: bool) -> Job:
     """Return a job whose rows stay as they are; `here` also refuses one for another API than the settings name."""
     job = await session.ledger.jobs.get(job_id)
     if job.state is JobState.LOST:
-        raise _rows_lost(job_id)
+        raise derived_rows_lost(job_id)
     if job.state is JobState.SUBMITTING:
         raise WrongState(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
     if job.state is JobState.RUNNING:
@@ -130,9 +148,10 @@ async def _settled_job(session: Session, job_id: str, *, here: bool) -> Job:
     return job
 
 
-def _request(
+def derived_request(
     session: Session, job: Job, options: DerivedOptions, *, kind: Kind, mode: Mode, journal: bool, remark: str
 ) -> JobRequest:
+    """Return the request for a job of that kind, of the rows of another one."""
     spec = job.spec
     name = options.name or f"{kind} of {spec.name}"
     return request_for(session.settings, name, by=session.user, mode=mode, journal=journal)._replace(
@@ -145,11 +164,13 @@ def _request(
     )
 
 
-def _spool() -> Path:
+def spool_folder() -> Path:
+    """Return where rows are staged."""
     return Path(tempfile.gettempdir())  # for files without a name
 
 
-def _rows_lost(job_id: str) -> WrongState:
+def derived_rows_lost(job_id: str) -> WrongState:
+    """Return the error of a job whose rows are gone."""
     return WrongState(f"{rows_lost(job_id, 'nothing can be made of it')}.")
 
 

@@ -32,6 +32,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "priority": job.spec.priority,
         "mode": str(spec.mode),
         "oldest_first": spec.oldest_first,
+        "shard_rows": spec.shard_rows,
         "target": spec.target,
         "rows": {name: getattr(counts, name) for name in counts.__struct_fields__},
         "may_have_been_written": job.may_have_been_written,

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, read_causes
 from ledger.input_files import InputFile, place_of
-from ledger.job import Job, JobState
+from ledger.job import Job, JobState, Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections
 from ledger.service_profile import Behaviour
 from relabel.advice import about_rows
+from relabel.plan_findings import PlanFindings, plan_findings
 from relabel.session import Session
 
 
@@ -28,6 +29,7 @@ class Findings(NamedTuple):
     """The causes of failed and of drifted rows, the first rejected rows, and what is known of the job's service.
 
     `files` are those of the job's input where it had several. `next_steps` is what can be done with a finished job.
+    `plan` is what a plan found.
     """
 
     failed: list[Cause]
@@ -36,6 +38,7 @@ class Findings(NamedTuple):
     files: Sequence[InputFile] = ()
     behaviour: Behaviour | None = None
     next_steps: tuple[NextStep, ...] = ()
+    plan: PlanFindings | None = None
 
     def advice(self, cause: Cause) -> str:
         """Return what to do about the rows of a cause."""
@@ -56,6 +59,7 @@ async def collect_findings(session: Session, job: Job) -> Findings:
             job.spec.files,
             await ledger.behaviours.of(job.spec.target) if job.counts.failed else None,
             tuple(next_steps(session, job)),
+            await plan_findings(ledger, job),
         )
     except StateLost:
         return Findings([], [], [])
@@ -73,12 +77,23 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
     steps = [NextStep(f"relabel report {job_id} -o report.{spec.columns.format}", "writes every row with its outcome")]
     if session.rehearsal or spec.target != session.settings.openai_base_url:
         return steps
+    if spec.kind is Kind.PLAN:
+        return [*_after_plan(job), *steps]
     run = " --run" if session.server else ""
     if counts.failed:
         steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
     if counts.updated and spec.journal:
         steps.append(NextStep(f"relabel undo {job_id}{run}", "restores what was there before"))
     return steps
+
+
+def _after_plan(job: Job) -> Iterator[NextStep]:
+    job_id, counts = job.spec.job_id, job.counts
+    if counts.would_change:
+        yield NextStep(f"relabel report {job_id} --diff", "shows every row that would change")
+        yield NextStep(f"relabel apply {job_id}", "makes these changes, where nobody changed the rows since")
+    if counts.failed:
+        yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
 
 
 def status_of(cause: Cause) -> int:

@@ -58,6 +58,8 @@ async def history(session: Session, completion_id: str) -> History:
             continue
         try:
             job = await ledger.jobs.get(job_id)
+            if job.spec.kind.only_reads:
+                continue
             if numbers is not None:
                 rows += await _rows(ledger, job, numbers, completion_id)
             elif _can_hold_rows(job):
@@ -100,7 +102,8 @@ def _read_archives(folder: Path, completion_id: str, known: set[str]) -> _Archiv
         return found._replace(unread=[f"{folder} ({error.strerror})"])
     for job_id in job_ids:
         try:
-            found.rows.extend(find_rows(folder, job_id, completion_id))
+            rows = find_rows(folder, job_id, completion_id)
+            found.rows.extend(row for row in rows if not row[0].only_reads)
             found.searched.add(job_id)
         except OSError as error:
             found.unread.append(f"{folder / job_id} ({error.strerror})")

@@ -14,6 +14,7 @@ from ledger.tokens import person_of
 from relabel.errors import InvalidInput
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
+from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
 from relabel.worker_state import read_idle
 
@@ -58,11 +59,15 @@ class ChildJob(NamedTuple):
 
 
 class JobSeen(NamedTuple):
-    """A job, why no worker takes rows ('' where one does), and the undos and retries made of it, oldest first."""
+    """A job, why no worker takes rows ('' where one does), and the jobs made of it, oldest first.
+
+    `plan` is what a plan found, where the job is looked at by itself.
+    """
 
     job: Job
     idle: str
     children: list[ChildJob]
+    plan: PlanFindings | None = None
 
     @property
     def undone_by(self) -> str | None:
@@ -95,7 +100,7 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
 
     """
     job, idle = await session.ledger.jobs.get(job_id), await read_idle(session.ledger)
-    return JobSeen(job, idle, await _children(session, job_id))
+    return JobSeen(job, idle, await _children(session, job_id), await plan_findings(session.ledger, job))
 
 
 async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
@@ -124,7 +129,8 @@ def seen_facts(seen: JobSeen) -> dict[str, Any]:
         {"job_id": made.job_id, "kind": made.kind, "state": str(job.state) if job else None}
         for made, job in seen.children
     ]
-    return job_facts(seen.job) | {"children": children}
+    found = plan_facts(seen.job, seen.plan) if seen.plan else {}
+    return job_facts(seen.job) | {"children": children} | found
 
 
 def may_touch(spec: JobSpec, key: str) -> bool:

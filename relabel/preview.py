@@ -78,6 +78,7 @@ class Preview(NamedTuple):
     odd_ids: OddIds
     profile: Profile
     questions: list[Question]
+    kind: Kind = Kind.FILE
     files: Sequence[InputFile] = ()
     outlook: Outlook | None = None
     in_file_order: bool = False
@@ -99,7 +100,8 @@ def preview_of(checked: Checked, request: JobRequest) -> Preview:
         rejections=list(islice(checked.rejections(), SHOWN_REJECTIONS)),
         odd_ids=checked.odd_ids,
         profile=checked.profile,
-        questions=questions_about(checked) if request.kind is Kind.FILE else [],
+        questions=[] if request.parent else questions_about(checked),
+        kind=request.kind,
         files=checked.columns.files,
         in_file_order=request.parent is None and not checked.oldest_first,
     )
@@ -108,7 +110,7 @@ def preview_of(checked: Checked, request: JobRequest) -> Preview:
 def with_outlook(preview: Preview, ahead: Outlook) -> Preview:
     """Add what the job would meet, and the question of its size; nothing is to be asked where nothing would be sent."""
     large = preview.completions > ASK_ABOVE
-    size = [Question(LARGE_JOB, expected_effort(preview.completions, ahead))] if large else []
+    size = [Question(LARGE_JOB, expected_effort(preview, ahead))] if large else []
     return preview._replace(outlook=ahead, questions=[] if ahead.former else [*preview.questions, *size])
 
 
@@ -123,7 +125,7 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
     seen = await read_rate(settings, ledger)
     # while the API fails, one request a second is a probe, not a pace
     shared = seen.asked_per_minute if seen.slowed_by == "failing" else seen.in_force_per_minute
-    ahead = _at_rate(request, rows, shared)
+    ahead = _at_rate(request, checked, shared)
     if not request.again and (former := await producer.find_existing(checked, request, ledger=ledger)):
         return ahead._replace(former=former)
     overview = await read_overview(ledger.redis)
@@ -133,7 +135,7 @@ async def look_ahead(session: Session, checked: Checked, request: JobRequest, *,
         warnings = (f"{idle}; the job waits until one takes rows", *warnings)
     ahead = ahead._replace(overlaps=await find_overlaps(checked, request.target, ledger=ledger), warnings=warnings)
     if behaviour := await ledger.behaviours.of(request.target):
-        least = least_seconds(settings, behaviour, rows, reads=_reads(request))
+        least = least_seconds(settings, behaviour, rows, reads=_reads(request), writes=not request.kind.only_reads)
         hint = pace_hint(settings, behaviour, ahead.rate_per_minute)
         ahead = ahead._replace(seconds=max(ahead.seconds, least), hint=hint)
     return await _with_expiry(ahead, checked)
@@ -156,7 +158,7 @@ async def _outlook(settings: Settings, checked: Checked, request: JobRequest, *,
                 return await look_ahead(session, checked, request, deployed=deployed)
         except LedgerUnreachable as error:
             warnings = (f"nothing is known of other jobs: {str(error).rstrip('.')}",)
-    ahead = _at_rate(request, checked.total, settings.rate.per_minute)
+    ahead = _at_rate(request, checked, settings.rate.per_minute)
     return await _with_expiry(ahead._replace(warnings=warnings), checked)
 
 
@@ -232,17 +234,20 @@ def _outlook_facts(ahead: Outlook) -> dict[str, Any]:
     }
 
 
-def expected_effort(completions: int, ahead: Outlook) -> str:
+def expected_effort(preview: Preview, ahead: Outlook) -> str:
     """Return what the job takes at most, in one sentence."""
+    what = f"{count_of(preview.completions, 'completion')} will be {'read' if preview.kind.only_reads else 'changed'}"
+    if not ahead.requests:
+        return f"{what}: no request is needed, as the selection has seen all of them."
     return (
-        f"{count_of(completions, 'completion')} will be changed: up to {count_of(ahead.requests, 'request')}, "
+        f"{what}: up to {count_of(ahead.requests, 'request')}, "
         f"about {duration(max(1.0, ahead.seconds))} at {per_minute(ahead.rate_per_minute)}."
     )
 
 
-def _at_rate(request: JobRequest, rows: int, shared_per_minute: float) -> Outlook:
-    rate = min(request.rate_per_minute or math.inf, shared_per_minute)
-    requests = rows * 2 if _reads(request) else rows
+def _at_rate(request: JobRequest, checked: Checked, shared_per_minute: float) -> Outlook:
+    rate, rows = min(request.rate_per_minute or math.inf, shared_per_minute), checked.total
+    requests = rows - checked.seen if request.kind.only_reads else rows * 2 if _reads(request) else rows
     return Outlook(requests, rate, requests / rate * 60)
 
 

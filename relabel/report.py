@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 
 from ledger.errors import StateLost
-from ledger.job import Job, JobState, rows_lost
+from ledger.job import Job, JobState, Kind, rows_lost
 from ledger.row import Outcome
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.findings import Findings, collect_findings
@@ -80,7 +80,8 @@ def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[
         return report_lines(ledger, spec, only=options.only or frozenset(WORDS), layout=options.layout)
     id_column = spec.columns.id_column
     is_csv = _is_csv(job, options)
-    only = frozenset(outcome for outcome in Outcome if outcome.word in options.only) or WRITTEN
+    shown = frozenset({Outcome.WOULD_CHANGE}) if spec.kind is Kind.PLAN else WRITTEN
+    only = frozenset(outcome for outcome in Outcome if outcome.word in options.only) or shown
     return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), only)
 
 

@@ -150,7 +150,8 @@ def _facts(job: Job, found: list[_Placed]) -> list[dict[str, Any]]:
 
 def _row_facts(job: Job, placed: _Placed) -> dict[str, Any]:
     kind, number, row = placed
-    status = row_status(row, job.spec.files)._asdict()
+    status = row_status(row, job.spec)._asdict()
+    del status["before"], status["after"]  # the row's image and its changes are told below
     patch = None if isinstance(row, Rejection) else row.patch
     sent = row if isinstance(row, ReportedRow) else None
     changes = row_change(job.spec, sent).changes if sent else []

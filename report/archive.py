@@ -136,15 +136,17 @@ def _lines_with(file: gzip.GzipFile, needle: bytes) -> Iterator[bytes]:
 
 
 async def _lines(ledger: Ledger, job: Job) -> AsyncIterator[bytes]:
-    layout = JsonlReport(job.spec.columns, status_fields(job.spec.files))
+    layout = JsonlReport(job.spec.columns, status_fields(job.spec))
     yield _line({"relabel": {"job": changing_job(job), "state": job.state, "rows": job.counts, "at": job.finished_at}})
     async for row in report_rows(ledger, job.spec, frozenset(WORDS)):
         if isinstance(row, ReportedRow):
-            said = row_status(row, job.spec.files)._asdict() | {"change": row_change(job.spec, row)}
+            status = row_status(row, job.spec)
+            said = {field: getattr(status, field) for field in status_fields(job.spec)}
+            said |= {"change": row_change(job.spec, row)}
             named = {job.spec.columns.id_column: row.patch.completion_id, "metadata": row.patch.metadata}
             yield _line(named | {"relabel": said})
         else:
-            yield laid_out(row, layout, job.spec.files)
+            yield laid_out(row, layout, job.spec)
 
 
 def _line(value: object) -> bytes:

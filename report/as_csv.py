@@ -6,6 +6,8 @@ import csv
 import io
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from ledger.job import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_formula import escape_cell
@@ -14,6 +16,9 @@ from producer.csv_names import REPORT_INPUT, REPORT_PREFIX
 from report.rows import RowStatus
 
 _REPLACEMENT = "\ufffd"  # stands for bytes that were not UTF-8
+
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
 
 
 class CsvReport:
@@ -49,7 +54,7 @@ class CsvReport:
     def _cells(self, status: RowStatus) -> Iterator[str]:
         for field in self._fields:
             value = getattr(status, field)
-            yield "" if value is None else str(value)
+            yield "" if value is None else value if isinstance(value, str) else _encode(value).decode()
 
     def _line(self, cells: Iterable[str]) -> bytes:
         self._text.seek(0)

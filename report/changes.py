@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.job import Job, JobSpec
+from ledger.job import Job, JobSpec, Kind
 from ledger.patching import diff
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow
@@ -27,7 +27,7 @@ class RowChange(msgspec.Struct, frozen=True, kw_only=True):
     """How a row ended. `at` is when, in seconds since the epoch; None while it is open.
 
     `may_have_been_written`: the row did not end as updated, but a write of it may have happened. `changes` are those
-    of a row that was or may have been written.
+    of a row that was or may have been written, or that a plan would write.
     """
 
     completion_id: str
@@ -50,6 +50,11 @@ class ChangingJob(msgspec.Struct, frozen=True, kw_only=True):
     by: str
     submitted_at: float
 
+    @property
+    def only_reads(self) -> bool:
+        """Whether the job's rows were read and never written."""
+        return self.kind in {Kind.PLAN, Kind.VERIFY}
+
 
 def changing_job(job: Job) -> ChangingJob:
     """Return what a history shows of a job."""
@@ -66,6 +71,9 @@ def changing_job(job: Job) -> ChangingJob:
     )
 
 
+_CHANGED = frozenset({Outcome.UPDATED, Outcome.WOULD_CHANGE})
+
+
 def row_change(spec: JobSpec, row: ReportedRow) -> RowChange:
     """Return what a row did."""
     in_doubt = _is_in_doubt(spec, row)
@@ -75,12 +83,14 @@ def row_change(spec: JobSpec, row: ReportedRow) -> RowChange:
         outcome=row.outcome.word,
         code=row.detail.code if row.detail else "",
         may_have_been_written=in_doubt,
-        changes=_key_changes(spec, row) if in_doubt or row.outcome is Outcome.UPDATED else [],
+        changes=_key_changes(spec, row) if in_doubt or row.outcome in _CHANGED else [],
     )
 
 
 def _is_in_doubt(spec: JobSpec, row: ReportedRow) -> bool:
     """Return whether a row that is not updated may have been written all the same."""
+    if spec.kind.only_reads:
+        return False
     if row.outcome is Outcome.CANCELLED:
         return row.before is not None or (row.detail is not None and row.detail.code == IN_DOUBT_CODE)
     if row.outcome not in {Outcome.FAILED, Outcome.PENDING}:

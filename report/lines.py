@@ -27,7 +27,7 @@ async def report_lines(
     chosen = _layout(spec, layout)
     yield chosen.head()
     async for row in report_rows(ledger, spec, only):
-        yield laid_out(row, chosen, spec.files)
+        yield laid_out(row, chosen, spec)
 
 
 async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
@@ -43,5 +43,5 @@ async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
 
 
 def _layout(spec: JobSpec, chosen: str | None) -> Layout:
-    columns, fields = spec.columns, status_fields(spec.files)
+    columns, fields = spec.columns, status_fields(spec)
     return CsvReport(columns, fields) if (chosen or columns.format) == "csv" else JsonlReport(columns, fields)

@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from ledger.job import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.patching import diff
+from ledger.plan_counts import ValueChange
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow, read_shard
-from ledger.tally import ValueChange
 from report.digest import job_digest, shard_digest
 
 
@@ -22,7 +22,7 @@ async def count_shard(ledger: Ledger, spec: JobSpec, number: int) -> None:
 
     """
     rows = await read_shard(ledger.redis, spec, number)
-    await ledger.tallies.add(spec.job_id, number, shard_digest(rows, spec.mode), _changes(rows, spec.mode))
+    await ledger.plans.add(spec.job_id, number, shard_digest(rows, spec.mode), _changes(rows, spec.mode))
 
 
 async def complete_digest(ledger: Ledger, spec: JobSpec) -> str:
@@ -34,11 +34,11 @@ async def complete_digest(ledger: Ledger, spec: JobSpec) -> str:
         StateLost: some of the rows are gone from Redis.
 
     """
-    known = await ledger.tallies.digests(spec)
+    known = await ledger.plans.digests(spec)
     for number in [number for number, digest in enumerate(known) if digest is None]:
         await count_shard(ledger, spec, number)
-    digest = job_digest(spec.target, spec.mode, filter(None, await ledger.tallies.digests(spec)))
-    await ledger.tallies.set_digest(spec.job_id, digest)
+    digest = job_digest(spec.target, spec.mode, filter(None, await ledger.plans.digests(spec)))
+    await ledger.plans.set_digest(spec.job_id, digest)
     return digest
 
 

@@ -7,10 +7,11 @@ from typing import NamedTuple, Protocol
 
 from ledger.clock import utc_second, utc_time
 from ledger.input_files import InputFile, place_of
-from ledger.job import JobSpec
+from ledger.job import JobSpec, Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import ReportedRow, merge_by_line, read_rejections, read_rows, read_unsent
+from report.digest import Values, before_and_after
 
 INVALID_CODE = "invalid_row"
 """The code of a rejected row."""
@@ -25,7 +26,10 @@ AnyRow = ReportedRow | Rejection | UnsentRow
 
 
 class RowStatus(NamedTuple):
-    """The columns of a report on what happened to a row; None where there is nothing to report."""
+    """The columns of a report on what happened to a row; None where there is nothing to report.
+
+    `before` and `after` are the values of the keys that a plan would change (`report.digest`).
+    """
 
     outcome: str
     code: str | None = None
@@ -37,11 +41,14 @@ class RowStatus(NamedTuple):
     line: int | None = None
     settled_at: str | None = None
     file: str | None = None
+    before: Values | None = None
+    after: Values | None = None
 
 
-def status_fields(files: Sequence[InputFile]) -> tuple[str, ...]:
-    """Return the columns of a report: a job of one file has none for the file."""
-    return RowStatus._fields if files else tuple(field for field in RowStatus._fields if field != "file")
+def status_fields(spec: JobSpec) -> tuple[str, ...]:
+    """Return the columns of a report: a job of one file has none for the file; a plan shows what would change."""
+    left_out = (set() if spec.files else {"file"}) | (set() if spec.kind is Kind.PLAN else {"before", "after"})
+    return tuple(field for field in RowStatus._fields if field not in left_out)
 
 
 class Layout(Protocol):
@@ -87,19 +94,24 @@ async def _unsent(ledger: Ledger, spec: JobSpec, only: Set[str]) -> AsyncIterato
                 yield row
 
 
-def laid_out(row: AnyRow, layout: Layout, files: Sequence[InputFile]) -> bytes:
+def laid_out(row: AnyRow, layout: Layout, spec: JobSpec) -> bytes:
     """Return one row in the layout, with its place in the job's files."""
-    status = row_status(row, files)
+    status = row_status(row, spec)
     return layout.rejected(row, status) if isinstance(row, Rejection) else layout.row(row.patch, status)
 
 
-def row_status(row: AnyRow, files: Sequence[InputFile]) -> RowStatus:
+def row_status(row: AnyRow, spec: JobSpec) -> RowStatus:
     """Return what a report says of a row, with its place in the job's files."""
-    file, line = place_of(row.line, files)
+    file, line = place_of(row.line, spec.files)
     if isinstance(row, Rejection):
         status = _of_rejection(row)
+    elif isinstance(row, UnsentRow):
+        status = _of_unsent(row, spec.files)
     else:
-        status = _of_unsent(row, files) if isinstance(row, UnsentRow) else _of_row(row)
+        status = _of_row(row)
+        if spec.kind is Kind.PLAN:
+            before, after = before_and_after(row.outcome, row.patch.metadata, row.before, spec.mode)
+            status = status._replace(before=before, after=after)
     return status._replace(line=line, file=file)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -12,6 +12,7 @@ from rich.console import Console
 from cli.console import echo
 from cli.errors import CliError
 from cli.job_argument import job_argument, with_job
+from cli.options import Outcomes
 from cli.output import print_facts
 from cli.output_file import report_file
 from cli.session import pass_settings
@@ -20,6 +21,7 @@ from config.settings import Settings
 from ledger.job import Job
 from relabel.facts import job_facts
 from relabel.findings import Findings, findings_facts
+from relabel.plan_findings import plan_facts
 from relabel.report import HOW_TO_FEED_BACK, ReportOptions, job_findings, job_report
 from relabel.session import Session
 from report.lines import write_lines
@@ -28,22 +30,9 @@ from report.rows import WORDS
 _FORMATS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 
 
-class Words(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5 on only
-    """Outcomes as people write them: one, or several with commas between them."""
-
-    name = "outcomes"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> frozenset[str]:
-        """Return the words."""
-        words = frozenset(word.strip() for word in str(value).split(","))
-        if unknown := sorted(words - set(WORDS)):
-            self.fail(f"{unknown[0]!r} is no outcome; choose from {', '.join(WORDS)}.", param, ctx)
-        return words
-
-
 @click.command("report")
 @job_argument
-@click.option("--only", multiple=True, type=Words(), help="Rows of these outcomes, such as failed,rejected.")
+@click.option("--only", multiple=True, type=Outcomes(WORDS), help="Rows of these outcomes, such as failed,rejected.")
 @click.option("--format", "layout", type=click.Choice(["csv", "jsonl"]), help="Default: as FILE ends, or the input's.")
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
 @click.option("--bom", is_flag=True, help="Begin a CSV report with a byte order mark, by which Excel knows UTF-8.")
@@ -101,7 +90,8 @@ async def _write(session: Session, job_id: str, options: ReportOptions, path: Pa
 
 def _print_summary(job: Job, findings: Findings, *, as_json: bool) -> None:
     if as_json:
-        print_facts(job_facts(job) | {"findings": findings_facts(findings)})
+        found = plan_facts(job, findings.plan) if findings.plan else {}
+        print_facts(job_facts(job) | found | {"findings": findings_facts(findings)})
     else:
         print_summary(job, findings, Console(file=sys.stdout))
 

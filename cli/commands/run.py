@@ -73,7 +73,7 @@ def run_command(
     request = request_for(options, settings, by=current_user())
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
-            return check_only(settings, checked, options, console, deployed=False, as_json=as_json)
+            return check_only(settings, checked, options, console, request, deployed=False, as_json=as_json)
         show_checked(checked, request, console)
         require_valid_rows(checked, options)
         return in_session(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import click
@@ -11,11 +12,12 @@ from cli.exit_codes import DONE, exit_code_of
 from cli.format import STATE_STYLES, WAIT_STYLE, count_style, how_far, outcome_counts
 from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
+from cli.plan_view import change_lines, sample_lines
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
 from ledger.job import Canary, Counts, Job, JobSpec, JobState, Kind
-from relabel.advice import next_step
+from relabel.advice import after_plan, next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
 from relabel.wording import count_of, local_time, per_minute
@@ -59,19 +61,20 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
     facts = [
         _Fact("Job", spec.job_id),
         _Fact("Name", printable(spec.name, NAME_CHARS)),
-        _Fact("Kind", f"{spec.kind} of job {spec.parent}" if spec.parent else ""),
+        _Fact("Kind", _kind(spec)),
         _Fact("State", str(job.state), STATE_STYLES.get(job.state, "")),
         _Fact("Reason", printable(reason_of(job) or "", MESSAGE_CHARS)),
         _Fact("Waits", waiting_for(job, seen.idle, shared_rate=shared_rate), WAIT_STYLE),
-        _Fact("Next", next_step(job)),
+        _Fact("Next", next_step(job) or after_plan(job)),
         _Fact("Done", how_far(job)),
         _Fact("Canary", _canary(job)),
         _Fact("Rows", outcome_counts(counts, kind=spec.kind, pending=True), count_style(counts)),
+        *_planned(seen),
         _Fact("In doubt", _in_doubt(job)),
         _Fact("Folded", _folded(counts)),
         *map(_about_child, seen.children),
         _Fact("Requests", "" if job.state is JobState.LOST else requests),
-        _Fact("Mode", f"{spec.mode}, {'with' if spec.journal else 'without'} undo{_order(spec)}"),
+        _Fact("Mode", f"{spec.mode}{_with_undo(spec)}{_order(spec)}"),
         _Fact("Target", printable(spec.target, NAME_CHARS)),
         _Fact("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
         _Fact("Keys", _keys(spec)),
@@ -81,11 +84,32 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
     return [fact for fact in facts if fact.said]
 
 
+_CHILDREN = {
+    Kind.UNDO: ("Undo", "Undone"),
+    Kind.RETRY: ("Retry", "Retried"),
+    Kind.PLAN: ("Plan", "Planned"),
+    Kind.APPLY: ("Apply", "Applied"),
+    Kind.VERIFY: ("Verify", "Verified"),
+}
+"""What is said of a job that was made of another one: while it goes on, and when it has ended."""
+
+
+def _planned(seen: JobSeen) -> Iterator[_Fact]:
+    """Yield what a plan found: a fact a change, the first rows, and the digest."""
+    if seen.plan is None:
+        return
+    for number, line in enumerate(change_lines(seen.plan)):
+        yield _Fact("" if number else "Changes", line)
+    for number, line in enumerate(sample_lines(seen.job, seen.plan)):
+        yield _Fact("" if number else "First rows", line)
+    yield _Fact("Digest", seen.plan.digest or "")
+
+
 def _about_child(child: ChildJob) -> _Fact:
-    """Return which job undid or retried this one, or is to, and how its rows stand."""
+    """Return which job was made of this one's rows, or is to be, and how its rows stand."""
     made, job = child
     has_ended = job is None or job.state is JobState.FINISHED
-    word = {Kind.UNDO: ("Undo", "Undone"), Kind.RETRY: ("Retry", "Retried")}[Kind(made.kind)][has_ended]
+    word = _CHILDREN[Kind(made.kind)][has_ended]
     named = f"{'by job' if has_ended else 'job'} {printable(made.job_id)}"
     remark = f" ({printable(made.remark, KEYS_CHARS)})" if made.remark else ""
     if job is None:
@@ -105,6 +129,20 @@ def _canary(job: Job) -> str:
     }[job.canary]
     is_all = job.spec.canary == job.spec.rows
     return f"{count_of(job.spec.canary, 'row')}, {'all that there are, each read back' if is_all else how}"
+
+
+def _kind(spec: JobSpec) -> str:
+    """Return what the job is, where it is not simply a file's."""
+    if spec.parent:
+        return f"{spec.kind} of job {spec.parent}"
+    return "" if spec.kind is Kind.FILE else str(spec.kind)
+
+
+def _with_undo(spec: JobSpec) -> str:
+    """Return whether the job can be undone; nothing of one that changes nothing."""
+    if spec.kind.only_reads:
+        return ""
+    return ", with undo" if spec.journal else ", without undo"
 
 
 def _folded(counts: Counts) -> str:

@@ -64,7 +64,7 @@ def submit_command(
     request = request_for(options, settings, by=current_user(), hold=hold)
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
-            return check_only(settings, checked, options, console, deployed=True, as_json=as_json)
+            return check_only(settings, checked, options, console, request, deployed=True, as_json=as_json)
         show_checked(checked, request, console)
         require_valid_rows(checked, options)
 

@@ -146,7 +146,11 @@ async def test_only_the_outcomes_asked_for_are_reported(relabel, make_job, fails
     of_diff = await relabel("report", job.job_id, "--diff", "--only", "folded")
 
     assert [row["relabel.outcome"] for row in rows_of(ended.out)] == ["failed", "drifted", "rejected", "folded"]
-    assert (wrong.code, wrong.out, "'done' is no outcome; choose from pending, updated" in wrong.err) == (2, "", True)
+    assert (wrong.code, wrong.out, "'done' cannot be chosen; choose from pending, updated" in wrong.err) == (
+        2,
+        "",
+        True,
+    )
     assert (of_diff.code, "the row that took one over" in of_diff.err) == (2, True)
 
 

@@ -15,11 +15,11 @@ from ledger.job_store import STORING_KEEP_S, TRIMMED
 from ledger.keys import ENDED, JOBS, LASTING, LOST, OPEN_NIGHTS, JobKeys, fingerprint_key, night_key
 from ledger.loss_detector import LossDetector
 from ledger.losses import LISTED_S, NIGHT_KEEP_S
+from ledger.plan_counts import ValueChange
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
 from ledger.shards import PARK_AFTER
-from ledger.tally import ValueChange
 from tests.ledger.conftest import LedgerHarness
 from worker.rescue import rescue_all
 
@@ -125,8 +125,8 @@ async def finished_before_a_worker_came_back(harness: LedgerHarness) -> JobSpec:
 async def planned_late(harness: LedgerHarness) -> JobSpec:
     """A plan, of which a worker that was slow counts a shard when the job has long ended."""
     spec = await finished(harness)
-    await harness.ledger.tallies.add(spec.job_id, 0, "ab" * 32, {ValueChange("k", None, "v"): 2})
-    await harness.ledger.tallies.set_digest(spec.job_id, "cd" * 32)
+    await harness.ledger.plans.add(spec.job_id, 0, "ab" * 32, {ValueChange("k", None, "v"): 2})
+    await harness.ledger.plans.set_digest(spec.job_id, "cd" * 32)
     return spec
 
 

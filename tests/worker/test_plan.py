@@ -9,9 +9,9 @@ import pytest
 from ledger.claims import claim_of
 from ledger.job import JobState, Kind
 from ledger.keys import claim_key
+from ledger.plan_counts import ValueChange
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from ledger.tally import ValueChange
 from report.digest import job_digest, shard_digest
 from worker.job_end import retire
 from worker.rescue import rescue_all
@@ -173,8 +173,8 @@ async def test_what_a_plan_would_change_is_counted_and_digested_though_its_worke
     read = await harness.rows(plan)
     digests = [shard_digest(read[:2], job.spec.mode), shard_digest(read[2:], job.spec.mode)]
     assert (await harness.job(plan)).digest == job_digest(job.spec.target, job.spec.mode, digests)
-    assert await harness.ledger.tallies.digests(job.spec) == digests
-    changes = (await harness.ledger.tallies.read(plan)).changes
+    assert await harness.ledger.plans.digests(job.spec) == digests
+    changes = (await harness.ledger.plans.read(plan)).changes
     assert changes == {ValueChange("k", None, "v"): 1, ValueChange("team", "blue", None): 1}
 
 
@@ -185,4 +185,4 @@ async def test_a_digest_stays_what_it_was(harness, completion_id):
     for _ in range(2):
         await retire(harness.ledger, await harness.job(plan))
 
-    assert (await harness.ledger.tallies.read(plan)).changes == {ValueChange("k", None, "v"): 1}
+    assert (await harness.ledger.plans.read(plan)).changes == {ValueChange("k", None, "v"): 1}

@@ -33,7 +33,7 @@ class ValueChange(NamedTuple):
     after: str | None
 
 
-class Tally(NamedTuple):
+class PlanCounts(NamedTuple):
     """Rows by what they would change, and by key the rows of changes that are not counted each ('' for all keys)."""
 
     changes: Counter[ValueChange]
@@ -43,12 +43,12 @@ class Tally(NamedTuple):
 _decode = msgspec.msgpack.Decoder(ValueChange).decode
 
 
-class Tallies:
-    """The tallies of the plans in one ledger."""
+class Plans:
+    """What the plans in one ledger have found."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._tally = load_script(redis, "tally")
+        self._count_shard = load_script(redis, "count_shard")
         self._set_digest = load_script(redis, "set_digest")
 
     async def add(self, job_id: str, shard: int, digest: str, changes: Mapping[ValueChange, int]) -> None:
@@ -58,7 +58,7 @@ class Tallies:
         for change, rows in changes.items():
             packed = _encode(change)
             args += (change.key, packed if len(packed) <= MOST_BYTES else b"", rows)
-        await self._tally([keys.job, keys.digests, keys.changes], args)
+        await self._count_shard([keys.job, keys.digests, keys.changes], args)
 
     async def set_digest(self, job_id: str, digest: str) -> None:
         """Keep the digest of all rows with the job."""
@@ -69,15 +69,15 @@ class Tallies:
         found = {int(number): digest.decode() for number, digest in await self._fields(JobKeys(spec.job_id).digests)}
         return [found.get(number) for number in range(spec.shards)]
 
-    async def read(self, job_id: str) -> Tally:
+    async def read(self, job_id: str) -> PlanCounts:
         """Return what the shards that were counted so far would change."""
-        tally = Tally(Counter(), Counter())
+        found = PlanCounts(Counter(), Counter())
         for field, rows in await self._fields(JobKeys(job_id).changes):
             if field[:1] == b"=":
-                tally.changes[_decode(field[1:])] = int(rows)
+                found.changes[_decode(field[1:])] = int(rows)
             elif field[:1] == b"+":
-                tally.others[field[1:].decode()] = int(rows)
-        return tally
+                found.others[field[1:].decode()] = int(rows)
+        return found
 
     async def _fields(self, key: str) -> list[tuple[bytes, bytes]]:
         fields: dict[Any, Any] = await self._redis.hgetall(key)

@@ -1,0 +1,49 @@
+"""Shows what a plan found: each change of a key with its rows, and some rows as examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from config.text import printable
+from ledger.input_files import place_of
+from ledger.job import Job
+from relabel.plan_findings import PlanFindings, sample_changes
+from relabel.wording import count_of
+
+VALUE_CHARS, KEY_CHARS, ID_CHARS = 40, 64, 64
+SHOWN_LINES = 40
+"""Changes that are shown; `status --json` has all that are counted each."""
+ABSENT = "absent"
+
+
+def change_lines(found: PlanFindings) -> Iterator[str]:
+    """Yield a line a change, those of a key together, with the rows of all others."""
+    for change in found.changes[:SHOWN_LINES]:
+        yield f"{_changed(change.key, change.before, change.after)}  ({count_of(change.rows, 'row')})"
+    if (more := len(found.changes) - SHOWN_LINES) > 0:
+        yield f"and {count_of(more, 'more change')}"
+    for key, rows in found.others.items():
+        what = f"{printable(key, KEY_CHARS)}: other values" if key else "other keys"
+        yield f"{what}  ({count_of(rows, 'row')})"
+
+
+def sample_lines(job: Job, found: PlanFindings) -> Iterator[str]:
+    """Yield a line for each row that is shown as an example."""
+    for row in found.samples:
+        place = printable(str(place_of(row.patch.line, job.spec.files)))
+        changed = sample_changes(job, row)
+        said = "; ".join(_changed(key, *change) for key, change in list(changed.items())[:3])
+        more = f"; and {count_of(len(changed) - 3, 'more key')}" if len(changed) > 3 else ""
+        yield f"{place}, {printable(row.patch.completion_id, ID_CHARS)}: {said}{more}"
+
+
+def _changed(key: str, before: str | None, after: str | None) -> str:
+    return f"{printable(key, KEY_CHARS)}: {_value(before)} -> {_value(after)}"
+
+
+def _value(value: str | None) -> str:
+    """Return a value, in quotes where it could be taken for something else."""
+    if value is None:
+        return ABSENT
+    shown = printable(value, VALUE_CHARS)
+    return f"'{shown}'" if not value or value != value.strip() or value == ABSENT else shown

@@ -1,0 +1,194 @@
+"""`relabel plan`: what it shows of what a file would change, with a deployed worker and an API that is really asked."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.claims import claim_of
+from ledger.keys import claim_key
+from ledger.ledger import Ledger
+from sandbox import Sandbox
+from tests.harness.cluster import KEY
+from tests.harness.command import ROOT
+from tests.harness.idle_worker import IdleWorker
+
+IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
+FULL = {f"key{number}": "v" for number in range(16)}
+BEFORE = {IDS[0]: {"team": "blue"}, IDS[1]: {"team": "=1+1", "old": "x"}, IDS[2]: {"team": "green"}, IDS[3]: FULL}
+ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
+
+
+class Planner:
+    """The command against one API, with a deployed worker; it takes a file of rows."""
+
+    def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
+        self._relabel = relabel
+        self.sandbox = sandbox
+        self.folder = folder
+        self.settings = {
+            "OPENAI_API_KEY": KEY,
+            "OPENAI_BASE_URL": sandbox.base_url,
+            "RELABEL_RATE__PER_MINUTE": "60000",
+            "RELABEL_API__ATTEMPTS": "1",
+            "RELABEL_JOB__SHARD_ROWS": "2",
+            "XDG_STATE_HOME": str(folder / "state"),
+        }
+
+    async def __call__(self, *arguments: str) -> Any:
+        """Run the command to its end."""
+        return await self._relabel(*arguments, **self.settings)
+
+    async def facts(self, *arguments: str, code: int = 0) -> Any:
+        """Run the command with --json and give what it prints."""
+        ended = await self(*arguments, "--json")
+        assert ended.code == code, ended.err
+        return json.loads(ended.out)
+
+    def file(self, rows: str = ROWS, name: str = "rows.jsonl") -> str:
+        """Write a file and give its name."""
+        (self.folder / name).write_text(rows)
+        return name
+
+
+@pytest.fixture
+def redis_url(idle_worker: IdleWorker) -> str:
+    """The worker's ledger, in which the jobs of other tests are."""
+    return idle_worker.redis_url
+
+
+@pytest.fixture
+async def planner(
+    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
+) -> AsyncIterator[Planner]:
+    """The command, and an API that stores four completions; of the writes of other tests no record is left."""
+    async with Sandbox(port=idle_worker.api_port) as sandbox:
+        sandbox.store.load(BEFORE)
+        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
+        yield Planner(relabel, sandbox, tmp_path)
+
+
+async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: Planner) -> None:
+    """Each row is read once; the failed ones say what a write would meet."""
+    plan = await planner.facts("plan", planner.file(), code=1)
+
+    assert planner.sandbox.store.dump() == BEFORE
+    assert {entry.method for entry in planner.sandbox.log.entries} == {"GET"}
+    assert (plan["kind"], plan["state"], plan["parent"]) == ("plan", "finished", None)
+    counts = {word: rows for word, rows in plan["rows"].items() if rows}
+    assert counts == {"total": 5, "would_change": 2, "unchanged": 1, "failed": 2}
+    assert plan["changes"] == [
+        {"key": "old", "before": "x", "after": None, "rows": 1},
+        {"key": "team", "before": "=1+1", "after": "green", "rows": 1},
+        {"key": "team", "before": "blue", "after": "green", "rows": 1},
+    ]
+    assert plan["changes_other"] == {}
+    assert [sample["id"] for sample in plan["samples"]] == IDS[:2]
+    failed = (await planner.facts("report", plan["job_id"], "--summary"))["findings"]["failed"]
+    assert {cause["code"] for cause in failed} == {"too_many_pairs", "not_found"}
+
+
+async def test_anybody_can_compute_the_digest_from_the_report_by_the_recipe_of_the_guide(planner: Planner) -> None:
+    """Also with rows that are in no shard: a rejected one, a folded one, and one that names nothing to change."""
+    rows = (
+        ROWS
+        + ROWS.splitlines()[0]
+        + '\n{"id": "no metadata"}\n'
+        + json.dumps({"id": IDS[4][:-1] + "F", "metadata": {}})
+    )
+    plan = await planner.facts("plan", planner.file(rows), code=1)
+    report = await planner("report", plan["job_id"], "--format", "jsonl")
+    (planner.folder / "plan.json").write_text(json.dumps(await planner.facts("status", plan["job_id"], code=1)))
+    (planner.folder / "report.jsonl").write_text(report.out)
+    (recipe,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/plan.md").read_text(), flags=re.DOTALL)
+
+    script = [sys.executable, "-c", recipe, "plan.json", "report.jsonl"]
+    ran = subprocess.run(script, cwd=planner.folder, capture_output=True, text=True, check=True)  # noqa: ASYNC221
+
+    assert ran.stdout.strip() == plan["digest"]
+
+
+async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_csv(planner: Planner) -> None:
+    job_id = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+
+    report = await planner("report", job_id, "--format", "jsonl")
+    table = await planner("report", job_id, "--format", "csv")
+    diff = await planner("report", job_id, "--diff", "--format", "csv")
+
+    said = [json.loads(line)["relabel"] for line in report.out.splitlines()]
+    assert [(row["before"], row["after"]) for row in said] == [
+        ({"team": "blue"}, {"team": "green"}),
+        ({"old": "x", "team": "=1+1"}, {"old": None, "team": "green"}),
+        ({}, {}),
+        (None, None),
+        (None, None),
+    ]
+    (row,) = [row for row in csv.DictReader(io.StringIO(table.out)) if row["id"] == IDS[1]]
+    assert json.loads(row["relabel.before"]) == {"old": "x", "team": "=1+1"}
+    changed = list(csv.DictReader(io.StringIO(diff.out)))
+    assert [(line["key"], line["before"], line["after"]) for line in changed if line["id"] == IDS[1]] == [
+        ("old", "x", ""),
+        ("team", "'=1+1", "green"),
+    ]
+    assert {line["outcome"] for line in changed} == {"would_change"}
+
+
+async def test_the_same_file_is_planned_anew_each_time(planner: Planner) -> None:
+    first = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+    planner.sandbox.store.load({IDS[0]: {"team": "green"}})
+
+    second = await planner.facts("plan", "rows.jsonl", code=1)
+
+    assert second["job_id"] != first
+    assert (second["rows"]["would_change"], second["rows"]["unchanged"]) == (1, 2)
+
+
+async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(planner: Planner) -> None:
+    job_id = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+
+    undo, retry = await planner("undo", job_id), await planner("retry", job_id)
+    history = json.loads((await planner("history", IDS[0], "--json")).out)
+
+    assert (undo.code, retry.code) == (2, 2)
+    assert "is a plan, which changes nothing" in undo.err
+    assert f"`relabel plan --from {job_id} --only failed`" in retry.err
+    assert job_id not in {entry["job_id"] for entry in history["entries"]} | set(history["not_searched"])
+
+
+async def test_rows_that_drifted_are_planned_again_with_the_values_that_were_meant(planner: Planner) -> None:
+    """Of an undo: somebody else changed a row since the job, so that it was left alone."""
+    job_id = (await planner.facts("submit", planner.file(), "--wait", "--again", code=1))["job_id"]
+    planner.sandbox.store.load({IDS[0]: {"team": "somebody else's"}})
+    undo = (await planner.facts("undo", job_id))["job_id"]
+    assert (await planner("watch", undo)).code == 1
+
+    plan = await planner.facts("plan", "--from", undo)
+
+    assert (plan["kind"], plan["parent"], plan["rows"]["total"]) == ("plan", undo, 1)
+    assert plan["changes"] == [{"key": "team", "before": "somebody else's", "after": "blue", "rows": 1}]
+    assert f"by job {plan['job_id']}" in (await planner("status", undo)).out
+    none = await planner("plan", "--from", undo, "--only", "failed")
+    assert (none.code, "no rows that ended as failed" in none.err) == (2, True)
+
+
+async def test_the_summary_and_the_status_show_the_changes_the_digest_and_the_next_step(planner: Planner) -> None:
+    """The id alone is on standard output."""
+    ended = await planner("plan", planner.file(ROWS.splitlines()[0]))
+    job_id = ended.out.strip()
+    status = (await planner("status", job_id)).out
+
+    assert ended.code == 0
+    for said in (ended.err, status):
+        assert "team: blue -> green  (1 row)" in said
+        assert f"relabel apply {job_id}" in said
+    digest = (await planner.facts("status", job_id))["digest"]
+    assert (f"Digest: {digest}" in ended.err, digest in status) == (True, True)
