@@ -23,7 +23,7 @@ STORED = 1_000
 FURTHEST_PAGES = 64
 """How many pages back the trail reaches."""
 MOST_IDLE = 25
-"""Pages in a row that may bring nothing new: more than the trail has places to go back to."""
+"""Pages in a row that may bring nothing new, besides twice those that lie behind: more than the trail has places."""
 MOST_ENDS = 3
 """Empty pages after which the list has ended, each after a page that promised more."""
 
@@ -93,9 +93,9 @@ class Place:
         self._created_of = deque[tuple[str, int | None]]((each, cursor.created) for each in cursor.recent)
         self._most_recent = STORED if cursor.pages else REMEMBERED
         self._doubts = msgspec.structs.replace(cursor.doubts)
-        self._idle = self._ends = 0
-        self._passed: set[str] = set()
-        self._goes_over_old = self._was_empty = False
+        self._idle = self._ends = self._pages_to_go_over = 0
+        self._first_page: dict[str, int] = {}
+        self._goes_over_old = self._began_again = self._was_empty = False
         self.pages, self.read, self.ended = cursor.pages, cursor.read, cursor.ended
 
     @property
@@ -131,19 +131,20 @@ class Place:
             self._take_empty(page)
             return []
         self._was_empty = False
-        if self._begins_again(page.items[0]):
+        if self.after is None:
+            self._first_page = {item.id: number for number, item in enumerate(page.items)}
+        elif self._is_first_again(page.items):
             self.lose()
             return []
         new = [item for item in page.items if not self._was_read(item)]
-        self._note_progress(advances=bool(new) or (self._goes_over_old and page.last_id not in self._passed))
         self._remember(new)
         self._follow(page)
-        if new:
-            self._goes_over_old, self._ends = False, 0
-            self._passed.clear()
-        elif page.last_id:
-            self._passed.add(page.last_id)
         self.ended = not page.has_more or self._is_past_bounds(page.items)
+        if new:
+            self._goes_over_old = self._began_again = False
+            self._idle = self._ends = self._pages_to_go_over = 0
+        elif not self.ended:
+            self._note_idle()
         return [item for item in new if self._is_wanted(item)]
 
     def lose(self) -> None:
@@ -153,20 +154,21 @@ class Place:
             StopJob: the list repeats its pages.
 
         """
-        self._note_progress(advances=False)
-        self._goes_over_old = True
-        self._passed.clear()
+        if not self._goes_over_old:
+            self._goes_over_old, self._pages_to_go_over = True, self.pages
+        self._note_idle()
         if self._trail:
             self._trail.pop()
         if not self._trail:
+            self._began_again = True
             self._doubts.restarts += 1
             is_sure = len(self._read_about_now()) < self._most_recent and not self._doubts.disorder
             self._doubts.repeats += not is_sure
 
     def _take_empty(self, page: Page) -> None:
         """Decide whether the list has ended, or a server shows nothing after a completion that is gone."""
-        if page.unusable and page.has_more and page.last_id and page.last_id not in self._passed:
-            self._passed.add(page.last_id)
+        if page.unusable and page.has_more and page.last_id:
+            self._note_idle()
             self._follow(page)
             return
         self._ends += not self._was_empty
@@ -177,14 +179,16 @@ class Place:
         else:
             self.lose()
 
-    def _begins_again(self, first: Listed) -> bool:
-        """Return whether a page is the list's first, as of a server that ignores a completion that is gone."""
-        if self._goes_over_old or self.after is None or self._began is None or first.created is None:
+    def _is_first_again(self, items: Sequence[Listed]) -> bool:
+        """Return whether these are the list's first, from a server that ignores a completion that is gone."""
+        before = self._first_page.get(self.after or "", len(self._first_page))
+        if any(self._first_page.get(item.id, before + 1) <= before for item in items):
+            return True
+        began, created = self._began, items[0].created
+        if self._began_again or began is None or created is None:
             return False
-        at_start = (
-            first.created >= self._began - OVERLAP_S if self._descends else first.created <= self._began + OVERLAP_S
-        )
-        return at_start and self._is_passed(first.created)
+        is_first = created >= began - OVERLAP_S if self._descends else created <= began + OVERLAP_S
+        return is_first and self._is_passed(created)
 
     def _was_read(self, item: Listed) -> bool:
         if item.id in self._recent:
@@ -221,10 +225,10 @@ class Place:
         kept = [(page, each) for page, each in last_of.items() if _is_kept(page, self.pages - page)]
         self._trail = kept + [(self.pages, each) for each in dict.fromkeys(places) if each]
 
-    def _note_progress(self, *, advances: bool) -> None:
-        self._idle = 0 if advances else self._idle + 1
-        if self._idle > MOST_IDLE:
-            what = f"the API's list repeats itself: {MOST_IDLE} pages in a row brought nothing new"
+    def _note_idle(self) -> None:
+        self._idle += 1
+        if self._idle > MOST_IDLE + 2 * self._pages_to_go_over:
+            what = f"the API's list repeats itself: {self._idle} pages in a row brought nothing new"
             raise StopJob("list_stuck", f"{what}; try again later, or name the completions in a file")
 
     def _is_past_bounds(self, items: Sequence[Listed]) -> bool:

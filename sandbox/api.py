@@ -121,6 +121,8 @@ class Api:
             struck = await before(fault, call, self.options)
             if struck is not None:
                 return struck
+        if fault.kind is FaultKind.CURSOR_DELETED:
+            self._operations.delete_cursor(call, self.options)
         if call.operation == "update" and fault.kind in SHOWN_INSTEAD:
             reply = self._show_instead(fault, call, document)
         else:

@@ -10,7 +10,8 @@ import msgspec
 
 DEFAULT_MODEL = "gpt-4o-mini-2024-07-18"
 """The model of a completion that was loaded, not created."""
-_DIGITS = {digit: n for n, digit in enumerate(string.digits + string.ascii_uppercase + string.ascii_lowercase)}
+_ALPHABET = string.digits + string.ascii_uppercase + string.ascii_lowercase
+_DIGITS = {digit: n for n, digit in enumerate(_ALPHABET)}
 _ID_EPOCH = 1_576_800_000
 _PLAUSIBLE = re.compile(
     r"(chatcmpl[-_]|chat_|resp_)[A-Za-z0-9_-]{6,}|[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
@@ -23,7 +24,8 @@ _ANSWER = "This is a test."
 class Completion(msgspec.Struct, gc=False):
     """One stored completion; `visible_at` is the monotonic time from which it can be read.
 
-    `former` holds what it held before each of its last updates, with the monotonic time of that update.
+    `former` holds what it held before each of its last updates, with the monotonic time of that update; `deleted_at` is
+    the monotonic time from which it is only shown by a list that lags.
     """
 
     id: str
@@ -33,6 +35,7 @@ class Completion(msgspec.Struct, gc=False):
     visible_at: float = 0.0
     prompt: list[dict[str, Any]] | None = None
     former: list[tuple[float, dict[str, str]]] | None = None
+    deleted_at: float | None = None
 
     def update(self, metadata: dict[str, str], *, now: float, lag_s: float) -> None:
         """Hold other metadata; a read that lags is shown the old for so long."""
@@ -43,7 +46,9 @@ class Completion(msgspec.Struct, gc=False):
 
     def metadata_at(self, moment: float) -> dict[str, str]:
         """Return its metadata at a monotonic time."""
-        return next((held for at, held in self.former or () if at > moment), self.metadata)
+        if not self.former:
+            return self.metadata
+        return next((held for at, held in self.former if at > moment), self.metadata)
 
 
 def is_plausible(completion_id: str) -> bool:
@@ -54,10 +59,9 @@ def is_plausible(completion_id: str) -> bool:
 def new_id(created: int, letters: str) -> str:
     """An id of the recorded form: five base62 characters of time, then 24 of `letters` (contract section 4)."""
     rest, head = created - _ID_EPOCH, ""
-    alphabet = list(_DIGITS)
     for _ in range(5):
         rest, digit = divmod(rest, 62)
-        head = alphabet[digit] + head
+        head = _ALPHABET[digit] + head
     return f"chatcmpl-{head}{letters}"
 
 

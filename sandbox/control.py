@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -12,6 +12,7 @@ from aiohttp import web
 
 from sandbox.api import Api
 from sandbox.errors import ApiError, bad_request, method_not_supported, unknown_url
+from sandbox.generate import DAYS, MOST_COMPLETIONS
 from sandbox.reply import Reply, json_reply
 from sandbox.script import decode_script
 
@@ -26,6 +27,14 @@ class Ask(NamedTuple):
     body: bytes
 
 
+class Fill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """So many made-up completions to store, created over the last `days`; another seed makes others."""
+
+    count: Annotated[int, msgspec.Meta(ge=0, le=MOST_COMPLETIONS)]
+    seed: int = 0
+    days: Annotated[float, msgspec.Meta(ge=0, le=10_000)] = DAYS
+
+
 class Control:
     """The control endpoints of one API."""
 
@@ -34,7 +43,7 @@ class Control:
         self._doors: dict[str, dict[str, Callable[[Ask], Reply]]] = {
             "log": {"GET": self._log},
             "stats": {"GET": self._stats},
-            "completions": {"GET": self._dump, "PUT": self._load},
+            "completions": {"GET": self._dump, "PUT": self._load, "POST": self._fill},
             "faults": {"GET": self._faults, "POST": self._add_faults, "DELETE": self._clear_faults},
             "options": {"GET": self._options, "PATCH": self._configure},
         }
@@ -75,6 +84,11 @@ class Control:
         loaded: dict[str, Any] = msgspec.json.decode(ask.body, type=dict[str, dict[str, str]])
         self._api.store.load(loaded)
         return json_reply({"loaded": len(loaded)})
+
+    def _fill(self, ask: Ask) -> Reply:
+        filled = msgspec.json.decode(ask.body, type=Fill)
+        self._api.store.fill(filled.count, seed=filled.seed, days=filled.days)
+        return json_reply({"filled": filled.count})
 
     def _faults(self, _ask: Ask) -> Reply:
         return json_reply(self._api.faults.facts())

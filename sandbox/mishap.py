@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -88,26 +89,33 @@ def _instead(fault: Fault, call: Call, options: SandboxOptions) -> Reply | None:
 def _spoilt(fault: Fault, reply: Reply) -> Reply:
     match fault.kind:
         case FaultKind.ERROR_500_AFTER:
-            return server_error().reply()
+            reply = server_error().reply()
         case FaultKind.BAD_BODY_HTML:
-            return _html(200, b"Welcome")
+            reply = _html(200, b"Welcome")
         case FaultKind.BAD_BODY_TRUNCATED:
-            return reply._replace(body=reply.body[: len(reply.body) // 2])
+            reply = reply._replace(body=reply.body[: len(reply.body) // 2])
         case FaultKind.BAD_BODY_OTHER_ID:
-            document = msgspec.json.decode(reply.body)
-            return reply._replace(body=msgspec.json.encode(document | {"id": _OTHER_ID}))
+            reply = _changed(reply, lambda shown: shown | {"id": _OTHER_ID})
         case FaultKind.NO_METADATA:
-            document = msgspec.json.decode(reply.body)
-            document.pop("metadata", None)
-            reply = reply._replace(body=msgspec.json.encode(document))
+            reply = _changed(reply, lambda shown: {name: shown[name] for name in shown if name != "metadata"})
         case FaultKind.NULL_METADATA:
             reply = with_metadata(reply, None)
     return reply
 
 
+def _changed(reply: Reply, change: Callable[[dict[str, Any]], dict[str, Any]]) -> Reply:
+    """The same answer with the completion changed that it shows, or each one of a list."""
+    document = msgspec.json.decode(reply.body)
+    if document.get("object") == "list":
+        changed = document | {"data": [change(shown) for shown in document["data"]]}
+    else:
+        changed = change(document)
+    return reply._replace(body=msgspec.json.encode(changed))
+
+
 def with_metadata(reply: Reply, metadata: Any) -> Reply:
     """The same answer about other metadata."""
-    return reply._replace(body=msgspec.json.encode(msgspec.json.decode(reply.body) | {"metadata": metadata}))
+    return _changed(reply, lambda shown: shown | {"metadata": metadata})
 
 
 def _seconds(fault: Fault, options: SandboxOptions) -> float:

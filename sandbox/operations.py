@@ -9,6 +9,7 @@ from typing import Any
 
 from sandbox.completion import Completion, created_answer, message_answers, new_id, stored_answer
 from sandbox.errors import ApiError, bad_request, completion_not_found
+from sandbox.generate import generate
 from sandbox.metadata import check_metadata, check_pairs, stored_values, wrong_type
 from sandbox.options import SandboxOptions
 from sandbox.query import read_query
@@ -17,6 +18,10 @@ from sandbox.routes import Call
 from sandbox.store import Store
 
 _LETTERS = string.digits + string.ascii_letters
+_ARRIVALS = 1 << 32
+"""Seed of the first completion that arrives, unlike any that a person gives."""
+_MOST_ARRIVALS = 10_000
+"""Completions that arrive between two calls at most."""
 
 
 class Operations:
@@ -25,21 +30,29 @@ class Operations:
     def __init__(self, store: Store, *, seed: int) -> None:
         self._store = store
         self._random = random.Random(seed)
+        self._arrived, self._arrived_at = 0, time.monotonic()
+
+    def delete_cursor(self, call: Call, options: SandboxOptions) -> None:
+        """Delete the completion after which a list is to begin, if the call is one for a list that does."""
+        after = read_query(call.query).after if call.operation == "list" else None
+        if after is not None and after in self._store:
+            self._store.delete(after, lag_s=options.list_lag_s)
 
     def perform(self, call: Call, document: Any, options: SandboxOptions) -> Reply:
         """Carry out a call; a refusal is a reply too."""
+        self._arrive(options.arrivals_per_second)
         try:
             match call.operation:
                 case "create":
                     reply = self._create(document, options)
                 case "list":
-                    reply = self._list(call)
+                    reply = self._list(call, options)
                 case "update":
                     reply = self._update(call, document, options)
                 case "messages":
                     reply = self._messages(call, options)
                 case "delete":
-                    reply = self._delete(call)
+                    reply = self._delete(call, options)
                 case _:
                     completion = self._find(call, options)
                     shown = completion.metadata_at(time.monotonic() - options.read_lag_s)
@@ -47,6 +60,16 @@ class Operations:
         except ApiError as error:
             return error.reply()
         return reply
+
+    def _arrive(self, per_second: float) -> None:
+        """Store the completions that others have created since the last call."""
+        now = time.monotonic()
+        due = min(int((now - self._arrived_at) * per_second), _MOST_ARRIVALS) if per_second else 0
+        if due or not per_second:
+            self._arrived_at = now
+        for completion in generate(due, seed=_ARRIVALS + self._arrived, now=int(time.time()), days=0):
+            self._store.add(completion)
+        self._arrived += due
 
     def _create(self, document: Any, options: SandboxOptions) -> Reply:
         body = _fields(document, required=("messages", "model"))
@@ -73,16 +96,27 @@ class Operations:
             self._store.add(completion)
         return json_reply(created_answer(completion), applied=bool(body.get("store")))
 
-    def _list(self, call: Call) -> Reply:
+    def _list(self, call: Call, options: SandboxOptions) -> Reply:
         query = read_query(call.query)
-        if query.after is not None and query.after not in self._store:
-            raise completion_not_found(query.after)
+        after = query.after
+        if after is not None and after not in self._store:
+            if options.deleted_cursor == "empty":
+                return _page([], query.limit)
+            if options.deleted_cursor == "refused":
+                raise completion_not_found(after)
+            if options.deleted_cursor == "ignored":
+                after = None
+        place = None if after is None else self._store.place(after)
+        if after is not None and place is None:
+            raise completion_not_found(after)
+        moment = time.monotonic() - options.list_lag_s
         # Unlike the specification says, the recorded default is descending (contract section 1).
         found: list[Any] = []
-        for completion in self._store.walk(after=query.after, descending=query.order != "asc"):
-            if query.model not in (None, completion.model) or not query.metadata.items() <= completion.metadata.items():
+        for completion in self._store.walk(place, descending=query.order != "asc", lag_s=options.list_lag_s):
+            shown = completion.metadata_at(moment)
+            if query.model not in (None, completion.model) or not query.metadata.items() <= shown.items():
                 continue
-            found.append(stored_answer(completion))
+            found.append(stored_answer(completion, shown))
             if len(found) > query.limit:
                 break
         return _page(found, query.limit)
@@ -109,14 +143,15 @@ class Operations:
         if options.semantics == "merge":
             metadata = completion.metadata | metadata
         check_pairs(metadata)
-        completion.update(stored_values(metadata, options.values), now=time.monotonic(), lag_s=options.read_lag_s)
+        lag_s = max(options.read_lag_s, options.list_lag_s)
+        completion.update(stored_values(metadata, options.values), now=time.monotonic(), lag_s=lag_s)
         return json_reply(stored_answer(completion), applied=True)
 
-    def _delete(self, call: Call) -> Reply:
+    def _delete(self, call: Call, options: SandboxOptions) -> Reply:
         completion = self._store.find(call.id or "")
         if completion is None:
             raise completion_not_found(call.id or "")
-        self._store.delete(completion.id)
+        self._store.delete(completion.id, lag_s=options.list_lag_s)
         answer = {"object": "chat.completion.deleted", "id": completion.id, "deleted": True}
         return json_reply(answer, applied=True)
 

@@ -18,13 +18,20 @@ Semantics = Literal["replace", "merge"]
 Values = Literal["kept", "trimmed", "lower_case", "non_empty"]
 """How an update stores each value: as it is, or changed. `non_empty` drops pairs without a value."""
 
+DeletedCursor = Literal["refused", "in_place", "empty", "ignored"]
+"""What a list shows after a completion that was deleted: a 404, what followed it, nothing, or the first page. Which one
+OpenAI does is not known (contract section 0, "Paging")."""
+
 LIVE = frozenset(
     {
         "accept_any_id",
         "api_key",
+        "arrivals_per_second",
         "burst",
+        "deleted_cursor",
         "jitter_s",
         "latency_s",
+        "list_lag_s",
         "rate_headers",
         "read_lag_s",
         "rate_per_second",
@@ -43,7 +50,8 @@ class SandboxOptions:
     """The behaviour of one sandbox.
 
     `burst` of None means one second's worth of requests. A get shows what was
-    stored `read_lag_s` ago. `api_key` of None takes any key that is not empty.
+    stored `read_lag_s` ago, a list what was `list_lag_s` ago. `api_key` of None takes any key that is not empty.
+    It begins with so many `completions` that are made up, and gets `arrivals_per_second` more.
     `fault_rates` gives each fault its probability a request; `fault_script` is a JSON file of ordered rules.
     """
 
@@ -57,6 +65,10 @@ class SandboxOptions:
     rate_headers: bool = False
     visibility_lag_s: float = 0.0
     read_lag_s: float = 0.0
+    list_lag_s: float = 0.0
+    deleted_cursor: DeletedCursor = "refused"
+    completions: int = 0
+    arrivals_per_second: float = 0.0
     accept_any_id: bool = False
     api_key: str | None = None
     seed: int = 0
@@ -68,7 +80,8 @@ class SandboxOptions:
 
     def __post_init__(self) -> None:
         """Refuse values that mean nothing, naming the option."""
-        for name in ("latency_s", "jitter_s", "visibility_lag_s", "read_lag_s", "slow_s"):
+        seconds = ("latency_s", "jitter_s", "visibility_lag_s", "read_lag_s", "list_lag_s", "slow_s")
+        for name in (*seconds, "completions", "arrivals_per_second"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be 0 or more, not {getattr(self, name)}")
         if self.rate_per_second is not None and not 0 < self.rate_per_second < math.inf:

@@ -14,7 +14,8 @@ class FaultKind(enum.StrEnum):
     """The kinds of faults; those of `APPLIED` change the completion first.
 
     `ignored` answers an update as if it were a get. `echo` answers one with the metadata of the request, and
-    `shows_before` with that of before. All three let other operations be. `answer` says what its rule says.
+    `shows_before` with that of before. All three let other operations be. `cursor_deleted` deletes the completion after
+    which a list is to begin, right before it does. `answer` says what its rule says.
     """
 
     ERROR_500 = "error_500"
@@ -34,6 +35,7 @@ class FaultKind(enum.StrEnum):
     ECHO = "echo"
     SHOWS_BEFORE = "shows_before"
     IGNORED = "ignored"
+    CURSOR_DELETED = "cursor_deleted"
     REDIRECT = "redirect"
     UNAUTHORIZED = "unauthorized"
     QUOTA = "quota"

@@ -45,6 +45,7 @@ class Sandbox:
         self._port = port
         self._stack = AsyncExitStack()
         self.store = Store()
+        self.store.fill(given.completions, seed=given.seed)
         self.log = RequestLog(limit=given.log_limit, path=given.log_file)
         self.faults = Faults(seed=given.seed, started=time.monotonic(), rates=given.fault_rates)
         if given.fault_script is not None:

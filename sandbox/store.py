@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import bisect
 import time
+from collections import deque
 from collections.abc import Iterator, Mapping
 
 from sandbox.completion import Completion, created_of, is_plausible
+from sandbox.generate import DAYS, generate
 from sandbox.metadata import check_metadata, check_pairs
+from sandbox.order import Ordered, Place, place_of
 
 
 class Store:
@@ -15,8 +17,9 @@ class Store:
 
     def __init__(self) -> None:
         self._completions: dict[str, Completion] = {}
-        self._deleted: set[str] = set()
-        self._sorted: list[Completion] | None = []
+        self._deleted: dict[str, Place] = {}
+        self._order = Ordered()
+        self._leaving: deque[Completion] = deque()
 
     def __len__(self) -> int:
         return len(self._completions)
@@ -26,9 +29,15 @@ class Store:
 
     def add(self, completion: Completion) -> None:
         """Store a completion, in place of one with the same id."""
-        self._sorted = None
-        self._deleted.discard(completion.id)
+        if completion.id in self._completions or completion.id in self._deleted:
+            self._forget(completion.id)
         self._completions[completion.id] = completion
+        self._order.add(completion)
+
+    def fill(self, count: int, *, seed: int = 0, days: float = DAYS) -> None:
+        """Store so many made-up completions, readable at once."""
+        for completion in generate(count, seed=seed, now=int(time.time()), days=days):
+            self.add(completion)
 
     def load(self, metadata_by_id: Mapping[str, Mapping[str, str]]) -> None:
         """Store many completions at once, readable at once; ApiError names metadata the API would refuse."""
@@ -57,30 +66,36 @@ class Store:
         self.add(completion)
         return completion
 
-    def delete(self, completion_id: str) -> None:
-        """Forget a completion for good: it does not spring into being again."""
-        del self._completions[completion_id]
-        self._deleted.add(completion_id)
-        self._sorted = None
-
-    def walk(self, *, after: str | None, descending: bool) -> Iterator[Completion]:
-        """Visible completions by time of creation, those past `after` only; KeyError if it is not stored."""
-        ordered = self._in_order()
-        now = time.monotonic()
-        if after is None:
-            span = range(len(ordered))
+    def delete(self, completion_id: str, *, lag_s: float = 0.0) -> None:
+        """Forget a completion for good: it does not spring into being again. A list that lags still shows it."""
+        completion = self._completions.pop(completion_id)
+        self._deleted[completion_id] = place_of(completion)
+        if lag_s:
+            completion.deleted_at = time.monotonic()
+            self._leaving.append(completion)
         else:
-            place = bisect.bisect_left(ordered, _order(self._completions[after]), key=_order)
-            span = range(place) if descending else range(place + 1, len(ordered))
-        for place in reversed(span) if descending else span:
-            if ordered[place].visible_at <= now:
-                yield ordered[place]
+            self._order.remove(completion)
 
-    def _in_order(self) -> list[Completion]:
-        if self._sorted is None:
-            self._sorted = sorted(self._completions.values(), key=_order)
-        return self._sorted
+    def walk(self, after: Place | None, *, descending: bool, lag_s: float = 0.0) -> Iterator[Completion]:
+        """Completions past a place by time of creation, as they were visible `lag_s` ago."""
+        moment = time.monotonic() - lag_s
+        while self._leaving and (self._leaving[0].deleted_at or 0.0) <= moment:
+            self._order.remove(self._leaving.popleft())
+        for completion in self._order.walk(after, descending=descending):
+            if completion.visible_at <= moment:
+                yield completion
 
+    def place(self, completion_id: str) -> Place | None:
+        """Where a completion is or was listed; None where it never was."""
+        completion = self._completions.get(completion_id)
+        return self._deleted.get(completion_id) if completion is None else place_of(completion)
 
-def _order(completion: Completion) -> tuple[int, str]:
-    return completion.created, completion.id
+    def _forget(self, completion_id: str) -> None:
+        """Take out of the list what is or was stored with this id."""
+        completion = self._completions.get(completion_id)
+        if completion is not None:
+            self._order.remove(completion)
+        elif self._deleted.pop(completion_id, None) is not None:
+            for left in [left for left in self._leaving if left.id == completion_id]:
+                self._leaving.remove(left)
+                self._order.remove(left)

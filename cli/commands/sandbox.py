@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import click
 import msgspec
 
 from cli.console import echo
 from sandbox.errors import ApiError
-from sandbox.options import SandboxOptions
+from sandbox.generate import MOST_COMPLETIONS
+from sandbox.options import DeletedCursor, SandboxOptions
 from sandbox.script import APPLIED, FaultKind
 from sandbox.server import is_loopback, run_sandbox
 
@@ -30,6 +31,7 @@ Examples:
   relabel sandbox --load completions.json --rate-per-second 50 --burst 10 --latency 0.2
   relabel sandbox --merge --fault error_500=0.02 --fault reset_after=0.01 --seed 7
   relabel sandbox --fault-script faults.json --log requests.jsonl
+  relabel sandbox --completions 200000 --list-lag 3 --arrivals-per-second 2 --fault cursor_deleted=0.05
 
 \b
 A fault script is a JSON list of rules; the first that strikes wins:
@@ -76,6 +78,18 @@ _SECONDS = click.FloatRange(min=0)
 @click.option(
     "--load", type=_FILE, callback=_read_completions, help='Start with completions: {"id": {"key": "value"}}.'
 )
+@click.option(
+    "--completions",
+    type=click.IntRange(0, MOST_COMPLETIONS),
+    default=0,
+    help="Start with so many made-up completions, created over the last 30 days.",
+)
+@click.option(
+    "--arrivals-per-second",
+    type=click.FloatRange(min=0),
+    default=0.0,
+    help="Completions that others create each second meanwhile.",
+)
 @click.option("--merge/--replace", default=False, help="Keep keys an update does not name, or drop them (default).")
 @click.option(
     "--values",
@@ -92,6 +106,14 @@ _SECONDS = click.FloatRange(min=0)
 @click.option("--rate-headers", is_flag=True, help="Send x-ratelimit-* headers (the real update sends none).")
 @click.option("--visibility-lag", "visibility_lag_s", type=_SECONDS, default=0.0, help="Seconds of 404 after create.")
 @click.option("--read-lag", "read_lag_s", type=_SECONDS, default=0.0, help="Seconds that a get lags behind updates.")
+@click.option("--list-lag", "list_lag_s", type=_SECONDS, default=0.0, help="Seconds that a list lags behind changes.")
+@click.option(
+    "--deleted-cursor",
+    type=click.Choice(get_args(DeletedCursor)),
+    default="refused",
+    show_default=True,
+    help="What a list shows after a deleted completion: 404, what followed it, nothing, or the first page.",
+)
 @click.option("--accept-any-id", is_flag=True, help="An id that looks real exists, empty, once it is asked for.")
 @click.option("--api-key", help="The only key accepted.")
 @click.option("--seed", type=int, default=0, show_default=True, help="Makes faults and new ids repeatable.")

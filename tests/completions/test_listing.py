@@ -327,6 +327,29 @@ async def test_a_page_that_is_too_large_is_asked_for_in_smaller_parts(redis):
     assert limits[:2] == [100, 50]
 
 
+@pytest.mark.parametrize("deleted_cursor", ["refused", "in_place", "empty", "ignored"])
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_of_a_list_in_motion_everything_is_read_once_that_stays(redis, start_empty, deleted_cursor, order):
+    """A third of the pages begin after a deleted completion, others create some, the list lags, and pages fail."""
+    sandbox = await start_empty(deleted_cursor=deleted_cursor, list_lag_s=0.2, arrivals_per_second=20)
+    sandbox.store.fill(3000, days=2)
+    stored = set(sandbox.store.dump())
+    lists = {"operation": "list"}
+    sandbox.add_faults(
+        [
+            {"fault": "cursor_deleted", "match": lists, "probability": 0.3},
+            {"fault": "bad_body_truncated", "match": lists, "probability": 0.05, "times": 1},
+        ]
+    )
+
+    async with reading(redis, sandbox.base_url, query=ListQuery(order=order)) as reader:
+        read = [item.id async for page in reader.pages() for item in page.items]
+
+    assert len(read) == len(set(read))
+    assert stored <= set(read)
+    assert sandbox.log.stats.by_fault["cursor_deleted"] >= 3
+
+
 @pytest.mark.parametrize("shown", ["nothing", "the first page"])
 @pytest.mark.parametrize("deleted", [1, 90])
 async def test_whatever_a_server_shows_after_a_deleted_completion_the_list_is_read_once(redis, shown, deleted):
@@ -354,7 +377,9 @@ async def test_whatever_a_server_shows_after_a_deleted_completion_the_list_is_re
     assert doubts.short == 0
 
 
-@pytest.mark.parametrize("shown", ["the first page", "two pages in turn", "nothing, and more of it"])
+@pytest.mark.parametrize(
+    "shown", ["the first page", "the first page, with more on top", "two pages in turn", "nothing, and more of it"]
+)
 async def test_a_list_that_repeats_itself_ends_with_an_error(redis, shown):
     asked = []
 
@@ -363,7 +388,9 @@ async def test_a_list_that_repeats_itself_ends_with_an_error(redis, shown):
         if shown == "nothing, and more of it":
             return {"data": [], "has_more": True}
         part = len(asked) % 2 if shown == "two pages in turn" else 0
-        return {"data": [{"id": f"x-{part}-{n:05d}", "created": NOON} for n in range(100)], "has_more": True}
+        first = len(asked) if shown.endswith("on top") else 0
+        numbers = range(first, first - 100, -1)
+        return {"data": [{"id": f"x-{part}-{n:06d}", "created": NOON + n} for n in numbers], "has_more": True}
 
     async with serving(answer) as base_url:
         with pytest.raises(StopJob) as caught:
