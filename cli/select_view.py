@@ -81,9 +81,9 @@ class _Lines:
         now = time.monotonic()
         if (is_first and found.requests) or now - self._said_at >= LINE_EVERY_S:
             self._said_at = now
-            went_on = "Going on after" if is_first else ""
+            went_on = "Going on: " if is_first else ""
             said = f"{counts_so_far(found)}; {how_far(self._first, found)}"
-            self._console.print(shown(f"{went_on} {said}".strip()), soft_wrap=True)
+            self._console.print(shown(f"{went_on}{said}"), soft_wrap=True)
 
 
 def how_far(first: Found, found: Found) -> str:

@@ -37,6 +37,7 @@ html_show_sphinx = False
 NAVIGATION = {
     "Guides": [
         "/examples/README",
+        "select",
         "files",
         "modes",
         "outcomes",

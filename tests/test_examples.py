@@ -62,6 +62,16 @@ def test_a_job_is_undone(environment, free_tcp_port):
     assert "updated 2\n" in shell("undo", "run.sh", str(free_tcp_port), environment=environment)
 
 
+@pytest.mark.promise
+def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment, free_tcp_port):
+    """Two completions get a bucket and a part; untouched values stay."""
+    printed = shell("select", "run.sh", str(free_tcp_port), environment=environment)
+
+    assert "Matched  2   (2 left out: metadata.score missing or no number)\n" in printed
+    assert "updated 2\n" in printed
+    assert "updated 0  unchanged 2\n" in printed
+
+
 def test_the_inbox_is_taken_at_the_time_of_its_settings(environment, tmp_path):
     """The settings are read, and the file in the inbox would be taken."""
     folder = shutil.copytree(EXAMPLES / "nightly" / "inbox", tmp_path / "inbox")

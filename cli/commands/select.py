@@ -29,7 +29,7 @@ STANDARD_OUTPUT = "-"
 
 
 class Keys(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5 on only
-    """Names of keys with commas between them; one with a comma in it stands in double quotes."""
+    """Keys with commas between them; one with a comma in it stands in double quotes."""
 
     name = "keys"
 

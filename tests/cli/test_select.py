@@ -1,0 +1,139 @@
+"""`relabel select` as people type it: its screen, its exit codes, its documents, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import signal
+from pathlib import Path
+
+import click
+import pytest
+
+from cli.commands.select import select_command
+from cli.main import cli
+from sandbox.completion import Completion, new_id
+from selection.expression import compile_where
+from tests.harness.program import start_program
+
+ROOT = Path(__file__).parents[2]
+NOON = 1_795_000_000
+KEY = {"OPENAI_API_KEY": "sk-select-key-0123456789", "RELABEL_RATE__PER_MINUTE": "60000"}
+
+
+@pytest.fixture
+async def service(start, tmp_path):
+    """A sandbox of 300 completions, and the settings that name it."""
+    sandbox = await start()
+    for number in range(300):
+        created = NOON + number
+        metadata = {"team": ("search", "docs")[number % 2]} | ({"score": "0.9"} if number % 3 else {})
+        sandbox.store.add(Completion(new_id(created, f"{number:024d}"), created, metadata))
+    return KEY | {"OPENAI_BASE_URL": sandbox.base_url, "RELABEL_STATE_DIR": str(tmp_path / "state")}
+
+
+async def test_the_screen_says_what_was_read_and_found(relabel, service, tmp_path):
+    """Numbers under each other; standard output is left alone."""
+    where = 'metadata.team == "search" and number(metadata.score) >= 0.8'
+
+    ended = await relabel("select", "--where", where, "--set", "dataset=eval", "-o", "out.csv", **service)
+
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == (
+        "Read     301 completions, 4 requests\n"
+        "Matched  100   (50 left out: metadata.score missing or no number)\n"
+        "Wrote    100 rows to out.csv\n"
+    )
+    assert (tmp_path / "out.csv").read_bytes().count(b"\r\n") == 101
+
+
+async def test_facts_are_json_and_nothing_found_is_1(relabel, service):
+    """On standard output."""
+    ended = await relabel("select", "--metadata", "team=none", "--json", "-o", "out.csv", **service)
+
+    facts = json.loads(ended.out)
+    assert ended.code == 1
+    assert facts.pop("seconds") >= 0
+    assert facts == {
+        "read": 0,
+        "matched": 0,
+        "left_out": {},
+        "requests": 1,
+        "output": None,
+        "rows": 0,
+        "doubts": [],
+    }
+
+
+async def test_rows_on_standard_output_can_be_piped_on(relabel, service):
+    """As JSON Lines."""
+    ended = await relabel("select", "--limit", "5", "--set", "k=v", "-o", "-", **service)
+
+    rows = [json.loads(line) for line in ended.out.splitlines()]
+    assert (ended.code, len(rows), rows[0]["metadata"]) == (0, 5, {"k": "v"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--where", "metadata.score > 0.8"], "metadata values are text; write number(metadata.score) > 0.8"),
+        (["--where", 'metadata.a matches "a("'], "--where, column 20: the pattern cannot be used"),
+        (["--set", "k=v", "-o", "out.txt"], "name the file .csv or .jsonl"),
+        (["-o", "-", "--json"], "leave one out"),
+        (["--keys", '"a'], "names with commas"),
+    ],
+)
+async def test_what_cannot_be_used_is_2_before_anything_is_sent(relabel, arguments, said):
+    """There is not even an API."""
+    ended = await relabel("select", *arguments, **KEY, OPENAI_BASE_URL="http://127.0.0.1:9/v1")
+
+    assert ended.code == 2
+    assert said in " ".join(ended.err.split())
+
+
+async def test_ctrl_c_ends_at_once_and_says_how_to_go_on(environment, service, start, eventually, tmp_path):
+    """In the middle of a page that takes long."""
+    sandbox = await start(latency_s=0.0)
+    for number in range(300):
+        sandbox.store.add(Completion(new_id(NOON + number, f"{number:024d}"), NOON + number, {}))
+    sandbox.add_faults(rules=[{"fault": "hang", "match": {"operation": "list"}, "after": 2}])
+    settings = environment | service | {"OPENAI_BASE_URL": sandbox.base_url}
+    process = await start_program("relabel", "select", "-o", "out.csv", cwd=tmp_path, env=settings)
+    partial = tmp_path / "out.csv.partial"
+    await eventually(lambda: partial.exists() and partial.read_bytes().count(b'"cursor"') == 2)
+
+    process.send_signal(signal.SIGINT)
+    out, err = await process.communicate()
+
+    assert process.returncode == 130
+    assert out == b""
+    assert b"Interrupted after 2 requests; the same command goes on from there." in err
+    assert partial.exists()
+
+
+def commands(text):
+    """The command lines of `relabel select` in a document."""
+    return [shlex.split(line)[2:] for line in re.findall(r"^ *(relabel select .*?)(?:\n|\Z)", text, re.MULTILINE)]
+
+
+@pytest.mark.parametrize("name", ["docs/select.md", "cli/commands/select.py"])
+def test_every_command_of_the_documents_can_be_typed(name):
+    """Each option is there, and each expression compiles."""
+    found = commands((ROOT / name).read_text(encoding="utf-8").replace("\\\\n", "\\n"))
+
+    assert found
+    for arguments in found:
+        context = select_command.make_context("select", list(arguments), parent=click.Context(cli))
+        if where := context.params["where"]:
+            compile_where(where, now=NOON)
+
+
+def test_every_expression_of_the_guide_compiles():
+    """The first column of its table."""
+    table = (ROOT / "docs/select.md").read_text(encoding="utf-8").partition("## Expressions")[2].partition("\n- ")[0]
+    found = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
+
+    assert len(found) == 8
+    for expression in found:
+        compile_where(expression, now=NOON)
