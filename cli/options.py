@@ -10,10 +10,9 @@ import click
 
 from config.failure_limit import failure_limit
 from config.input_options import INPUT_OPTIONS, InputOption, input_options
+from config.request_rate import parse_rate
 from ledger.job import Mode, Priority
 from relabel.submit import FileOptions
-
-_PER_MINUTE = {"s": 60.0, "m": 1.0, "h": 1 / 60}
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,14 +25,10 @@ class Rate(click.ParamType):  # type: ignore[type-arg]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         """Return requests a minute."""
-        number, _, unit = str(value).partition("/")
         try:
-            rate = float(number) * _PER_MINUTE[unit[:1] or "m"]
-        except (ValueError, KeyError):
-            rate = -1.0
-        if not 0 < rate < 1e9:
-            self.fail(f"{value!r} is not a rate; write requests a minute, or 10/s, 600/m, 36000/h.", param, ctx)
-        return rate
+            return parse_rate(str(value))
+        except ValueError as error:
+            self.fail(f"{error}.", param, ctx)
 
 
 # as above

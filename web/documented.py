@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from typing import Any, Literal
+from types import UnionType
+from typing import Any, Literal, get_args
 
 import msgspec
 
@@ -76,7 +77,7 @@ def schemas() -> dict[str, Any]:
     return components
 
 
-def answers(result: type, *codes: str, status: int = 200) -> Answers:
+def answers(result: type | UnionType, *codes: str, status: int = 200) -> Answers:
     """Return what the document says of an operation that answers a result, or one of these errors."""
     return _content(status, result.__doc__ or "", "application/json", _ref(result)) | problems_of(*codes)
 
@@ -122,5 +123,7 @@ def _content(status: int, description: str, kind: str, schema: dict[str, Any]) -
     return {status: {"description": text, "content": {kind: {"schema": schema}}}}
 
 
-def _ref(result: type) -> dict[str, str]:
+def _ref(result: type | UnionType) -> dict[str, Any]:
+    if isinstance(result, UnionType):
+        return {"anyOf": [_ref(each) for each in get_args(result)]}
     return {"$ref": _REF.format(name=result.__name__)}

@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from config.hosts import is_our_host
 from config.web import WebSettings, networks
+from web.bodies import BoundedBodies
 from web.problems import refused
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip")
@@ -36,7 +37,7 @@ log = logging.getLogger(__name__)
 def guarded(app: ASGIApp, settings: WebSettings) -> ASGIApp:
     """Return the application behind everything that holds for each request."""
     trusted = settings.trusted_proxies
-    inner: ASGIApp = OwnNames(app, settings)
+    inner: ASGIApp = OwnNames(BoundedBodies(app, settings), settings)
     if trusted:
         inner = ProxyHeadersMiddleware(inner, trusted_hosts=[part.strip() for part in trusted.split(",")])  # type: ignore[arg-type, assignment]
     return Answers(TrustedHeaders(inner, settings))

@@ -112,7 +112,7 @@ async def _http(_request: Request, error: Exception) -> JSONResponse:
     code = _BY_STATUS.get(error.status_code, "invalid_request")
     kind = REFUSALS[code]
     detail = kind.title if code != "invalid_request" else str(error.detail)
-    return problem(code, error.status_code, kind.title, f"{detail}.", kind.next_step, headers=error.headers)
+    return problem(code, kind.status, kind.title, f"{detail}.", kind.next_step, headers=error.headers)
 
 
 def _of_refusal(error: Refusal) -> JSONResponse:

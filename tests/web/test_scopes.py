@@ -23,6 +23,12 @@ NEEDED = {
     "GET /v1/jobs/{job_id}/rows": Scope.READ,
     "GET /v1/nightly/runs": Scope.READ,
     "GET /v1/rate": Scope.READ,
+    "POST /v1/jobs/{job_id}/cancel": Scope.CONTROL,
+    "POST /v1/jobs/{job_id}/pause": Scope.CONTROL,
+    "POST /v1/jobs/{job_id}/resume": Scope.CONTROL,
+    "POST /v1/jobs/{job_id}/retry": Scope.CONTROL,
+    "POST /v1/jobs/{job_id}/undo": Scope.CONTROL,
+    "PUT /v1/rate": Scope.CONTROL,
 }
 """What each endpoint needs; a new one is entered here."""
 TOKENS = [(), *((scope,) for scope in Scope), tuple(set(Scope) - {Scope.ADMIN})]

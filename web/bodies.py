@@ -1,0 +1,76 @@
+"""Bounds the body of each request: its size, the time between its parts, and its time in all."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import NamedTuple
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from config.web import WebSettings
+from web.problems import refused
+from web.refusals import Refusal
+
+SMALL_BYTES = 1 << 20
+"""Bytes of a body that is no upload."""
+SMALL_S = 60.0
+PART_WITHIN_S = 30.0
+"""Time that a client may take for the next part of a body."""
+UPLOADS = frozenset({"/v1/jobs", "/v1/plans"})
+"""Where files are sent to."""
+GIB = 1 << 30
+
+
+class _Bound(NamedTuple):
+    size: int
+    seconds: float
+    setting: str
+
+    def too_large(self) -> str:
+        """Return the sentence of the refusal."""
+        return f"the body has more than {self.size:,} bytes{f' ({self.setting})' if self.setting else ''}."
+
+
+class BoundedBodies:
+    """Refuses a body that is too large, or comes too slowly."""
+
+    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+        self._app = app
+        self._small = _Bound(SMALL_BYTES, SMALL_S, "")
+        self._upload = _Bound(int(settings.upload_gib * GIB), settings.upload_minutes * 60, "RELABEL_WEB__UPLOAD_GIB")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        bound = self._upload if scope["path"] in UPLOADS else self._small
+        length = Headers(scope=scope).get("content-length", "0")
+        if length.isdecimal() and int(length) > bound.size:
+            await refused("too_large", bound.too_large(), limit=bound.setting)(scope, receive, send)
+            return
+        await self._app(scope, _bounded(receive, bound), send)
+
+
+def _bounded(receive: Receive, bound: _Bound) -> Receive:
+    size, ended, until = 0, False, time.monotonic() + bound.seconds
+
+    async def receive_part() -> Message:
+        nonlocal size, ended
+        if ended:  # from now on only the end of the connection comes
+            return await receive()
+        try:
+            async with asyncio.timeout(min(PART_WITHIN_S, max(0.0, until - time.monotonic()))):
+                message = await receive()
+        except TimeoutError:
+            limit = f"{PART_WITHIN_S:.0f} s for the next part, {bound.seconds:,.0f} s in all"
+            raise Refusal("too_slow", f"the body came too slowly: {limit}.") from None
+        size += len(message.get("body", b""))
+        ended = not message.get("more_body", False)
+        if size > bound.size:
+            raise Refusal("too_large", bound.too_large(), limit=bound.setting)
+        return message
+
+    return receive_part
