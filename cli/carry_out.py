@@ -15,8 +15,7 @@ from cli.summary import print_summary
 from ledger.job import Job
 from relabel.control import resume_here
 from relabel.facts import job_facts
-from relabel.findings import collect_findings
-from relabel.plan_findings import plan_facts
+from relabel.findings import collect_findings, kind_facts
 from relabel.run import carry_out, require_api
 from relabel.session import Session
 
@@ -95,4 +94,4 @@ async def show_end(session: Session, job: Job, console: Console, *, as_json: boo
     findings = await collect_findings(session, job)
     print_summary(job, findings, console, after_follow=after_follow)
     if as_json:
-        print_facts(job_facts(job) | (plan_facts(job, findings.plan) if findings.plan else {}))
+        print_facts(job_facts(job) | kind_facts(job, findings))

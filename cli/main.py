@@ -24,6 +24,8 @@ VERBS = (
     "rate",
     "retry",
     "undo",
+    "verify",
+    "receipt",
     "log",
     "history",
     "nightly",

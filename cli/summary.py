@@ -10,11 +10,12 @@ from cli.plan_view import change_lines, sample_lines
 from config.text import printable
 from ledger.failures import Cause, Sample
 from ledger.input_files import place_of
-from ledger.job import Job, JobState
+from ledger.job import Job, JobState, Kind
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
 from relabel.findings import Findings, NextStep, status_of
 from relabel.plan_findings import PlanFindings
+from relabel.verification import found_in, said_of
 from relabel.wording import count_of, duration, per_minute
 
 SHOWN_CAUSES = 10
@@ -39,6 +40,8 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     lines = [headline, f"  {outcome_counts(counts, kind=job.spec.kind, pending=True)}{folded}", f"  {_traffic(job)}"]
     if findings.plan:
         lines += _planned(job, findings.plan)
+    if job.spec.kind is Kind.VERIFY:
+        lines += ["", f"{said_of(found_in(job, findings.drifted))}."]
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),

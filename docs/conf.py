@@ -41,6 +41,7 @@ NAVIGATION = {
         "files",
         "modes",
         "outcomes",
+        "receipt",
         "undo",
         "history",
         "rate",

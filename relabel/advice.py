@@ -23,6 +23,11 @@ ROWS = {
     "Try these rows again in a few minutes.",
     "changed_since": "Somebody else changed these since: look at them, and if they are to go back all the same, "
     "undo the job once more with --force.",
+    "changed_by_job": "A later job changed these: `relabel history ID` shows from what to what, and who asked for it.",
+    "changed_elsewhere": "Somebody else changed these since: look at what they hold, and submit the rows with "
+    "--again if they are to be set all the same.",
+    "not_applied": "The job left nothing here: its own report says why. `relabel retry` tries its failed rows again.",
+    "gone": "These were deleted, or are older than 30 days; nothing can be changed in them any more.",
     "too_many_pairs": _TOO_MANY,
     "object_above_max_properties": _TOO_MANY,
     "string_above_max_length": _TOO_LONG,

@@ -14,8 +14,9 @@ from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections
 from ledger.service_profile import Behaviour
 from relabel.advice import about_rows
-from relabel.plan_findings import PlanFindings, plan_findings
+from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
+from relabel.verification import found_in, verification_facts
 
 
 class NextStep(NamedTuple):
@@ -79,6 +80,8 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
         return steps
     if spec.kind is Kind.PLAN:
         return [*_after_plan(job), *steps]
+    if spec.kind is Kind.VERIFY:
+        return [*_after_verify(job), *steps]
     run = " --run" if session.server else ""
     if counts.failed:
         steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
@@ -96,9 +99,25 @@ def _after_plan(job: Job) -> Iterator[NextStep]:
         yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
 
 
+def _after_verify(job: Job) -> Iterator[NextStep]:
+    job_id, layout = job.spec.job_id, job.spec.columns.format
+    if job.counts.drifted:
+        differing = f"relabel report {job_id} --only drifted -o differing.{layout}"
+        yield NextStep(differing, "writes the rows that differ, with what they hold now")
+    yield NextStep(f"relabel receipt {job.spec.parent} -o receipt.json", "writes the receipt, which has this result")
+
+
 def status_of(cause: Cause) -> int:
     """Return the HTTP status of the cause's first row, 0 where there was no answer."""
     return cause.samples[0].detail.status if cause.samples else 0
+
+
+def kind_facts(job: Job, findings: Findings) -> dict[str, Any]:
+    """Return what a plan or a verification found, as JSON takes it; nothing of other kinds."""
+    if findings.plan:
+        return plan_facts(job, findings.plan)
+    is_verify = job.spec.kind is Kind.VERIFY
+    return {"verification": verification_facts(found_in(job, findings.drifted))} if is_verify else {}
 
 
 def findings_facts(findings: Findings) -> dict[str, Any]:

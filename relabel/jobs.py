@@ -16,6 +16,7 @@ from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
+from relabel.verification import Verification, latest_verification, verification_facts, verification_of
 from relabel.worker_state import read_idle
 
 
@@ -61,13 +62,15 @@ class ChildJob(NamedTuple):
 class JobSeen(NamedTuple):
     """A job, why no worker takes rows ('' where one does), and the jobs made of it, oldest first.
 
-    `plan` is what a plan found, where the job is looked at by itself.
+    Where the job is looked at by itself, `plan` is what a plan found, and `verification` what the latest one of the job
+    found, or itself where it is one.
     """
 
     job: Job
     idle: str
     children: list[ChildJob]
     plan: PlanFindings | None = None
+    verification: Verification | None = None
 
     @property
     def undone_by(self) -> str | None:
@@ -99,8 +102,11 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
         NoSuchJob: there is no such job.
 
     """
-    job, idle = await session.ledger.jobs.get(job_id), await read_idle(session.ledger)
-    return JobSeen(job, idle, await _children(session, job_id), await plan_findings(session.ledger, job))
+    ledger = session.ledger
+    job, idle = await ledger.jobs.get(job_id), await read_idle(ledger)
+    is_verify = job.spec.kind is Kind.VERIFY
+    verification = await (verification_of(ledger, job) if is_verify else latest_verification(ledger, job_id))
+    return JobSeen(job, idle, await _children(session, job_id), await plan_findings(ledger, job), verification)
 
 
 async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
@@ -129,8 +135,9 @@ def seen_facts(seen: JobSeen) -> dict[str, Any]:
         {"job_id": made.job_id, "kind": made.kind, "state": str(job.state) if job else None}
         for made, job in seen.children
     ]
-    found = plan_facts(seen.job, seen.plan) if seen.plan else {}
-    return job_facts(seen.job) | {"children": children} | found
+    plan = plan_facts(seen.job, seen.plan) if seen.plan else {}
+    verification = verification_facts(seen.verification) if seen.verification else None
+    return job_facts(seen.job) | {"children": children, "verification": verification} | plan
 
 
 def may_touch(spec: JobSpec, key: str) -> bool:

@@ -7,15 +7,16 @@ and of its shards. So a shard is digested when it closes, and no digest needs al
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 import rfc8785
 
-from ledger.job import Mode
+from ledger.job import JobSpec, Mode
+from ledger.ledger import Ledger
 from ledger.patching import apply_patch, diff
 from ledger.row import Metadata, Outcome
-from ledger.row_reader import ReportedRow
+from ledger.row_reader import ReportedRow, read_rows
 
 _NOTHING_DONE = frozenset({Outcome.PENDING, Outcome.FAILED, Outcome.REJECTED, Outcome.DRIFTED, Outcome.CANCELLED})
 
@@ -63,6 +64,11 @@ def row_line(completion_id: str, values: BeforeAfter, outcome: Outcome) -> bytes
     return rfc8785.dumps([completion_id, before, after, outcome.word]) + b"\n"
 
 
+def input_line(completion_id: str, patch: Values) -> bytes:
+    """Return the line of what a row asks for."""
+    return rfc8785.dumps([completion_id, dict(patch)]) + b"\n"
+
+
 def shard_digest(rows: Iterable[ReportedRow], mode: Mode) -> str:
     """Return the digest of a shard's rows, given in order, in hex."""
     digest = hashlib.sha256()
@@ -72,9 +78,47 @@ def shard_digest(rows: Iterable[ReportedRow], mode: Mode) -> str:
     return digest.hexdigest()
 
 
+def input_shard_digest(rows: Iterable[ReportedRow]) -> str:
+    """Return the digest of what a shard's rows ask for, in hex."""
+    lines = (input_line(row.patch.completion_id, row.patch.metadata) for row in rows)
+    return hashlib.sha256(b"".join(lines)).hexdigest()
+
+
 def job_digest(target: str, mode: Mode, shards: Iterable[str]) -> str:
     """Return the digest of a job for the API at this base URL, with the digests of its shards in order, in hex."""
     digest = hashlib.sha256(rfc8785.dumps([target, mode.value]) + b"\n")
     for shard in shards:
         digest.update(shard.encode() + b"\n")
     return digest.hexdigest()
+
+
+class Digests(NamedTuple):
+    """The digests of what a job's rows ask for, and of how they ended, in hex."""
+
+    input: str
+    outcomes: str
+
+
+async def read_digests(ledger: Ledger, spec: JobSpec) -> Digests:
+    """Return the digests of a job's rows in the order of its report, `shard_rows` of them to a shard.
+
+    Raises:
+        StateLost: some of the rows are gone from Redis.
+
+    """
+    asked, ended = list[str](), list[str]()
+    async for shard in _shards(ledger, spec):
+        asked.append(input_shard_digest(shard))
+        ended.append(shard_digest(shard, spec.mode))
+    return Digests(job_digest(spec.target, spec.mode, asked), job_digest(spec.target, spec.mode, ended))
+
+
+async def _shards(ledger: Ledger, spec: JobSpec) -> AsyncIterator[list[ReportedRow]]:
+    shard = list[ReportedRow]()
+    async for row in read_rows(ledger.redis, spec):
+        shard.append(row)
+        if len(shard) == spec.shard_rows:
+            yield shard
+            shard = []
+    if shard:
+        yield shard

@@ -43,5 +43,7 @@ async def write_lines(lines: AsyncIterator[bytes], write: Write) -> None:
 
 
 def _layout(spec: JobSpec, chosen: str | None) -> Layout:
-    columns, fields = spec.columns, status_fields(spec)
-    return CsvReport(columns, fields) if (chosen or columns.format) == "csv" else JsonlReport(columns, fields)
+    columns = spec.columns
+    if (chosen or columns.format) == "csv":
+        return CsvReport(columns, status_fields(spec))
+    return JsonlReport(columns, status_fields(spec, values=True))

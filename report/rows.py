@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ledger.clock import utc_second, utc_time
 from ledger.input_files import InputFile, place_of
-from ledger.job import JobSpec, Kind
+from ledger.job import JobSpec, Kind, Mode
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import ReportedRow, merge_by_line, read_rejections, read_rows, read_unsent
@@ -28,7 +28,8 @@ AnyRow = ReportedRow | Rejection | UnsentRow
 class RowStatus(NamedTuple):
     """The columns of a report on what happened to a row; None where there is nothing to report.
 
-    `before` and `after` are the values of the keys that a plan would change (`report.digest`).
+    `before` and `after` are the values of the keys that the row changed, or in a plan would change (`report.digest`);
+    `holds` those that a verification found where the row differs.
     """
 
     outcome: str
@@ -43,11 +44,17 @@ class RowStatus(NamedTuple):
     file: str | None = None
     before: Values | None = None
     after: Values | None = None
+    holds: Values | None = None
 
 
-def status_fields(spec: JobSpec) -> tuple[str, ...]:
-    """Return the columns of a report: a job of one file has none for the file; a plan shows what would change."""
-    left_out = (set() if spec.files else {"file"}) | (set() if spec.kind is Kind.PLAN else {"before", "after"})
+def status_fields(spec: JobSpec, *, values: bool = False) -> tuple[str, ...]:
+    """Return the columns of a report: a job of one file has none for the file.
+
+    A plan shows what would change, other jobs what they changed only with `values`; a verification what it found.
+    """
+    left_out = set[str]() if spec.files else {"file"}
+    left_out |= set() if values or spec.kind is Kind.PLAN else {"before", "after"}
+    left_out |= set() if spec.kind is Kind.VERIFY else {"holds"}
     return tuple(field for field in RowStatus._fields if field not in left_out)
 
 
@@ -108,11 +115,17 @@ def row_status(row: AnyRow, spec: JobSpec) -> RowStatus:
     elif isinstance(row, UnsentRow):
         status = _of_unsent(row, spec.files)
     else:
-        status = _of_row(row)
-        if spec.kind is Kind.PLAN:
-            before, after = before_and_after(row.outcome, row.patch.metadata, row.before, spec.mode)
-            status = status._replace(before=before, after=after)
+        before, after = before_and_after(row.outcome, row.patch.metadata, row.before, spec.mode)
+        status = _of_row(row)._replace(before=before, after=after, holds=_held(row, spec))
     return status._replace(line=line, file=file)
+
+
+def _held(row: ReportedRow, spec: JobSpec) -> Values | None:
+    """Return what a verification found in a row that differs: the row's keys, in `replace` mode all there are."""
+    held = row.before
+    if spec.kind is not Kind.VERIFY or held is None:
+        return None
+    return held if spec.mode is Mode.REPLACE else {key: held.get(key) for key in row.patch.metadata}
 
 
 def _word_of(row: UnsentRow) -> str:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 import functools
 import sys
-from typing import NamedTuple
 
 import click
 from click.core import ParameterSource
-from rich.console import Console
 
-from cli.carry_out import carry_out_shown, get_ready, show_end
-from cli.console import echo, shown, stderr_console
-from cli.exit_codes import DONE, exit_code_of
+from cli.console import shown, stderr_console
 from cli.job_argument import with_job
 from cli.options import PLAN_HAS_NO, Outcomes, file_options
-from cli.output import print_json
-from cli.progress import follow
-from cli.session import in_session, need_api_key, pass_settings, warn_before_sending
-from cli.submission import check_only, confirm_submission, show_checked
+from cli.reading_job import ReadingView, carry_out_reading, require_reading
+from cli.session import in_session, pass_settings
+from cli.submission import check_only, show_checked
 from config.settings import Settings
 from ledger.row import Outcome
 from producer.check import Checked
-from producer.submit import JobRequest
 from relabel.control import pause_orphans
 from relabel.plan import ROWS_OF, plan_request, prepare_plan
 from relabel.session import Session, current_user
-from relabel.submit import FileOptions, check_file, require_valid_rows, submit
+from relabel.submit import FileOptions, check_file, require_valid_rows
 from relabel.wording import count_of
 
 _WITH_FROM = {"parent", "only", "rate", "max_failures", "priority", "name", "yes", "here", "no_wait", "as_json"}
@@ -76,13 +70,9 @@ def plan_command(
     words = frozenset[str]().union(*only)
     _check_use(options, parent, words)
     here = here or settings.redis.url is None
-    if here and no_wait:
-        raise click.UsageError("--no-wait is for deployed workers; a plan that runs here ends with this command.")
-    if here and not only_check:
-        need_api_key(settings)
-    elif not only_check:
-        warn_before_sending(settings)
-    view = _View(stderr_console(), here=here, yes=yes, wait=not no_wait, as_json=as_json)
+    if not only_check:
+        require_reading(settings, here=here, wait=not no_wait)
+    view = ReadingView(stderr_console(), here=here, yes=yes, wait=not no_wait, as_json=as_json)
     if parent:
         return with_job(
             settings, parent, lambda session, job_id: _plan_again(session, job_id, options, words or DRIFTED, view)
@@ -94,16 +84,6 @@ def plan_command(
         show_checked(checked, request, view.console)
         require_valid_rows(checked, options)
         return in_session(settings, lambda session: _plan_file(session, checked, options, view))
-
-
-class _View(NamedTuple):
-    """How the plan is carried out and shown. `here`: in this process tree; `wait`: the plan is followed to its end."""
-
-    console: Console
-    here: bool
-    yes: bool
-    wait: bool
-    as_json: bool
 
 
 def _check_use(options: FileOptions, parent: str | None, only: frozenset[str]) -> None:
@@ -119,34 +99,18 @@ def _check_use(options: FileOptions, parent: str | None, only: frozenset[str]) -
             raise click.UsageError(f"{param.opts[0]} is for a FILE, and --from names a job; leave one out.")
 
 
-async def _plan_file(session: Session, checked: Checked, options: FileOptions, view: _View) -> int:
+async def _plan_file(session: Session, checked: Checked, options: FileOptions, view: ReadingView) -> int:
     if view.here:
         await pause_orphans(session)
-    return await _plan(session, checked, plan_request(options, session.settings, by=session.user), view)
+    return await carry_out_reading(session, checked, plan_request(options, session.settings, by=session.user), view)
 
 
-async def _plan_again(session: Session, parent: str, options: FileOptions, only: frozenset[str], view: _View) -> int:
+async def _plan_again(
+    session: Session, parent: str, options: FileOptions, only: frozenset[str], view: ReadingView
+) -> int:
     if view.here:
         await pause_orphans(session)
     checked, request, _ = await prepare_plan(session, parent, options, only=only, here=view.here)
     with checked:
         view.console.print(shown(f"{count_of(checked.total, 'row')} of job {parent} to plan."))
-        return await _plan(session, checked, request, view)
-
-
-async def _plan(session: Session, checked: Checked, request: JobRequest, view: _View) -> int:
-    console = view.console
-    await confirm_submission(session, checked, request, console, yes=view.yes, deployed=not view.here)
-    signals = await get_ready(session, console) if view.here else None
-    job_id = (await submit(session, checked, request)).job_id
-    if not view.as_json:
-        echo(job_id)
-    if signals:
-        return await carry_out_shown(session, job_id, signals, console, as_json=view.as_json)
-    if view.wait:
-        job = await follow(session, job_id, console)
-        await show_end(session, job, console, as_json=view.as_json)
-        return exit_code_of(job)
-    if view.as_json:
-        print_json(await session.ledger.jobs.get(job_id))
-    return DONE
+        return await carry_out_reading(session, checked, request, view)

@@ -20,8 +20,7 @@ from cli.summary import print_summary
 from config.settings import Settings
 from ledger.job import Job
 from relabel.facts import job_facts
-from relabel.findings import Findings, findings_facts
-from relabel.plan_findings import plan_facts
+from relabel.findings import Findings, findings_facts, kind_facts
 from relabel.report import HOW_TO_FEED_BACK, ReportOptions, job_findings, job_report
 from relabel.session import Session
 from report.lines import write_lines
@@ -90,8 +89,7 @@ async def _write(session: Session, job_id: str, options: ReportOptions, path: Pa
 
 def _print_summary(job: Job, findings: Findings, *, as_json: bool) -> None:
     if as_json:
-        found = plan_facts(job, findings.plan) if findings.plan else {}
-        print_facts(job_facts(job) | found | {"findings": findings_facts(findings)})
+        print_facts(job_facts(job) | kind_facts(job, findings) | {"findings": findings_facts(findings)})
     else:
         print_summary(job, findings, Console(file=sys.stdout))
 

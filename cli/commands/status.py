@@ -20,6 +20,7 @@ from ledger.job import Canary, Counts, Job, JobSpec, JobState, Kind
 from relabel.advice import after_plan, next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
+from relabel.verification import said_of
 from relabel.wording import count_of, local_time, per_minute
 
 NAME_CHARS = 200
@@ -72,7 +73,8 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         *_planned(seen),
         _Fact("In doubt", _in_doubt(job)),
         _Fact("Folded", _folded(counts)),
-        *map(_about_child, seen.children),
+        *(_about_child(child) for child in seen.children if child.made.kind != Kind.VERIFY),
+        _Fact("Verified", *_verified(seen)),
         _Fact("Requests", "" if job.state is JobState.LOST else requests),
         _Fact("Mode", f"{spec.mode}{_with_undo(spec)}{_order(spec)}"),
         _Fact("Target", printable(spec.target, NAME_CHARS)),
@@ -89,7 +91,6 @@ _CHILDREN = {
     Kind.RETRY: ("Retry", "Retried"),
     Kind.PLAN: ("Plan", "Planned"),
     Kind.APPLY: ("Apply", "Applied"),
-    Kind.VERIFY: ("Verify", "Verified"),
 }
 """What is said of a job that was made of another one: while it goes on, and when it has ended."""
 
@@ -129,6 +130,17 @@ def _canary(job: Job) -> str:
     }[job.canary]
     is_all = job.spec.canary == job.spec.rows
     return f"{count_of(job.spec.canary, 'row')}, {'all that there are, each read back' if is_all else how}"
+
+
+def _verified(seen: JobSeen) -> tuple[str, str]:
+    """Return what the latest verification of the job found, or a verification itself, and its colour."""
+    found = seen.verification
+    if found is None:
+        return "", ""
+    style = "" if found.holds or not found.job.state.ended else "red"
+    own = found.job.spec.job_id == seen.job.spec.job_id
+    when = f" on {local_time(found.job.finished_at)}" if found.job.finished_at is not None else ""
+    return said_of(found) + ("" if own else f"; by job {printable(found.job.spec.job_id)}{when}"), style
 
 
 def _kind(spec: JobSpec) -> str:

@@ -18,7 +18,7 @@ from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from sandbox import Sandbox
-from tests.harness.cluster import KEY
+from tests.cli.deployed import DeployedCommand
 from tests.harness.idle_worker import IdleWorker
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
@@ -32,58 +32,20 @@ def redis_url(idle_worker: IdleWorker) -> str:
     return idle_worker.redis_url
 
 
-class LedgerHarness:
-    """The command against one API, with deployed workers."""
-
-    def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
-        self._relabel = relabel
-        self.sandbox = sandbox
-        self.folder = folder
-        self.settings = {
-            "OPENAI_API_KEY": KEY,
-            "OPENAI_BASE_URL": sandbox.base_url,
-            "RELABEL_WORKER__CHILDREN": "1",
-            "RELABEL_RATE__PER_MINUTE": "60000",
-            "RELABEL_API__ATTEMPTS": "1",
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
-
-    async def __call__(self, *arguments: str, **settings: str) -> Any:
-        """Run the command to its end."""
-        return await self._relabel(*arguments, **(self.settings | settings))
-
-    async def facts(self, *arguments: str, code: int = 0) -> Any:
-        """Run the command with --json and give what it prints."""
-        ended = await self(*arguments, "--json")
-        assert ended.code == code, ended.err
-        return json.loads(ended.out)
-
-    async def run(self, *options: str, rows: str = ROWS, code: int = 0) -> str:
-        """Have a file carried out and give the job's id; another test may have submitted the same."""
-        (self.folder / "rows.jsonl").write_text(rows)
-        facts = await self.facts("submit", "rows.jsonl", "--wait", "--again", *options, code=code)
-        return str(facts["job_id"])
-
-    async def done(self, *arguments: str, code: int = 0) -> tuple[Any, str]:
-        """Have the job that the command makes carried out; give its facts, and what is said of it."""
-        made = await self.facts(*arguments)
-        watched = await self("watch", made["job_id"])
-        assert watched.code == code, watched.err
-        return await self.facts("status", made["job_id"], code=code), watched.err
-
-
 @pytest.fixture
 async def harness(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[LedgerHarness]:
+) -> AsyncIterator[DeployedCommand]:
     """The command, and an API that stores three completions; of the writes of other tests no record is left."""
     async with Sandbox(port=idle_worker.api_port) as sandbox:
         sandbox.store.load(BEFORE)
         await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
-        yield LedgerHarness(relabel, sandbox, tmp_path)
+        yield DeployedCommand(relabel, sandbox, tmp_path, ROWS)
 
 
-async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(harness: LedgerHarness) -> None:
+async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(
+    harness: DeployedCommand,
+) -> None:
     """`undo JOB --run` waits for its end; status, jobs and both logs tell which job it takes back."""
     job_id = await harness.run()
     assert harness.sandbox.store.dump() != BEFORE
@@ -99,7 +61,7 @@ async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_i
     assert f"undo  of job {job_id}" in (await harness("log", facts["job_id"])).out
 
 
-async def test_the_same_undo_is_found_again_and_made_anew_with_again(harness: LedgerHarness) -> None:
+async def test_the_same_undo_is_found_again_and_made_anew_with_again(harness: DeployedCommand) -> None:
     """A second undo is the first one; once that was undone itself, --again takes the job back once more."""
     job_id = await harness.run()
     made = harness.sandbox.store.dump()
@@ -116,7 +78,7 @@ async def test_the_same_undo_is_found_again_and_made_anew_with_again(harness: Le
     assert harness.sandbox.store.dump() == BEFORE
 
 
-async def test_a_drifted_row_is_explained_and_force_restores_it(harness: LedgerHarness) -> None:
+async def test_a_drifted_row_is_explained_and_force_restores_it(harness: DeployedCommand) -> None:
     """Exit code 1 and a hint; with --force it is a job of its own, and the log says so."""
     job_id = await harness.run()
     harness.sandbox.store.load({IDS[0]: {"team": "theirs"}})
@@ -132,7 +94,7 @@ async def test_a_drifted_row_is_explained_and_force_restores_it(harness: LedgerH
 
 
 async def test_what_cannot_be_undone_is_refused_in_one_sentence(
-    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+    harness: DeployedCommand, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
 ) -> None:
     """Running, without before-images, for another API, nothing changed, no such job: exit code 2, nothing is made."""
     running = (await make_job("completion_id,team\na-1,x\n")).job_id
@@ -158,7 +120,7 @@ async def test_what_cannot_be_undone_is_refused_in_one_sentence(
 
 
 async def test_a_job_with_rows_in_flight_is_not_undone_yet(
-    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
+    harness: DeployedCommand, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], at_work: Callable[..., Any]
 ) -> None:
     """Its workers need a moment to stop; a write may still be under way."""
     spec = await make_job("completion_id,team\na-1,x\n")
@@ -173,7 +135,7 @@ async def test_a_job_with_rows_in_flight_is_not_undone_yet(
 
 @pytest.mark.parametrize("verb", ["undo", "retry"])
 async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
-    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
+    harness: DeployedCommand, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], verb: str
 ) -> None:
     """Its lease ran out and nobody rescued the shard; what it wrote after that would be in no undo."""
     spec = await make_job("completion_id,team\na-1,x\na-2,x\n")
@@ -193,7 +155,7 @@ async def test_a_stopped_worker_is_refused_once_its_job_is_undone_or_retried(
         await ledger.settlements.journal(stopped, [BeforeImage(1, {})], [])
 
 
-async def test_a_retry_takes_the_rows_that_may_work(harness: LedgerHarness, ledger: Ledger) -> None:
+async def test_a_retry_takes_the_rows_that_may_work(harness: DeployedCommand, ledger: Ledger) -> None:
     """A missing completion stays out and is told; the row that met an error of the moment is done."""
     missing = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgqZ"
     harness.sandbox.add_faults([{"fault": "bad_body_html", "match": {"method": "POST", "id": IDS[1]}, "times": 1}])
@@ -216,7 +178,7 @@ async def test_a_retry_takes_the_rows_that_may_work(harness: LedgerHarness, ledg
 
 
 async def test_a_retry_takes_the_codes_that_are_named_or_all(
-    harness: LedgerHarness, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
+    harness: DeployedCommand, ledger: Ledger, make_job: Callable[..., Awaitable[Any]], fails: Callable[..., Any]
 ) -> None:
     """Handed to the deployed workers: the job has the rows that were asked for."""
     ends = {0: fails("timeout"), 1: fails("not_found", status=404), 2: fails("key_not_removed", status=200)}
@@ -236,7 +198,7 @@ async def test_a_retry_takes_the_codes_that_are_named_or_all(
     assert "no rows to retry with these codes; failed are: 4 rows (timeout 1" in ended.err
 
 
-async def test_the_diff_shows_every_changed_key_before_and_after(harness: LedgerHarness) -> None:
+async def test_the_diff_shows_every_changed_key_before_and_after(harness: DeployedCommand) -> None:
     """CSV a line a key, guarded against spreadsheets; JSONL an object a row."""
     job_id = await harness.run()
 
@@ -259,7 +221,7 @@ async def test_the_diff_shows_every_changed_key_before_and_after(harness: Ledger
     }
 
 
-async def test_resume_with_run_goes_on_in_this_process_tree(harness: LedgerHarness, ledger: Ledger) -> None:
+async def test_resume_with_run_goes_on_in_this_process_tree(harness: DeployedCommand, ledger: Ledger) -> None:
     """A job that is held is carried out by the command itself."""
     (harness.folder / "rows.jsonl").write_text(ROWS)
     job_id = (await harness("submit", "rows.jsonl", "--hold", "--again")).out.strip()
@@ -270,7 +232,7 @@ async def test_resume_with_run_goes_on_in_this_process_tree(harness: LedgerHarne
     assert (await ledger.jobs.get(job_id)).state is JobState.FINISHED
 
 
-async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(harness: LedgerHarness) -> None:
+async def test_where_reads_lag_no_job_loses_the_keys_of_another_and_an_undo_restores(harness: DeployedCommand) -> None:
     """Two jobs on the same completions and the undo of the second, each begun before reads show the one before it."""
     harness.sandbox.configure(read_lag_s=4)
 

@@ -201,7 +201,7 @@ async def test_a_csv_report_as_jsonl_keeps_every_value(relabel, make_job, read, 
     assert rows[1]["relabel"] == {
         "outcome": "updated", "code": None, "status": None, "message": None,
         "request_id": None, "attempts": None, "at": None, "line": 3,
-            "settled_at": rows[0]["relabel"]["settled_at"],
+            "settled_at": rows[0]["relabel"]["settled_at"], "before": None, "after": None,
     }  # fmt: skip
 
 

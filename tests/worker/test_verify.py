@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from config.canary import CanaryShare
 from ledger.job import JobState, Kind, Mode
 from ledger.row import Metadata, Outcome, Patch
 from ledger.shards import ReleaseAnswer
@@ -49,14 +50,14 @@ def verify(harness, tmp_path):
 def change(harness, tmp_path):
     """Submit a job with an index, as the command line does, and carry it out; return its id."""
 
-    async def change(*patches, mode=Mode.MERGE, journal=True):
+    async def change(*patches, mode=Mode.MERGE, journal=True, canary=None):
         async def rows():
             for line, (completion_id, patch) in enumerate(patches, 2):
                 yield Patch(line, completion_id, patch)
 
         spec = (await harness.ledger.jobs.get(await harness.submit(patches[0]))).spec
         await harness.ledger.jobs.discard(spec.job_id)
-        request = JobRequest("change", mode, journal, spec.target, 2, 600.0, again=True)
+        request = JobRequest("change", mode, journal, spec.target, 2, 600.0, again=True, canary=canary)
         with await check_made(rows(), columns=spec.columns, mode=mode, spool_dir=tmp_path) as checked:
             job_id = (await submit(checked, request, ledger=harness.ledger, announce=lambda *_: None)).job_id
         for shard in range((await harness.job(job_id)).spec.shards):
@@ -199,16 +200,18 @@ async def test_a_completion_that_cannot_be_read_is_no_difference(harness, stored
     assert row.outcome is Outcome.FAILED
 
 
-async def test_a_job_of_several_shards_is_compared_row_by_row(harness, change, verify):
-    """The number of a row leads to the same completion in the verified job."""
-    ids = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpg{number:03d}" for number in range(7)]
+@pytest.mark.parametrize("canary", [None, CanaryShare.parse("50%")])
+async def test_a_job_of_several_shards_is_compared_row_by_row(harness, change, verify, canary):
+    """The number of a row leads to the same completion in the verified job, also where a canary went first."""
+    ids = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpg{number:03d}" for number in range(45)]
     harness.sandbox.store.load({each: {} for each in ids})
-    job_id = await change(*((each, {"team": each[-3:]}) for each in ids))
+    job_id = await change(*((each, {"team": each[-3:]}) for each in ids), canary=canary)
+    assert (await harness.job(job_id)).spec.canary == (0 if canary is None else 23)
     harness.sandbox.store.load({each: {} for each in ids[1::2]})
 
     rows = await verify(job_id)
 
-    assert [rows[each].detail.code if rows[each].detail else "" for each in ids] == ["", NOT_APPLIED] * 3 + [""]
+    assert [rows[each].detail.code if rows[each].detail else "" for each in ids] == ["", NOT_APPLIED] * 22 + [""]
 
 
 HELD: Metadata = {"team": "green", "other": "o"}
