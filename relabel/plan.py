@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 
 from config.settings import Settings
 from ledger.errors import StateLost
-from ledger.job import Kind
-from ledger.row import OUTCOMES, Outcome
+from ledger.job import Columns, Kind, Mode
+from ledger.row import OUTCOMES, Outcome, Patch
+from producer import submit as producer
 from producer.again import intended_rows
 from producer.check import check_made
 from producer.submit import JobRequest
@@ -18,6 +19,9 @@ from relabel.submit import FileOptions, request_for
 
 ROWS_OF = tuple(word for word in OUTCOMES if word != Outcome.REJECTED.word)
 """Outcomes whose rows can be planned again: those that were or could have been carried out."""
+
+_COLUMNS = Columns("jsonl", "completion_id", [])
+"""How a report of a plan is laid out that no file was made for."""
 
 
 def plan_request(options: FileOptions, settings: Settings, *, by: str, hold: bool = False) -> JobRequest:
@@ -51,6 +55,13 @@ async def prepare_plan(session: Session, job_id: str, options: FileOptions, *, o
     request = derived_request(
         session, job, derived, kind=Kind.PLAN, mode=spec.mode, journal=True, remark=f"rows {words}"
     )._replace(max_failures=options.max_failures, priority=options.priority)
+    return Prepared(checked, _as_plan(request), "")
+
+
+async def prepare_selection(session: Session, patches: AsyncIterator[Patch]) -> Prepared:
+    """Return the rows of a selection, with what it saw of each completion. The caller closes them."""
+    checked = await check_made(patches, columns=_COLUMNS, mode=Mode.MERGE, spool_dir=spool_folder())
+    request = producer.request_for(session.settings, "selection", by=session.user, mode=Mode.MERGE)
     return Prepared(checked, _as_plan(request), "")
 
 

@@ -94,9 +94,16 @@ class Selecting:
             yield completion
 
 
-def check_selection(options: SelectOptions, output: Path | None) -> None:
-    """Raise InvalidInput where the options make no selection, or the file cannot be written: before any request."""
-    _read(options, time.time())
+def check_selection(options: SelectOptions, output: Path | None = None, *, for_plan: bool = False) -> None:
+    """Raise InvalidInput where the options make no selection, or the file cannot be written: before any request.
+
+    With `for_plan` also where they change nothing, or are for editing.
+    """
+    labels = _read(options, time.time()).labels
+    if for_plan and labels.shown:
+        raise InvalidInput("--keys writes values to be edited; write them with -o FILE, and plan the edited file.")
+    if for_plan and not labels.change:
+        raise InvalidInput("nothing would change; say what, with --set, --set-default, --unset or --split.")
     if output is None:
         return
     layout_of(output)
@@ -121,11 +128,20 @@ async def select(session: Session, options: SelectOptions, *, output: Path | Non
 
     """
     check_selection(options, output)
-    async with selecting(session, options, output=output, progress=progress) as selecting_now:
-        rows = 0
-        if output is not None and selecting_now.found.matched:
-            rows = await _write(selecting_now.lines(layout_of(output)), output)
-        return Selected(selecting_now.found, rows, output if rows else None)
+    async with selecting(session, options, output=output, progress=progress) as selected:
+        return await write_selected(selected, output)
+
+
+async def write_selected(selected: Selecting, output: Path | None) -> Selected:
+    """Write what was selected to a file, whole or not at all, and return what it is.
+
+    Raises:
+        InvalidInput: the file cannot be written.
+
+    """
+    if output is None or not selected.found.matched:
+        return Selected(selected.found)
+    return Selected(selected.found, await _write(selected.lines(layout_of(output)), output), output)
 
 
 @asynccontextmanager

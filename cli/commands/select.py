@@ -1,12 +1,11 @@
-"""`relabel select`: find completions, and write what each of them is to get as a file."""
+"""`relabel select`: find completions, and write what each of them is to get, or go on to a plan of it."""
 
 from __future__ import annotations
 
 import asyncio
-import csv
 from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import click
 from rich.console import Console
@@ -16,85 +15,53 @@ from cli.console import shown, stderr_console
 from cli.exit_codes import DONE, NOTHING_FOUND
 from cli.output import print_facts
 from cli.output_file import report_file
+from cli.reading_job import ReadingView, carry_out_reading
+from cli.select_options import select_options
 from cli.select_view import print_selected, select_display
 from cli.session import in_session, need_api_key, pass_settings
 from config.settings import Settings
-from relabel.select import Selected, check_selection, select, select_facts, selecting
+from relabel.control import pause_orphans
+from relabel.plan import prepare_selection
+from relabel.select import Selected, Selecting, check_selection, select_facts, selecting, write_selected
 from relabel.session import Session
 from relabel.wording import count_of
 from selection.collect import Found
-from selection.options import FilterOptions, LabelOptions, SelectOptions
+from selection.options import SelectOptions
 
 STANDARD_OUTPUT = "-"
 
 
-class Keys(click.ParamType):  # type: ignore[type-arg] # generic from click 8.5 on only
-    """Keys with commas between them; one with a comma in it stands in double quotes."""
-
-    name = "keys"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, ...]:
-        """Return the names."""
-        try:
-            [names] = csv.reader([str(value)], strict=True)
-        except (csv.Error, ValueError):
-            self.fail("write names with commas between them, and one with a comma in double quotes.", param, ctx)
-        return tuple(names)
-
-
 @click.command("select")
-@click.option("--model", metavar="M", help="Only of this model; gpt-4o also finds its dated snapshots.")
-@click.option("--metadata", metavar="KEY=VALUE", multiple=True, help="Only with this value. May be repeated.")
-@click.option("--since", metavar="TIME", help="Created then or later: a date, a time (UTC), or 3d for 3 days ago.")
-@click.option("--until", metavar="TIME", help="Created before then.")
-@click.option("--expiring", metavar="TIME", help="Reaching 30 days of age within this time, such as 3d.")
-@click.option("--where", metavar="EXPRESSION", help="Only what an expression holds of; see below.")
-@click.option("--limit", type=click.IntRange(min=1), help="At most so many: the newest, with --expiring the oldest.")
-@click.option("--sample", metavar="N|N%", help="So many of those that match, or about such a share of them.")
-@click.option("--seed", type=int, help="Which sample: a number; another one gives another sample.  [default: 0]")
-@click.option("--set", "set_", metavar="KEY=VALUE", multiple=True, help="Set a key; {metadata.team} and {model} work.")
-@click.option("--set-default", metavar="KEY=VALUE", multiple=True, help="The same, only where the key is absent.")
-@click.option("--unset", metavar="KEY", multiple=True, help="Remove a key. May be repeated.")
-@click.option("--keys", type=Keys(), default="", metavar="LIST", help="Write the present values of keys, for editing.")
-@click.option("--split", metavar="KEY=A:80,B:20", help="Set a key to one of several values, each a share in percent.")
-@click.option("--split-by", metavar="FIELD", help="Keep completions together that have this in common.  [default: id]")
+@select_options
 @click.option("-o", "--output", metavar="FILE", help="Write a patch file: .csv, .jsonl, or - for JSON Lines here.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON.")
+@click.option("--plan", "as_plan", is_flag=True, help="Go on to a plan: show what would change, and change nothing.")
+@click.option("--run", "here", is_flag=True, help="With --plan: in this process tree. Default without a Redis.")
+@click.option("--yes", "-y", is_flag=True, help="With --plan: answer every question with yes.")
+@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON; with --plan, the plan at its end.")
 @pass_settings
 def select_command(
     settings: Settings,
     *,
-    model: str | None,
-    metadata: tuple[str, ...],
-    since: str | None,
-    until: str | None,
-    expiring: str | None,
-    where: str | None,
-    limit: int | None,
-    sample: str | None,
-    seed: int | None,
-    set_: tuple[str, ...],
-    set_default: tuple[str, ...],
-    unset: tuple[str, ...],
-    keys: tuple[str, ...],
-    split: str | None,
-    split_by: str | None,
+    options: SelectOptions,
     output: str | None,
+    as_plan: bool,
+    here: bool,
+    yes: bool,
     as_json: bool,
 ) -> int:
     """Find completions, and write what they are to get.
 
     Reads the API's list, 100 completions a request, at the shared rate; while a job runs, at a tenth of it. FILE is
     an input of `run`, `submit` and `plan`. It has columns relabel.* (JSONL: a field relabel) with what was seen, which
-    are passed over. It is written to FILE.partial first; the same command goes on with an interrupted one. Without -o,
-    the completions are only counted.
+    are passed over. It is written to FILE.partial first; the same command goes on with an interrupted one. Without -o
+    and --plan, the completions are only counted.
 
     \b
     Examples:
       relabel select --metadata team=search --since 2026-11-01 --set dataset=eval -o patches.jsonl
       relabel select --where 'number(metadata.score) >= 0.8 and not has(metadata.dataset)'
       relabel select --keys team,quality -o edit.csv
-      relabel select --sample 1% --split dataset=train:80,test:20 -o split.csv
+      relabel select --sample 1% --split dataset=train:80,test:20 --plan
 
     \b
     In an expression a missing key is null: only != holds of it.
@@ -103,23 +70,19 @@ def select_command(
       metadata.note matches "^dup"         model startsWith "gpt-4o"
       created >= "2026-11-20"              and, or, not, ( )
 
-    The exit code is 0, 1 where nothing matched (and no file is written), or 2 for an expression that cannot be used.
+    The exit code is 0, 1 where nothing matched (and no file is written), or 2 for an expression that cannot be used;
+    with --plan otherwise that of the plan.
     """
-    options = SelectOptions(
-        FilterOptions(model, metadata, since, until, expiring, where),
-        LabelOptions(set_, set_default, unset, keys, split, split_by),
-        limit,
-        sample,
-        seed,
-    )
-    if as_json and output == STANDARD_OUTPUT:
-        raise click.UsageError("-o - writes the rows to standard output, and --json the counts; leave one out.")
+    _check_use(output, as_plan=as_plan, for_plan={"--run": here, "--yes": yes}, as_json=as_json)
     path = None if output in {None, STANDARD_OUTPUT} else Path(str(output))
-    check_selection(options, path)
+    check_selection(options, path, for_plan=as_plan)
     need_api_key(settings)
     console = stderr_console()
+    if as_plan:
+        view = ReadingView(console, here or settings.redis.url is None, yes, wait=True, as_json=as_json)
+        return in_session(settings, lambda session: _select_and_plan(session, options, view))
     selected = in_session(
-        settings, lambda session: _select(session, options, path, console, here=output == STANDARD_OUTPUT)
+        settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
     print_selected(selected, console)
     if as_json:
@@ -127,29 +90,64 @@ def select_command(
     return DONE if selected.found.matched else NOTHING_FOUND
 
 
+def _check_use(output: str | None, *, as_plan: bool, for_plan: dict[str, bool], as_json: bool) -> None:
+    """Refuse options that make no sense together."""
+    if as_json and output == STANDARD_OUTPUT:
+        raise click.UsageError("-o - writes the rows to standard output, and --json the counts; leave one out.")
+    if as_plan and output is not None:
+        raise click.UsageError("-o writes a file, which `relabel plan FILE` plans; leave -o or --plan out.")
+    if lone := next((name for name, given in for_plan.items() if given and not as_plan), None):
+        raise click.UsageError(f"{lone} goes with --plan; add --plan, or leave it out.")
+
+
 async def _select(
-    session: Session, options: SelectOptions, path: Path | None, console: Console, *, here: bool
+    session: Session, options: SelectOptions, path: Path | None, console: Console, *, to_stdout: bool
 ) -> Selected:
-    """Select, and write the rows to the file, or with `here` to standard output."""
+    """Select, and write the rows to the file or to standard output."""
+    async with _shown(session, options, path, console) as found:
+        if to_stdout:
+            return Selected(found.found, await _write_here(found.lines("jsonl")))
+        return await write_selected(found, path)
+
+
+async def _select_and_plan(session: Session, options: SelectOptions, view: ReadingView) -> int:
+    """Select, and plan what was found with the values that were seen."""
+    if view.here:
+        await pause_orphans(session)
+    async with _shown(session, options, None, view.console) as found:
+        print_selected(Selected(found.found), view.console)
+        if not found.found.matched:
+            return NOTHING_FOUND
+        checked, request, _ = await prepare_selection(session, found.patches())
+        with checked:
+            return await carry_out_reading(session, checked, request, view)
+
+
+@asynccontextmanager
+async def _shown(
+    session: Session, options: SelectOptions, output: Path | None, console: Console
+) -> AsyncIterator[Selecting]:
+    """Select, show how far it is, and yield what was found. Ctrl-C says how to go on."""
     StopSignals(console)
     last: Found | None = None
-    try:
-        with select_display(console) as show:
+    with ExitStack() as stack:
+        show = stack.enter_context(select_display(console))
 
-            def progress(found: Found) -> None:
-                nonlocal last
-                last = found
-                show(found)
+        def progress(found: Found) -> None:
+            nonlocal last
+            last = found
+            show(found)
 
-            if not here:
-                return await select(session, options, output=path, progress=progress)
-            async with selecting(session, options, output=None, progress=progress) as selecting_now:
-                return Selected(selecting_now.found, await _write_here(selecting_now.lines("jsonl")))
-    except asyncio.CancelledError:
-        if last and last.requests:
-            done = f"Interrupted after {count_of(last.requests, 'request')}; the same command goes on from there."
-            console.print(shown(done))
-        raise
+        try:
+            async with selecting(session, options, output=output, progress=progress) as selected:
+                stack.close()
+                yield selected
+        except asyncio.CancelledError:
+            stack.close()
+            if last and last.requests:
+                done = f"Interrupted after {count_of(last.requests, 'request')}; the same command goes on from there."
+                console.print(shown(done))
+            raise
 
 
 async def _write_here(lines: AsyncIterator[bytes]) -> int:

@@ -23,9 +23,15 @@ KEY = {"OPENAI_API_KEY": "sk-select-key-0123456789", "RELABEL_RATE__PER_MINUTE":
 
 
 @pytest.fixture
-async def service(start, tmp_path):
-    """A sandbox of 300 completions, and the settings that name it."""
-    sandbox = await start()
+async def sandbox_of(start):
+    """The API's stand-in."""
+    return await start()
+
+
+@pytest.fixture
+async def service(sandbox_of, tmp_path):
+    """Settings that name a sandbox of 301 completions."""
+    sandbox = sandbox_of
     for number in range(300):
         created = NOON + number
         metadata = {"team": ("search", "docs")[number % 2]} | ({"score": "0.9"} if number % 3 else {})
@@ -81,7 +87,11 @@ async def test_rows_on_standard_output_can_be_piped_on(relabel, service):
         (["--where", 'metadata.a matches "a("'], "--where, column 20: the pattern cannot be used"),
         (["--set", "k=v", "-o", "out.txt"], "name the file .csv or .jsonl"),
         (["-o", "-", "--json"], "leave one out"),
-        (["--keys", '"a'], "names with commas"),
+        (["--keys", '"a'], "keys with commas"),
+        (["--set", "k=v", "--plan", "-o", "out.csv"], "leave -o or --plan out"),
+        (["--keys", "k", "--plan"], "plan the edited file"),
+        (["--plan"], "say what, with --set"),
+        (["--yes"], "--yes goes with --plan"),
     ],
 )
 async def test_what_cannot_be_used_is_2_before_anything_is_sent(relabel, arguments, said):
@@ -90,6 +100,20 @@ async def test_what_cannot_be_used_is_2_before_anything_is_sent(relabel, argumen
 
     assert ended.code == 2
     assert said in " ".join(ended.err.split())
+
+
+async def test_a_plan_of_a_selection_reads_nothing_twice(relabel, service, sandbox_of):
+    """The values of the pages are its own; the list is all that was asked for, but for a look at the API."""
+    where = 'metadata.team == "search" and has(metadata.score)'
+
+    ended = await relabel("select", "--where", where, "--set", "team=docs", "--plan", "--run", "--json", **service)
+
+    plan = json.loads(ended.out)
+    assert (ended.code, plan["kind"], plan["state"]) == (0, "plan", "finished")
+    assert (plan["rows"]["total"], plan["rows"]["would_change"], plan["requests"]["sent"]) == (100, 100, 0)
+    assert plan["changes"] == [{"key": "team", "before": "search", "after": "docs", "rows": 100}]
+    assert {entry.operation for entry in sandbox_of.log.entries} == {"list"}
+    assert "Matched  100\n" in ended.err
 
 
 async def test_ctrl_c_ends_at_once_and_says_how_to_go_on(environment, service, start, eventually, tmp_path):
