@@ -41,13 +41,14 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     if findings.plan:
         lines += _planned(job, findings.plan)
     if job.spec.kind is Kind.VERIFY:
-        lines += ["", f"{said_of(found_in(job, findings.drifted))}."]
+        lines += ["", f"What job {job.spec.parent} left: {said_of(found_in(job, findings.drifted))}."]
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),
     ):
         if number:
-            lines += ["", f"{count_of(number, 'row')} {word}:", *_causes(causes, findings), *_rest(job, word, columns)]
+            verb = "differ" if job.spec.kind is Kind.VERIFY and word == "drifted" else word
+            lines += ["", f"{count_of(number, 'row')} {verb}:", *_causes(causes, findings), *_rest(job, word, columns)]
     if counts.rejected:
         lines += ["", f"{count_of(counts.rejected, 'row')} rejected, never sent:"]
         lines += [_rejection(rejection, findings) for rejection in findings.rejected]

@@ -81,7 +81,7 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
     if spec.kind is Kind.PLAN:
         return [*_after_plan(job), *steps]
     if spec.kind is Kind.VERIFY:
-        return [*_after_verify(job), *steps]
+        return [_after_verify(job), *steps]
     run = " --run" if session.server else ""
     if counts.failed:
         steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
@@ -99,12 +99,9 @@ def _after_plan(job: Job) -> Iterator[NextStep]:
         yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
 
 
-def _after_verify(job: Job) -> Iterator[NextStep]:
-    job_id, layout = job.spec.job_id, job.spec.columns.format
-    if job.counts.drifted:
-        differing = f"relabel report {job_id} --only drifted -o differing.{layout}"
-        yield NextStep(differing, "writes the rows that differ, with what they hold now")
-    yield NextStep(f"relabel receipt {job.spec.parent} -o receipt.json", "writes the receipt, which has this result")
+def _after_verify(job: Job) -> NextStep:
+    command = f"relabel receipt {job.spec.parent} -o receipt.json"
+    return NextStep(command, "writes the receipt of the job, which has this result")
 
 
 def status_of(cause: Cause) -> int:

@@ -80,9 +80,13 @@ def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[
         return report_lines(ledger, spec, only=options.only or frozenset(WORDS), layout=options.layout)
     id_column = spec.columns.id_column
     is_csv = _is_csv(job, options)
-    shown = frozenset({Outcome.WOULD_CHANGE}) if spec.kind is Kind.PLAN else WRITTEN
+    shown = _DIFF_OF.get(spec.kind, WRITTEN)
     only = frozenset(outcome for outcome in Outcome if outcome.word in options.only) or shown
     return diff_lines(ledger, spec, CsvDiff(id_column) if is_csv else JsonlDiff(id_column), only)
+
+
+_DIFF_OF = {Kind.PLAN: frozenset({Outcome.WOULD_CHANGE}), Kind.VERIFY: frozenset({Outcome.DRIFTED})}
+"""The rows that a diff of a job that only reads is about."""
 
 
 def _is_csv(job: Job, options: ReportOptions) -> bool:

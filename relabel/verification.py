@@ -76,7 +76,7 @@ def found_in(job: Job, differences: Iterable[Cause]) -> Verification:
 def said_of(found: Verification) -> str:
     """Return what a verification found, or that it goes on, in words."""
     job, total = found.job, found.job.counts.total
-    said = f"{found.holding:,} of {count_of(total, 'row')} hold what job {job.spec.parent} left"
+    said = f"{found.holding:,} of {count_of(total, 'row')} hold"
     if found.differing:
         causes = ", ".join(f"{printable(code)} {rows:,}" for code, rows in found.differences.items())
         said += f", {found.differing:,} differ ({causes})"

@@ -61,7 +61,7 @@ async def test_a_job_whose_rows_all_hold_is_verified(harness: DeployedCommand) -
     seen = await harness.facts("status", job_id)
     assert seen["verification"] == found
     assert (seen["children"][-1]["job_id"], seen["children"][-1]["kind"]) == (facts["job_id"], "verify")
-    assert "4 of 4 rows hold what job" in (await harness("status", job_id)).out
+    assert "4 of 4 rows hold; by job" in (await harness("status", job_id)).out
 
 
 async def test_rows_that_differ_are_counted_by_cause_and_listed_with_what_they_hold(
@@ -95,6 +95,11 @@ async def test_rows_that_differ_are_counted_by_cause_and_listed_with_what_they_h
         "team": "theirs",
         "old": "=1+1",
     }
+    diff = await harness("report", verify_id, "--diff", "--format", "jsonl")
+    assert [(json.loads(line)["before"], json.loads(line)["after"]) for line in diff.out.splitlines()] == [
+        ({"team": "white"}, {"team": "green"}),
+        ({"old": "=1+1", "team": "theirs"}, {"old": None, "team": "green"}),
+    ]
 
 
 async def test_a_verification_is_never_taken_for_an_earlier_one(harness: DeployedCommand) -> None:
@@ -196,16 +201,3 @@ def check_receipt(folder: Path) -> tuple[int, list[str]]:
     ended = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
     assert not ended.stderr
     return ended.returncode, ended.stdout.splitlines()
-
-
-async def test_a_receipt_of_a_job_that_has_not_ended_is_refused(
-    relabel: Any, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
-) -> None:
-    """With what ends it."""
-    job = await make_job("completion_id,team\na-1,x\n")
-    running = await relabel("receipt", job.job_id)
-    await ledger.jobs.pause(job.job_id, by="ada@a", code="paused", reason="by ada@a")
-    paused = await relabel("receipt", job.job_id)
-
-    assert (running.code, "`relabel watch" in running.err, running.out) == (2, True, "")
-    assert (paused.code, f"`relabel cancel {job.job_id}` ends it" in paused.err, paused.out) == (2, True, "")

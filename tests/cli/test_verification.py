@@ -1,0 +1,116 @@
+"""What is shown of a verification, and which one counts, as far as it needs no worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from ledger.codec import Detail
+from ledger.job import JobSpec, Kind, Mode
+from ledger.ledger import Ledger
+from ledger.row import Outcome
+from producer.submit import JobRequest, submit
+from tests.cli.conftest import Ends, settle
+from worker.verifying import CHANGED_BY_JOB, GONE
+
+CSV = "id,team\n" + "".join(f"chatcmpl-{name},red\n" for name in "abcde")
+
+
+def differs(code: str, message: str, *, status: int = 0) -> tuple[Outcome, Detail]:
+    """How a row ends that does not hold what the job left."""
+    return Outcome.DRIFTED, Detail(code, status, message, "", 1, 1_763_900_000.25)
+
+
+@pytest.fixture
+def verify_of(ledger: Ledger, read: Callable[..., Any]) -> Callable[..., Awaitable[JobSpec]]:
+    """Store a verification of a job, and end some of its rows."""
+
+    async def verify_of(parent: JobSpec, ends: Ends) -> JobSpec:
+        request = JobRequest("verify of it", Mode.MERGE, True, parent.target, 2, 3600.0)
+        with read(CSV) as checked:
+            request = request._replace(kind=Kind.VERIFY, parent=parent.job_id, again=True, by="ada@a")
+            submitted = await submit(checked, request, ledger=ledger, announce=lambda *_: None)
+        spec = (await ledger.jobs.get(submitted.job_id)).spec
+        await settle(ledger, spec, ends)
+        return spec
+
+    return verify_of
+
+
+HOLDING = dict.fromkeys(range(5), Outcome.UNCHANGED)
+
+
+async def test_the_summary_says_how_many_rows_hold_and_why_the_others_differ(relabel, make_job, verify_of):
+    """In these words; a row that could not be read is none that differs."""
+    parent = await make_job(CSV, dict.fromkeys(range(5), Outcome.UPDATED))
+    spec = await verify_of(
+        parent,
+        {
+            0: Outcome.UNCHANGED,
+            1: differs(CHANGED_BY_JOB, "job 20261127-172335-90e7a1b2 changed team since"),
+            2: differs(GONE, "Completion not found", status=404),
+            3: (Outcome.FAILED, Detail("server_error", 500, "an error", "", 5, 1_763_900_000.25)),
+            4: Outcome.UNCHANGED,
+        },
+    )
+
+    ended = await relabel("report", spec.job_id, "--summary")
+
+    said = ended.out.partition("\n\n")[2]
+    assert said == (
+        f"What job {parent.job_id} left: 2 of 5 rows hold, 2 differ (changed_by_job 1, gone 1), 1 could not be read.\n"
+        "\n"
+        "1 row failed:\n"
+        "  server_error (HTTP 500), 1 row\n"
+        "    line 5, chatcmpl-d: an error\n"
+        "    > The API had an error of its own. This may pass: submit the failed rows again later.\n"
+        f"  All of them: relabel report {spec.job_id} --only failed -o failed.csv\n"
+        "\n"
+        "2 rows differ:\n"
+        "  changed_by_job, 1 row\n"
+        "    line 3, chatcmpl-b: job 20261127-172335-90e7a1b2 changed team since\n"
+        "    > A later job changed these: `relabel history ID` shows from what to what, and who asked for it.\n"
+        "  gone (HTTP 404), 1 row\n"
+        "    line 4, chatcmpl-c: Completion not found\n"
+        "    > These were deleted, or are older than 30 days; nothing can be changed in them any more.\n"
+        f"  All of them: relabel report {spec.job_id} --only drifted -o drifted.csv\n"
+        "\n"
+        f"Next: relabel receipt {parent.job_id} -o receipt.json  "
+        "(writes the receipt of the job, which has this result)\n"
+        f"Next: relabel report {spec.job_id} -o report.csv  (writes every row with its outcome)\n"
+    )
+
+
+async def test_the_last_verification_that_finished_counts(relabel, make_job, verify_of):
+    """One that goes on is shown as long as there is no other."""
+    parent = await make_job(CSV, dict.fromkeys(range(5), Outcome.UPDATED))
+
+    async def found() -> tuple[str, bool, str]:
+        facts = json.loads((await relabel("status", parent.job_id, "--json")).out)["verification"]
+        return facts["job_id"], facts["holds"], facts["state"]
+
+    assert json.loads((await relabel("status", parent.job_id, "--json")).out)["verification"] is None
+    first = await verify_of(parent, {0: Outcome.UNCHANGED})
+    assert await found() == (first.job_id, False, "running")
+    second = await verify_of(parent, HOLDING | {0: differs(GONE, "not found", status=404)})
+    assert await found() == (second.job_id, False, "finished")
+    third = await verify_of(parent, HOLDING)
+    assert await found() == (third.job_id, True, "finished")
+    await verify_of(parent, {0: Outcome.UNCHANGED})
+    assert await found() == (third.job_id, True, "finished")
+
+
+async def test_a_receipt_of_a_job_that_has_not_ended_is_refused(
+    relabel: Any, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+) -> None:
+    """With what ends it."""
+    job = await make_job("completion_id,team\na-1,x\n")
+    running = await relabel("receipt", job.job_id)
+    await ledger.jobs.pause(job.job_id, by="ada@a", code="paused", reason="by ada@a")
+    paused = await relabel("receipt", job.job_id)
+
+    assert (running.code, "`relabel watch" in running.err, running.out) == (2, True, "")
+    assert (paused.code, f"`relabel cancel {job.job_id}` ends it" in paused.err, paused.out) == (2, True, "")
