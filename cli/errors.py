@@ -51,7 +51,7 @@ def show_error(error: BaseException) -> int | None:
 def _as_cli_error(error: BaseException) -> CliError | None:
     """Map an error of the packages below; None where its message is not for people."""
     if isinstance(error, NoSuchJob):
-        return CliError(f"there is no job {printable(str(error), 80)}; `relabel jobs` lists them.")
+        return CliError(f"there is no job {printable(error.job_id, 80)}; `relabel jobs` lists them.")
     if isinstance(error, UnicodeEncodeError):
         return CliError("an argument is no text in UTF-8; correct what you typed.")
     problem = problem_of(error)

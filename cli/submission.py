@@ -61,7 +61,7 @@ async def confirm_submission(
 
     Raises:
         Declined: the answer was no.
-        Unconfirmed: something is odd, and there is no terminal to ask at.
+        NeedsConfirmation: something is odd, and there is no terminal to ask at.
 
     """
     ahead = await look_ahead(session, checked, request, deployed=deployed)

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from config.errors import RelabelError
 
-class LedgerUnreachable(Exception):
+
+class LedgerUnreachable(RelabelError):
     """The ledger's server cannot be reached or cannot be written to."""
+
+    code = "redis_unreachable"
 
 
 class StateLost(Exception):
     """The job's keys are gone or torn: the server came back empty, dropped them, or somebody else wrote to them."""
 
 
-class NoSuchJob(Exception):
+class NoSuchJob(RelabelError):
     """There is no job of that id."""
+
+    code = "no_such_job"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(f"there is no job {job_id!r}.")
+        self.job_id = job_id
 
 
 class JobIdTaken(Exception):

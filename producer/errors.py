@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from config.errors import RelabelError
 from ledger.row import Rejection
 
 if TYPE_CHECKING:
@@ -14,12 +15,14 @@ MAX_KEPT_CHARS = 16 * 1024
 """Characters of a rejected row that are kept for the report; each cell counts as one more."""
 
 
-class UnreadableFile(Exception):
+class UnreadableFile(RelabelError):
     """The input cannot be trusted as a whole, so nothing of it is used.
 
     The message says what is wrong, where, and what to do next. `line` counts physical lines from 1; `column` is the
     number of the cell in its row, from 1, or the column's name.
     """
+
+    code = "unreadable_file"
 
     def __init__(self, message: str, *, line: int | None = None, column: int | str | None = None) -> None:
         super().__init__(message)

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
+
+from config.errors import RelabelError
 
 if TYPE_CHECKING:
     from producer.questions import Question
-
-
-class RelabelError(Exception):
-    """A use case could not be carried out. `code` is stable: programs may rely on it."""
-
-    code: ClassVar[str] = "error"
 
 
 class InvalidInput(RelabelError):
@@ -51,15 +47,23 @@ class Declined(RelabelError):
     code = "declined"
 
 
-class Unconfirmed(RelabelError):
-    """A file raises questions, and nobody is there to answer them."""
+class NeedsConfirmation(RelabelError):
+    """An input raises questions, and nobody answered them. `how` says how to: as the door does that was used."""
 
     code = "needs_confirmation"
 
-    def __init__(self, questions: list[Question]) -> None:
-        said = "; ".join(f"{sentence} ({code})" for code, sentence in questions)
-        super().__init__(f"{said}. Nothing was sent: look at the file with --check, then say --yes if it is right.")
+    def __init__(
+        self, questions: list[Question], *, how: str = "look at the file with --check, then say --yes if it is right"
+    ) -> None:
+        said = "; ".join(f"{sentence.rstrip('.')} ({code})" for code, sentence in questions)
+        super().__init__(f"{said}. Nothing was sent: {how}.")
         self.questions = questions
+
+
+class RowsFailed(RelabelError):
+    """A job did not do all that its rows asked for: some failed, were rejected or had drifted, or it did not finish."""
+
+    code = "rows_failed"
 
 
 class WorkerDied(RelabelError):

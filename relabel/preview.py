@@ -25,7 +25,7 @@ from producer.profile import KeyProfile, Profile, Reading
 from producer.questions import LARGE_JOB, Question, questions_about
 from producer.submit import JobRequest
 from relabel.capacity import least_seconds, pace_hint
-from relabel.errors import Unconfirmed
+from relabel.errors import NeedsConfirmation
 from relabel.expiry import Expiry, expiry_of
 from relabel.findings import place_facts
 from relabel.health_jobs import paused_by_api
@@ -163,10 +163,10 @@ async def _outlook(settings: Settings, checked: Checked, request: JobRequest, *,
 
 
 def require_confirmed(questions: list[Question]) -> None:
-    """Raise Unconfirmed where something is odd and nobody can be asked; size alone is no reason."""
+    """Raise NeedsConfirmation where something is odd and nobody can be asked; size alone is no reason."""
     odd = [question for question in questions if question.code != LARGE_JOB]
     if odd:
-        raise Unconfirmed(odd)
+        raise NeedsConfirmation(odd)
 
 
 def preview_facts(preview: Preview) -> dict[str, Any]:

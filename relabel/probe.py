@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from config.errors import RelabelError
 from ledger.service_profile import Behaviour
 from probe.backup_file import BackupFile
 from probe.errors import BackupError, BrokenOff, NotBegun, StillChanged
-from relabel.errors import CompletionNotRestored, InvalidInput, ProbeFailed, ProbeInterrupted, RelabelError, Unreachable
+from relabel.errors import CompletionNotRestored, InvalidInput, ProbeFailed, ProbeInterrupted, Unreachable
 from relabel.session import Session
 
 if TYPE_CHECKING:

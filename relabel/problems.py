@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from config.errors import SettingsError
+from config.errors import RelabelError, SettingsError
 from embedded.errors import NotPrivate, ServerNotStarted
 from ledger.errors import LedgerUnreachable, NoSuchJob
 from producer.errors import UnreadableFile
@@ -31,7 +31,12 @@ PROBLEMS = (
     Problem(errors.JobExpired, "job_expired", 410, 2, "The job is kept no more", "look for its archived report"),
     Problem(NoSuchJob, "no_such_job", 404, 2, "There is no such job", "list the jobs with GET /v1/jobs"),
     Problem(
-        errors.Unconfirmed, "needs_confirmation", 422, 2, "Somebody has to confirm this", "repeat it with `confirm`"
+        errors.NeedsConfirmation,
+        "needs_confirmation",
+        422,
+        2,
+        "Somebody has to confirm this",
+        "repeat it with `confirm`",
     ),
     Problem(UnreadableFile, "unreadable_file", 422, 2, "The input cannot be used", "correct it and send it again"),
     Problem(errors.InvalidInput, "invalid_input", 422, 2, "The input cannot be used", "correct it and send it again"),
@@ -39,13 +44,14 @@ PROBLEMS = (
     Problem(errors.Unreachable, "unreachable", 503, 4, "The API cannot be used", "try again later"),
     Problem(LedgerUnreachable, "redis_unreachable", 503, 4, "Redis cannot be used", "try again later"),
     Problem(ServerNotStarted, "server_not_started", 503, 4, "The private server does not start"),
+    Problem(errors.RowsFailed, "rows_failed", 409, 1, "Not all rows are as they were to be", "look at the report"),
     Problem(errors.WorkerDied, "worker_died", 500, 1, "The worker ended by itself"),
     Problem(errors.ProbeInterrupted, "interrupted", 500, 130, "The probe was stopped"),
     Problem(errors.ProbeFailed, "probe_failed", 500, 1, "The probe failed"),
     Problem(errors.CompletionNotRestored, "not_restored", 500, 1, "The completion could not be restored"),
     Problem(NotPrivate, "not_private", 500, 2, "The state folder is not private"),
     Problem(SettingsError, "wrong_settings", 500, 2, "The settings are wrong", "ask whoever runs the server"),
-    Problem(errors.RelabelError, "error", 500, 2, "It could not be done"),
+    Problem(RelabelError, "error", 500, 2, "It could not be done"),
 )
 """Every error whose message is for people; the first class that fits counts."""
 

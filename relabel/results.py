@@ -79,6 +79,16 @@ class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
     rows: int
 
 
+class PlanSample(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that a plan would change, with the keys that it would change; None is an absent key."""
+
+    file: str | None = None
+    line: int
+    id: str
+    before: dict[str, str | None]
+    after: dict[str, str | None]
+
+
 class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The rows that a job carries out first, and whether they ended well."""
 
@@ -89,7 +99,8 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands: what it is, its state with the reason, its rows, what it waits for.
 
-    `changes` and `changes_other` are there for a plan only, `digest` once it has finished.
+    `changes`, `changes_other` (rows of the changes that are not listed, by key) and `samples` are there for a plan
+    only, `digest` once it has finished.
     """
 
     object: Literal["job"] = "job"
@@ -106,6 +117,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     more_keys: bool
     priority: str
     mode: str
+    oldest_first: bool = False
     shard_rows: int | None = None
     target: str
     rows: RowCounts
@@ -122,7 +134,8 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     digest: str | None = None
     canary: CanaryStatus | None = None
     changes: list[ValueChange] = []
-    changes_other: int = 0
+    changes_other: dict[str, int] = {}
+    samples: list[PlanSample] = []
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from config.text import printable, redact
 from ledger.connect import AWAY, describe
 from ledger.errors import NoSuchJob
-from relabel.errors import Unconfirmed, WrongState
+from relabel.errors import NeedsConfirmation, WrongState
 from relabel.gone import expired
 from relabel.possible import possible_actions
 from relabel.problems import PROBLEMS, problem_of
@@ -76,17 +76,16 @@ def _answer(error: Exception, more: dict[str, Any]) -> JSONResponse:
     facts: dict[str, Any] = more | {
         name: getattr(error, name) for name in ("line", "column") if getattr(error, name, None) is not None
     }
-    if isinstance(error, Unconfirmed):
+    if isinstance(error, NeedsConfirmation):
         facts["questions"] = [{"code": code, "text": text} for code, text in error.questions]
     headers = {"Retry-After": "5"} if found.status == 503 else {}
-    detail = f"there is no job {printable(str(error), 80)!r}." if isinstance(error, NoSuchJob) else str(error)
+    detail = f"there is no job {printable(error.job_id, 80)!r}." if isinstance(error, NoSuchJob) else str(error)
     return problem(found.code, found.status, found.title, detail, found.next_step, facts=facts, headers=headers)
 
 
 async def _no_such_job(request: Request, error: Exception) -> JSONResponse:
     """Answer that there is no such job, or that it is kept no more."""
-    job_id = str(error)
-    gone = await expired(session_of(request), job_id)
+    gone = await expired(session_of(request), cast("NoSuchJob", error).job_id)
     return await _known(request, gone or error)
 
 

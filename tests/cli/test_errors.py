@@ -7,6 +7,10 @@ from pathlib import Path
 import pytest
 
 from cli.errors import show_error
+from config.errors import RelabelError, SettingsError
+from embedded.errors import NotPrivate, ServerNotStarted
+from ledger.errors import LedgerUnreachable, NoSuchJob
+from producer.errors import UnreadableFile
 from producer.questions import Question
 from relabel import errors
 from relabel.problems import problem_of
@@ -19,8 +23,14 @@ PINNED = {
     errors.RowsLost(SENTENCE): ("state_lost", 3),
     errors.Unreachable(SENTENCE): ("unreachable", 4),
     errors.Declined(SENTENCE): ("declined", 130),
-    errors.Unconfirmed([Question("index_column", "a column counts the rows")]): ("needs_confirmation", 2),
+    errors.NeedsConfirmation([Question("index_column", "a column counts the rows")]): ("needs_confirmation", 2),
+    errors.RowsFailed(SENTENCE): ("rows_failed", 1),
     errors.WorkerDied(SENTENCE): ("worker_died", 1),
+    SettingsError(SENTENCE): ("wrong_settings", 2),
+    LedgerUnreachable(SENTENCE): ("redis_unreachable", 4),
+    ServerNotStarted("no room", todo=SENTENCE): ("server_not_started", 4),
+    NotPrivate(Path("x"), "is open"): ("not_private", 2),
+    UnreadableFile(SENTENCE): ("unreadable_file", 2),
     errors.ProbeFailed(SENTENCE): ("probe_failed", 1),
     errors.ProbeInterrupted(SENTENCE): ("interrupted", 130),
     errors.CompletionNotRestored("the service is away", {"team": "red"}, Path("x.json")): ("not_restored", 1),
@@ -40,4 +50,13 @@ def test_an_error_keeps_its_code_its_sentence_and_its_exit_code(error, pinned, c
 
 def test_no_error_is_without_a_pinned_code():
     """A new one is entered above."""
-    assert set(errors.RelabelError.__subclasses__()) == set(map(type, PINNED))
+    assert set(RelabelError.__subclasses__()) == set(map(type, PINNED)) | {NoSuchJob}
+
+
+def test_what_there_is_not_is_named_with_how_to_find_it(capsys):
+    """Each door has another way to list the jobs."""
+    error = NoSuchJob("20261127-172335-90e7a1b2")
+
+    assert show_error(error) == 2
+    assert error.code == problem_of(error).code == "no_such_job"
+    assert capsys.readouterr().err == f"relabel: there is no job {error.job_id}; `relabel jobs` lists them.\n"
