@@ -13,11 +13,12 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import cost, flat, history, latency, limiter, lost_rows, memory, preview, producer, profile, startup
+from bench import cost, flat, history, latency, limiter, lost_rows, memory, plan, preview, producer, profile, startup
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "startup": startup.main,
     "cost": cost.main,
+    "plan": plan.main,
     "flat": flat.main,
     "latency": latency.main,
     "producer": producer.main,

@@ -54,21 +54,34 @@ def running_worker(environment: Mapping[str, str], ledger: redis.Redis) -> Itera
         yield pid
 
 
-def ours(file: Path, rows: int, base_url: str, server: EmbeddedServer, *options: str, in_flight: int = 64) -> Measured:
-    """Submit the file to a running worker with two children: producer, worker and Redis are counted."""
+SUBMIT, PLAN = ("submit", "--again"), ("plan", "--no-wait")
+ENDS_AS = {SUBMIT: "updated", PLAN: "would_change"}
+"""How the rows end that each verb asks for."""
+
+
+def ours(
+    file: Path,
+    rows: int,
+    base_url: str,
+    server: EmbeddedServer,
+    *options: str,
+    in_flight: int = 64,
+    verb: tuple[str, str] = SUBMIT,
+) -> Measured:
+    """Hand the file to a running worker with two children: producer, worker and Redis are counted."""
     environment = settings(base_url, server, in_flight=in_flight)
     with redis.Redis.from_url(server.ledger_url) as ledger:
         with running_worker(environment, ledger) as worker:
             memory = ledger.info("memory")["used_memory"]
             idle = cpu_of_worker(worker, ledger)
             began = time.perf_counter()
-            sent = run("cli.main", "submit", "--again", "--yes", *options, str(file), environment=environment)
+            sent = run("cli.main", *verb, "--yes", *options, str(file), environment=environment)
             keys = JobKeys(sent.output)
             wait_until(lambda: ledger.hget(keys.job, "state") == b"finished")
             wall = time.perf_counter() - began
             cpu = cpu_of_worker(worker, ledger).since(idle)._replace(producer=sent.cpu_s)
-            updated = int(ledger.hget(keys.counts, "updated") or 0)
-            assert updated == rows, f"{updated} of {rows} rows updated"
+            ended = int(ledger.hget(keys.counts, ENDS_AS[verb]) or 0)
+            assert ended == rows, f"{ended} of {rows} rows {ENDS_AS[verb]}"
             kept = ledger.info("memory")["used_memory"] - memory
             peak = peak_mb(worker)
         ledger.flushall()  # our own private server

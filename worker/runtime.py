@@ -23,16 +23,15 @@ from config.logs import safe_traceback
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import LOST_REASON, STATE_LOST_CODE, Job, Kind
+from ledger.job import LOST_REASON, STATE_LOST_CODE, Job
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import endpoint_of, record_use, shared_limit
-from report.plan_totals import count_shard
 from worker.checked_api import KnownCompletions
-from worker.job_end import retire
-from worker.job_log import log_job, log_started
+from worker.job_end import end_turn
+from worker.job_log import log_started
 from worker.redis_outage import retry_while_unavailable
 from worker.service import Service, service_of
 from worker.shard_run import Bounds, ProcessResources, ShardRun
@@ -184,11 +183,8 @@ class Runtime:
                 await self._retry(lambda: self._survive(job_id, shard.number, shard.owner))
             fields = {"job": job_id, "shard": shard.number, "seconds": round(time.monotonic() - began, 3)}
             log.info("shard ended", extra=fields | (run.summary if run else {}) | {"state": answer})
-            if shard.spec.kind is Kind.PLAN and answer in {ReleaseAnswer.CLOSED, ReleaseAnswer.FINISHED}:
-                await self._retry(lambda: count_shard(self._ledger, shard.spec, shard.number))
-            if answer is ReleaseAnswer.FINISHED:
-                await self._retry(lambda: self._retire(job_id))
-            elif answer is ReleaseAnswer.LOST:
+            await self._retry(lambda: end_turn(self._ledger, shard, answer))
+            if answer is ReleaseAnswer.LOST:
                 await self._retry(lambda: self._ledger.jobs.get(job_id))  # where it is gone, no other worker has it
 
     async def _has_key(self, job_id: str) -> bool:
@@ -208,11 +204,6 @@ class Runtime:
 
     async def _service(self) -> Service:
         return service_of(await self._ledger.behaviours.of(self._settings.openai_base_url))
-
-    async def _retire(self, job_id: str) -> None:
-        job = await self._ledger.jobs.get(job_id)
-        await log_job(self._ledger, job)
-        await retire(self._ledger, job)
 
     async def _run_seconds(self) -> float:
         """Return the seconds of a run: few where other jobs wait for theirs."""

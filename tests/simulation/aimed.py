@@ -18,7 +18,7 @@ MOST_STEPS = 80
 MOMENTS = (
     *("connect", "write", "read"),
     *("claim_rows", "journal", "settle", "lease", "renew", "release", "hand_back"),
-    *("announce", "rescue", "close", "leave", "move", "resume", "survive"),
+    *("announce", "rescue", "close", "leave", "move", "resume", "survive", "count_shard", "set_digest"),
 )
 """What is aimed at: a request that waits for its connection or has left, or a script on its way."""
 

@@ -33,6 +33,7 @@ class Step:
     def check(self, jobs: Iterable[ModelJob], completions: Iterable[str]) -> None:
         """Judge what the step changed of these jobs, in the order in which both views have them, and of the claims."""
         jobs = list(jobs)
+        self._plans = [job.plans for job in jobs]
         for job, was, now in zip(jobs, self._before.jobs, self._after.jobs, strict=True):
             if was != now and now.state:
                 self._check_state(job, was, now)
@@ -77,7 +78,7 @@ class Step:
             assert may, f"the tries of row {row} of {job.job_id} were stored by {self._by}, whose lease is over"
 
     def _check_images(self, job: ModelJob, was: JobView, now: JobView) -> None:
-        """An image is kept by a worker that has the lease of its shard and the claim on its completion."""
+        """An image is kept by a worker with the lease of its shard and, but in a plan, the claim on its completion."""
         for shard, (had, size) in enumerate(zip(was.images, now.images, strict=True)):
             if size <= had:
                 continue
@@ -85,7 +86,7 @@ class Step:
             assert was.holds(shard, self._by), f"{what}, and the lease is {was.owners}"
             rows = job.shards[shard]
             added = self._admin.getrange(job.keys.journal(shard), had, -1)
-            for row in unpack_images(added, len(rows)):  # type: ignore[arg-type]
+            for row in () if job.plans else unpack_images(added, len(rows)):  # type: ignore[arg-type]
                 claim = self._after.claim_on(job.patches[rows[row]].completion_id)
                 is_ours = claim is not None and (claim.job, claim.owner) == (job.job_id, self._by)
                 assert is_ours, f"{what}, and the claim is {claim}"
@@ -98,6 +99,7 @@ class Step:
         if now is not None and is_taken and now.job in places:
             view = self._before.jobs[places[now.job]]
             what = f"the claim on {completion_id} was taken for {now.job} by {self._by}"
+            assert not self._plans[places[now.job]], f"{what}, and a plan claims nothing"
             assert now.owner == self._by, f"{what}, and names {now.owner}"
             assert now.owner in view.owners.values(), f"{what}, which has no lease"
         if was is None or was.job == "=" or was.job not in places:

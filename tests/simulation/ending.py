@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from ledger.codec import unpack_detail
+from ledger.codec import unpack_detail, unpack_images
 from ledger.job import Mode
 from ledger.keys import LASTING, TOTALS
 from ledger.patching import apply_patch
 from ledger.row import OUTCOMES, Outcome
+from ledger.row_reader import ReportedRow
 from ledger.shards import IN_DOUBT_CODE
+from report.digest import job_digest, shard_digest
 from tests.simulation.model import DONE, Model
 from tests.simulation.model_job import ModelJob
+from tests.simulation.service import BASE_URL
 
 
 class Ending:
@@ -28,6 +31,8 @@ class Ending:
         for job in self._model.jobs.values():
             assert job.has_ended, f"{job.job_id} is {job.state} with the outcomes {job.outcomes.hex()}"
             self._check_cancelled(job)
+            if job.plans:
+                self._check_planned(job)
             if job.undoes and job.state == "finished":
                 self._check_undone(job)
         self._check_completions()
@@ -38,6 +43,34 @@ class Ending:
         """Judge that a job could be taken back, where it wrote anything and kept what it overwrote."""
         is_undone = any(other.undoes == job.job_id for other in self._model.jobs.values())
         assert is_undone or not job.before, f"{job.job_id} wrote rows {sorted(job.before)}, and cannot be undone"
+
+    def _check_planned(self, job: ModelJob) -> None:
+        """A plan shows what a completion once held; one that has finished is counted whole, and has its digest."""
+        rows = self._rows_of_plan(job)
+        planned = [row for row in rows if row.outcome is Outcome.WOULD_CHANGE]
+        for row in planned:
+            held = self._service.states[row.patch.completion_id]
+            assert row.before in held, f"{job.job_id} planned {row.before} for what only held {held}"
+        counted: Any = self._admin.hgetall(job.keys.changes)
+        digests: Any = self._admin.hgetall(job.keys.digests)
+        changes = sum(int(number) for field, number in counted.items() if field[:1] == b"=")
+        digested = sum(len(job.shards[int(number)]) for number in digests)
+        assert changes <= min(len(planned), digested), f"{job.job_id} counts {changes} changes, and has {len(planned)}"
+        if job.state == "finished":
+            assert changes == len(planned), f"{job.job_id} has finished, and counts {changes} of {len(planned)} changes"
+            shards = [shard_digest([rows[row] for row in shard], Mode.MERGE) for shard in job.shards]
+            kept: Any = self._admin.hget(job.keys.job, "digest")
+            assert (kept or b"").decode() == job_digest(BASE_URL, Mode.MERGE, shards), f"{job.job_id} has digest {kept}"
+
+    def _rows_of_plan(self, job: ModelJob) -> list[ReportedRow]:
+        rows = []
+        for number, shard in enumerate(job.shards):
+            closed: Any = self._admin.hget(job.keys.journals, str(number))
+            images = unpack_images(closed or b"", len(shard))
+            for place, row in enumerate(shard):
+                before = images[place].metadata if place in images else None
+                rows.append(ReportedRow(job.patches[row], job.outcome(row), None, before))
+        return rows
 
     def _check_cancelled(self, job: ModelJob) -> None:
         cancelled = [row for row in range(len(job.patches)) if job.outcome(row) is Outcome.CANCELLED]

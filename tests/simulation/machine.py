@@ -73,7 +73,7 @@ class LedgerSimulation(AimedFaults, Disasters, People):
         self._run_to_the_end()
         ending.check()
         for job in list(self.model.jobs.values()):
-            if job.journal and not job.undoes:
+            if job.journal and not (job.undoes or job.plans):
                 self.request(job.job_id, "undo")
                 self._run_to_the_end()
                 ending.check_undo_of(job)

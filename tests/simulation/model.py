@@ -16,6 +16,7 @@ from tests.simulation.process import Process
 from tests.simulation.service import Request, Service
 
 DONE = (Outcome.UPDATED, Outcome.UNCHANGED)
+NOT_DONE = (Outcome.FAILED, Outcome.CANCELLED)
 FOREIGN = "theirs"
 """A value that no completion holds: a row that expects it has drifted."""
 LEAST_LEFT_S = 1.99
@@ -50,6 +51,7 @@ class Model:
         job = self.jobs[sender.job_id]
         row = job.row_of(sender)
         what = f"row {row} of {job.job_id} is written by {process.name}"
+        assert not job.plans, f"{what}, and the job is a plan"
         self._view = self._read()
         self._check_may_write(job, request, what)
         foreign = [other for other in others if other.sender.job_id != job.job_id]
@@ -155,8 +157,13 @@ class Model:
         job.outcomes = outcomes
 
     def _check_outcome(self, job: ModelJob, row: int, outcome: Outcome) -> None:
-        """A row that is done holds what was asked for; a job that keeps images knows whether it wrote it."""
+        """A row that is done holds what was asked for; a job that keeps images knows whether it wrote it.
+
+        A plan asks for a value that nobody writes, so each row of it would change.
+        """
         what = f"row {row} of {job.job_id} is {outcome.word}"
+        may_be = {Outcome.WOULD_CHANGE, *NOT_DONE} if job.plans else {*DONE, Outcome.DRIFTED, *NOT_DONE}
+        assert outcome in may_be, f"{what}, as no row of such a job ends"
         may_drift = FOREIGN in (job.patches[row].expect or {}).values()
         assert outcome is not Outcome.DRIFTED or may_drift, f"{what}, though nobody else changed its key"
         assert row not in job.left or not may_drift, f"{what}, and was written over what somebody else wrote"

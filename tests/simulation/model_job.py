@@ -15,7 +15,7 @@ class ModelJob:
     """A job's rows, and what was seen of them.
 
     `patches` are given in the order of the input, and kept as they are stored: those of the canary first, in shards of
-    their own.
+    their own. A job that `plans` reads its rows and writes none.
     """
 
     job_id: str
@@ -24,6 +24,7 @@ class ModelJob:
     journal: bool
     undoes: str | None = None
     canary: int = 0
+    plans: bool = False
     state: str = ""
     outcomes: bytes = b""
     times: list[int] = field(default_factory=list)

@@ -50,6 +50,14 @@ FOUND = {
     "pass a canary that had drifted": Mutation(
         "ledger/lua/prelude.lua", "if drifted * 10 > #ended then", "if false then"
     ),
+    "count a plan's shard twice": Mutation(
+        "ledger/lua/count_shard.lua",
+        "redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0",
+        "redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) < 0",
+    ),
+    "count no shard that a killed worker had closed": Mutation(
+        "report/plan_totals.py", "for number, digest in enumerate(known) if digest is None]", "for number in []]"
+    ),
     "settle a canary's row unread": Mutation(
         "worker/row_run.py", "if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):", "if True:"
     ),

@@ -59,6 +59,15 @@ class People(Setting):
         self.world.note(f"person: submits {job_id}")
         self.world.settle()
 
+    @rule(rows=strategies.integers(1, 3), shard_rows=strategies.integers(1, 3))
+    @precondition(lambda self: len(self.model.jobs) < MOST_JOBS)
+    def plan(self, rows: int, shard_rows: int) -> None:
+        """Somebody plans a change of a key that no job changes."""
+        patches = [Patch(row + 2, COMPLETIONS[row], {"planned": "new"}) for row in range(rows)]
+        job_id = self.person.plans(patches, shard_rows=shard_rows)
+        self.world.note(f"person: plans {job_id}")
+        self.world.settle()
+
     @rule(which=places, what=strategies.sampled_from(["pause", "resume", "cancel", "undo"]))
     @precondition(lambda self: self.model.jobs)
     def ask(self, which: int, what: str) -> None:

@@ -11,7 +11,7 @@ import msgspec
 from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.connect import AWAY
-from ledger.job import Columns, Mode
+from ledger.job import Columns, Kind, Mode
 from ledger.row import Patch
 from producer.check import Checked, check_made
 from producer.submit import JobRequest, submit
@@ -48,6 +48,13 @@ class Person:
         self._submitted = 0
         self._session = Session(process.ledger, SETTINGS, "person")
 
+    def plans(self, patches: list[Patch], *, shard_rows: int) -> str:
+        """Submit a plan of these patches and return its id."""
+        job_id = self._new_id()
+        self._model.add(ModelJob(job_id, patches, shard_rows, journal=True, plans=True))
+        self.process.start(self._if_possible(self._plan(job_id, patches, shard_rows)))
+        return job_id
+
     def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool, canary: int = 0) -> str:
         """Submit a job of these patches and return its id."""
         job_id, share = self._new_id(), Share(canary, is_share=False)
@@ -76,6 +83,12 @@ class Person:
     ) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
         request = JobRequest("simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True, canary=canary)
+        with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
+            await self._store(job_id, checked, request)
+
+    async def _plan(self, job_id: str, patches: list[Patch], shard_rows: int) -> None:
+        columns = Columns("csv", "completion_id", ["completion_id"])
+        request = JobRequest("simulated", Mode.MERGE, True, BASE_URL, shard_rows, KEEP_S, again=True, kind=Kind.PLAN)
         with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
             await self._store(job_id, checked, request)
 

@@ -20,6 +20,7 @@ from tests.simulation.link import Command, SimulatedConnection
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.service import BASE_URL, TIMEOUT_S, Request, Transport
 from worker.checked_api import KnownCompletions
+from worker.job_end import end_turn
 from worker.redis_outage import retry_while_unavailable
 from worker.rescue import rescue_all
 from worker.service import Service
@@ -113,8 +114,7 @@ class Process:
             answer = await retry_while_unavailable(lambda: self.ledger.shards.release(shard))
         if answer is ReleaseAnswer.LOST:
             await retry_while_unavailable(lambda: self.ledger.shards.survive(job_id, number, owner))
-        if answer is ReleaseAnswer.FINISHED:
-            await retry_while_unavailable(lambda: self.ledger.jobs.retire(job_id))
+        await retry_while_unavailable(lambda: end_turn(self.ledger, shard, answer))
         self._announce_all(job_id, await retry_while_unavailable(lambda: self.ledger.shards.to_announce(job_id)))
 
     async def _lease(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
