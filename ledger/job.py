@@ -125,9 +125,9 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     `config.failure_limit.FailureLimit` reads. `by` is who submitted it (user@host, '' where not known), `nightly` the
     date of the nightly run that made it ('' for none). `keys` are the
     metadata keys that its rows name, sorted, the first `KEPT_KEYS` of them where there are `more_keys`; None where they
-    were not kept. `canary` rows are spread over the input and stored first, in shards of their own: no other shard is
-    given out before they were read back. With `oldest_first` rows are in the order of their completions' age, else in
-    that of the input.
+    were not kept. `exact` rows are carried out only where all that they expect is held, as somebody reviewed that.
+    `canary` rows are spread over the input and stored first, in shards of their own: no other shard is given out before
+    they were read back. With `oldest_first` rows are in the order of their completions' age, else in that of the input.
     """
 
     job_id: str
@@ -154,6 +154,7 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
     unchanged: int = 0
     canary: int = 0
     oldest_first: bool = False
+    exact: bool = False
 
     @property
     def files(self) -> list[InputFile]:

@@ -39,3 +39,8 @@ def diff(before: Metadata, patch: Mapping[str, str | None], mode: Mode) -> dict[
         for key in sorted(before.keys() | after.keys())
         if before.get(key) != after.get(key)
     }
+
+
+def holds(metadata: Metadata, values: Mapping[str, str | None], mode: Mode) -> bool:
+    """Return whether metadata has these values (None: not the key); in `replace` mode, whether it has no others."""
+    return apply_patch(metadata, values, mode) == metadata

@@ -38,7 +38,8 @@ class JobRequest(NamedTuple):
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
     audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
     which completion its rows are found (`ledger.row_index`). `canary` is the share of the rows that is carried out
-    first and read back.
+    first and read back. `exact` as in `ledger.job.JobSpec`. `identity` is by what a job counts as submitted before,
+    in place of its rows.
     """
 
     name: str
@@ -60,6 +61,8 @@ class JobRequest(NamedTuple):
     nightly: str = ""
     indexed: bool = True
     canary: CanaryShare | None = None
+    exact: bool = False
+    identity: str = ""
 
 
 class Submitted(NamedTuple):
@@ -110,11 +113,14 @@ async def find_existing(checked: Checked, request: JobRequest, *, ledger: Ledger
     return await ledger.fingerprints.holder(_fingerprint(checked, request))
 
 
-def _fingerprint(checked: Checked, request: JobRequest) -> str:
-    asked = (
-        f"{checked.fingerprint} {request.target} {request.mode} {request.journal} {request.kind} {request.parent or ''}"
-    )
+def identified_by(request: JobRequest, content: str) -> str:
+    """Return the fingerprint of a job of this content: by it, the same job is found again."""
+    asked = f"{content} {request.target} {request.mode} {request.journal} {request.kind} {request.parent or ''}"
     return hashlib.sha256(asked.encode()).hexdigest()
+
+
+def _fingerprint(checked: Checked, request: JobRequest) -> str:
+    return identified_by(request, request.identity or checked.fingerprint)
 
 
 async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
@@ -155,6 +161,7 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
         more_keys=len(keys) > KEPT_KEYS,
         canary=canary,
         oldest_first=checked.oldest_first,
+        exact=request.exact,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Container
 
 from ledger.job import Columns, JobSpec
 from ledger.ledger import Ledger
-from ledger.patching import diff
+from ledger.patching import diff, holds
 from ledger.row import Patch
 from ledger.row_reader import ReportedRow, read_rows
 
@@ -38,7 +38,7 @@ def undo_columns(columns: Columns) -> Columns:
 
 
 def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, force: bool) -> Patch | None:
-    if row.before is None:
+    if row.before is None or _is_unwritten(row, spec):
         return None
     left = {key: change.after for key, change in diff(row.before, row.patch.metadata, spec.mode).items()}
     left |= row.altered or {}
@@ -47,3 +47,8 @@ def _undone(row: ReportedRow, spec: JobSpec, keys: Container[str] | None, *, for
         return None
     expect = None if force else {key: left[key] for key in back}
     return Patch(row.patch.line, row.patch.completion_id, back, expect)
+
+
+def _is_unwritten(row: ReportedRow, spec: JobSpec) -> bool:
+    """Return whether the image is of a reviewed row that had drifted: before a write, it holds what was expected."""
+    return spec.exact and not holds(row.before or {}, row.patch.expect or {}, spec.mode)

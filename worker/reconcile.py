@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from ledger.job import Mode
-from ledger.patching import apply_patch
+from ledger.patching import apply_patch, holds
 from ledger.row import Metadata
 
 
@@ -24,6 +24,25 @@ def before_image(earlier: Metadata | None, current: Metadata, patch: Mapping[str
     return {key: value for key, value in current.items() if key not in changed} | first
 
 
-def foreign_keys(current: Metadata, patch: Mapping[str, str | None], expect: Mapping[str, str | None]) -> list[str]:
-    """Return the keys that hold neither what was expected nor what the patch asks for: somebody else changed them."""
-    return sorted(key for key, value in expect.items() if current.get(key) not in (value, patch.get(key)))
+def foreign_keys(
+    current: Metadata, patch: Mapping[str, str | None], expect: Mapping[str, str | None], mode: Mode
+) -> list[str]:
+    """Return the keys that hold neither what was expected nor what the patch asks for: somebody else changed them.
+
+    In `replace` mode both are whole maps, so that a key beside them is foreign, too.
+    """
+    keys = expect.keys() | (current.keys() if mode is Mode.REPLACE else set())
+    return sorted(key for key in keys if current.get(key) not in (expect.get(key), patch.get(key)))
+
+
+def changed_keys(
+    current: Metadata, patch: Mapping[str, str | None], expect: Mapping[str, str | None], mode: Mode
+) -> list[str]:
+    """Return the keys that were changed where neither all that was expected is held, nor all that is asked for.
+
+    These are the foreign ones, or else those that hold what is asked for beside others that do not.
+    """
+    if holds(current, expect, mode) or holds(current, patch, mode):
+        return []
+    foreign = foreign_keys(current, patch, expect, mode)
+    return foreign or sorted(key for key in {*expect, *patch} if current.get(key) != expect.get(key))

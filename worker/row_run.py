@@ -8,14 +8,14 @@ from typing import NamedTuple
 from completions.errors import NotSent, Retryable, RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job import Mode
-from ledger.patching import apply_patch
+from ledger.patching import apply_patch, holds
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker import row_failures
 from worker.fence import WriteGate
 from worker.read_back import ReadBack
-from worker.reconcile import before_image, foreign_keys
+from worker.reconcile import before_image, changed_keys, foreign_keys
 from worker.row_calls import RowCalls, RowContext
 from worker.row_tries import RowTries
 from worker.service import Service
@@ -26,7 +26,8 @@ from worker.update import Shown, Unconfirmed, Update
 class RowOptions(NamedTuple):
     """What holds for every row of a shard. `attempts` bounds a row's tries; `name` starts each request's own id.
 
-    `reads_back`: the rows are a canary's, so that a read has to show each write.
+    `reads_back`: the rows are a canary's, so that a read has to show each write. `exact`: a row drifted also where only
+    some of its keys hold what it expects.
     """
 
     mode: Mode
@@ -35,6 +36,7 @@ class RowOptions(NamedTuple):
     name: str
     service: Service
     reads_back: bool = False
+    exact: bool = False
 
 
 class RowRun:
@@ -64,8 +66,10 @@ class RowRun:
         self._options = options
         self._row = row
         self._patch = patch
-        self._image = image
-        self._in_doubt = image is not None or (tried is not None and tried.in_doubt)
+        # an image of what had drifted was kept for the next review: nothing was written
+        is_drifted = options.exact and image is not None and not holds(image.metadata, patch.expect or {}, options.mode)
+        self._image = None if is_drifted else image
+        self._in_doubt = self._image is not None or (tried is not None and tried.in_doubt)
         self._tries = RowTries(context, self._calls, row, patch.completion_id, attempts=options.attempts, tried=tried)
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
@@ -127,7 +131,7 @@ class RowRun:
             if self._must_read():
                 await self._read()
                 await self._check_is_fresh()
-                if ended := await self._altered_earlier() or self._already_there() or self._drifted():
+                if ended := await self._altered_earlier() or self._already_there() or await self._drifted():
                     return ended
             update = await self._prepare()
             reply = await self._calls.update(update.body(self._options.service.nulls))
@@ -258,13 +262,25 @@ class RowRun:
         self._wrote = (before, current)
         return self._confirmed("an answer was lost; a read found the metadata in place")
 
-    def _drifted(self) -> Settlement | None:
-        """Settle a row as drifted where somebody else changed it since the job that is undone."""
-        patch = self._patch
-        keys = foreign_keys(self._last.metadata or {}, patch.metadata, patch.expect or {})
+    async def _drifted(self) -> Settlement | None:
+        """Settle a row as drifted where somebody else changed it since what it expects was read or written.
+
+        Where a write of ours is in doubt, keys may hold what is asked for by our own doing. Of a row that somebody
+        reviewed, what it holds now is kept for the next review; an image that was read before a write is not replaced.
+        """
+        current = self._last.metadata or {}
+        keys = self._changed_keys(current, exact=self._options.exact and not self._in_doubt)
         if not keys:
             return None
+        if self._options.exact and not self._in_doubt:
+            await self._context.journal(BeforeImage(self._row, current))
         return Settlement(self._row, Outcome.DRIFTED, self._tries.detail(row_failures.drifted(keys)))
+
+    def _changed_keys(self, current: Metadata, *, exact: bool) -> list[str]:
+        patch, mode = self._patch, self._options.mode
+        if patch.expect is None:
+            return []
+        return (changed_keys if exact else foreign_keys)(current, patch.metadata, patch.expect, mode)
 
     async def _prepare(self) -> Update:
         """Return what to send, once it can be sent and the before-image is stored."""

@@ -172,6 +172,7 @@ class ShardRun:
                 name,
                 service,
                 reads_back=shard.number < spec.canary_shards,
+                exact=spec.exact,
             ),
             fence=self._keeper.fence,
             drain=self._drain,

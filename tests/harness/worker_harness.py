@@ -54,19 +54,20 @@ class WorkerHarness:
 
     async def submit(
         self,
-        *patches: tuple[str, dict[str, str | None]],
+        *patches: tuple[Any, ...],
         mode: str = "merge",
         journal: bool = True,
         shard_rows: int = 500,
         kind: Kind = Kind.FILE,
         seen: Metadata | None = None,
         canary: int = 0,
+        exact: bool = False,
     ) -> str:
         """Store a job of these patches and let workers see it; a selection saw `seen` in each of them.
 
-        The first `canary` of them are its canary.
+        A patch is an id, the metadata, and what it expects if anything. The first `canary` of them are the canary.
         """
-        rows = [Patch(line, completion_id, patch, seen=seen) for line, (completion_id, patch) in enumerate(patches, 2)]
+        rows = [Patch(line, *patch, seen=seen) for line, patch in enumerate(patches, 2)]
         parts = [rows[:canary], rows[canary:]]
         shards = [part[at : at + shard_rows] for part in parts for at in range(0, len(part), shard_rows)]
         spec = JobSpec(
@@ -85,6 +86,7 @@ class WorkerHarness:
             keep_s=600.0,
             kind=kind,
             canary=canary,
+            exact=exact,
         )
         await self.ledger.jobs.create(spec)
         await self.ledger.jobs.store_shards(spec.job_id, 0, [msgspec.msgpack.encode(shard) for shard in shards])
