@@ -176,6 +176,16 @@ class JobSpec(msgspec.Struct, frozen=True, kw_only=True):
         end = self.canary if shard < self.canary_shards else self.rows
         return min(self.shard_rows, end - self.first_row(shard))
 
+    def stored_row(self, place: int) -> int:
+        """Return the number of a row within the job by its place in the input, both from 0."""
+        before = -(-place * self.canary // self.rows)  # rows of the canary, which are evenly spread
+        is_canary = before < self.canary and before * self.rows // self.canary == place
+        return before if is_canary else self.canary + place - before
+
+    def input_order(self, row: int) -> tuple[int, int]:
+        """Return what rows are sorted by to be in the order of the input; rows beside the canary have their rank."""
+        return (row - self.canary, 1) if row >= self.canary else (row * self.rows // self.canary - row, 0)
+
     def place_of(self, row: int) -> tuple[int, int]:
         """Return the shard of a row by its number within the job, and its number within that shard."""
         if row < self.canary:

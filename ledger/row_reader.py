@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import AsyncIterator, Container, Iterator, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import AsyncIterator, Callable, Container, Iterator, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
@@ -22,7 +22,8 @@ _DETAILS_TOGETHER = 1000
 _OUTCOMES_TOGETHER = 1 << 16
 
 
-T = TypeVar("T", bound=HasLine)
+T = TypeVar("T")
+Row = TypeVar("Row", bound=HasLine)
 
 
 class ReportedRow(NamedTuple):
@@ -50,38 +51,44 @@ async def read_rows(
 ) -> AsyncIterator[ReportedRow]:
     """Yield the job's rows in the order of its file, a shard at a time; `only` those of some outcomes.
 
-    Rows that are carried out oldest first come in that order.
+    Rows that are carried out oldest first come in that order; the rows of a canary, which are stored first, in between.
 
     Raises:
         StateLost: the job's keys are gone or torn.
 
     """
-    first = 0 if spec.oldest_first else spec.canary_shards
-    parts = [range(first), range(first, spec.shards)]
-    sources = [_read_shards(redis, spec, numbers, only) for numbers in parts if numbers]
-    async for row in sources[0] if len(sources) == 1 else merge_by_line(sources):
+    parts = [range(spec.canary_shards), range(spec.canary_shards, spec.shards)]
+    async for _, row in merged(
+        [_read_shards(redis, spec, part, only) for part in parts if part], key=lambda row: row[0]
+    ):
         yield row
 
 
 async def _read_shards(
     redis: Redis, spec: JobSpec, numbers: range, only: Container[Outcome] | None
-) -> AsyncIterator[ReportedRow]:
+) -> AsyncIterator[tuple[tuple[int, int], ReportedRow]]:
+    """Yield the rows of some shards, each with what rows are sorted by to be in the order of the input."""
     for number in numbers:
         first, rows = spec.first_row(number), spec.rows_in(number)
         if only is not None:
             standing = await read_outcomes(redis, spec, first, rows)
             if not any(Outcome(byte) in only for byte in set(standing)):
                 continue
-        for row in await read_shard(redis, spec, number):
+        for place, row in enumerate(await read_shard(redis, spec, number), first):
             if only is None or row.outcome in only:
-                yield row
+                yield spec.input_order(place), row
 
 
-async def merge_by_line(sources: Sequence[AsyncIterator[T]]) -> AsyncIterator[T]:
+def merge_by_line(sources: Sequence[AsyncIterator[Row]]) -> AsyncIterator[Row]:
     """Merge rows of several sources, each in order of their lines."""
+    return merged(sources, key=lambda row: row.line)
+
+
+async def merged(sources: Sequence[AsyncIterator[T]], *, key: Callable[[T], Any]) -> AsyncIterator[T]:
+    """Merge what comes from several sources, each of which is in order of the key."""
     heads = [(row, source) for source in sources if (row := await anext(source, None)) is not None]
     while heads:
-        first = min(range(len(heads)), key=lambda place: heads[place][0].line)
+        first = min(range(len(heads)), key=lambda place: key(heads[place][0]))
         row, source = heads[first]
         yield row
         following = await anext(source, None)

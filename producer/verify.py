@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from ledger.job import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Patch
-from ledger.row_reader import read_shard
+from ledger.row_reader import read_rows
 
 
 async def verify_rows(ledger: Ledger, spec: JobSpec) -> AsyncIterator[Patch]:
@@ -19,7 +19,6 @@ async def verify_rows(ledger: Ledger, spec: JobSpec) -> AsyncIterator[Patch]:
         StateLost: some of the rows are gone from Redis.
 
     """
-    for number in range(spec.shards):
-        for row in await read_shard(ledger.redis, spec, number):
-            patch = row.patch
-            yield Patch(patch.line, patch.completion_id, patch.metadata, row.altered)
+    async for row in read_rows(ledger.redis, spec):
+        patch = row.patch
+        yield Patch(patch.line, patch.completion_id, patch.metadata, row.altered)

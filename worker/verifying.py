@@ -28,8 +28,8 @@ CAUSES = {
 class Verifying:
     """Ends the rows of a verify. `first_row` is the number of the shard's first row within the job.
 
-    A row has the number in the verified job that it has in the verify. Of a row that differs, the image is kept: it is
-    what the completion holds.
+    A row has the place in the input of the verified job that it has in the verify. Of a row that differs, the image is
+    kept: it is what the completion holds.
     """
 
     assumes_writes = False
@@ -79,7 +79,7 @@ class Verifying:
         """Return the row of the job that is verified; None where that is kept no more."""
         try:
             job = await self._changes.job(str(self._spec.parent))
-            return await self._changes.row(job.spec, self._first_row + row)
+            return await self._changes.row(job.spec, job.spec.stored_row(self._first_row + row))
         except (NoSuchJob, StateLost):
             return None
 

@@ -59,6 +59,18 @@ def test_each_row_is_in_one_place(harness):
     assert [spec.place_of(row) for row in range(spec.rows)] == places
 
 
+@pytest.mark.parametrize("rows", range(1, 30))
+def test_rows_are_found_by_their_place_in_the_input(harness, rows):
+    """A canary is stored first and evenly spread; the place in the input tells where a row is stored, and back."""
+    for canary in range(rows + 1):
+        spec = canary_spec(harness, rows=rows, canary=canary)
+        first = {number * rows // canary for number in range(canary)}
+        stored = [*sorted(first), *(place for place in range(rows) if place not in first)]
+
+        assert [spec.stored_row(place) for place in stored] == list(range(rows))
+        assert sorted(range(rows), key=spec.input_order) == [spec.stored_row(place) for place in range(rows)]
+
+
 async def test_only_the_canary_is_given_out(harness, job):
     """Whatever room the window has, and also to a message that is late or made up; such a shard waits on."""
     assert await harness.shards.to_announce(job.job_id) == [0, 1]
