@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shutil
 import signal
 import sys
 import textwrap
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -121,9 +123,34 @@ def can_ask() -> bool:
 
 def ask() -> bool:
     """Ask whether to go on, and return the answer."""
-    # an event loop takes note of Ctrl-C and goes on waiting for the answer; here it is the answer
+    with _ctrl_c_answers():
+        return click.confirm("Go on?", err=True)
+
+
+def ask_letter(question: str, letters: str) -> str:
+    """Ask a question until the answer begins with one of the letters, and return that; the first, where it is empty."""
+    answer = "?"
+    with _ctrl_c_answers():
+        while answer not in letters:
+            typed = click.prompt(question, default=letters[0], show_default=False, prompt_suffix=" ", err=True)
+            answer = typed.strip()[:1].lower()
+    return answer
+
+
+def show_paged(lines: list[str]) -> None:
+    """Show lines a page at a time, printable; on standard error where standard output is no terminal."""
+    text = "".join(f"{printable(line)}\n" for line in lines)
+    if sys.stdout.isatty():
+        click.echo_via_pager(text)
+    else:
+        click.echo(text, nl=False, err=True)
+
+
+@contextlib.contextmanager
+def _ctrl_c_answers() -> Iterator[None]:
+    """Let Ctrl-C be an answer: an event loop takes note of it and goes on waiting for another."""
     handler = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
-        return click.confirm("Go on?", err=True)
+        yield
     finally:
         signal.signal(signal.SIGINT, handler)

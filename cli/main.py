@@ -14,6 +14,7 @@ VERBS = (
     "run",
     "submit",
     "plan",
+    "apply",
     "jobs",
     "status",
     "watch",

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from config.canary import CanaryShare
 from config.failure_limit import failure_limit
 from config.input_options import INPUT_OPTIONS, InputOption, input_options
 from config.request_rate import parse_rate
@@ -61,6 +62,22 @@ class Outcomes(click.ParamType):  # type: ignore[type-arg]
         if unknown := sorted(chosen - set(self._words)):
             self.fail(f"{unknown[0]!r} cannot be chosen; choose from {', '.join(self._words)}.", param, ctx)
         return chosen
+
+
+# as above
+class Canary(click.ParamType):  # type: ignore[type-arg]
+    """A share of the rows, or a number of them: 1%, 50."""
+
+    name = "canary"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> CanaryShare:
+        """Return the share."""
+        if isinstance(value, CanaryShare):
+            return value
+        try:
+            return CanaryShare.parse(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is no canary; write a share of the rows like 1%, or a number of rows.", param, ctx)
 
 
 # as above

@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from config.text import printable
 from ledger.input_files import place_of
 from ledger.job import Job
+from ledger.row import MAX_KEYS
+from ledger.row_reader import ReportedRow
 from relabel.plan_findings import PlanFindings, sample_changes
 from relabel.wording import count_of
 
@@ -14,6 +16,8 @@ VALUE_CHARS, KEY_CHARS, ID_CHARS = 40, 64, 64
 SHOWN_LINES = 40
 """Changes that are shown; `status --json` has all that are counted each."""
 ABSENT = "absent"
+SAMPLE_KEYS = 3
+"""Keys that are shown of a row that is an example."""
 
 
 def change_lines(found: PlanFindings) -> Iterator[str]:
@@ -29,12 +33,16 @@ def change_lines(found: PlanFindings) -> Iterator[str]:
 
 def sample_lines(job: Job, found: PlanFindings) -> Iterator[str]:
     """Yield a line for each row that is shown as an example."""
-    for row in found.samples:
-        place = printable(str(place_of(row.patch.line, job.spec.files)))
-        changed = sample_changes(job, row)
-        said = "; ".join(_changed(key, *change) for key, change in list(changed.items())[:3])
-        more = f"; and {count_of(len(changed) - 3, 'more key')}" if len(changed) > 3 else ""
-        yield f"{place}, {printable(row.patch.completion_id, ID_CHARS)}: {said}{more}"
+    return (row_line(job, row, most_keys=SAMPLE_KEYS) for row in found.samples)
+
+
+def row_line(job: Job, row: ReportedRow, *, most_keys: int = MAX_KEYS) -> str:
+    """Return where a row is, its completion, and what would become of its keys."""
+    place = printable(str(place_of(row.patch.line, job.spec.files)))
+    changed = sample_changes(job, row)
+    said = "; ".join(_changed(key, *change) for key, change in list(changed.items())[:most_keys])
+    more = f"; and {count_of(len(changed) - most_keys, 'more key')}" if len(changed) > most_keys else ""
+    return f"{place}, {printable(row.patch.completion_id, ID_CHARS)}: {said}{more}"
 
 
 def _changed(key: str, before: str | None, after: str | None) -> str:

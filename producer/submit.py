@@ -113,14 +113,10 @@ async def find_existing(checked: Checked, request: JobRequest, *, ledger: Ledger
     return await ledger.fingerprints.holder(_fingerprint(checked, request))
 
 
-def identified_by(request: JobRequest, content: str) -> str:
-    """Return the fingerprint of a job of this content: by it, the same job is found again."""
+def _fingerprint(checked: Checked, request: JobRequest) -> str:
+    content = request.identity or checked.fingerprint
     asked = f"{content} {request.target} {request.mode} {request.journal} {request.kind} {request.parent or ''}"
     return hashlib.sha256(asked.encode()).hexdigest()
-
-
-def _fingerprint(checked: Checked, request: JobRequest) -> str:
-    return identified_by(request, request.identity or checked.fingerprint)
 
 
 async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:

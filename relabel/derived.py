@@ -114,7 +114,7 @@ async def prepare_retry(
     remark = f"codes {','.join(sorted(codes))}" if codes else ""
     request = derived_request(
         session, job, options, kind=Kind.RETRY, mode=spec.mode, journal=spec.journal, remark=remark
-    )
+    )._replace(exact=spec.exact)
     return Prepared(checked, request, note)
 
 

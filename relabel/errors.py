@@ -66,6 +66,18 @@ class RowsFailed(RelabelError):
     code = "rows_failed"
 
 
+class AlteredPlan(RelabelError):
+    """What is stored of a plan is not what it found: somebody changed it in Redis."""
+
+    code = "altered_plan"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"plan {job_id} was altered in Redis after it was made: its rows and its digest do not agree. Nothing was "
+            "applied; see who can write there, and plan again."
+        )
+
+
 class WorkerDied(RelabelError):
     """The worker of this process tree ended by itself, again and again."""
 

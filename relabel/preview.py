@@ -248,6 +248,7 @@ def expected_effort(preview: Preview, ahead: Outlook) -> str:
 def _at_rate(request: JobRequest, checked: Checked, shared_per_minute: float) -> Outlook:
     rate, rows = min(request.rate_per_minute or math.inf, shared_per_minute), checked.total
     requests = rows - checked.seen if request.kind.only_reads else rows * 2 if _reads(request) else rows
+    requests += request.canary.rows_of(rows) if request.canary else 0
     return Outlook(requests, rate, requests / rate * 60)
 
 

@@ -18,46 +18,14 @@ from ledger.claims import claim_of
 from ledger.keys import claim_key
 from ledger.ledger import Ledger
 from sandbox import Sandbox
-from tests.harness.cluster import KEY
 from tests.harness.command import ROOT
 from tests.harness.idle_worker import IdleWorker
+from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
 FULL = {f"key{number}": "v" for number in range(16)}
 BEFORE = {IDS[0]: {"team": "blue"}, IDS[1]: {"team": "=1+1", "old": "x"}, IDS[2]: {"team": "green"}, IDS[3]: FULL}
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
-
-
-class Planner:
-    """The command against one API, with a deployed worker; it takes a file of rows."""
-
-    def __init__(self, relabel: Callable[..., Awaitable[Any]], sandbox: Sandbox, folder: Path) -> None:
-        self._relabel = relabel
-        self.sandbox = sandbox
-        self.folder = folder
-        self.settings = {
-            "OPENAI_API_KEY": KEY,
-            "OPENAI_BASE_URL": sandbox.base_url,
-            "RELABEL_RATE__PER_MINUTE": "60000",
-            "RELABEL_API__ATTEMPTS": "1",
-            "RELABEL_JOB__SHARD_ROWS": "2",
-            "XDG_STATE_HOME": str(folder / "state"),
-        }
-
-    async def __call__(self, *arguments: str) -> Any:
-        """Run the command to its end."""
-        return await self._relabel(*arguments, **self.settings)
-
-    async def facts(self, *arguments: str, code: int = 0) -> Any:
-        """Run the command with --json and give what it prints."""
-        ended = await self(*arguments, "--json")
-        assert ended.code == code, ended.err
-        return json.loads(ended.out)
-
-    def file(self, rows: str = ROWS, name: str = "rows.jsonl") -> str:
-        """Write a file and give its name."""
-        (self.folder / name).write_text(rows)
-        return name
 
 
 @pytest.fixture
@@ -79,7 +47,7 @@ async def planner(
 
 async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: Planner) -> None:
     """Each row is read once; the failed ones say what a write would meet."""
-    plan = await planner.facts("plan", planner.file(), code=1)
+    plan = await planner.facts("plan", planner.file(ROWS), code=1)
 
     assert planner.sandbox.store.dump() == BEFORE
     assert {entry.method for entry in planner.sandbox.log.entries} == {"GET"}
@@ -118,7 +86,7 @@ async def test_anybody_can_compute_the_digest_from_the_report_by_the_recipe_of_t
 
 
 async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_csv(planner: Planner) -> None:
-    job_id = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+    job_id = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
 
     report = await planner("report", job_id, "--format", "jsonl")
     table = await planner("report", job_id, "--format", "csv")
@@ -143,7 +111,7 @@ async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_
 
 
 async def test_the_same_file_is_planned_anew_each_time(planner: Planner) -> None:
-    first = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+    first = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
     planner.sandbox.store.load({IDS[0]: {"team": "green"}})
 
     second = await planner.facts("plan", "rows.jsonl", code=1)
@@ -153,7 +121,7 @@ async def test_the_same_file_is_planned_anew_each_time(planner: Planner) -> None
 
 
 async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(planner: Planner) -> None:
-    job_id = (await planner.facts("plan", planner.file(), code=1))["job_id"]
+    job_id = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
 
     undo, retry = await planner("undo", job_id), await planner("retry", job_id)
     history = json.loads((await planner("history", IDS[0], "--json")).out)
@@ -166,7 +134,7 @@ async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(pla
 
 async def test_rows_that_drifted_are_planned_again_with_the_values_that_were_meant(planner: Planner) -> None:
     """Of an undo: somebody else changed a row since the job, so that it was left alone."""
-    job_id = (await planner.facts("submit", planner.file(), "--wait", "--again", code=1))["job_id"]
+    job_id = (await planner.facts("submit", planner.file(ROWS), "--wait", "--again", code=1))["job_id"]
     planner.sandbox.store.load({IDS[0]: {"team": "somebody else's"}})
     undo = (await planner.facts("undo", job_id))["job_id"]
     assert (await planner("watch", undo)).code == 1

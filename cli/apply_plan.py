@@ -1,0 +1,151 @@
+"""Shows what a plan changes, asks whether to apply it, and applies it: for `apply`, and for a plan just made."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from rich.console import Console
+
+from cli.carry_out import StopSignals, carry_out_shown, get_ready, show_end
+from cli.console import ask_letter, can_ask, echo, show_paged, shown
+from cli.exit_codes import exit_code_of
+from cli.output import print_json
+from cli.plan_view import change_lines, row_line
+from cli.preview_view import show_outlook
+from cli.progress import follow
+from cli.submission import exit_code_after
+from config.text import printable
+from ledger.job import Job
+from ledger.row import Outcome
+from ledger.row_reader import read_rows
+from producer.submit import Submitted
+from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
+from relabel.control import resume_interrupted
+from relabel.errors import Declined, InvalidInput
+from relabel.explain import standing
+from relabel.plan_findings import plan_findings
+from relabel.preview import look_ahead, preview_of, with_outlook
+from relabel.session import Session
+from relabel.submit import submit
+from relabel.wording import count_of, in_words
+
+SHOWN_ROWS = 1_000
+"""Rows that the answer `d` shows; a report has them all."""
+NAME_CHARS = 80
+
+
+class ApplyView(NamedTuple):
+    """How an apply is asked about and shown. `wait`: one that deployed workers carry out is followed to its end."""
+
+    console: Console
+    yes: bool
+    wait: bool = True
+    as_json: bool = False
+
+
+async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view: ApplyView) -> int:
+    """Show a plan, ask, and apply it in this process tree or by deployed workers; return the exit code.
+
+    A plan that is being applied, or was, is not applied again: the job that does so is followed.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        RelabelError: the plan cannot be applied (`relabel.apply`), or the answer was no.
+
+    """
+    plan = await applicable_plan(session, plan_id, here=options.here)
+    prepared = await prepare_apply(session, plan, options)
+    if isinstance(prepared, Job):
+        signals = await get_ready(session, view.console) if options.here else None
+        submitted = Submitted(prepared.spec.job_id, existed=True)
+    else:
+        with prepared.checked:
+            await _show(session, prepared, view.console, deployed=not options.here)
+            if not view.yes:
+                await _confirm(session, prepared)
+            signals = await get_ready(session, view.console) if options.here else None
+            submitted = await submit(session, prepared.checked, prepared.request)
+    if submitted.existed:
+        existing = await session.ledger.jobs.get(submitted.job_id)
+        view.console.print(shown(_about_existing(plan, existing)), soft_wrap=True)
+    return await _carry_on(session, submitted, signals, view)
+
+
+async def _carry_on(session: Session, submitted: Submitted, signals: StopSignals | None, view: ApplyView) -> int:
+    """Carry the apply out here, where there are `signals`, or follow it; return the exit code."""
+    job_id = submitted.job_id
+    if not view.as_json:
+        echo(job_id)
+    if signals:
+        await resume_interrupted(session, submitted)
+        return await carry_out_shown(session, job_id, signals, view.console, as_json=view.as_json)
+    if view.wait:
+        job = await follow(session, job_id, view.console)
+        await show_end(session, job, view.console, as_json=view.as_json)
+        return exit_code_of(job)
+    job = await session.ledger.jobs.get(job_id)
+    if view.as_json:
+        print_json(job)
+    return exit_code_after(submitted, job)
+
+
+def _about_existing(plan: Job, job: Job) -> str:
+    plan_id, job_id = plan.spec.job_id, job.spec.job_id
+    if job.state.ended:
+        again = f"`relabel plan --from {job_id} --only drifted,failed` plans again what it did not change"
+        return f"Plan {plan_id} was applied by job {job_id}; {again}."
+    return f"Plan {plan_id} is being applied by job {job_id}, which is {standing(job)}"
+
+
+async def _show(session: Session, prepared: PreparedApply, console: Console, *, deployed: bool) -> None:
+    """Print what the plan changes, and what its apply would meet."""
+    plan, checked, request, age_s, former = prepared
+    spec, counts = plan.spec, plan.counts
+    named = f"Plan {spec.job_id} ({printable(spec.name, NAME_CHARS)}), made {in_words(age_s)} ago"
+    console.print(shown(f"{named}: {counts.would_change:,} of {count_of(counts.total, 'row')} would change."))
+    if found := await plan_findings(session.ledger, plan):
+        for line in change_lines(found):
+            console.print(shown(f"  {line}"))
+    if former:
+        done = f"job {former.spec.job_id}, which was cancelled, left {checked.total:,} of these"
+        console.print(shown(f"{done[0].upper()}{done[1:]}; only they are applied."))
+    ahead = await look_ahead(session, checked, request, deployed=deployed)
+    show_outlook(with_outlook(preview_of(checked, request), ahead), console)
+
+
+async def _confirm(session: Session, prepared: PreparedApply) -> None:
+    """Ask whether to apply the plan, and show its rows where that is asked for.
+
+    Raises:
+        InvalidInput: there is no terminal to ask at.
+        Declined: the answer was no.
+
+    """
+    if not can_ask():
+        raise InvalidInput(
+            "there is no terminal to ask at whether to apply this; look at "
+            f"`relabel status {prepared.plan.spec.job_id}`, then say --yes. Nothing was applied."
+        )
+    while (answer := ask_letter(f"{_question(prepared)} [y/N/d=diff]", "nyd")) == "d":
+        show_paged(await _rows(session, prepared.plan))
+    if answer != "y":
+        raise Declined("nothing was applied.")
+
+
+def _question(prepared: PreparedApply) -> str:
+    rows, canary = prepared.checked.total, prepared.request.canary
+    age = f" of a plan that is {in_words(prepared.age_s)} old" if prepared.is_old else ""
+    first = canary.rows_of(rows) if canary else 0
+    how = f" ({first:,} first, read back, then the rest)" if first < rows else " (each read back)"
+    return f"Apply {count_of(rows, 'change')}{age}{how if first else ''}?"
+
+
+async def _rows(session: Session, plan: Job) -> list[str]:
+    """Return a line for each of the first rows that would change."""
+    lines = list[str]()
+    async for row in read_rows(session.ledger.redis, plan.spec, only={Outcome.WOULD_CHANGE}):
+        if len(lines) == SHOWN_ROWS:
+            more = plan.counts.would_change - SHOWN_ROWS
+            return [*lines, f"and {count_of(more, 'more row')}; `relabel report {plan.spec.job_id} --diff` has all"]
+        lines.append(row_line(plan, row))
+    return lines

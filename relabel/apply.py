@@ -1,0 +1,202 @@
+"""Applies a plan: makes exactly the changes that it shows, and leaves alone what changed since."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Container
+from typing import NamedTuple
+
+from config.canary import CanaryShare
+from ledger.errors import NoSuchJob, StateLost
+from ledger.job import Job, JobState, Kind
+from ledger.row import Outcome, Patch
+from ledger.row_reader import read_rows, read_shard
+from producer.apply import applied_row
+from producer.check import Checked, check_made
+from producer.submit import JobRequest
+from relabel.derived import DerivedOptions, derived_request, derived_rows_lost, settled_job, spool_folder
+from relabel.errors import AlteredPlan, InvalidInput, WrongState
+from relabel.session import Session
+from relabel.wording import count_of
+from report.digest import job_digest, shard_digest
+from report.plan_totals import complete_digest
+
+OLD_S = 86_400.0
+"""Age from which a plan is named as old where somebody is asked about it: most completions may have changed since."""
+_THE_APPLY = "the apply"
+"""By what an apply counts as submitted before: of a plan there is one, whatever rows it holds."""
+_LEFT = frozenset({Outcome.CANCELLED, Outcome.PENDING})
+"""How rows of a cancelled apply ended that the next one makes."""
+
+
+class ApplyOptions(NamedTuple):
+    """How a plan is to be applied. `rate` is in requests a minute; `here`: in this process tree.
+
+    `canary` is the share of the rows that is carried out first and read back. Where more than `max_changes` would be
+    made, none is.
+    """
+
+    rate: float | None = None
+    name: str | None = None
+    canary: CanaryShare | None = None
+    here: bool = False
+    max_changes: int | None = None
+
+
+class PreparedApply(NamedTuple):
+    """The rows that apply a plan and the request for their job; `age_s` is the age of the plan in seconds.
+
+    `former` is the cancelled apply that made some of the changes already, None where there is none.
+    """
+
+    plan: Job
+    checked: Checked
+    request: JobRequest
+    age_s: float
+    former: Job | None
+
+    @property
+    def is_old(self) -> bool:
+        """Whether who is asked about the plan is to know its age."""
+        return self.age_s > OLD_S
+
+
+async def applicable_plan(session: Session, job_id: str, *, here: bool) -> Job:
+    """Return a plan that has finished; `here` also refuses one for another API than the settings name.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        InvalidInput: it is no plan, or would change nothing.
+        WrongState: it has not finished, or rows of it are lost.
+
+    """
+    job = await session.ledger.jobs.get(job_id)
+    if job.spec.kind is not Kind.PLAN:
+        raise InvalidInput(
+            f"job {job_id} is no plan (kind {job.spec.kind}), so there is nothing to apply; "
+            f"{_about_kind(job)} makes one to look at first."
+        )
+    if job.state is not JobState.FINISHED and job.state is not JobState.LOST:
+        raise WrongState(f"plan {job_id} is {job.state}, so it does not cover all of its rows; {_about_state(job)}.")
+    job = await settled_job(session, job_id, here=here)
+    if not job.counts.would_change:
+        raise InvalidInput(f"plan {job_id} would change nothing, so there is nothing to apply{_why_nothing(job)}.")
+    return job
+
+
+def _about_kind(job: Job) -> str:
+    return "`relabel plan FILE`" if job.spec.kind is Kind.FILE else f"`relabel plan --from {job.spec.job_id}`"
+
+
+def _about_state(job: Job) -> str:
+    job_id = job.spec.job_id
+    if job.state in {JobState.PAUSED, JobState.HELD}:
+        return f"`relabel resume {job_id}` continues it"
+    if job.state is JobState.CANCELLED:
+        return f"plan the file again, or the rows that are left with `relabel plan --from {job_id} --only cancelled`"
+    return f"`relabel watch {job_id}` follows it to its end"
+
+
+def _why_nothing(job: Job) -> str:
+    failed = job.counts.failed
+    return (
+        f"; `relabel report {job.spec.job_id} --summary` shows why {count_of(failed, 'row')} failed" if failed else ""
+    )
+
+
+async def prepare_apply(session: Session, plan: Job, options: ApplyOptions) -> PreparedApply | Job:
+    """Return the rows that apply a plan (`applicable_plan`), or the job that does so, or did so, already.
+
+    After a cancelled apply these are the rows that it left. The caller closes them.
+
+    Raises:
+        AlteredPlan: what is stored of the plan is not what it found.
+        InvalidInput: nothing is left to apply, or it is more than `max_changes`.
+        WrongState: rows of the plan are lost.
+
+    """
+    former = await _last_apply(session, plan)
+    if former and former.state is not JobState.CANCELLED:
+        return former
+    try:
+        left = await _lines_left(session, former) if former else None
+        rows = _sealed_rows(session, plan, left)
+        checked = await check_made(rows, columns=plan.spec.columns, mode=plan.spec.mode, spool_dir=spool_folder())
+    except StateLost as error:
+        raise derived_rows_lost(plan.spec.job_id) from error
+    try:
+        _require_some(plan, checked, former)
+        _require_few(plan, checked, options.max_changes)
+    except InvalidInput:
+        checked.close()
+        raise
+    age_s = await session.ledger.jobs.now() - (plan.finished_at or plan.submitted_at)
+    return PreparedApply(plan, checked, _request(session, plan, options), max(0.0, age_s), former)
+
+
+def _request(session: Session, plan: Job, options: ApplyOptions) -> JobRequest:
+    spec, derived = plan.spec, DerivedOptions(options.rate, options.name)
+    request = derived_request(session, plan, derived, kind=Kind.APPLY, mode=spec.mode, journal=True, remark="")
+    return request._replace(
+        canary=options.canary,
+        exact=True,
+        identity=_THE_APPLY,
+        max_failures=spec.max_failures,
+        priority=spec.priority,
+    )
+
+
+async def _last_apply(session: Session, plan: Job) -> Job | None:
+    """Return the last apply of a plan, None where there is none that is kept."""
+    made = await session.ledger.audit.made_of(plan.spec.job_id)
+    for job_id in [child.job_id for child in made if child.kind == Kind.APPLY][::-1]:
+        with contextlib.suppress(NoSuchJob):
+            job = await session.ledger.jobs.get(job_id)
+            if job.state is not JobState.LOST:
+                return job
+    return None
+
+
+async def _lines_left(session: Session, former: Job) -> set[int]:
+    """Return the lines of the rows that a former apply left: those before it were ended by the applies before it."""
+    return {row.line async for row in read_rows(session.ledger.redis, former.spec, only=_LEFT)}
+
+
+async def _sealed_rows(session: Session, plan: Job, left: Container[int] | None) -> AsyncIterator[Patch]:
+    """Yield the rows that apply a plan, on these lines where some are given, and check that nobody altered it.
+
+    Raises:
+        AlteredPlan: the plan is not as its digests have it.
+        StateLost: rows of the plan are gone from Redis.
+
+    """
+    ledger, spec = session.ledger, plan.spec
+    digest = plan.digest or await complete_digest(ledger, spec)
+    stored, found = await ledger.plans.digests(spec), list[str]()
+    for number in range(spec.shards):
+        rows = await read_shard(ledger.redis, spec, number)
+        found.append(shard_digest(rows, spec.mode))
+        for row in rows:
+            patch = applied_row(row, spec.mode)
+            if patch is not None and (left is None or patch.line in left):
+                yield patch
+    if found != stored or job_digest(spec.target, spec.mode, found) != digest:
+        raise AlteredPlan(spec.job_id)
+
+
+def _require_some(plan: Job, checked: Checked, former: Job | None) -> None:
+    if checked.total or former is None:
+        return
+    job_id, again = plan.spec.job_id, former.spec.job_id
+    raise InvalidInput(
+        f"every change of plan {job_id} was tried before job {again} was cancelled, so nothing is left to apply; "
+        f"`relabel plan --from {again} --only drifted,failed` plans again what was not made."
+    )
+
+
+def _require_few(plan: Job, checked: Checked, most: int | None) -> None:
+    if most is not None and checked.total > most:
+        raise InvalidInput(
+            f"plan {plan.spec.job_id} would change {count_of(checked.total, 'completion')}, more than --max-changes "
+            f"{most:,}, so nothing was applied; look at `relabel status {plan.spec.job_id}`."
+        )
