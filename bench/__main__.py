@@ -13,7 +13,21 @@ import sys
 from collections.abc import Callable
 from importlib.metadata import version
 
-from bench import cost, flat, history, latency, limiter, lost_rows, memory, plan, preview, producer, profile, startup
+from bench import (
+    cost,
+    flat,
+    history,
+    latency,
+    limiter,
+    listing,
+    lost_rows,
+    memory,
+    plan,
+    preview,
+    producer,
+    profile,
+    startup,
+)
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "startup": startup.main,
@@ -25,6 +39,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "preview": preview.main,
     "history": history.main,
     "memory": memory.main,
+    "listing": listing.main,
     "limiter": lambda options: asyncio.run(limiter.main(options)),
     "lost-rows": lambda options: asyncio.run(lost_rows.main(options)),
     "profile": profile.main,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from itertools import takewhile
 
 import msgspec
 
@@ -224,7 +225,8 @@ class Place:
             del self._recent[self._created_of.popleft()[0]]
 
     def _read_about_now(self) -> list[str]:
-        return [each for each, created in self._created_of if not self._is_passed(created)]
+        latest = takewhile(lambda read: not self._is_passed(read[1]), reversed(self._created_of))
+        return [each for each, _ in latest][::-1]
 
     def _follow(self, page: Page) -> None:
         """Add the page to the trail, which keeps the fewer of the pages before the further back they are."""
