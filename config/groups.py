@@ -102,6 +102,7 @@ class WorkerSettings(Group):
 
     children: int | None = Field(None, ge=1, le=256, description="Processes of a worker. Unset: one per core.")
     in_flight: int = Field(64, ge=1, le=4096, description="Rows that one process has in flight at once.")
+    read_ahead: bool = Field(True, description="Read rows by pages of the list where that takes fewer requests.")
 
 
 class FlowerSettings(Group):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
@@ -108,22 +109,34 @@ class ReadRun:
         )
 
     async def try_once(self) -> Settlement:
-        """Read the completion, unless what a selection saw is clear, and return how the row ends."""
-        patch, held = self._patch, self._patch.seen
+        """Read the completion, unless what a list showed is clear, and return how the row ends."""
         try:
-            if held is None or not self._conclusions.is_clear(patch, held):
-                held = await self._read()
-            conclusion = await self._conclusions.conclude(self._row, patch, held)
+            held, conclusion = await self._conclude()
         except RowFailed as refusal:
             if refusal.status != HTTPStatus.NOT_FOUND:
                 raise
-            held, conclusion = {}, await self._conclusions.missing(self._row, patch, refusal)
+            held, conclusion = {}, await self._conclusions.missing(self._row, self._patch, refusal)
         outcome, why, keeps_image = conclusion
         if keeps_image:
             await self._context.journal(BeforeImage(self._row, held))
         if why is None and self._is_assumed:
             why = row_failures.assumed_written()
         return Settlement(self._row, outcome, self._tries.detail(why) if why else None)
+
+    async def _conclude(self) -> tuple[Metadata, Conclusion]:
+        """Return what the completion holds and how the row ends; what only a list showed fails no row."""
+        patch, conclusions = self._patch, self._conclusions
+        if patch.seen is not None and conclusions.is_clear(patch, patch.seen):
+            return patch.seen, await conclusions.conclude(self._row, patch, patch.seen)
+        async with self._context.ahead.turn(patch.completion_id) as image:
+            if image is not None and self._is_clear(image.metadata):
+                with contextlib.suppress(RowFailed):
+                    return image.metadata, await conclusions.conclude(self._row, patch, image.metadata)
+            held = await self._read()
+        return held, await conclusions.conclude(self._row, patch, held)
+
+    def _is_clear(self, listed: Metadata) -> bool:
+        return not self._stale_reads.is_stale(listed) and self._conclusions.is_clear(self._patch, listed)
 
     async def give_up(self, final_failure: Detail) -> Settlement:
         """Fail the row: reading changes nothing, so nothing is left to find out."""

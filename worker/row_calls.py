@@ -16,6 +16,7 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import RateLimiter
 from worker.checked_api import CheckedApi
 from worker.fence import WriteGate
+from worker.read_ahead import ReadAhead
 from worker.run_counters import RunCounters
 from worker.update import Body
 
@@ -34,6 +35,7 @@ class RowContext(NamedTuple):
     counters: RunCounters
     replay: Callable[[Record, Metadata], Awaitable[Metadata | None]]
     clocks: Clocks
+    ahead: ReadAhead
 
 
 class RowCalls:

@@ -41,7 +41,10 @@ class ClaimedRow(NamedTuple):
 
 
 class RowQueue:
-    """The rows of one shard's run. A row whose completion another job has claimed goes to the end of the queue."""
+    """The rows of one shard's run, in this `order` of their numbers; None: as they are stored.
+
+    A row whose completion another job has claimed goes to the end of the queue.
+    """
 
     def __init__(
         self,
@@ -51,10 +54,12 @@ class RowQueue:
         life_s: float,
         record_life_s: float = LEAST_LIFE_S,
         pause_for: Callable[[float], Awaitable[None]],
+        order: Sequence[int] | None = None,
     ) -> None:
         spec = shard.spec
         self._left = deque(
-            ClaimedRow(row, patch, claim_of(spec.target, patch.completion_id)) for row, patch in shard.todo.items()
+            ClaimedRow(row, shard.todo[row], claim_of(spec.target, shard.todo[row].completion_id))
+            for row in order or shard.todo
         )
         self._claimant = Claimant(shard.owner, life_s, spec.job_id, shard.number, record_life_s)
         self._claims = claims

@@ -32,6 +32,7 @@ from ratelimit.shared_rate import endpoint_of, record_use, shared_limit
 from worker.checked_api import KnownCompletions
 from worker.job_end import end_turn
 from worker.job_log import log_started
+from worker.read_ahead import PageReach
 from worker.redis_outage import retry_while_unavailable
 from worker.service import Service, service_of
 from worker.shard_run import Bounds, ProcessResources, ShardRun
@@ -95,7 +96,7 @@ class Runtime:
         self._limits = Limits(self._redis)
         self._worker_key = WorkerKey(self._ledger, self._standby, endpoint=endpoint_of(self._settings))
         self._resources = ProcessResources(
-            self._ledger, self._api, KnownCompletions(), self._stopping, self._worker_key
+            self._ledger, self._api, KnownCompletions(), self._stopping, self._worker_key, reach=PageReach()
         )
 
     async def _run_shard(self, job_id: str, number: int) -> list[int]:
@@ -223,7 +224,13 @@ class Runtime:
             self._resources,
             limiter=limiter,
             breaker=CircuitBreaker(self._redis, self._limit.key),
-            bounds=Bounds(settings.worker.in_flight, seconds, settings.api.attempts, settings.api.timeout_s),
+            bounds=Bounds(
+                settings.worker.in_flight,
+                seconds,
+                settings.api.attempts,
+                settings.api.timeout_s,
+                settings.worker.read_ahead,
+            ),
             service=service,
         )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from http import HTTPStatus
 from typing import NamedTuple
 
@@ -25,6 +25,7 @@ from worker.checked_api import CheckedApi, KnownCompletions
 from worker.drain import Drain
 from worker.lease_keeper import LeaseKeeper
 from worker.planning import Planning
+from worker.read_ahead import PageCalls, PageReach, Place, ReadAhead, in_turns, segments_of
 from worker.read_run import Conclusions
 from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RowContext
@@ -41,19 +42,20 @@ log = logging.getLogger(__name__)
 
 
 class Bounds(NamedTuple):
-    """Limits of a run: rows at once, its seconds, tries of a row, and the seconds of one request."""
+    """Limits of a run: rows at once, its seconds, tries of a row, seconds of a request; whether pages are read."""
 
     in_flight: int
     seconds: float
     attempts: int
     request_s: float
+    read_ahead: bool = True
 
 
 class ProcessResources(NamedTuple):
     """What the runs of one process share. `stopping` tells whether the worker is stopping.
 
-    `known` are completions that the process found lately. `worker_key` decides what a refused key means; without it
-    the job pauses.
+    `known` are completions that the process found lately, `reach` is what pages of the list showed. `worker_key`
+    decides what a refused key means; without it the job pauses.
     """
 
     ledger: Ledger
@@ -62,6 +64,7 @@ class ProcessResources(NamedTuple):
     stopping: Callable[[], bool]
     worker_key: WorkerKey | None = None
     clocks: Clocks = CLOCKS
+    reach: PageReach | None = None
 
 
 class ShardRun:
@@ -86,12 +89,15 @@ class ShardRun:
         self.stopped_by = ""
         self._counters = RunCounters()
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=resources.stopping)
+        segments = segments_of(shard.todo) if bounds.read_ahead and self._may_read_ahead() else []
+        self._ahead = self._new_ahead(segments)
         self._queue = RowQueue(
             shard,
             NoClaims(resources.ledger.redis) if shard.spec.kind.only_reads else resources.ledger.claims,
             life_s=claim_life_s(bounds.request_s),
             record_life_s=service.record_life_s,
             pause_for=self._drain.pause_for,
+            order=None if self._ahead.is_off else in_turns(shard.todo, segments),
         )
         self._keeper = LeaseKeeper(
             shard,
@@ -159,8 +165,8 @@ class ShardRun:
             counters=self._counters,
             replay=self._replay,
             clocks=resources.clocks,
+            ahead=self._ahead,
         )
-        name = f"{spec.job_id}-{shard.number}-{shard.owner[-8:]}"
         return RowLane(
             shard,
             self._queue,
@@ -169,7 +175,7 @@ class ShardRun:
                 spec.mode,
                 spec.journal,
                 self._bounds.attempts,
-                name,
+                self._name,
                 service,
                 reads_back=shard.number < spec.canary_shards,
                 exact=spec.exact,
@@ -180,6 +186,21 @@ class ShardRun:
             stop_job=self._stop_job,
             conclusions=self._conclusions(),
         )
+
+    def _may_read_ahead(self) -> bool:
+        """Return whether rows may be read by pages: where nothing is written from them."""
+        return self._shard.spec.kind.only_reads
+
+    def _new_ahead(self, segments: Sequence[Sequence[tuple[Place, int]]]) -> ReadAhead:
+        api, clocks = self._resources.api, self._resources.clocks
+        calls = PageCalls(api, self._limiter, self._breaker, self._counters, clocks, self._name)
+        return ReadAhead(segments, calls, self._resources.reach or PageReach())
+
+    @property
+    def _name(self) -> str:
+        """What the ids of the run's requests begin with."""
+        shard = self._shard
+        return f"{shard.spec.job_id}-{shard.number}-{shard.owner[-8:]}"
 
     def _conclusions(self) -> Conclusions | None:
         """Return what decides how the rows of a job end that only reads; None where rows are written."""

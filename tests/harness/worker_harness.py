@@ -28,6 +28,7 @@ from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
+from worker.read_ahead import PageReach
 from worker.service import Service
 from worker.shard_run import Bounds, ProcessResources, ShardRun
 from worker.worker_key import WorkerKey
@@ -51,6 +52,7 @@ class WorkerHarness:
         self.service = Service()
         self.slept_s = 0.0
         self.known: KnownCompletions | None = None
+        self.reach: PageReach | None = None
 
     async def submit(
         self,
@@ -120,7 +122,7 @@ class WorkerHarness:
             known = self.known or KnownCompletions()
             await ShardRun(
                 shard,
-                ProcessResources(self.ledger, api, known, stopping, self.worker_key, clocks),
+                ProcessResources(self.ledger, api, known, stopping, self.worker_key, clocks, self.reach),
                 limiter=limiter,
                 breaker=CircuitBreaker(self.redis, LIMIT_KEY),
                 bounds=Bounds(in_flight, seconds, attempts, target.timeout_s),
