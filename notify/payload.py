@@ -120,6 +120,8 @@ def _text(facts: Facts) -> str:
         text += f" Cancelled: {reason.rstrip('.')}."
     elif rows.failed or rows.rejected or rows.drifted:
         text += f" `relabel report {job_id} --summary` shows why."
+    if facts.state is JobState.FINISHED and rows.would_change:
+        text += f" Nothing was changed; `relabel report {job_id} --diff` shows what would be."
     return text
 
 

@@ -15,6 +15,7 @@ from cli.reading_job import ReadingView, carry_out_reading, require_reading
 from cli.session import in_session, pass_settings
 from cli.submission import check_only, show_checked
 from config.settings import Settings
+from ledger.job import CHANGING_KINDS
 from ledger.row import Outcome
 from producer.check import Checked
 from relabel.control import pause_orphans
@@ -74,9 +75,11 @@ def plan_command(
         require_reading(settings, here=here, wait=not no_wait)
     view = ReadingView(stderr_console(), here=here, yes=yes, wait=not no_wait, as_json=as_json)
     if parent:
-        return with_job(
-            settings, parent, lambda session, job_id: _plan_again(session, job_id, options, words or DRIFTED, view)
-        )
+
+        async def plan_again(session: Session, job_id: str) -> int:
+            return await _plan_again(session, job_id, options, words or DRIFTED, view)
+
+        return with_job(settings, parent, plan_again, kinds=CHANGING_KINDS)
     request = plan_request(options, settings, by=current_user())
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:

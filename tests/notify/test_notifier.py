@@ -18,7 +18,7 @@ from standardwebhooks import WebhookVerificationError
 
 from config.groups import NotifySettings
 from ledger.connect import new_client
-from ledger.job import Columns, JobSpec, Mode
+from ledger.job import Columns, JobSpec, JobState, Kind, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, OUTBOX_URGENT, JobKeys, night_key
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
@@ -81,7 +81,12 @@ async def start(ledger: Ledger, receiver: Receiver) -> AsyncIterator[Callable[..
 
 
 async def make_job(
-    ledger: Ledger, job_id: str = "job-1", name: str = "patches.csv", rows: int = 1, nightly: str = ""
+    ledger: Ledger,
+    job_id: str = "job-1",
+    name: str = "patches.csv",
+    rows: int = 1,
+    nightly: str = "",
+    kind: Kind = Kind.FILE,
 ) -> str:
     """Make a job that runs, or one without rows, which has ended."""
     await ledger.jobs.create(
@@ -100,6 +105,7 @@ async def make_job(
             fingerprint="f",
             keep_s=600.0,
             nightly=nightly,
+            kind=kind,
         )
     )
     await ledger.jobs.open(job_id)
@@ -418,6 +424,20 @@ async def test_a_job_that_redis_lost_is_notified_once_with_how_it_stood(ledger, 
     assert "w1@a" in notice["reason"]
     assert "w1@a" in notice["text"]
     assert not await ledger.redis.exists(OUTBOX, NOTICES, ENDED, JobKeys(job_id).job)
+
+
+async def test_a_finished_plan_is_notified_as_what_it_is(ledger, start, receiver):
+    spec = (await ledger.jobs.get(await make_job(ledger, kind=Kind.PLAN))).spec
+    await ledger.redis.hset(JobKeys(spec.job_id).counts, "would_change", spec.rows)
+    await ledger.jobs.move(spec.job_id, JobState.FINISHED, come_from=(JobState.RUNNING,))
+    await ledger.jobs.retire(spec.job_id)
+
+    await (await start()).step()
+
+    (notice,) = receiver.notices
+    assert (notice["kind"], notice["rows"]["would_change"], notice["rows"]["updated"]) == ("plan", spec.rows, 0)
+    assert f"{spec.rows} would change" in notice["text"]
+    assert f"Nothing was changed; `relabel report {spec.job_id} --diff`" in notice["text"]
 
 
 async def test_a_cancelled_job_is_notified_with_who_cancelled_it_and_why(ledger, start, receiver):

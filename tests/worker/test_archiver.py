@@ -11,6 +11,7 @@ import pytest
 
 from config.groups import ArchiveSettings
 from config.settings import Settings
+from ledger.job import Kind
 from ledger.keys import ARCHIVE_DUE, ARCHIVES, JobKeys
 from relabel.health import Verdict, check_health
 from relabel.history import history
@@ -97,6 +98,22 @@ async def test_a_history_goes_on_in_the_archive_when_the_job_is_gone(harness, ar
     assert [(change.key, change.before, change.after) for change in entry.row.changes] == [("team", "blue", "green")]
     assert (seen.unread_archives, seen.unseen_folders) == ([], [])
     assert (unseen.entries, unseen.unseen_folders) == ([], [f"{folder} of celery@a"])
+
+
+async def test_an_archived_plan_says_what_would_have_changed_and_is_no_change_in_a_history(
+    harness, archiver, folder, completion_id
+):
+    plan = await ended_job(harness, (completion_id, {"team": "green"}), kind=Kind.PLAN)
+    await archiver.step()
+    await expire(harness, plan)
+    here = Settings(_env_file=None, archive=ArchiveSettings(dir=folder, keep_days=30))
+
+    seen = await history(Session(harness.ledger, here, "ada@a"), completion_id)
+
+    _, row = lines_of(folder, plan)
+    assert row["relabel"]["outcome"] == "would_change"
+    assert (row["relabel"]["before"], row["relabel"]["after"]) == ({"team": "blue"}, {"team": "green"})
+    assert (seen.entries, seen.searched) == ([], 1)
 
 
 async def test_a_damaged_archive_is_named_and_the_others_are_read(harness, archiver, folder, completion_id):
