@@ -26,6 +26,7 @@ from bench import (
     preview,
     producer,
     profile,
+    select,
     startup,
 )
 
@@ -40,6 +41,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "history": history.main,
     "memory": memory.main,
     "listing": listing.main,
+    "select": select.main,
     "limiter": lambda options: asyncio.run(limiter.main(options)),
     "lost-rows": lambda options: asyncio.run(lost_rows.main(options)),
     "profile": profile.main,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import msgspec
 
@@ -21,6 +21,7 @@ from ratelimit.limiter import Limits, RateLimiter, SharedLimit
 
 __all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "open_list"]
 
+T = TypeVar("T")
 ATTEMPTS = 5
 """Tries of a page before the reading fails, where the API works otherwise."""
 
@@ -112,45 +113,67 @@ class ListReader:
             items = self._place.take(await self._next_page())
             yield ReadPage(items, self._place.cursor, self.requests - before)
 
-    async def _next_page(self) -> Page:
-        failures, limit = 0, self._query.limit
+    async def confirm(self, item: Listed) -> Listed:
+        """Return an item with the metadata that a GET shows, as its page showed none; None where neither does.
+
+        Raises:
+            StopJob, Retryable, HandBack: as `pages`.
+
+        """
+        failures = 0
         while True:
             try:
-                return await self._send(limit)
+                reply = await self._send(lambda name: self._calls.api.read(item.id, request_name=name))
+                return item._replace(metadata={} if reply.is_null else reply.metadata)
+            except RowFailed:
+                return item
+            except (RateLimited, KeyRefused, Retryable) as refusal:
+                failures += isinstance(refusal, Retryable)
+                await self._wait_after(refusal, failures)
+
+    async def _next_page(self) -> Page:
+        failures, limit, api, place = 0, self._query.limit, self._calls.api, self._place
+        while True:
+            query = msgspec.structs.replace(self._query, limit=limit)
+            try:
+                return await self._send(lambda name: api.list_page(query, after=place.after, request_name=name))  # noqa: B023
             except CursorLost:
-                self._place.lose()
-            except RateLimited as refusal:
-                self.throttled += 1
-                await self._calls.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
-            except KeyRefused as refusal:
-                if self._sent_with_new_key or not await self._calls.api.credential.renew(refusal):
-                    raise
-                self._sent_with_new_key = True
-            except Retryable as refusal:
-                failures += 1
-                self.retries += 1
-                if failures >= self._calls.attempts and await self._should_give_up(refusal):
-                    raise
+                place.lose()
+            except (RateLimited, KeyRefused, Retryable) as refusal:
+                failures += isinstance(refusal, Retryable)
+                await self._wait_after(refusal, failures)
                 if refusal.code in {"bad_response", "timeout"}:
                     limit = max(1, limit // 2)  # a page may be too large, or take too long
-                await self._calls.pause_for(refusal.retry_after or backoff(failures))
 
-    async def _send(self, limit: int) -> Page:
-        calls, place = self._calls, self._place
+    async def _send(self, call: Callable[[str], Awaitable[T]]) -> T:
+        """Send a request under the shared rate; `call` takes the name of the request."""
+        calls = self._calls
         await calls.limiter.acquire(write=False)
-        query = msgspec.structs.replace(self._query, limit=limit)
         self.requests += 1
         try:
-            page = await calls.api.list_page(
-                query, after=place.after, request_name=f"{calls.name}-{place.pages}-{self.requests}"
-            )
+            answer = await call(f"{calls.name}-{self._place.pages}-{self.requests}")
         except (Retryable, RowFailed) as refusal:
             failing = isinstance(refusal, Retryable) and refusal.endpoint_fails
             calls.breaker.record(write=False, succeeded=not failing)
             raise
         calls.breaker.record(write=False, succeeded=True)
         self._sent_with_new_key = False
-        return page
+        return answer
+
+    async def _wait_after(self, refusal: RateLimited | KeyRefused | Retryable, failures: int) -> None:
+        """Wait until a refused request may be sent again, which failed so often; raise the refusal where it may not."""
+        if isinstance(refusal, RateLimited):
+            self.throttled += 1
+            await self._calls.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+        elif isinstance(refusal, KeyRefused):
+            if self._sent_with_new_key or not await self._calls.api.credential.renew(refusal):
+                raise refusal
+            self._sent_with_new_key = True
+        else:
+            self.retries += 1
+            if failures >= self._calls.attempts and await self._should_give_up(refusal):
+                raise refusal
+            await self._calls.pause_for(refusal.retry_after or backoff(failures))
 
     async def _should_give_up(self, refusal: Retryable) -> bool:
         """Return whether the page is at fault; while the API itself fails, it is waited for."""

@@ -53,7 +53,9 @@ async def collect(reader: ListReader, selection: Selection, spool: Spool, progre
     async with aclosing(reader.pages()) as pages:
         async for page in pages:
             mark, left_out = spool.mark, Counter(spool.mark.left_out)
-            taken = selection.take(page.items, matched=mark.matched, left_out=left_out)
+            # a page that shows no metadata proves nothing, and neither does one that shows null (contract section 0)
+            items = [item if item.metadata is not None else await reader.confirm(item) for item in page.items]
+            taken = selection.take(items, matched=mark.matched, left_out=left_out)
             matched = mark.matched + len(taken)
             complete = page.cursor.ended or selection.is_full(matched)
             seconds = time.monotonic() - began

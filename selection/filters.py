@@ -45,7 +45,7 @@ class Filters(NamedTuple):
 
         """
         held = completion.metadata
-        if any(held.get(key) != value for key, value in self.metadata.items()):
+        if self.metadata and any(held.get(key) != value for key, value in self.metadata.items()):
             return False
         if self.is_model and not self.is_model(_model_of(completion)):
             return False

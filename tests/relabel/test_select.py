@@ -208,6 +208,27 @@ async def test_an_api_that_fails_is_named_and_gone_on_with(scene):
     assert (await scene.select()).found.requests == 5
 
 
+@pytest.mark.parametrize("fault", ["no_metadata", "null_metadata"])
+async def test_what_a_page_does_not_show_is_read_by_itself(scene, fault):
+    """One request each; what that does not show either is left out, and named."""
+    scene.sandbox.add_faults(rules=[{"fault": fault, "match": {"operation": "list"}}])
+
+    selected = await scene.select(SelectOptions(SEARCH, EVAL, limit=3))
+
+    assert (selected.rows, selected.found.left_out) == (3, {})
+    assert selected.found.requests == 1 + 100
+
+
+async def test_metadata_that_is_never_shown_leaves_its_completion_out(scene):
+    """As nobody knows whether it matches."""
+    scene.sandbox.add_faults(rules=[{"fault": "no_metadata"}])
+
+    selected = await scene.select(SelectOptions(FilterOptions(since="2026-11-18T11:14:00Z"), EVAL))
+
+    assert selected.found.matched == 0
+    assert list(selected.found.left_out) == ["metadata not shown by the API"]
+
+
 async def test_a_page_that_fails_is_read_again(scene):
     """Once, and each completion comes once."""
     scene.sandbox.add_faults(rules=[{"fault": "error_500", "match": {"operation": "list"}, "times": 2, "after": 1}])
