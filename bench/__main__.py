@@ -28,12 +28,14 @@ from bench import (
     profile,
     select,
     startup,
+    verify,
 )
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "startup": startup.main,
     "cost": cost.main,
     "plan": plan.main,
+    "verify": verify.main,
     "flat": flat.main,
     "latency": latency.main,
     "producer": producer.main,
