@@ -21,8 +21,8 @@ ROWS = {
     "stored: look at what stands between here and the API, then try these rows again.",
     "stale_read": "Reads lag behind updates, and the job that wrote last is gone from the ledger, so nothing was sent. "
     "Try these rows again in a few minutes.",
-    "changed_since": "Somebody else changed these since: look at them, and if they are to go back all the same, "
-    "undo the job once more with --force.",
+    "changed_since": "Somebody else changed these since. A plan of them (`relabel plan --from`) shows what the job's "
+    "values would change now; an undo with --force restores them all the same.",
     "changed_by_job": "A later job changed these: `relabel history ID` shows from what to what, and who asked for it.",
     "changed_elsewhere": "Somebody else changed these since: look at what they hold, and submit the rows with "
     "--again if they are to be set all the same.",

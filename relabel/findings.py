@@ -83,6 +83,9 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
     if spec.kind is Kind.VERIFY:
         return [_after_verify(job), *steps]
     run = " --run" if session.server else ""
+    if counts.drifted:
+        command = f"relabel plan --from {job_id} --only drifted"
+        steps.append(NextStep(command, "shows what the drifted rows would change now"))
     if counts.failed:
         steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
     if counts.updated and spec.journal:
