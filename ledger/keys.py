@@ -87,6 +87,16 @@ def accepted_keys_key(endpoint: str) -> str:
     return f"relabel:accepted:{endpoint}"
 
 
+def idempotency_key(name: str) -> str:
+    """String: what was submitted with an idempotency key, as JSON (`ledger.idempotency`), for a day."""
+    return f"relabel:idempotency:{name}"
+
+
+def idempotency_lock(name: str) -> str:
+    """String: held by the request with an idempotency key that is under way just now."""
+    return f"relabel:idempotency:{name}:lock"
+
+
 def health_check_key(token: str) -> str:
     """String: there for a second, to see whether the server takes writes."""
     return f"relabel:health:{token}"

@@ -46,9 +46,11 @@ def check_files(
     with ExitStack() as stack:
         intake, taken, empty = Intake(stack, spool_dir, mode, oldest_first=oldest_first), list[InputFile](), list[str]()
         columns, reading = None, Reading()
-        for path, name in files:
+        for path, name, opened in files:
             try:
-                with open_source(path, stdin=stdin, name=name, options=options, limits=limits) as source:
+                with open_source(
+                    path, stdin=opened or stdin, opened=opened, name=name, options=options, limits=limits
+                ) as source:
                     taken.append(InputFile(source.name, intake.lines))
                     rows = intake.read(source, options)
             except EmptyFile:

@@ -7,7 +7,7 @@ import os
 import stat
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
 
 from producer.errors import UnreadableFile
 from producer.identify import named
@@ -24,10 +24,15 @@ _BESIDE = (".", "_")  # hidden files, and what Spark writes beside its parts: _S
 
 
 class FoundFile(NamedTuple):
-    """A file of an input: its path, and its name in messages and reports where it is one of several."""
+    """A file of an input: its path, and its name in messages and reports where it is one of several.
+
+    `opened` is the file itself where the caller opened it, such as an upload; its path then only says what it is
+    called, and `-` that nobody named it.
+    """
 
     path: str
     name: str
+    opened: BinaryIO | None = None
 
 
 def find_files(arguments: Sequence[str], *, any_name: bool = False) -> list[FoundFile]:

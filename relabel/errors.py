@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from config.errors import RelabelError
 
@@ -21,6 +21,25 @@ class WrongState(RelabelError):
     """The job or the run is not in a state that allows this."""
 
     code = "wrong_state"
+
+
+class RowsRejected(RelabelError):
+    """No row of the input is valid, or some are not and none may be; nothing is stored.
+
+    `rejected` are the places of the first ones, of so many in all, as JSON takes them.
+    """
+
+    code = "rows_rejected"
+
+    def __init__(self, message: str, rejected: list[dict[str, Any]], total: int) -> None:
+        super().__init__(message)
+        self.rejected = rejected
+        self.total = total
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Return what a program gets of it."""
+        return {"rejected_total": self.total, "rejections": self.rejected}
 
 
 class RowsLost(RelabelError):
@@ -53,11 +72,16 @@ class NeedsConfirmation(RelabelError):
     code = "needs_confirmation"
 
     def __init__(
-        self, questions: list[Question], *, how: str = "look at the file with --check, then say --yes if it is right"
+        self,
+        questions: list[Question],
+        *,
+        how: str = "look at the file with --check, then say --yes if it is right",
+        preview: dict[str, Any] | None = None,
     ) -> None:
         said = "; ".join(f"{sentence.rstrip('.')} ({code})" for code, sentence in questions)
         super().__init__(f"{said}. Nothing was sent: {how}.")
         self.questions = questions
+        self.preview = preview
 
 
 class RowsFailed(RelabelError):

@@ -80,9 +80,9 @@ class ValueChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlanSample(msgspec.Struct, frozen=True, kw_only=True):
-    """A row that a plan would change, with the keys that it would change; None is an absent key."""
+    """A row that a plan would change; `file` is there where its input is several files."""
 
-    file: str | None = None
+    file: str | msgspec.UnsetType = msgspec.UNSET
     line: int
     id: str
     before: dict[str, str | None]
@@ -94,6 +94,21 @@ class CanaryStatus(msgspec.Struct, frozen=True, kw_only=True):
 
     rows: int
     state: str
+
+
+class VerificationResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What the latest verification of a job found: whether all rows hold what the job left."""
+
+    job_id: str
+    state: str
+    by: str | None
+    finished_at: str | None
+    rows: int
+    holds: bool
+    holding: int
+    differing: int
+    unread: int
+    differences: dict[str, int]
 
 
 class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
@@ -133,9 +148,78 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: str | None
     digest: str | None = None
     canary: CanaryStatus | None = None
+    verification: VerificationResult | None = None
     changes: list[ValueChange] = []
     changes_other: dict[str, int] = {}
     samples: list[PlanSample] = []
+
+
+class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a row was rejected, and why; `file` is there where the input is several files."""
+
+    file: str | msgspec.UnsetType = msgspec.UNSET
+    line: int
+    column: str | None
+    reason: str
+
+
+class SubmittedJob(JobStatus, frozen=True, kw_only=True):
+    """A job that was submitted, the first of its rejected rows, and why it may wait; the report has all rows."""
+
+    rejected_total: int
+    rejections: list[RejectedRow]
+    warnings: list[str]
+
+
+class InputRows(msgspec.Struct, frozen=True, kw_only=True):
+    """The rows of an input; `conflicting` are folded rows that gave a key another value."""
+
+    valid: int
+    rejected: int
+    folded: int
+    conflicting: int
+    unchanged: int
+    cleared: int
+
+
+class KeyPreview(msgspec.Struct, frozen=True, kw_only=True):
+    """What an input does with a metadata key, with its first values; `index`: it looks like row numbers."""
+
+    key: str
+    set: int
+    removed: int
+    left_out: int
+    samples: list[str]
+    index: bool
+
+
+class QuestionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody has to confirm before anything is sent."""
+
+    code: str
+    sentence: str
+
+
+class PreviewResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What an input would do, and what its job would meet; nothing was stored."""
+
+    object: Literal["preview"] = "preview"
+    name: str
+    format: str
+    delimiter: str | None
+    ignored_columns: list[str]
+    notices: list[str]
+    mode: str
+    completions: int
+    rows: InputRows
+    files: list[str]
+    rejections: list[RejectedRow]
+    keys: list[KeyPreview]
+    other_pairs: int
+    null_texts: dict[str, int]
+    odd_ids: dict[str, Any]
+    outlook: dict[str, Any] | None
+    questions: list[QuestionResult]
 
 
 class LogEntry(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
@@ -13,7 +13,7 @@ from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
 from producer import submit as producer
 from producer.check import Checked
 from producer.check_files import check_files
-from producer.find_files import find_files, input_name
+from producer.find_files import FoundFile, find_files, input_name
 from producer.submit import JobRequest, Submitted
 from relabel.errors import InvalidInput
 from relabel.explain import WAITING_FOR_USER, standing
@@ -47,16 +47,21 @@ def check_file(options: FileOptions, settings: Settings, *, stdin: BinaryIO) -> 
         UnreadableFile: a file cannot be trusted, or they do not belong together.
 
     """
-    reading, limits = options.reading, producer.limits_of(settings)
-    # the files have no names, so they need no folder of their own, which a killed command would leave behind
-    spool = Path(tempfile.gettempdir())
-    files = find_files(options.files, any_name=reading.layout is not None)
+    files = find_files(options.files, any_name=options.reading.layout is not None)
+    return check_opened(options, settings, files, stdin=stdin)
+
+
+def check_opened(
+    options: FileOptions, settings: Settings, files: Sequence[FoundFile], *, stdin: BinaryIO | None = None
+) -> Checked:
+    """Read and check files that were found or opened before; otherwise as `check_file`."""
     return check_files(
         files,
         mode=options.mode,
-        options=reading,
-        limits=limits,
-        spool_dir=spool,
+        options=options.reading,
+        limits=producer.limits_of(settings),
+        # the files have no names, so they need no folder of their own, which a killed command would leave behind
+        spool_dir=Path(tempfile.gettempdir()),
         stdin=stdin,
         oldest_first=options.oldest_first,
     )

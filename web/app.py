@@ -15,7 +15,15 @@ from config.settings import Settings
 from ledger.connect import new_client
 from ledger.ledger import Ledger
 from relabel import __version__
-from web import action_endpoints, docs_page, health_endpoints, job_endpoints, row_endpoints, standing_endpoints
+from web import (
+    action_endpoints,
+    docs_page,
+    health_endpoints,
+    job_endpoints,
+    row_endpoints,
+    standing_endpoints,
+    submit_endpoints,
+)
 from web.callers import Callers
 from web.documented import schemas
 from web.peers import guarded
@@ -33,6 +41,7 @@ the scope that the token must have. Errors are `application/problem+json` (RFC 9
 ROUTERS = (
     job_endpoints.router,
     row_endpoints.router,
+    submit_endpoints.router,
     action_endpoints.router,
     standing_endpoints.router,
     health_endpoints.router,
@@ -61,6 +70,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
             state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
             state.callers = Callers(settings, state.ledger)
             state.work = Work(settings)
+            state.uploads = asyncio.Semaphore(submit_endpoints.UPLOADS_AT_ONCE)
             state.readiness = Readiness(settings, state.ledger)
             yield
         finally:

@@ -37,6 +37,7 @@ REFUSALS = {
     ),
     "too_many_requests": RefusalKind(429, "There were too many requests", "wait for the seconds in Retry-After"),
     "internal": RefusalKind(500, "The server failed", "tell whoever runs it; its log says where"),
+    "no_room": RefusalKind(507, "The server has no room", "try again later, or have room made"),
     "busy": RefusalKind(503, "The server is at its limit", "try again after the seconds in Retry-After"),
     "not_ready": RefusalKind(503, "The server is not ready", "see `detail`"),
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import httpx
+import jsonschema
 import pytest
 from starlette.types import ASGIApp
 
@@ -105,14 +106,57 @@ def new_token(ledger: Ledger) -> Callable[..., Awaitable[str]]:
     return make
 
 
+class Document:
+    """The OpenAPI document of the server, and whether an answer is what it says."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        self._validators: dict[str, jsonschema.Draft202012Validator] = {}
+        self._paths = [
+            (re.compile(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path))), operations)
+            for path, operations in document["paths"].items()
+        ]
+
+    async def check(self, answer: httpx.Response) -> None:
+        """Check that the operation may answer with this status and, where it is JSON, this content."""
+        method, path = answer.request.method.lower(), answer.request.url.path
+        operation = next(
+            (known[method] for form, known in self._paths if form.fullmatch(path) and method in known), None
+        )
+        if operation is None:
+            return
+        documented = operation["responses"].get(str(answer.status_code))
+        assert documented, f"{method} {path} answered {answer.status_code}, which the document does not know"
+        kind = answer.headers["content-type"].partition(";")[0]
+        content = {name.partition(";")[0]: each for name, each in documented["content"].items()}
+        assert kind in content, f"{method} {path} answered {kind}"
+        if kind in {"application/json", "application/problem+json"}:
+            await answer.aread()
+            self._validator(content[kind]["schema"]).validate(answer.json())
+
+    def _validator(self, schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+        name = str(schema)
+        if name not in self._validators:
+            whole = schema | {"components": self._document["components"]}
+            self._validators[name] = jsonschema.Draft202012Validator(whole)
+        return self._validators[name]
+
+
+@pytest.fixture(scope="session")
+def document(served: Served) -> Document:
+    """The document of the shared server."""
+    return Document(httpx.get(f"{served.url}/openapi.json", trust_env=False, timeout=LONGEST_S).json())
+
+
 @pytest.fixture
-def connect(served: Served) -> Callable[..., Any]:
-    """Return a client of the server with a token."""
+def connect(served: Served, document: Document) -> Callable[..., Any]:
+    """Return a client of the server with a token; each answer is compared with the document."""
 
     @asynccontextmanager
     async def open_client(token: str = "") -> AsyncIterator[httpx.AsyncClient]:
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         options: dict[str, Any] = {"base_url": served.url, "timeout": LONGEST_S, "trust_env": False}
+        options["event_hooks"] = {"response": [document.check]}
         async with httpx.AsyncClient(headers=headers, **options) as client:
             yield client
 

@@ -23,6 +23,8 @@ NEEDED = {
     "GET /v1/jobs/{job_id}/rows": Scope.READ,
     "GET /v1/nightly/runs": Scope.READ,
     "GET /v1/rate": Scope.READ,
+    "POST /v1/jobs": Scope.SUBMIT,
+    "POST /v1/plans": Scope.SUBMIT,
     "POST /v1/jobs/{job_id}/cancel": Scope.CONTROL,
     "POST /v1/jobs/{job_id}/pause": Scope.CONTROL,
     "POST /v1/jobs/{job_id}/resume": Scope.CONTROL,

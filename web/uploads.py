@@ -1,0 +1,194 @@
+"""Takes what is uploaded to disk, part by part, in files without a name: a broken upload leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import gzip
+import hashlib
+import tempfile
+import zlib
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from typing import Any, BinaryIO, Literal, NamedTuple
+
+import msgspec
+from fastapi import Request
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.formparsers import MultiPartException
+
+from config.text import sanitize
+from producer.decompress import DAMAGED, compression_of, decompressed
+from producer.find_files import MAX_FILES, FoundFile
+from web.refusals import Refusal
+from web.submit_options import SubmitOptions, options_of
+
+TOGETHER = 1 << 20
+"""Bytes that are written at once."""
+JSON_BYTES = 32 << 20
+"""Bytes of rows as JSON, which are read as a whole; NDJSON has no such bound."""
+MOST_FIELDS = 200
+NAME_CHARS = 200
+UNNAMED = "upload"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+Layout = Literal["csv", "jsonl"]
+
+MULTIPART, JSON = "multipart/form-data", "application/json"
+TYPES: dict[str, Layout | None] = {
+    "application/x-ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+    "text/csv": "csv",
+    "application/octet-stream": None,
+    "application/gzip": None,
+    "application/zstd": None,
+}
+"""Types of a body that is a file, with the layout where they name one; else the content shows it."""
+ENCODINGS = {"": "", "identity": "", "gzip": ".gz", "zstd": ".zst"}
+
+
+class JsonRows(msgspec.Struct):
+    """Rows as JSON; the options beside them are read by themselves."""
+
+    rows: list[msgspec.Raw]
+
+
+class Upload(NamedTuple):
+    """Files that were uploaded, with their options. `layout` is what the type of the body says."""
+
+    files: list[FoundFile]
+    options: SubmitOptions
+    layout: Layout | None
+
+    def digest(self) -> str:
+        """Return a SHA-256 of names, contents and options; reads all of it."""
+        digest = hashlib.sha256(self.options.canonical())
+        for path, _, opened in self.files:
+            if opened is None:
+                continue
+            opened.seek(0)
+            content = hashlib.sha256()
+            while block := opened.read(TOGETHER):
+                content.update(block)
+            digest.update(f"\0{path}\0{content.hexdigest()}".encode())
+            opened.seek(0)
+        return digest.hexdigest()
+
+
+@asynccontextmanager
+async def uploaded(request: Request) -> AsyncIterator[Upload]:
+    """Take the body of a request to disk for as long as the block runs.
+
+    Raises:
+        Refusal: it is too large, too slow, cut short, or of another type; or there is no room for it.
+
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    encoding = request.headers.get("content-encoding", "").strip().lower()
+    if encoding not in ENCODINGS or (kind == MULTIPART and ENCODINGS[encoding]):
+        raise Refusal("unsupported_media_type", "the encoding of the body must be identity, gzip or zstd.")
+    with ExitStack() as stack, _room():
+        if kind == MULTIPART:
+            yield await _form(request, stack)
+        elif kind == JSON:
+            file = await _spooled(request, stack)
+            rows, members = await asyncio.to_thread(_rows_of_json, file, ENCODINGS[encoding], stack)
+            yield Upload([rows], options_of(request.query_params, members), "jsonl")
+        elif kind in TYPES:
+            options = options_of(request.query_params)
+            file = await _spooled(request, stack)
+            _require_encoding(file, ENCODINGS[encoding])
+            yield Upload([_unnamed(file)], options, TYPES[kind])
+        else:
+            known = ", ".join((MULTIPART, JSON, *TYPES))
+            raise Refusal("unsupported_media_type", f"the type of the body must be one of {known}.")
+
+
+async def _form(request: Request, stack: ExitStack) -> Upload:
+    try:
+        form = await request.form(max_files=MAX_FILES, max_fields=MOST_FIELDS)
+    except (MultiPartException, HTTPException) as error:
+        if isinstance(error, Refusal):
+            raise
+        raise Refusal("invalid_request", "the multipart body cannot be read; it may be cut short.") from None
+    files, fields = list[FoundFile](), list[tuple[str, str]]()
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            stack.callback(value.file.close)
+            if name != "file":
+                raise Refusal("invalid_request", "each file must be in a field called file.")
+            files.append(_named(value.filename or "", value.file))
+        else:
+            fields.append((name, value))
+    if not files:
+        raise Refusal("invalid_request", "there is no file in the body; send one in a field called file.")
+    return Upload(files, options_of(request.query_params, type(request.query_params)(fields)), None)
+
+
+def _named(filename: str, file: Any) -> FoundFile:
+    """Return an uploaded file by its name, of which a path before it is no part."""
+    name = sanitize(filename.replace("\\", "/").rpartition("/")[2], NAME_CHARS)
+    return FoundFile(name, name, file) if "." in name.strip(".") else _unnamed(file)
+
+
+def _unnamed(file: BinaryIO) -> FoundFile:
+    return FoundFile("-", UNNAMED, file)
+
+
+async def _spooled(request: Request, stack: ExitStack) -> BinaryIO:
+    """Write the body to a file without a name, and return it at its beginning."""
+    file = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - the stack closes it
+    group, size = list[bytes](), 0
+    async for part in request.stream():
+        group.append(part)
+        size += len(part)
+        if size >= TOGETHER:
+            await asyncio.to_thread(file.write, b"".join(group))
+            group, size = [], 0
+    await asyncio.to_thread(file.write, b"".join(group))
+    file.seek(0)
+    return file
+
+
+def _require_encoding(file: BinaryIO, compression: str) -> None:
+    found = compression_of(file.read(4))
+    file.seek(0)
+    if compression and found != compression:
+        raise Refusal("invalid_request", "the body is not encoded as its Content-Encoding says.")
+
+
+def _rows_of_json(file: BinaryIO, compression: str, stack: ExitStack) -> tuple[FoundFile, Mapping[str, Any]]:
+    """Return the rows of a JSON body as lines, and the options beside them."""
+    _require_encoding(file, compression)
+    try:
+        body = decompressed(file, compression).read(JSON_BYTES + 1)
+    except (*DAMAGED, EOFError, gzip.BadGzipFile, zlib.error):
+        raise Refusal("invalid_request", "the body is damaged, or cut short.") from None
+    if len(body) > JSON_BYTES:
+        what = f"rows as JSON may have {JSON_BYTES:,} bytes; send them as application/x-ndjson."
+        raise Refusal("too_large", what, limit="JSON_BYTES")
+    try:
+        rows = msgspec.json.decode(body, type=JsonRows).rows
+        options = msgspec.json.decode(body, type=dict[str, Any])
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Refusal("invalid_request", 'the body must be an object such as {"rows": [{"id": ...}]}.') from None
+    lines = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - as above
+    lines.writelines(_lines(rows))
+    lines.seek(0)
+    return FoundFile("-", UNNAMED, lines), {name: value for name, value in options.items() if name != "rows"}
+
+
+def _lines(rows: Sequence[msgspec.Raw]) -> Iterator[bytes]:
+    for row in rows:
+        yield msgspec.json.format(bytes(row), indent=-1) + b"\n"
+
+
+@contextmanager
+def _room() -> Iterator[None]:
+    """Refuse an upload for which the disk has no room."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise Refusal("no_room", "the server's disk has no room for this (TMPDIR).", retry_after_s=60) from None
