@@ -10,7 +10,7 @@ from cli.carry_out import StopSignals, carry_out_shown, get_ready, show_end
 from cli.console import ask_letter, can_ask, echo, show_paged, shown
 from cli.exit_codes import exit_code_of
 from cli.output import print_json
-from cli.plan_view import change_lines, row_line
+from cli.plan_view import change_lines, few_changes, row_line
 from cli.preview_view import show_outlook
 from cli.progress import follow
 from cli.submission import exit_code_after
@@ -19,16 +19,17 @@ from ledger.job import Job
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
 from producer.submit import Submitted
-from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
+from relabel.apply import ApplyOptions, PreparedApply, apply
 from relabel.control import resume_interrupted
 from relabel.errors import Declined, InvalidInput
 from relabel.explain import standing
 from relabel.plan_findings import plan_findings
 from relabel.preview import look_ahead, preview_of, with_outlook
 from relabel.session import Session
-from relabel.submit import submit
 from relabel.wording import count_of, in_words
 
+SHOWN_OF_KEY = 4
+"""Changes of a key that are shown before the question."""
 SHOWN_ROWS = 1_000
 """Rows that the answer `d` shows; a report has them all."""
 NAME_CHARS = 80
@@ -53,21 +54,19 @@ async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view
         RelabelError: the plan cannot be applied (`relabel.apply`), or the answer was no.
 
     """
-    plan = await applicable_plan(session, plan_id, here=options.here)
-    prepared = await prepare_apply(session, plan, options)
-    if isinstance(prepared, Job):
-        signals = await get_ready(session, view.console) if options.here else None
-        submitted = Submitted(prepared.spec.job_id, existed=True)
-    else:
-        with prepared.checked:
-            await _show(session, prepared, view.console, deployed=not options.here)
-            if not view.yes:
-                await _confirm(session, prepared)
-            signals = await get_ready(session, view.console) if options.here else None
-            submitted = await submit(session, prepared.checked, prepared.request)
+    console, signals = view.console, None
+
+    async def confirm(prepared: PreparedApply) -> None:
+        nonlocal signals
+        await _show(session, prepared, console, deployed=not options.here)
+        if not view.yes:
+            await _ask(session, prepared)
+        signals = await get_ready(session, console) if options.here else None
+
+    submitted = await apply(session, plan_id, options, confirm)
     if submitted.existed:
-        existing = await session.ledger.jobs.get(submitted.job_id)
-        view.console.print(shown(_about_existing(plan, existing)), soft_wrap=True)
+        console.print(shown(_about_existing(plan_id, await session.ledger.jobs.get(submitted.job_id))), soft_wrap=True)
+        signals = signals or (await get_ready(session, console) if options.here else None)
     return await _carry_on(session, submitted, signals, view)
 
 
@@ -89,8 +88,8 @@ async def _carry_on(session: Session, submitted: Submitted, signals: StopSignals
     return exit_code_after(submitted, job)
 
 
-def _about_existing(plan: Job, job: Job) -> str:
-    plan_id, job_id = plan.spec.job_id, job.spec.job_id
+def _about_existing(plan_id: str, job: Job) -> str:
+    job_id = job.spec.job_id
     if job.state.ended:
         again = f"`relabel plan --from {job_id} --only drifted,failed` plans again what it did not change"
         return f"Plan {plan_id} was applied by job {job_id}; {again}."
@@ -104,7 +103,7 @@ async def _show(session: Session, prepared: PreparedApply, console: Console, *, 
     named = f"Plan {spec.job_id} ({printable(spec.name, NAME_CHARS)}), made {in_words(age_s)} ago"
     console.print(shown(f"{named}: {counts.would_change:,} of {count_of(counts.total, 'row')} would change."))
     if found := await plan_findings(session.ledger, plan):
-        for line in change_lines(found):
+        for line in change_lines(few_changes(found, SHOWN_OF_KEY)):
             console.print(shown(f"  {line}"))
     if former:
         done = f"job {former.spec.job_id}, which was cancelled, left {checked.total:,} of these"
@@ -113,7 +112,7 @@ async def _show(session: Session, prepared: PreparedApply, console: Console, *, 
     show_outlook(with_outlook(preview_of(checked, request), ahead), console)
 
 
-async def _confirm(session: Session, prepared: PreparedApply) -> None:
+async def _ask(session: Session, prepared: PreparedApply) -> None:
     """Ask whether to apply the plan, and show its rows where that is asked for.
 
     Raises:

@@ -26,6 +26,8 @@ LEAST_CHARS = 20
 """Narrowest text beside an indent, however narrow the terminal is."""
 BOLD = "bold"
 _KEPT_BLANK = "\0"
+_MORE = "  "
+"""Begins the lines that a paged line goes on in."""
 
 
 def stderr_console() -> Console:
@@ -139,7 +141,9 @@ def ask_letter(question: str, letters: str) -> str:
 
 def show_paged(lines: list[str]) -> None:
     """Show lines a page at a time, printable; on standard error where standard output is no terminal."""
-    text = "".join(f"{printable(line)}\n" for line in lines)
+    columns = terminal_columns(err=not sys.stdout.isatty())
+    broken_lines = (broken(printable(line), columns, indent=len(_MORE)) for line in lines)
+    text = "".join(f"\n{_MORE}".join(parts) + "\n" for parts in broken_lines)
     if sys.stdout.isatty():
         click.echo_via_pager(text)
     else:

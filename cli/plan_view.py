@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from config.text import printable
@@ -9,7 +10,7 @@ from ledger.input_files import place_of
 from ledger.job import Job
 from ledger.row import MAX_KEYS
 from ledger.row_reader import ReportedRow
-from relabel.plan_findings import PlanFindings, sample_changes
+from relabel.plan_findings import PlanFindings, PlannedChange, sample_changes
 from relabel.wording import count_of
 
 VALUE_CHARS, KEY_CHARS, ID_CHARS = 40, 64, 64
@@ -29,6 +30,18 @@ def change_lines(found: PlanFindings) -> Iterator[str]:
     for key, rows in found.others.items():
         what = f"{printable(key, KEY_CHARS)}: other values" if key else "other keys"
         yield f"{what}  ({count_of(rows, 'row')})"
+
+
+def few_changes(found: PlanFindings, of_key: int) -> PlanFindings:
+    """Return the findings with so many changes of each key, those in the most rows; the others are counted together."""
+    kept, others, seen = list[PlannedChange](), Counter(found.others), Counter[str]()
+    for change in found.changes:
+        seen[change.key] += 1
+        if seen[change.key] <= of_key:
+            kept.append(change)
+        else:
+            others[change.key] += change.rows
+    return found._replace(changes=kept, others=others)
 
 
 def sample_lines(job: Job, found: PlanFindings) -> Iterator[str]:

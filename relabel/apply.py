@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Container
+from collections.abc import AsyncIterator, Awaitable, Callable, Container
 from typing import NamedTuple
 
 from config.canary import CanaryShare
@@ -13,10 +13,11 @@ from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row
 from producer.check import Checked, check_made
-from producer.submit import JobRequest
+from producer.submit import JobRequest, Submitted
 from relabel.derived import DerivedOptions, derived_request, derived_rows_lost, settled_job, spool_folder
 from relabel.errors import AlteredPlan, InvalidInput, WrongState
 from relabel.session import Session
+from relabel.submit import submit
 from relabel.wording import count_of
 from report.digest import job_digest, shard_digest
 from report.plan_totals import complete_digest
@@ -59,6 +60,31 @@ class PreparedApply(NamedTuple):
     def is_old(self) -> bool:
         """Whether who is asked about the plan is to know its age."""
         return self.age_s > OLD_S
+
+
+Confirm = Callable[[PreparedApply], Awaitable[None]]
+"""Shows what is about to be applied, and asks; raises Declined where the answer is no."""
+
+
+async def apply(session: Session, job_id: str, options: ApplyOptions, confirm: Confirm | None = None) -> Submitted:
+    """Apply a plan once it is confirmed, or return the job that applies it, or applied it, already.
+
+    Raises:
+        NoSuchJob: there is no such job.
+        AlteredPlan: what is stored of the plan is not what it found.
+        InvalidInput: it is no plan, nothing is left to apply, or it is more than `max_changes`.
+        WrongState: it has not finished, or rows of it are lost.
+        Declined: the answer was no.
+
+    """
+    plan = await applicable_plan(session, job_id, here=options.here)
+    prepared = await prepare_apply(session, plan, options)
+    if isinstance(prepared, Job):
+        return Submitted(prepared.spec.job_id, existed=True)
+    with prepared.checked:
+        if confirm:
+            await confirm(prepared)
+        return await submit(session, prepared.checked, prepared.request)
 
 
 async def applicable_plan(session: Session, job_id: str, *, here: bool) -> Job:

@@ -187,7 +187,7 @@ def give_up(process: ForkedProcess, said: str) -> bool:
 def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
     """Run the command on a terminal, and answer its question when it comes."""
 
-    def session(*arguments: str, answer: str = "", **settings: str) -> Session:
+    def session(*arguments: str, answer: str = "", question: str = "Go on? [y/N]", **settings: str) -> Session:
         master, theirs = pty.openpty()
         env = environment | {"OPENAI_API_KEY": "sk-x"} | settings
         process = ForkedProcess("relabel", arguments, cwd=tmp_path, env=env, files=(theirs, theirs, theirs))
@@ -199,7 +199,7 @@ def terminal(environment: dict[str, str], tmp_path: Path) -> Any:
                 said += "" if silent else os.read(master, 65_536).decode(errors="replace")
                 # Ctrl-C in the instant before Python reads a line is seen after the line only; people press it again
                 again = silent and answer == CTRL_C
-                if "Go on? [y/N]" in said and (not answered or again):
+                if question in said and (not answered or again):
                     os.write(master, answer.encode())
                     answered = True
         os.close(master)

@@ -289,6 +289,58 @@ async def test_without_a_terminal_nothing_is_applied_unless_that_is_said(planner
     assert (await planner("apply", plan, "--yes", "--max-changes", "60")).code == 0
 
 
+async def test_whoever_sits_at_a_terminal_is_asked_and_can_look_at_the_rows(
+    planner: Planner, ledger: Ledger, terminal: Any
+) -> None:
+    """With the number of changes, what the canary does, and the age of a plan that is old; no applies nothing."""
+    plan = await plan_of(planner)
+    made_at = await ledger.jobs.now() - 3 * 86_400 - 60
+    await ledger.redis.hset(JobKeys(plan).job, "finished_at", str(made_at))  # type: ignore[misc]
+    asked = ("apply", plan, "--canary", "20")
+    settings = planner.settings | {"PAGER": "cat", "COLUMNS": "80"}
+
+    no = await asyncio.to_thread(terminal, *asked, answer="d\nn\n", question="d=diff]", **settings)
+    assert (no.code, planner.sandbox.store.dump()) == (130, BEFORE)
+    question = "Apply 60 changes of a plan that is 3 days old (20 first, read back, then the rest)? [y/N/d=diff]"
+    assert " ".join(no.said.split()).count(question) == 2
+    assert "nothing was applied" in no.said
+    rows = [line for line in no.said.splitlines() if line.startswith("line ")]
+    assert len(rows) == len(IDS)
+    assert rows[0] == f"line 1, {IDS[0]}: dataset: absent -> eval; team:"
+
+    yes = await asyncio.to_thread(terminal, *asked, answer="y\n", question="d=diff]", **settings)
+    assert (yes.code, planner.sandbox.store.dump()) == (0, AFTER)
+
+
+async def test_last_is_the_latest_plan(planner: Planner) -> None:
+    """Whatever jobs came after it; and of the verbs for jobs that change something, the apply is then the last."""
+    plan = await plan_of(planner, rows_of(IDS[:2], {"team": "green"}))
+    await planner.facts("submit", planner.file(rows_of(IDS[5:6], {"k": "v"})), "--again")
+
+    job = await planner.facts("apply", "last", "--yes")
+
+    assert (job["parent"], job["rows"]["updated"]) == (plan, 2)
+    undo = await planner.facts("undo", "last", "--yes")
+    assert undo["parent"] == job["job_id"]
+
+
+async def test_a_retry_of_an_apply_is_as_exact_as_the_apply(planner: Planner) -> None:
+    """Its failed rows are tried again only where all is as it was reviewed."""
+    plan = await plan_of(planner, rows_of(IDS[:3], {"team": "green", "dataset": "eval"}))
+    once = {"fault": "error_500", "times": 1}
+    planner.sandbox.add_faults(rules=[once | {"match": {"method": "POST", "id": each}} for each in IDS[:2]])
+    job = await planner.facts("apply", plan, "--yes", code=1)
+    assert job["rows"]["failed"] == 2
+    planner.sandbox.store.metadata(IDS[1])["dataset"] = "eval"
+
+    retry = (await planner.facts("retry", job["job_id"]))["job_id"]
+    assert (await planner("watch", retry)).code == 1
+
+    assert planner.sandbox.store.metadata(IDS[0]) == AFTER[IDS[0]]
+    assert planner.sandbox.store.metadata(IDS[1]) == BEFORE[IDS[1]] | {"dataset": "eval"}
+    assert (await planner.facts("status", retry, code=1))["rows"]["drifted"] == 1
+
+
 async def test_a_bad_change_with_a_canary_touches_no_more_than_its_share(planner: Planner) -> None:
     """The service stores something else than it is sent: 20 of 60 rows, spread over the file, and exit code 3."""
     plan = await plan_of(planner, rows_of(IDS, {"note": " padded "}))
