@@ -9,6 +9,7 @@ from ledger.clock import utc_second, utc_time
 from ledger.input_files import InputFile, place_of
 from ledger.job import JobSpec, Kind, Mode
 from ledger.ledger import Ledger
+from ledger.patching import holds
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import ReportedRow, merge_by_line, read_rejections, read_rows, read_unsent
 from report.digest import Values, before_and_after
@@ -29,7 +30,7 @@ class RowStatus(NamedTuple):
     """The columns of a report on what happened to a row; None where there is nothing to report.
 
     `before` and `after` are the values of the keys that the row changed, or in a plan would change (`report.digest`);
-    `holds` those that a verification found where the row differs.
+    `holds` those that a verification, or an apply, found where the row differs.
     """
 
     outcome: str
@@ -50,11 +51,12 @@ class RowStatus(NamedTuple):
 def status_fields(spec: JobSpec, *, values: bool = False) -> tuple[str, ...]:
     """Return the columns of a report: a job of one file has none for the file.
 
-    A plan shows what would change, other jobs what they changed only with `values`; a verification what it found.
+    A plan shows what would change, other jobs what they changed only with `values`; a verification and an apply what
+    they found.
     """
     left_out = set[str]() if spec.files else {"file"}
     left_out |= set() if values or spec.kind is Kind.PLAN else {"before", "after"}
-    left_out |= set() if spec.kind is Kind.VERIFY else {"holds"}
+    left_out |= set() if _shows_held(spec) else {"holds"}
     return tuple(field for field in RowStatus._fields if field not in left_out)
 
 
@@ -121,11 +123,21 @@ def row_status(row: AnyRow, spec: JobSpec) -> RowStatus:
 
 
 def _held(row: ReportedRow, spec: JobSpec) -> Values | None:
-    """Return what a verification found in a row that differs: the row's keys, in `replace` mode all there are."""
-    held = row.before
-    if spec.kind is not Kind.VERIFY or held is None:
+    """Return what a row that differs was found to hold: the row's keys, in `replace` mode all there are.
+
+    The image of a reviewed row is from before a write of its own where it holds what was expected.
+    """
+    held, expected = row.before, row.patch.expect or {}
+    if row.outcome is not Outcome.DRIFTED or held is None or not _shows_held(spec):
         return None
-    return held if spec.mode is Mode.REPLACE else {key: held.get(key) for key in row.patch.metadata}
+    if spec.exact and holds(held, expected, spec.mode):
+        return None
+    return held if spec.mode is Mode.REPLACE else {key: held.get(key) for key in {**row.patch.metadata, **expected}}
+
+
+def _shows_held(spec: JobSpec) -> bool:
+    """Return whether what rows hold that differ is kept: by a verification, and where somebody reviewed the rows."""
+    return spec.kind is Kind.VERIFY or spec.exact
 
 
 def _word_of(row: UnsentRow) -> str:

@@ -172,6 +172,23 @@ async def test_a_receipt_says_what_was_done_and_holds_no_value(harness: Deployed
     assert not [text for text in (*IDS, "blue", "green", "=1+1") if text in written.read_text()]
 
 
+async def test_an_apply_is_verified_and_its_receipt_names_the_plan(harness: DeployedCommand) -> None:
+    """By the digest that the plan has, which is also that of the outcomes in the plan's own receipt."""
+    plan = await harness.facts("plan", harness.file(ROWS))
+    harness.sandbox.store.load({IDS[1]: {"team": "theirs"}})
+    applied = (await harness.facts("apply", plan["job_id"], "--yes", code=1))["job_id"]
+
+    found = (await harness.facts("verify", applied, code=1))["verification"]
+    receipt = json.loads((await harness("receipt", applied)).out)
+    of_plan = json.loads((await harness("receipt", plan["job_id"])).out)
+
+    assert (found["holding"], found["differences"]) == (2, {"not_applied": 1})
+    assert receipt["plan"] == {"job_id": plan["job_id"], "digest": plan["digest"]}
+    assert (of_plan["digests"]["outcomes"], of_plan["plan"]) == (plan["digest"], None)
+    report = await harness("report", applied, "--only", "drifted", "--format", "jsonl")
+    assert json.loads(report.out)["relabel"]["holds"] == {"team": "theirs"}
+
+
 @pytest.mark.parametrize("mode", ["merge", "replace"])
 async def test_the_digests_of_a_receipt_are_recomputed_from_the_report(harness: DeployedCommand, mode: str) -> None:
     """By the script of the docs, which knows nothing of ours; a report in which one value is changed is found out."""

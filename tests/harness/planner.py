@@ -21,15 +21,16 @@ class Planner:
         self.settings = {
             "OPENAI_API_KEY": KEY,
             "OPENAI_BASE_URL": sandbox.base_url,
+            "RELABEL_WORKER__CHILDREN": "1",
             "RELABEL_RATE__PER_MINUTE": "60000",
             "RELABEL_API__ATTEMPTS": "1",
             "RELABEL_JOB__SHARD_ROWS": "2",
             "XDG_STATE_HOME": str(folder / "state"),
         }
 
-    async def __call__(self, *arguments: str) -> Any:
+    async def __call__(self, *arguments: str, **settings: str) -> Any:
         """Run the command to its end."""
-        return await self._relabel(*arguments, **self.settings)
+        return await self._relabel(*arguments, **(self.settings | settings))
 
     async def facts(self, *arguments: str, code: int = 0) -> Any:
         """Run the command with --json and give what it prints."""

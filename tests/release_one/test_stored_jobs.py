@@ -82,6 +82,19 @@ async def test_a_finished_job_is_undone(cluster: Cluster):
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
+async def test_a_finished_job_is_verified_and_has_a_receipt(cluster: Cluster):
+    """Without an index of its rows, and without the time at which each of them ended."""
+    job_id = STORED.jobs["undone"]
+
+    code, printed = await relabel(cluster, "verify", job_id, "--run", "--json")
+    _, receipt = await relabel(cluster, "receipt", job_id)
+
+    found = json.loads(printed)["verification"]
+    assert found["holding"] + found["differing"] == found["rows"] == 15
+    assert (code, found["unread"]) == (0 if found["holds"] else 1, 0)
+    assert json.loads(receipt)["verification"] == found
+
+
 async def test_a_cancelled_job_is_undone_by_its_before_images(cluster: Cluster):
     await cluster.worker()
     rows = PatchRows(60, seed=5)
