@@ -41,6 +41,7 @@ NAVIGATION = {
         "files",
         "modes",
         "outcomes",
+        "plan",
         "receipt",
         "undo",
         "history",
