@@ -52,6 +52,11 @@ class Retryable(Refusal):
         self.ambiguous = ambiguous
 
     @property
+    def may_still_run(self) -> bool:
+        """Whether the request may yet be carried out: nobody answered, or a gateway that waited no longer (504)."""
+        return self.ambiguous and self.status in {0, 504}
+
+    @property
     def endpoint_fails(self) -> bool:
         """Whether the endpoint seems to fail, rather than this one row: no answer, a 408, a 5xx, or no real body."""
         return self.status in {0, 408} or self.status >= 500 or self.code == "bad_response"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from completions.errors import Retryable
 from ledger.clock import Clocks
 from ledger.codec import Detail, Tries
 from ledger.row import Metadata, Outcome
@@ -72,7 +73,7 @@ class ReadBack:
         """Return that the row failed, as reads did: nobody knows what became of its write."""
         return Settlement(self._row, Outcome.FAILED, final_failure)
 
-    def note_ambiguous(self) -> None:
+    def note_ambiguous(self, refusal: Retryable) -> None:
         """Do nothing: a read leaves nothing in doubt."""
 
     def _check_time(self) -> None:

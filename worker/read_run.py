@@ -6,7 +6,7 @@ import contextlib
 from http import HTTPStatus
 from typing import NamedTuple, Protocol
 
-from completions.errors import RowFailed
+from completions.errors import Retryable, RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.records import Record
 from ledger.row import Metadata, Outcome, Patch
@@ -56,7 +56,7 @@ class ReadRun:
     made them. What a selection saw of the completion is not read again where it is clear how the row ends.
     """
 
-    in_doubt = False
+    in_doubt = may_still_run = False
     wrote = None
 
     def __init__(
@@ -142,7 +142,7 @@ class ReadRun:
         """Fail the row: reading changes nothing, so nothing is left to find out."""
         return Settlement(self._row, Outcome.FAILED, final_failure)
 
-    def note_ambiguous(self) -> None:
+    def note_ambiguous(self, refusal: Retryable) -> None:
         """Do nothing: a read without an answer puts nothing in doubt."""
 
     async def _read(self) -> Metadata:

@@ -55,6 +55,8 @@ class RowLane:
         self._stop_job = stop_job
         self._conclusions = conclusions
         self.tries: dict[int, Tries] = {}
+        self._unanswered: set[int] = set()
+        """Rows of which a write got no answer in this run, so that it may be applied yet."""
 
     async def run(self) -> None:
         """Carry out rows until none is left or the run drains.
@@ -73,7 +75,10 @@ class RowLane:
         may_still_run = claimed.taken_over and (image is not None or not self._shard.spec.journal)
         run = self._new_run(claimed, image)
         try:
-            ended = await run.settle()
+            try:
+                ended = await run.settle()
+            finally:
+                self._unanswered |= {claimed.row} if run.may_still_run else set()
         except ClaimLost:
             self._keep_tries(claimed, run)
             self._queue.put_back(claimed)
@@ -87,7 +92,7 @@ class RowLane:
             await self._stop_job(error)
             self._free(claimed, run, may_still_run=may_still_run or run.in_doubt)
         else:
-            self._free_once_stored(ended, claimed, run, may_still_run=may_still_run)
+            self._free_once_stored(ended, claimed, run, may_still_run=may_still_run or claimed.row in self._unanswered)
 
     def _new_run(self, claimed: ClaimedRow, image: BeforeImage | None) -> AnyRun:
         shared = (self._context, self._options, claimed.row, claimed.patch)

@@ -70,6 +70,7 @@ class RowRun:
         is_drifted = options.exact and image is not None and not holds(image.metadata, patch.expect or {}, options.mode)
         self._image = None if is_drifted else image
         self._in_doubt = self._image is not None or (tried is not None and tried.in_doubt)
+        self.may_still_run = False
         self._tries = RowTries(context, self._calls, row, patch.completion_id, attempts=options.attempts, tried=tried)
         self._unconfirmed: Unconfirmed | None = None
         self._record = record
@@ -312,6 +313,7 @@ class RowRun:
                 return self._kept(sent.update.kept(replied), sent.reply.request_id)
         return Settlement(self._row, Outcome.FAILED, final_failure)
 
-    def note_ambiguous(self) -> None:
-        """Record that a write without an answer may have happened, so that the completion is read again."""
+    def note_ambiguous(self, refusal: Retryable) -> None:
+        """Record that a write may have happened, or may yet happen, so that the completion is read again."""
         self._in_doubt, self._last.metadata = True, None
+        self.may_still_run = self.may_still_run or refusal.may_still_run

@@ -23,8 +23,8 @@ class Attempt(Protocol):
     async def give_up(self, final_failure: Detail) -> Settlement:
         """Return how the row ended that failed too often; raises as `try_once`."""
 
-    def note_ambiguous(self) -> None:
-        """Record that a request without an answer may have been carried out."""
+    def note_ambiguous(self, refusal: Retryable) -> None:
+        """Record that a request that did not succeed may have been carried out."""
 
 
 class RowTries:
@@ -76,7 +76,7 @@ class RowTries:
             except Retryable as refusal:
                 self.failures += 1
                 if refusal.ambiguous:
-                    attempt.note_ambiguous()
+                    attempt.note_ambiguous(refusal)
                 if self.failures >= self._attempts and await self._should_give_up(refusal):
                     self.final_failure = self.final_failure or self.detail(refusal)
                 else:

@@ -11,29 +11,41 @@ from hypothesis import strategies
 from hypothesis.stateful import rule
 
 from tests.simulation.network import Fate, Flight
-from tests.simulation.setting import Setting, places
+from tests.simulation.setting import Setting
 
 MOST_STEPS = 80
 """Steps within which a moment has to come."""
-MOMENTS = (
-    *("connect", "write", "read"),
-    *("claim_rows", "journal", "settle", "lease", "renew", "release", "hand_back"),
-    *("announce", "rescue", "close", "leave", "move", "resume", "survive", "count_shard", "set_digest"),
+ROW_MOMENTS = ("connect", "read", "write", "claim_rows", "journal", "settle")
+"""What is aimed at in a row: a request that waits for its connection or has left, or a script on its way."""
+SHARD_MOMENTS = ("lease", "renew", "release", "hand_back", "announce", "survive")
+"""The same in a worker's turn at a shard."""
+JOB_MOMENTS = (
+    "count_shard",
+    "set_digest",
+    "rescue",
+    "close",
+    "leave",
+    "move",
+    "resume",
+    "create",
+    "hold",
+    "ZREM",
+    "lose_job",
+    "identify",
+    "reset",
 )
-"""What is aimed at: a request that waits for its connection or has left, or a script on its way."""
+"""The same of a job."""
 
 
 class Blow(enum.Enum):
-    """What happens to a worker, or to what it has just sent."""
+    """What holds up a worker, or what it has just sent."""
 
-    LOST = "what it sent is lost"
-    ANSWER_LOST = "the answer is lost"
     LATE = "it sees a broken connection; what it sent arrives once the others are done"
-    STALE = "its read shows the state before the last update"
     DIES = "it dies; what it sent arrives once the others are done"
-    DIES_AFTER = "it dies before the answer"
+    DIES_AFTER = "it dies before it sees the answer"
     FREEZES = "it stops before what it sent arrives"
     FREEZES_AFTER = "it stops before it sees the answer"
+    SUSPENDED = "its machine is suspended before it sees the answer, and its running clock stands still"
 
 
 class Meanwhile(enum.Enum):
@@ -43,55 +55,104 @@ class Meanwhile(enum.Enum):
     RESCUE = "a worker rescues"
     UNDO = "the job is paused and undone"
     CANCEL = "the job is cancelled"
+    SET_BACK = "the worker's wall clock is set back"
+
+
+blows, meanwhiles = strategies.sampled_from(Blow), strategies.sampled_from(Meanwhile)
+spells = strategies.sampled_from([5.3, 8.3, 19.7])
+"""Seconds: nearly the fence, past a lease, past a claim."""
+turns = strategies.sampled_from([20, 60, 120])
 
 
 class AimedFaults(Setting):
     """Faults at moments of one kind."""
 
     @rule(
-        moment=strategies.sampled_from(MOMENTS),
-        blow=strategies.sampled_from(Blow),
-        seconds=strategies.sampled_from([0.0, 0.4, 5.3, 6.7, 8.3, 12.1, 19.7]),
-        meanwhile=strategies.sampled_from(Meanwhile),
-        steps=strategies.sampled_from([0, 10, 40, 120]),
-        which=places,
+        at=strategies.sampled_from(ROW_MOMENTS + SHARD_MOMENTS + JOB_MOMENTS),
+        fate=strategies.sampled_from([Fate.LOST, Fate.ANSWER_LOST, Fate.LATE, Fate.STALE]),
     )
-    def strike(self, moment: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int, which: int) -> None:
+    def strike(self, at: str, fate: Fate) -> None:
+        """What is on its way at that moment meets its fate."""
+        flight = self.world.until("stale read" if fate is Fate.STALE else at, MOST_STEPS)
+        if flight:
+            self.world.carry_out(flight, fate)
+
+    @rule(at=strategies.sampled_from(ROW_MOMENTS), blow=blows, seconds=spells, meanwhile=meanwhiles, steps=turns)
+    def hold_up_row(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
+        """A worker, or what it sent, is held up in the midst of a row."""
+        self._hold_up(at, blow, seconds, meanwhile, steps)
+
+    @rule(
+        at=strategies.sampled_from(("connect", "write", "renew")),
+        blow=strategies.sampled_from([Blow.FREEZES_AFTER, Blow.SUSPENDED]),
+        seconds=spells,
+        meanwhile=meanwhiles,
+        steps=turns,
+    )
+    def stop_with_answer(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
+        """A worker stops with an answer at hand, and goes on later."""
+        self._hold_up(at, blow, seconds, meanwhile, steps)
+
+    @rule(times=strategies.integers(1, 5), steps=turns)
+    def die_at_shard(self, times: int, steps: int) -> None:
+        """One worker after the other dies at a shard before it settles a row."""
+        for _ in range(times):
+            flight = self.world.until("connect", MOST_STEPS)
+            if flight is None:
+                return
+            self.world.crash(flight.process)
+            self.pass_time(8.3)
+            if self.running:
+                self.start_rescue(self.running[0])
+            self.work_for(steps)
+
+    @rule(at=strategies.sampled_from(SHARD_MOMENTS), blow=blows, seconds=spells, meanwhile=meanwhiles, steps=turns)
+    def hold_up_shard(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
+        """The same where a shard changes hands."""
+        self._hold_up(at, blow, seconds, meanwhile, steps)
+
+    @rule(at=strategies.sampled_from(JOB_MOMENTS), blow=blows, seconds=spells, steps=turns)
+    def hold_up_job(self, at: str, blow: Blow, seconds: float, steps: int) -> None:
+        """The same where a job changes its state, or is looked after."""
+        self._hold_up(at, blow, seconds, Meanwhile.RESCUE, steps)
+
+    def _hold_up(self, moment: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
         """Work until the moment, let the blow fall, time pass and others act; then what was held up goes on."""
         flight = self.world.until(moment, MOST_STEPS)
         if flight is None:
             return
         self._hit(flight, blow)
-        self._act(flight.job_id, seconds, meanwhile, which)
+        self._act(flight, seconds, meanwhile)
         self.work_for(steps)
         if flight.process.is_alive and flight.process.is_frozen:
             self.world.thaw(flight.process)
-        elif flight in self.world.flights and not flight.is_awaited:
+        if flight in self.world.flights:
             self.world.carry_out(flight)
 
     def _hit(self, flight: Flight, blow: Blow) -> None:
-        process, is_worker = flight.process, flight.process.name[0] == "w"
-        fates = {Blow.LOST: Fate.LOST, Blow.ANSWER_LOST: Fate.ANSWER_LOST, Blow.LATE: Fate.LATE, Blow.STALE: Fate.STALE}
-        if blow in fates or not is_worker:
-            self.world.carry_out(flight, fates.get(blow, Fate.DONE))
+        process = flight.process
+        if blow is Blow.LATE or process.name[0] != "w":
+            self.world.carry_out(flight, Fate.LATE)
             return
-        if blow in {Blow.FREEZES, Blow.FREEZES_AFTER}:
-            self.world.freeze(process)
+        if blow in {Blow.FREEZES, Blow.FREEZES_AFTER, Blow.SUSPENDED}:
+            self.world.freeze(process, is_suspended=blow is Blow.SUSPENDED)
         else:
             self.world.crash(process)
-        if blow in {Blow.DIES_AFTER, Blow.FREEZES_AFTER}:
+        if blow in {Blow.DIES_AFTER, Blow.FREEZES_AFTER, Blow.SUSPENDED}:
             self.world.carry_out(flight)
 
-    def _act(self, job_id: str, seconds: float, meanwhile: Meanwhile, which: int) -> None:
-        is_undo = meanwhile is Meanwhile.UNDO and job_id in self.model.jobs
-        if is_undo:
+    def _act(self, flight: Flight, seconds: float, meanwhile: Meanwhile) -> None:
+        job_id = flight.job_id
+        is_known = job_id in self.model.jobs
+        if meanwhile is Meanwhile.UNDO and is_known:
             self.request(job_id, "pause")
             self.work_for(5)
-        self.world.note(f"{seconds} s pass")
-        self.world.pass_time(seconds)
-        if is_undo:
+        self.pass_time(seconds)
+        if meanwhile is Meanwhile.SET_BACK:
+            self.set_wall_clock(flight.process, -5.0)
+        if meanwhile is Meanwhile.UNDO and is_known:
             self.request(job_id, "undo")
-        elif meanwhile is Meanwhile.CANCEL and job_id in self.model.jobs:
+        elif meanwhile is Meanwhile.CANCEL and is_known:
             self.request(job_id, "cancel")
-        if meanwhile is not Meanwhile.NOTHING and self.running:
-            self.start_rescue(self.running[which % len(self.running)])
+        if meanwhile in {Meanwhile.RESCUE, Meanwhile.CANCEL} and self.running:
+            self.start_rescue(self.running[0])

@@ -11,6 +11,8 @@ from ledger.row import Outcome
 from tests.simulation.ledger_view import Claim, JobView, LedgerView
 from tests.simulation.model_job import ModelJob
 
+PARK_AFTER = 4
+"""Leases that run out before a shard is parked, one after the other and without a settled row."""
 MOVES = {
     "": {"submitting"},
     "submitting": {"held", "running", "finished"},
@@ -43,6 +45,7 @@ class Step:
                 self._check_images(job, was, now)
         for completion_id in completions:
             self._check_claim(completion_id, {job.job_id: at for at, job in enumerate(jobs)})
+            self._check_given_up(completion_id, jobs)
 
     def _check_state(self, job: ModelJob, was: JobView, now: JobView) -> None:
         is_allowed = was.state == now.state or now.state in MOVES.get(was.state, set())
@@ -57,8 +60,11 @@ class Step:
             what = f"row {row} of {job.job_id} was settled as {Outcome(outcome).word}"
             if self._by and outcome != Outcome.CANCELLED:
                 assert was.holds(shard, self._by), f"{what} by {self._by}, and the lease is {was.owners}"
-            else:
-                assert str(shard) not in was.leased, f"{what} while {was.owners} has the shard"
+                job.rescued[shard] = 0
+                continue
+            assert str(shard) not in was.leased, f"{what} while {was.owners} has the shard"
+            is_due = outcome == Outcome.CANCELLED or job.rescued[shard] >= PARK_AFTER
+            assert is_due, f"{what} after {job.rescued[shard]} leases that ran out"
 
     def _check_leases(self, job: ModelJob, was: JobView, now: JobView) -> None:
         assert now.owners.keys() == now.leased.keys(), f"{job.job_id} has leases {now.leased} of {now.owners}"
@@ -68,6 +74,7 @@ class Step:
             if has is None:
                 is_over = was.lease_left_s(int(shard), self._after.now) <= 0
                 assert is_over or had == self._by, f"{what} was ended by {self._by or 'a rescue'}"
+                job.rescued[int(shard)] += had != self._by
             elif had is None or was.leased.get(shard) != now.leased[shard]:
                 assert has == self._by, f"{what} was renewed by {self._by or 'nobody'} for {has}"
             assert had is None or has is None or had == has, f"{what} was taken by {has}"
@@ -107,6 +114,20 @@ class Step:
         is_left = now is None or (now.job, now.owner) != (was.job, was.owner)
         if is_left and was.owner != self._by:
             self._check_taken_over(completion_id, was, now, self._before.jobs[places[was.job]])
+
+    def _check_given_up(self, completion_id: str, jobs: list[ModelJob]) -> None:
+        """Who wrote gives its claim up once the row is settled, not before, and leaves a record of the write."""
+        was = self._before.claim_on(completion_id, at=self._after.now)
+        now = self._after.claim_on(completion_id)
+        if was is None or was.owner != self._by or (now is not None and now.owner == was.owner and now.job == was.job):
+            return
+        for job, view in zip(jobs, self._after.jobs, strict=True):
+            for row, owner in job.answered.items():
+                if job.job_id != was.job or job.patches[row].completion_id != completion_id or owner != was.owner[-8:]:
+                    continue
+                what = f"the claim of row {row} of {job.job_id}, which is written, was given up"
+                assert view.outcomes[row] != Outcome.PENDING, f"{what} before the row was settled"
+                assert view.outcomes[row] != Outcome.UPDATED or now is not None, f"{what} without a record"
 
     def _check_taken_over(self, completion_id: str, was: Claim, now: Claim | None, view: JobView) -> None:
         what = f"the claim on {completion_id} that {was.owner} had for {was.job}"

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import enum
+
 from hypothesis import strategies
 from hypothesis.stateful import precondition, rule
 
 from tests.simulation.network import Fate
 from tests.simulation.setting import WORKERS, Setting, places
+
+WRONG_BY_S = (-3600.0, -5.0, 0.0, 0.7, 600.0)
+"""Seconds by which a worker's wall clock is wrong."""
+BACK_BY_S = (0.7, 7.3, 90.0)
+"""Seconds by which the clock of Redis is set back."""
+
+
+class Fault(enum.Enum):
+    """What goes wrong at any moment."""
+
+    FREEZE = "a worker stops, as by SIGSTOP"
+    THAW = "a stopped worker goes on"
+    CRASH = "a worker is killed, and its supervisor starts another"
+    LOSE_MESSAGE = "the broker loses a message"
+    REPEAT_MESSAGE = "the broker delivers a message twice"
+    SET_WALL_CLOCK = "a worker's wall clock is set"
+    SET_SERVER_BACK = "the clock of Redis is set back"
+    RESTART_REDIS = "Redis is killed and comes back"
 
 
 class Disasters(Setting):
@@ -22,11 +42,6 @@ class Disasters(Setting):
         if awaited:
             self.world.carry_out(awaited[pick % len(awaited)], fate)
 
-    @rule(steps=strategies.integers(10, 40))
-    def work_on(self, steps: int) -> None:
-        """All goes well for longer."""
-        self.work_for(steps)
-
     @rule(which=places, fate=strategies.sampled_from(Fate))
     @precondition(lambda self: self.world.flights)
     def meet(self, which: int, fate: Fate) -> None:
@@ -36,64 +51,60 @@ class Disasters(Setting):
     @rule(seconds=strategies.sampled_from([0.31, 1.07, 2.3, 5.3, 6.7, 8.3, 12.1, 19.7, 31.3, 61.7]))
     def stall(self, seconds: float) -> None:
         """Time passes in which nothing arrives."""
-        self.world.note(f"{seconds} s pass")
-        self.world.pass_time(seconds)
+        self.pass_time(seconds)
 
-    @rule(which=places)
-    @precondition(lambda self: self.running)
-    def freeze(self, which: int) -> None:
-        """A worker stops, as by SIGSTOP."""
-        self.world.freeze(self.running[which % len(self.running)])
+    @rule(fault=strategies.sampled_from(Fault), which=places)
+    def befall(self, fault: Fault, which: int) -> None:
+        """Something goes wrong, where it can."""
+        running, frozen = self.running, [process for process in self.workers if process.is_frozen]
+        messages = self.world.messages
+        if fault is Fault.FREEZE and running:
+            self.world.freeze(running[which % len(running)])
+        elif fault is Fault.THAW and frozen:
+            self.world.thaw(frozen[which % len(frozen)])
+        elif fault is Fault.CRASH:
+            self.world.crash(self.workers[which % WORKERS])
+        elif fault is Fault.LOSE_MESSAGE and messages:
+            lost = messages.pop(which % len(messages))
+            self.world.note(f"the message of shard {lost[1]} of {lost[0]} is lost")
+        elif fault is Fault.REPEAT_MESSAGE and messages:
+            messages.append(messages[which % len(messages)])
+        elif fault is Fault.RESTART_REDIS and not self.restarts:
+            self.restarts += 1
+            self.world.restart_redis()
+        else:
+            self._set_clock(fault, which)
 
-    @rule(which=places)
-    @precondition(lambda self: any(process.is_frozen for process in self.workers))
-    def thaw(self, which: int) -> None:
-        """A stopped worker goes on."""
-        frozen = [process for process in self.workers if process.is_frozen]
-        self.world.thaw(frozen[which % len(frozen)])
-
-    @rule(which=places)
-    def crash(self, which: int) -> None:
-        """A worker is killed, and its supervisor starts another."""
-        self.world.crash(self.workers[which % WORKERS])
+    def _set_clock(self, fault: Fault, which: int) -> None:
+        if fault is Fault.SET_WALL_CLOCK:
+            self.set_wall_clock(self.workers[which % WORKERS], WRONG_BY_S[which % len(WRONG_BY_S)])
+        elif fault is Fault.SET_SERVER_BACK:
+            seconds = BACK_BY_S[which % len(BACK_BY_S)]
+            self.world.note(f"the clock of Redis is set back by {seconds} s")
+            self.world.server_behind_s += seconds
+        self.world.settle()
 
     @rule(which=places)
     @precondition(lambda self: self.running)
     def rescue(self, which: int) -> None:
         """A worker looks after the jobs."""
         self.start_rescue(self.running[which % len(self.running)])
-
-    @rule(which=places)
-    @precondition(lambda self: self.world.messages)
-    def lose_message(self, which: int) -> None:
-        """The broker loses a message."""
-        lost = self.world.messages.pop(which % len(self.world.messages))
-        self.world.note(f"the message of shard {lost[1]} of {lost[0]} is lost")
-
-    @rule(which=places)
-    @precondition(lambda self: self.world.messages)
-    def repeat_message(self, which: int) -> None:
-        """The broker delivers a message twice."""
-        self.world.messages.append(self.world.messages[which % len(self.world.messages)])
-
-    @rule(which=places, seconds=strategies.sampled_from([-3600.0, -5.0, 0.7, 600.0]))
-    def set_wall_clock(self, which: int, seconds: float) -> None:
-        """A worker's wall clock is set."""
-        process = self.workers[which % WORKERS]
-        self.world.note(f"{process.name}: its clock is {seconds} s wrong")
-        process.skew = seconds
-        self.world.settle()
-
-    @rule(seconds=strategies.sampled_from([0.7, 7.3, 90.0]))
-    def set_server_back(self, seconds: float) -> None:
-        """The clock of Redis is set back."""
-        self.world.note(f"the clock of Redis is set back by {seconds} s")
-        self.world.server_behind_s += seconds
-        self.world.settle()
+        self.work_for(which * 3)
 
     @rule()
-    @precondition(lambda self: self.restarts < 1)
-    def restart_redis(self) -> None:
-        """Redis is killed and comes back."""
-        self.restarts += 1
-        self.world.restart_redis()
+    @precondition(lambda self: self.may_be_emptied and self.model.lost_at is None)
+    def empty_redis(self) -> None:
+        """Redis comes back empty."""
+        for process in self.workers:
+            process.note_loss()
+        self.world.empty_redis()
+
+    @rule(which=places)
+    @precondition(lambda self: self.archives and self.running)
+    def archive(self, which: int) -> None:
+        """A worker archives the reports of ended jobs."""
+        process = self.running[which % len(self.running)]
+        self.world.note(f"{process.name}: archives")
+        if self.archives:
+            process.archive(self.archives)
+        self.world.settle()

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 from ledger.codec import unpack_detail, unpack_images
 from ledger.job import Mode
-from ledger.keys import LASTING, TOTALS
+from ledger.keys import LASTING, LOST, TOTALS, JobKeys
 from ledger.patching import apply_patch
 from ledger.row import OUTCOMES, Outcome
 from ledger.row_reader import ReportedRow
 from ledger.shards import IN_DOUBT_CODE
+from report.archive import archived_jobs, find_rows
 from report.digest import job_digest, shard_digest
 from tests.simulation.model import DONE, Model
 from tests.simulation.model_job import ModelJob
+from tests.simulation.process import Process
 from tests.simulation.service import BASE_URL
 
 
@@ -41,8 +45,37 @@ class Ending:
 
     def check_undo_of(self, job: ModelJob) -> None:
         """Judge that a job could be taken back, where it wrote anything and kept what it overwrote."""
-        is_undone = any(other.undoes == job.job_id for other in self._model.jobs.values())
-        assert is_undone or not job.before, f"{job.job_id} wrote rows {sorted(job.before)}, and cannot be undone"
+        assert self._model.is_undone(job) or not job.before, (
+            f"{job.job_id} wrote rows {sorted(job.before)}, and cannot be undone"
+        )
+
+    def check_losses(self, workers: Iterable[Process]) -> None:
+        """Judge what is said of jobs that Redis lost: each that somebody remembered is known as lost, once."""
+        expected = {job_id for process in workers for job_id in process.remembered & self._model.lost.keys()}
+        stones: Any = {job_id: self._admin.exists(JobKeys(job_id).tombstone) for job_id in self._model.known}
+        there = {job_id for job_id, number in stones.items() if number}
+        assert expected <= there, f"{sorted(expected - there)} are lost, and are not known as lost"
+        assert there <= self._model.lost.keys(), f"{sorted(there)} are known as lost, and are not"
+        listed: Any = self._admin.zrange(LOST, 0, -1)
+        assert {f"job:{job_id}".encode() for job_id in there} == set(listed), f"listed as lost are {listed}"
+        totals: Any = self._admin.hgetall(TOTALS)
+        counted = int(totals.get(b"jobs:lost", 0))
+        assert counted == len(there), f"{counted} jobs count as lost, and {sorted(there)} are"
+        is_seen = b"ledger:reset_at" in totals
+        assert is_seen == bool(expected) or (is_seen and self._model.lost_at is not None), "a ledger that was not reset"
+
+    def check_archive(self, folder: Path) -> None:
+        """Judge the archived reports: each job that ended while a folder was known has one, with all its rows."""
+        archived = set(archived_jobs(folder))
+        if self._model.lost_at is None:
+            missing = self._model.jobs.keys() - archived
+            assert not missing, f"{sorted(missing)} have ended, and are not archived"
+        for job in self._model.jobs.values():
+            for patch in job.patches if job.job_id in archived else []:
+                rows = find_rows(folder, job.job_id, patch.completion_id)
+                assert len(rows) == 1, (
+                    f"the archived report of {job.job_id} has {patch.completion_id} {len(rows)} times"
+                )
 
     def _check_planned(self, job: ModelJob) -> None:
         """A plan shows what a completion once held; one that has finished is counted whole, and has its digest."""
@@ -82,7 +115,7 @@ class Ending:
     def _check_completions(self) -> None:
         """Each completion holds what it held at first, changed by the writes that were applied and not taken back."""
         expected = {completion_id: dict(states[0]) for completion_id, states in self._service.states.items()}
-        for job in self._model.jobs.values():
+        for job in self._model.known.values():
             for row in job.before:
                 patch = job.patches[row]
                 held = expected[patch.completion_id]

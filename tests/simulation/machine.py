@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 from hypothesis import note, strategies
 from hypothesis.stateful import initialize
 
+from ledger.archive_queue import LOCK_LIFE_S
 from tests.simulation.aimed import AimedFaults
 from tests.simulation.disasters import Disasters
 from tests.simulation.ending import Ending
@@ -31,8 +35,14 @@ class LedgerSimulation(AimedFaults, Disasters, People):
     wire: Wire
     steps = 0
 
-    @initialize(merges=strategies.booleans(), first=jobs, second=jobs)
-    def begin(self, merges: bool, first: AskedJob, second: AskedJob) -> None:
+    @initialize(
+        merges=strategies.booleans(),
+        first=jobs,
+        second=jobs,
+        may_be_emptied=strategies.sampled_from([False] * 4 + [True]),
+        archives=strategies.booleans(),
+    )
+    def begin(self, merges: bool, first: AskedJob, second: AskedJob, may_be_emptied: bool, archives: bool) -> None:
         """Start workers, and submit two jobs to an empty ledger."""
         self.server.admin.flushall()
         self.server.admin.script_flush()  # what an earlier schedule left would change what this one sends
@@ -46,7 +56,12 @@ class LedgerSimulation(AimedFaults, Disasters, People):
         for number in range(WORKERS):
             self.world.start_process(f"w{number + 1}")
         self.person = Person(self.world.start_process("person"), self.model, self.world.announce)
-        self.restarts = 0
+        self.restarts, self.may_be_emptied = 0, may_be_emptied
+        self.archives = self._folder() if archives else None
+        if self.archives:
+            self.workers[0].archive(self.archives)
+            self.world.settle()
+            self.work_for(10)
         self.submit(first)
         self.submit(second)
 
@@ -59,6 +74,8 @@ class LedgerSimulation(AimedFaults, Disasters, People):
                 self._end()
         finally:
             self.world.end()
+            if self.archives:
+                shutil.rmtree(self.archives)
             LedgerSimulation.steps += self.world.steps
             note("\n".join(self.world.history))
 
@@ -72,12 +89,25 @@ class LedgerSimulation(AimedFaults, Disasters, People):
         ending = Ending(self.model)
         self._run_to_the_end()
         ending.check()
+        if self.model.lost_at is not None:
+            for process in self.workers:
+                self.start_rescue(process)
+            self._run_to_the_end()
+        ending.check_losses(self.workers)
         for job in list(self.model.jobs.values()):
             if job.journal and not (job.undoes or job.plans):
                 self.request(job.job_id, "undo")
                 self._run_to_the_end()
                 ending.check_undo_of(job)
         ending.check()
+        if self.archives:
+            self.world.pass_time(LOCK_LIFE_S)  # a worker that died may have the lock
+            self.workers[0].archive(self.archives)
+            self._run_to_the_end()
+            ending.check_archive(self.archives)
+
+    def _folder(self) -> Path:
+        return Path(tempfile.mkdtemp(prefix="archive-", dir=self.server.folder))
 
     def _run_to_the_end(self) -> None:
         for number in range(END_WITHIN):
@@ -91,8 +121,7 @@ class LedgerSimulation(AimedFaults, Disasters, People):
     def _look_after_jobs(self, turn: int) -> None:
         for job in list(self.model.jobs.values()):
             if job.state == "paused":
-                is_undone = any(other.undoes == job.job_id for other in self.model.jobs.values())
-                self.request(job.job_id, "cancel" if is_undone else "resume")
+                self.request(job.job_id, "cancel" if self.model.is_undone(job) else "resume")
         self.workers[turn % WORKERS].rescue()
         self.world.pass_time(1.7)
 

@@ -19,6 +19,8 @@ DONE = (Outcome.UPDATED, Outcome.UNCHANGED)
 NOT_DONE = (Outcome.FAILED, Outcome.CANCELLED)
 FOREIGN = "theirs"
 """A value that no completion holds: a row that expects it has drifted."""
+FENCE_S = 6.01
+"""Seconds for which a worker believes a renewal, and what the clocks may lose by rounding."""
 LEAST_LEFT_S = 1.99
 """Seconds that a lease still lives at least when a write leaves: of 8 s, a renewal is believed for 6."""
 
@@ -28,6 +30,10 @@ class Model:
 
     def __init__(self, admin: redis.Redis, service: Service) -> None:
         self.jobs: dict[str, ModelJob] = {}
+        self.lost: dict[str, ModelJob] = {}
+        """The jobs that were there when Redis came back empty."""
+        self.lost_at: float | None = None
+        """When that was, by the clock of the world."""
         self.admin = admin
         self.service = service
         self._reader = LedgerReader(admin, list(service.states))
@@ -36,6 +42,22 @@ class Model:
     def add(self, job: ModelJob) -> None:
         """Watch a job from now on."""
         self.jobs[job.job_id] = job
+        self._view = self._read()
+
+    @property
+    def known(self) -> dict[str, ModelJob]:
+        """All jobs, in the order in which they were asked for."""
+        return self.lost | self.jobs
+
+    def is_undone(self, job: ModelJob) -> bool:
+        """Return whether somebody has taken the job back, or has begun to."""
+        return any(other.undoes == job.job_id for other in self.jobs.values())
+
+    def lose_all(self, at: float) -> None:
+        """Expect nothing more of the jobs that are there: Redis comes back empty."""
+        self.lost_at = at
+        self.lost |= {job.job_id: job for job in self.jobs.values() if job.state}
+        self.jobs = {job_id: job for job_id, job in self.jobs.items() if not job.state}
         self._view = self._read()
 
     def forget_unborn(self) -> None:
@@ -48,6 +70,9 @@ class Model:
     def leaves(self, process: Process, request: Request, others: list[Request]) -> None:
         """Judge a write that leaves: with lease, claim and image, and beside no other job's write."""
         sender = request.sender
+        if sender.job_id in self.lost:
+            self._check_lost_write(process, request)
+            return
         job = self.jobs[sender.job_id]
         row = job.row_of(sender)
         what = f"row {row} of {job.job_id} is written by {process.name}"
@@ -56,7 +81,6 @@ class Model:
         self._check_may_write(job, request, what)
         foreign = [other for other in others if other.sender.job_id != job.job_id]
         assert not foreign, f"{what} while this may still be applied: {[other.words for other in foreign]}"
-        self._check_none_is_unsettled(request, what)
         if job.journal:
             rows = len(job.shards[sender.shard])
             journal: Any = self.admin.get(job.keys.journal(sender.shard))
@@ -68,7 +92,7 @@ class Model:
 
     def applied(self, request: Request) -> None:
         """Judge a write that was applied: it changes nothing but its own job's keys."""
-        job = self.jobs[request.sender.job_id]
+        job = self.known[request.sender.job_id]
         row = job.row_of(request.sender)
         before, after = self.service.states[request.completion_id][-2:]
         own = job.patches[row].metadata.keys()
@@ -78,24 +102,26 @@ class Model:
 
     def answered(self, request: Request) -> None:
         """Record that the answer to a write has reached its sender."""
-        job = self.jobs[request.sender.job_id]
+        job = self.known[request.sender.job_id]
         job.answered[job.row_of(request.sender)] = request.sender.owner
 
     def shown(self, request: Request, metadata: Metadata) -> None:
         """Record that the answer to a read shows this."""
-        job = self.jobs[request.sender.job_id]
+        job = self.known[request.sender.job_id]
         row = job.row_of(request.sender)
         if row in job.before and all(metadata.get(key) == value for key, value in job.patches[row].metadata.items()):
             job.read_back.add(row)
 
     def begins(self, request: Request) -> None:
         """Count a request that a worker begins."""
-        self.jobs[request.sender.job_id].requests += 1
+        self.known[request.sender.job_id].requests += 1
 
     def look(self, by: str = "") -> None:
         """Judge the ledger as it is now, and what was changed by the lease owner `by` since the last look."""
         before, self._view = self._view, self._read()
         jobs = list(self.jobs.values())
+        is_same = before.generation in {"", self._view.generation}
+        assert is_same, f"the ledger was {before.generation}, and is {self._view.generation}"
         Step(before, self._view, by, self.admin).check(jobs, self.service.states)
         for job, was, now in zip(jobs, before.jobs, self._view.jobs, strict=True):
             if was != now and now.state:
@@ -108,6 +134,11 @@ class Model:
     def _read(self) -> LedgerView:
         return self._reader.read([(job.keys, len(job.shards)) for job in self.jobs.values()])
 
+    def _check_lost_write(self, process: Process, request: Request) -> None:
+        """The workers of a job that is gone learn so by their next renewal; until then the fence may be open."""
+        since_s = (request.left_at or 0.0) - (self.lost_at or 0.0)
+        assert since_s <= FENCE_S, f"{process.name} sends {request.words}, {since_s:.2f} s after its job was lost"
+
     def _check_may_write(self, job: ModelJob, request: Request, what: str) -> None:
         sender, view = request.sender, self._view.jobs[list(self.jobs).index(job.job_id)]
         owner = view.owners.get(str(sender.shard), "")
@@ -117,20 +148,6 @@ class Model:
         claim = self._view.claim_on(request.completion_id)
         is_ours = claim is not None and (claim.job, claim.owner) == (job.job_id, owner)
         assert is_ours, f"{what}, and the claim is {claim or 'gone'}"
-
-    def _check_none_is_unsettled(self, request: Request, what: str) -> None:
-        """Until an answered write is settled nobody else writes: a crash before that has the row sent again."""
-        for job, view in zip(self.jobs.values(), self._view.jobs, strict=True):
-            for row, owner in job.answered.items():
-                shard = job.shard_of(row)
-                if (
-                    job.job_id != request.sender.job_id
-                    and job.patches[row].completion_id == request.completion_id
-                    and job.outcome(row) is Outcome.PENDING
-                    and view.owners.get(str(shard), "").endswith(owner)
-                    and view.lease_left_s(shard, self._view.now) > 0
-                ):
-                    raise AssertionError(f"{what} before row {row} of {job.job_id}, which is written, is settled")
 
     def _check_image(self, job: ModelJob, row: int, image: Metadata, what: str) -> None:
         first = job.images.setdefault(row, image)

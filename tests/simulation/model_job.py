@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -36,6 +37,8 @@ class ModelJob:
     """Rows of which a write has left."""
     answered: dict[int, str] = field(default_factory=dict)
     """Rows whose write was answered to a worker that has not stored their outcome yet, and its lease's owner."""
+    rescued: Counter[int] = field(default_factory=Counter)
+    """Leases of each shard that ran out since one of its rows was settled."""
     requests: int = 0
     """Requests that its workers have begun."""
     read_back: set[int] = field(default_factory=set)

@@ -58,21 +58,11 @@ FOUND = {
     "settle a canary's row unread": Mutation(
         "worker/row_run.py", "if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):", "if True:"
     ),
-}
-"""The faults that the simulation was seen to find: it has to find them again."""
-
-UNPROVEN = {
-    "count no shard that a killed worker had closed": Mutation(
-        "report/plan_totals.py", "for number, digest in enumerate(known) if digest is None]", "for number in []]"
-    ),
     "settle without the lease": Mutation(
         "ledger/lua/settle.lua", "if not is_owner(KEYS[8], ARGV[1], ARGV[2])", "if false"
     ),
     "settle a row twice": Mutation(
         "ledger/lua/settle.lua", "if redis.call('GETRANGE', KEYS[3], row, row) == '\\0'", "if true"
-    ),
-    "keep an image without the claim": Mutation(
-        "ledger/lua/journal.lua", "if not held or string.sub(held, 1, #mine) ~= mine", "if false"
     ),
     "keep an image without the lease": Mutation(
         "ledger/lua/journal.lua", "if not is_owner(KEYS[2], ARGV[1], ARGV[2])", "if false"
@@ -80,16 +70,8 @@ UNPROVEN = {
     "claim without the lease": Mutation(
         "ledger/lua/claim_rows.lua", "if not is_owner(KEYS[last + 2], ARGV[3], ARGV[2])", "if false"
     ),
-    "release another's claim": Mutation(
-        "ledger/lua/claim_rows.lua", "  if is_ours(held) then\n    local record", "  if held then\n    local record"
-    ),
     "believe a claim that is gone": Mutation(
         "ledger/lua/claim_rows.lua", "keeps[#keeps + 1] = ours and '1' or '0'", "keeps[#keeps + 1] = '1'"
-    ),
-    "leave no record of a write": Mutation(
-        "ledger/lua/claim_rows.lua",
-        "    if record then\n      redis.call('SET'",
-        "    if false then\n      redis.call('SET'",
     ),
     "release another's lease": Mutation("ledger/lua/release.lua", "or not is_owner(KEYS[6], ARGV[1], ARGV[2])", ""),
     "finish before the last shard": Mutation(
@@ -103,11 +85,6 @@ UNPROVEN = {
     "renew another's lease": Mutation(
         "ledger/lua/renew.lua", "if not state or not is_owner(KEYS[3], ARGV[1], ARGV[2])", "if not state"
     ),
-    "lease a shard that is leased": Mutation(
-        "ledger/lua/lease.lua",
-        "  -- an expired lease is left to rescue.lua, which counts the crash\n  return 'busy'",
-        "  redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])\n  return 'leased'",
-    ),
     "rescue a lease too early": Mutation(
         "ledger/lua/rescue.lua",
         "redis.call('ZRANGE', KEYS[4], '-inf', now, 'BYSCORE')",
@@ -116,28 +93,51 @@ UNPROVEN = {
     "leave the owner of a lease that is over": Mutation(
         "ledger/lua/rescue.lua", "  redis.call('HDEL', KEYS[5], shard)\n", ""
     ),
-    "close a shard that a worker is at": Mutation(
-        "ledger/lua/close.lua", " or redis.call('ZSCORE', KEYS[7], ARGV[1])", ""
-    ),
     "cancel a written row as unsent": Mutation(
         "ledger/lua/close.lua", "local detail = in_doubt[row] and ARGV[6] or ARGV[5]", "local detail = ARGV[5]"
-    ),
-    "lose the images of a cancelled shard": Mutation(
-        "ledger/lua/close.lua", "  redis.call('HSET', KEYS[10], ARGV[1], journal)\n", ""
     ),
     "count the rows of an ended job twice": Mutation(
         "ledger/lua/leave.lua",
         "redis.call('HINCRBY', KEYS[2], counts[i], counts[i + 1])",
         "redis.call('HINCRBY', KEYS[2], counts[i], 2 * counts[i + 1])",
     ),
-    "hand back without the lease": Mutation(
-        "ledger/lua/hand_back.lua", "if not is_owner(KEYS[4], ARGV[1], ARGV[2])", "if false"
-    ),
     "write past the fence": Mutation("worker/fence.py", "<= FENCE_S", "<= 1e9"),
     "write without the claim": Mutation(
         "worker/fence.py", "self._fence.holds and self._holds_claim()", "self._fence.holds"
     ),
     "check no fence where the request leaves": Mutation("worker/row_calls.py", ", may_leave=self._gate.is_open", ""),
+}
+"""The faults that the simulation was seen to find: it has to find them again."""
+
+UNPROVEN = {
+    "count no shard that a killed worker had closed": Mutation(
+        "report/plan_totals.py", "for number, digest in enumerate(known) if digest is None]", "for number in []]"
+    ),
+    "keep an image without the claim": Mutation(
+        "ledger/lua/journal.lua", "if not held or string.sub(held, 1, #mine) ~= mine", "if false"
+    ),
+    "release another's claim": Mutation(
+        "ledger/lua/claim_rows.lua", "  if is_ours(held) then\n    local record", "  if held then\n    local record"
+    ),
+    "leave no record of a write": Mutation(
+        "ledger/lua/claim_rows.lua",
+        "    if record then\n      redis.call('SET'",
+        "    if false then\n      redis.call('SET'",
+    ),
+    "lease a shard that is leased": Mutation(
+        "ledger/lua/lease.lua",
+        "  -- an expired lease is left to rescue.lua, which counts the crash\n  return 'busy'",
+        "  redis.call('HSET', KEYS[5], ARGV[1], ARGV[2])\n  return 'leased'",
+    ),
+    "close a shard that a worker is at": Mutation(
+        "ledger/lua/close.lua", " or redis.call('ZSCORE', KEYS[7], ARGV[1])", ""
+    ),
+    "lose the images of a cancelled shard": Mutation(
+        "ledger/lua/close.lua", "  redis.call('HSET', KEYS[10], ARGV[1], journal)\n", ""
+    ),
+    "hand back without the lease": Mutation(
+        "ledger/lua/hand_back.lua", "if not is_owner(KEYS[4], ARGV[1], ARGV[2])", "if false"
+    ),
     "let a claim end before its request": Mutation(
         "ledger/claims.py", "return timeout_s + LEASE_S", "return LEASE_S / 2"
     ),

@@ -11,6 +11,7 @@ import msgspec
 from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.connect import AWAY
+from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Columns, Kind, Mode
 from ledger.row import Patch
 from producer.check import Checked, check_made
@@ -78,6 +79,18 @@ class Person:
         """Take a job back, if it neither runs nor has rows in flight."""
         self.process.start(self._if_possible(self._undo(job_id)))
 
+    def searches(self, completion_id: str) -> None:
+        """Search the jobs for the rows of a completion."""
+        self.process.start(self._if_possible(self._search(completion_id)))
+
+    async def _search(self, completion_id: str) -> None:
+        opened = [job for job in self._model.jobs.values() if job.state not in {"", "submitting"}]
+        found = await self.process.ledger.row_indexes.search(completion_id)
+        for job in opened:
+            rows = [row for row, patch in enumerate(job.patches) if patch.completion_id == completion_id]
+            is_there = job.job_id not in self._model.jobs or found.get(job.job_id) == rows
+            assert is_there, f"{job.job_id} has {completion_id} in rows {rows}, and found were {found}"
+
     async def _submit(
         self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool, canary: CanaryShare
     ) -> None:
@@ -111,7 +124,7 @@ class Person:
     async def _if_possible(self, step: object) -> None:
         try:
             await step  # type: ignore[misc]
-        except (WrongState, InvalidInput, *AWAY):
+        except (WrongState, InvalidInput, NoSuchJob, StateLost, *AWAY):
             return
 
     def _new_id(self) -> str:

@@ -28,7 +28,7 @@ class ClockedRedis(PrivateRedis):
     def __init__(self, library: Path) -> None:
         memory = Path("/dev/shm")
         self._folder = tempfile.TemporaryDirectory(prefix="relabel-", dir=memory if memory.is_dir() else None)
-        folder = Path(self._folder.name)
+        folder = self.folder = Path(self._folder.name)
         clock = folder / "clock"
         self._clock = os.open(clock, os.O_RDWR | os.O_CREAT, 0o600)
         environment = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine
 
@@ -24,6 +26,9 @@ class Setting(RuleBasedStateMachine):
     model: Model
     person: Person
     restarts: int
+    may_be_emptied: bool
+    archives: Path | None
+    """The folder in which workers archive reports, None where they do not."""
 
     @property
     def workers(self) -> list[Process]:
@@ -40,6 +45,17 @@ class Setting(RuleBasedStateMachine):
         for _ in range(steps):
             if not self.world.work():
                 return
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass in which nothing arrives."""
+        self.world.note(f"{seconds} s pass")
+        self.world.pass_time(seconds)
+
+    def set_wall_clock(self, process: Process, wrong_by_s: float) -> None:
+        """Let a wall clock be wrong; the one of a suspended machine is right, as nothing else tells how long it was."""
+        if process.suspended_at is None:
+            self.world.note(f"{process.name}: its clock is {wrong_by_s} s wrong")
+            process.skew = wrong_by_s
 
     def start_rescue(self, process: Process) -> None:
         """Let a worker look after the jobs."""

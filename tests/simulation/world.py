@@ -25,6 +25,9 @@ class Judge(Witness, Protocol):
     def leaves(self, process: Process, request: Request, others: list[Request]) -> None:
         """Judge a write that leaves, beside the other writes to its completion that may still be applied."""
 
+    def lose_all(self, at: float) -> None:
+        """Expect nothing more of the jobs that are there: Redis comes back empty."""
+
     def begins(self, request: Request) -> None:
         """Count a request that a worker begins."""
 
@@ -68,7 +71,7 @@ class World:
         """Let a command or a request have its fate, and let its sender go on."""
         what = flight.what
         self.note(f"{flight.process.name}: {self._words(what)}{'' if fate is Fate.DONE else f' ({fate.value})'}")
-        if fate is not Fate.LATE:
+        if fate is not Fate.LATE or (isinstance(what, Request) and what.left_at is None):
             self.flights.remove(flight)
         self.show_time()
         self.network.carry_out(what, fate)
@@ -89,8 +92,8 @@ class World:
 
     def next_timer(self) -> float | None:
         """When something is due next in a process that runs."""
-        timers = [process.loop.next_timer() for process in self.processes if process.runs]
-        return min((timer for timer in timers if timer is not None), default=None)
+        timers = [(process, process.loop.next_timer()) for process in self.processes if process.runs]
+        return min((due + process.stood_still_s for process, due in timers if due is not None), default=None)
 
     def work(self, pick: int = 0) -> bool:
         """Take one step as it happens where nothing goes wrong; return False where nothing is left to be done.
@@ -116,11 +119,11 @@ class World:
     def until(self, kind: str, most: int) -> Flight | None:
         """Work until something of a kind is awaited, for so many steps at most; return it, None where there is none.
 
-        The kind is `connect`, `read`, `write`, or the name of a command or script.
+        The kind is `connect`, `read`, `write`, `stale read`, or the name of a command or script.
         """
         for _ in range(most):
             for flight in self.flights:
-                if flight.is_awaited and kind in _kinds(flight.what):
+                if flight.is_awaited and kind in self._kinds(flight.what):
                     return flight
             if not self.work():
                 return None
@@ -132,15 +135,20 @@ class World:
         process.take_turn(*message)
         self.settle()
 
-    def freeze(self, process: Process) -> None:
-        """Stop a process where it is."""
-        self.note(f"{process.name}: freezes")
+    def freeze(self, process: Process, *, is_suspended: bool = False) -> None:
+        """Stop a process where it is; where its machine is suspended, its running clock stands still, too."""
+        self.note(f"{process.name}: {'is suspended' if is_suspended else 'freezes'}")
         process.is_frozen = True
+        if is_suspended:
+            process.suspended_at = self.now
 
     def thaw(self, process: Process) -> None:
         """Let a stopped process go on."""
         self.note(f"{process.name}: goes on")
         process.is_frozen = False
+        if process.suspended_at is not None:
+            process.stood_still_s += self.now - process.suspended_at
+            process.suspended_at = None
         self.settle()
 
     def crash(self, process: Process) -> Process:
@@ -158,10 +166,18 @@ class World:
         self._server.kill()
         self.network.disconnect()
         self._server.start()
-        for flight in [flight for flight in self.flights if isinstance(flight.what, Command)]:
-            self.flights.remove(flight)
-            if isinstance(flight.what, Command):
-                fail(flight.what)
+        self._lose_commands()
+        self.settle()
+
+    def empty_redis(self) -> None:
+        """Kill Redis, and start it again without what it had."""
+        self.note("Redis dies and comes back empty")
+        self._server.kill()
+        self._server.forget()
+        self.network.disconnect()
+        self._server.start()
+        self.judge.lose_all(self.now)
+        self._lose_commands()
         self.settle()
 
     def end(self) -> None:
@@ -196,6 +212,8 @@ class World:
         if self._is_over:
             what.answer.cancel()
             return
+        if isinstance(what, Request) and what.left_at is not None:
+            what.left_at = self.now
         if isinstance(what, Request) and what.is_write == (what.left_at is None):
             self.judge.begins(what)
         if isinstance(what, Request) and what.is_write and what.left_at is not None:
@@ -206,6 +224,13 @@ class World:
             except AssertionError as broken:
                 self._broken.append(broken)  # not raised here, where the worker might catch it
         self.flights.append(Flight(process, what))
+
+    def _lose_commands(self) -> None:
+        """Let the senders of all commands on their way see that Redis died."""
+        lost = [flight.what for flight in self.flights if isinstance(flight.what, Command)]
+        self.flights = [flight for flight in self.flights if isinstance(flight.what, Request)]
+        for command in lost:
+            fail(command)
 
     def _writes_under_way(self, completion_id: str) -> list[Request]:
         requests = [flight.what for flight in self.flights if isinstance(flight.what, Request)]
@@ -223,8 +248,9 @@ class World:
             return what.words
         return " ".join(map(name_of, what.names))
 
-
-def _kinds(what: Command | Request) -> set[str]:
-    if isinstance(what, Command):
-        return set(map(name_of, what.names))
-    return {"connect" if what.left_at is None else "write" if what.is_write else "read"}
+    def _kinds(self, what: Command | Request) -> set[str]:
+        if isinstance(what, Command):
+            return set(map(name_of, what.names))
+        if self.network.may_be_stale(what):
+            return {"read", "stale read"}
+        return {"connect" if what.left_at is None else "write" if what.is_write else "read"}

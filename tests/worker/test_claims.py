@@ -201,6 +201,17 @@ async def test_a_row_handed_back_in_doubt_keeps_its_claim(harness, completion_id
     assert await harness.redis.exists(claim_key(claim_of(harness.sandbox.base_url, completion_id)))
 
 
+async def test_a_completion_stays_claimed_whose_write_got_no_answer_before_the_next_one_did(harness, completion_id):
+    """The first request may be applied yet, after what another job writes."""
+    harness.fault("reset_after", "POST", times=1)
+    job_id = await harness.submit((completion_id, {"k": "v"}))
+
+    assert await harness.turn(job_id) is ReleaseAnswer.FINISHED
+
+    assert (await harness.row(job_id)).outcome is Outcome.UPDATED
+    assert await harness.redis.pttl(claim_key(claim_of(harness.sandbox.base_url, completion_id))) > 5_000
+
+
 async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(harness, completion_id):
     """The keeper renews them: their life grows again and again, and never comes to its end."""
     harness.sandbox.configure(latency_s=2.5)
