@@ -1,33 +1,28 @@
-"""What can be done with a job: pause, resume, cancel, retry, undo; and the rate."""
+"""Changes of a job's state, pause, resume, cancel, and of the rate."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Body, Request
+from fastapi import APIRouter, Body
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from config.web import Scope
 from ledger.job import JobState
-from producer.submit import Submitted
 from relabel.control import cancel, pause, resume
-from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
 from relabel.errors import WrongState
-from relabel.jobs import JobSeen, see_job
+from relabel.jobs import see_job
 from relabel.rate import job_rate_facts, reset_shared_rate, set_job_rate, set_shared_rate
 from relabel.results import JobRate, JobStatus, RateResult
 from relabel.session import Session
-from relabel.submit import submit
-from web.callers import CallerHere, SessionHere, needs
+from web.callers import SessionHere, needs
 from web.documented import JOB, answers
 from web.job_endpoints import JobId, job_answer
 from web.refusals import Refusal
 
 router = APIRouter(tags=["actions"])
 PerMinute = Annotated[float, Field(gt=0, lt=1e9)]
-MOST_NAMES = 1000
 
 
 class ActionBody(BaseModel):
@@ -40,33 +35,6 @@ class WithReason(ActionBody):
     """Why, for the job's log."""
 
     reason: str = Field("", max_length=1000)
-
-
-class NewJob(ActionBody):
-    """The job that an action makes: its rate in requests a minute, its name; `again` makes another one of the same."""
-
-    rate: PerMinute | None = None
-    name: str | None = Field(None, min_length=1, max_length=255)
-    again: bool = False
-
-    @property
-    def options(self) -> DerivedOptions:
-        """As the use case has them."""
-        return DerivedOptions(rate=self.rate, name=self.name, again=self.again)
-
-
-class Undo(NewJob):
-    """What to restore: these metadata keys only; with `force` also what somebody else changed since."""
-
-    keys: list[str] | None = Field(None, min_length=1, max_length=MOST_NAMES)
-    force: bool = False
-
-
-class Retry(NewJob):
-    """What to try again: rows that failed with these codes, or `all`; else those that may work."""
-
-    codes: list[str] | None = Field(None, min_length=1, max_length=MOST_NAMES)
-    all: bool = False
 
 
 class Rate(ActionBody):
@@ -82,8 +50,6 @@ class Rate(ActionBody):
 
 
 CHANGED = answers(JobStatus, "wrong_state", *JOB)
-MADE = answers(JobStatus, "wrong_state", "invalid_input", "busy", *JOB)
-MADE[201] = MADE[200] | {"description": "The new job."}
 
 
 @router.post("/v1/jobs/{job_id}/pause", responses=CHANGED, **needs(Scope.CONTROL))
@@ -111,32 +77,6 @@ async def cancel_job(session: SessionHere, job_id: JobId, body: WithReason | Non
     return await _job(session, job_id)
 
 
-@router.post("/v1/jobs/{job_id}/undo", responses=MADE, **needs(Scope.CONTROL))
-async def undo_job(request: Request, caller: CallerHere, job_id: JobId, body: Undo | None = None) -> JSONResponse:
-    """Restore what a job changed, as a new job; 200 with the job where the same undo was asked for before."""
-    wanted = body or Undo()
-    keys = None if wanted.keys is None else frozenset(wanted.keys)
-    return await _make(
-        request,
-        caller.acts_as,
-        lambda session: prepare_undo(session, job_id, wanted.options, keys=keys, force=wanted.force),
-    )
-
-
-@router.post("/v1/jobs/{job_id}/retry", responses=MADE, **needs(Scope.CONTROL))
-async def retry_job(request: Request, caller: CallerHere, job_id: JobId, body: Retry | None = None) -> JSONResponse:
-    """Try failed rows again, as a new job; 200 with the job where the same retry was asked for before."""
-    wanted = body or Retry()
-    if wanted.codes is not None and wanted.all:
-        raise Refusal("invalid_request", "codes and all contradict each other; give either.")
-    codes = None if wanted.codes is None else frozenset(wanted.codes)
-    return await _make(
-        request,
-        caller.acts_as,
-        lambda session: prepare_retry(session, job_id, wanted.options, codes=codes, everything=wanted.all),
-    )
-
-
 @router.put(
     "/v1/rate",
     responses=answers(RateResult | JobRate, "wrong_state", "invalid_input", *JOB),
@@ -160,20 +100,3 @@ async def put_rate(session: SessionHere, body: Annotated[Rate, Body()]) -> JSONR
 
 async def _job(session: Session, job_id: str) -> JSONResponse:
     return JSONResponse(job_answer(await see_job(session, job_id)))
-
-
-async def _make(request: Request, user: str, prepare: Callable[[Session], Awaitable[Prepared]]) -> JSONResponse:
-    async def make(session: Session) -> tuple[Submitted, JobSeen]:
-        prepared = await prepare(session)
-        with prepared.checked:
-            submitted = await submit(session, prepared.checked, prepared.request)
-        return submitted, await see_job(session, submitted.job_id)
-
-    return made_answer(*await request.app.state.work.run(user, make))
-
-
-def made_answer(submitted: Submitted, seen: JobSeen) -> JSONResponse:
-    """Return a job that was made, or the one that was there before with the same content."""
-    headers = {"Location": f"/v1/jobs/{submitted.job_id}"}
-    content: dict[str, Any] = job_answer(seen)
-    return JSONResponse(content, 200 if submitted.existed else 201, headers)

@@ -17,6 +17,7 @@ from ledger.ledger import Ledger
 from relabel import __version__
 from web import (
     action_endpoints,
+    derived_endpoints,
     docs_page,
     health_endpoints,
     job_endpoints,
@@ -43,6 +44,7 @@ ROUTERS = (
     row_endpoints.router,
     submit_endpoints.router,
     action_endpoints.router,
+    derived_endpoints.router,
     standing_endpoints.router,
     health_endpoints.router,
     docs_page.router,

@@ -66,7 +66,11 @@ async def test_what_a_state_does_not_allow_is_refused_with_what_it_does(client, 
         assert refusal["actions"] == ["pause", "cancel"]
     for action in ("pause", "resume", "cancel"):
         refusal = await act(client, ended_job, action, status=409)
-        assert (refusal["code"], refusal["state"], refusal["actions"]) == ("wrong_state", "finished", ["retry", "undo"])
+        assert (refusal["code"], refusal["state"], refusal["actions"]) == (
+            "wrong_state",
+            "finished",
+            ["retry", "undo", "verify"],
+        )
 
 
 async def test_an_undo_is_a_job_and_the_same_one_when_asked_for_again(client, ended_job, ledger):
@@ -95,6 +99,26 @@ async def test_a_retry_takes_the_rows_that_may_work(client, ended_job):
     assert (await act(client, ended_job, "retry", {"codes": ["a"], "all": True}, status=422))[
         "code"
     ] == "invalid_request"
+
+
+async def test_a_verification_reads_the_rows_again_each_time(client, ended_job, open_job):
+    """As a job of its own; of a job that runs it is refused, and so is one of a verification."""
+    made = [await act(client, ended_job, "verify", {"name": "again"}, status=201) for _ in range(2)]
+    assert {(job["kind"], job["parent"], job["name"]) for job in made} == {("verify", ended_job, "again")}
+    assert made[0]["job_id"] != made[1]["job_id"]
+    assert (await act(client, open_job, "verify", status=409))["code"] == "wrong_state"
+    assert (await act(client, made[0]["job_id"], "verify", status=422))["code"] == "invalid_input"
+
+
+async def test_only_a_finished_plan_is_applied(client, ended_job):
+    """What would change by it is what changes (tests/faults and tests/cli have the plan's own tests)."""
+    assert (await act(client, ended_job, "apply", status=422))["code"] == "invalid_input"
+    files = {"file": ("x.csv", FILE.encode())}
+    plan = (await client.post("/v1/plans", files=files)).json()
+    refusal = await act(client, plan["job_id"], "apply", {"canary": "1%", "max_changes": 5}, status=409)
+    assert (refusal["code"], refusal["state"], refusal["actions"]) == ("wrong_state", "running", ["pause", "cancel"])
+    wrong = await act(client, plan["job_id"], "apply", {"canary": "much"}, status=422)
+    assert wrong["code"] == "invalid_request"
 
 
 async def test_two_undos_at_once_are_one(client, ended_job):

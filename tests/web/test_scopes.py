@@ -24,6 +24,8 @@ NEEDED = {
     "GET /v1/nightly/runs": Scope.READ,
     "GET /v1/rate": Scope.READ,
     "POST /v1/jobs": Scope.SUBMIT,
+    "POST /v1/jobs/{job_id}/apply": Scope.SUBMIT,
+    "POST /v1/jobs/{job_id}/verify": Scope.SUBMIT,
     "POST /v1/plans": Scope.SUBMIT,
     "POST /v1/jobs/{job_id}/cancel": Scope.CONTROL,
     "POST /v1/jobs/{job_id}/pause": Scope.CONTROL,
