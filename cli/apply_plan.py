@@ -36,12 +36,16 @@ NAME_CHARS = 80
 
 
 class ApplyView(NamedTuple):
-    """How an apply is asked about and shown. `wait`: one that deployed workers carry out is followed to its end."""
+    """How an apply is asked about and shown. `wait`: one that deployed workers carry out is followed to its end.
+
+    `is_shown`: what the plan changes was shown right before.
+    """
 
     console: Console
     yes: bool
     wait: bool = True
     as_json: bool = False
+    is_shown: bool = False
 
 
 async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view: ApplyView) -> int:
@@ -58,7 +62,9 @@ async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view
 
     async def confirm(prepared: PreparedApply) -> None:
         nonlocal signals
-        await _show(session, prepared, console, deployed=not options.here)
+        if not view.is_shown:
+            await _show(session, prepared, console)
+        await _show_outlook(session, prepared, console, deployed=not options.here)
         if not view.yes:
             await _ask(session, prepared)
         signals = await get_ready(session, console) if options.here else None
@@ -96,9 +102,9 @@ def _about_existing(plan_id: str, job: Job) -> str:
     return f"Plan {plan_id} is being applied by job {job_id}, which is {standing(job)}"
 
 
-async def _show(session: Session, prepared: PreparedApply, console: Console, *, deployed: bool) -> None:
-    """Print what the plan changes, and what its apply would meet."""
-    plan, checked, request, age_s, former = prepared
+async def _show(session: Session, prepared: PreparedApply, console: Console) -> None:
+    """Print what the plan changes."""
+    plan, checked, _, age_s, former = prepared
     spec, counts = plan.spec, plan.counts
     named = f"Plan {spec.job_id} ({printable(spec.name, NAME_CHARS)}), made {in_words(age_s)} ago"
     console.print(shown(f"{named}: {counts.would_change:,} of {count_of(counts.total, 'row')} would change."))
@@ -108,6 +114,11 @@ async def _show(session: Session, prepared: PreparedApply, console: Console, *, 
     if former:
         done = f"job {former.spec.job_id}, which was cancelled, left {checked.total:,} of these"
         console.print(shown(f"{done[0].upper()}{done[1:]}; only they are applied."))
+
+
+async def _show_outlook(session: Session, prepared: PreparedApply, console: Console, *, deployed: bool) -> None:
+    """Print what the apply would meet."""
+    checked, request = prepared.checked, prepared.request
     ahead = await look_ahead(session, checked, request, deployed=deployed)
     show_outlook(with_outlook(preview_of(checked, request), ahead), console)
 

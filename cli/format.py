@@ -34,10 +34,11 @@ def outcome_counts(counts: Counts, *, kind: Kind = Kind.FILE, pending: bool = Fa
     aim = _AIMS.get(kind, Outcome.UPDATED).word
     words = dict.fromkeys((aim, *OUTCOMES, *(("pending",) if pending else ())))
     numbers = {word: getattr(counts, word) for word in words}
-    return "  ".join(f"{_in_words(word)} {number:,}" for word, number in numbers.items() if number or word == aim)
+    return "  ".join(f"{outcome_words(word)} {number:,}" for word, number in numbers.items() if number or word == aim)
 
 
-def _in_words(outcome: str) -> str:
+def outcome_words(outcome: str) -> str:
+    """Return an outcome as a sentence has it: `would change`."""
     return outcome.replace("_", " ")
 
 

@@ -10,34 +10,56 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from cli.apply_plan import ApplyView
 from cli.carry_out import StopSignals
-from cli.console import shown, stderr_console
+from cli.console import can_ask, shown, stderr_console
 from cli.exit_codes import DONE, NOTHING_FOUND
+from cli.options import Canary
 from cli.output import print_facts
 from cli.output_file import report_file
 from cli.reading_job import ReadingView, carry_out_reading
+from cli.select_apply import apply_selection
 from cli.select_options import select_options
 from cli.select_view import print_selected, select_display
 from cli.session import in_session, need_api_key, pass_settings
+from config.canary import CanaryShare
 from config.settings import Settings
+from relabel.apply import ApplyOptions
 from relabel.control import pause_orphans
 from relabel.plan import prepare_selection
 from relabel.select import Selected, Selecting, check_selection, select_facts, selecting, write_selected
 from relabel.session import Session
+from relabel.submit import submit
 from relabel.wording import count_of
 from selection.collect import Found
 from selection.options import SelectOptions
 
 STANDARD_OUTPUT = "-"
+DEFAULT_CANARY = CanaryShare.parse("1%")
 
 
 @click.command("select")
 @select_options
 @click.option("-o", "--output", metavar="FILE", help="Write a patch file: .csv, .jsonl, or - for JSON Lines here.")
 @click.option("--plan", "as_plan", is_flag=True, help="Go on to a plan: show what would change, and change nothing.")
-@click.option("--run", "here", is_flag=True, help="With --plan: in this process tree. Default without a Redis.")
-@click.option("--yes", "-y", is_flag=True, help="With --plan: answer every question with yes.")
-@click.option("--json", "as_json", is_flag=True, help="Print what was found as JSON; with --plan, the plan at its end.")
+@click.option("--apply", "as_apply", is_flag=True, help="Go on to the plan, the question, and its apply.")
+@click.option("--run", "here", is_flag=True, help="With either: in this process tree. Default without a Redis.")
+@click.option("--yes", "-y", is_flag=True, help="With either: answer every question with yes.")
+@click.option(
+    "--max-changes",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="With --apply: apply nothing where more completions would change. Needed where there is no terminal.",
+)
+@click.option(
+    "--canary",
+    type=Canary(),
+    metavar="1%|N",
+    help="With --apply: the share that is applied first and read back, as in `apply`.  [default: 1%]",
+)
+@click.option(
+    "--json", "as_json", is_flag=True, help="Print what was found as JSON; with --plan or --apply, the job at its end."
+)
 @pass_settings
 def select_command(
     settings: Settings,
@@ -45,16 +67,22 @@ def select_command(
     options: SelectOptions,
     output: str | None,
     as_plan: bool,
+    as_apply: bool,
     here: bool,
     yes: bool,
+    max_changes: int | None,
+    canary: CanaryShare | None,
     as_json: bool,
 ) -> int:
     """Find completions, and write what they are to get.
 
     Reads the API's list, 100 completions a request, at the shared rate; while a job runs, at a tenth of it. FILE is
     an input of `run`, `submit` and `plan`. It has columns relabel.* (JSONL: a field relabel) with what was seen, which
-    are passed over. It is written to FILE.partial first; the same command goes on with an interrupted one. Without -o
-    and --plan, the completions are only counted.
+    are passed over. It is written to FILE.partial first; the same command goes on with an interrupted one. Without
+    -o, --plan and --apply, the completions are only counted.
+
+    --plan and --apply take the values that the list shows, and read nothing twice. Without a terminal, --apply needs
+    --yes and --max-changes.
 
     \b
     Examples:
@@ -71,16 +99,24 @@ def select_command(
       created >= "2026-11-20"              and, or, not, ( )
 
     The exit code is 0, 1 where nothing matched (and no file is written), or 2 for an expression that cannot be used;
-    with --plan otherwise that of the plan.
+    with --plan and --apply otherwise that of the job.
     """
-    _check_use(output, as_plan=as_plan, for_plan={"--run": here, "--yes": yes}, as_json=as_json)
+    goes_on = as_plan or as_apply
+    _check_use(output, as_plan=as_plan, as_apply=as_apply, as_json=as_json)
+    _check_apply(as_apply=as_apply, yes=yes, max_changes=max_changes, canary=canary)
+    if not goes_on and (here or yes):
+        raise click.UsageError(f"{'--run' if here else '--yes'} goes with --plan or --apply; add one, or leave it out.")
     path = None if output in {None, STANDARD_OUTPUT} else Path(str(output))
-    check_selection(options, path, for_plan=as_plan)
+    check_selection(options, path, for_plan=goes_on)
     need_api_key(settings)
-    console = stderr_console()
+    console, here = stderr_console(), here or settings.redis.url is None
     if as_plan:
-        view = ReadingView(console, here or settings.redis.url is None, yes, wait=True, as_json=as_json)
+        view = ReadingView(console, here, yes, wait=True, as_json=as_json)
         return in_session(settings, lambda session: _select_and_plan(session, options, view))
+    if as_apply:
+        how = ApplyOptions(canary=canary or DEFAULT_CANARY, here=here, max_changes=max_changes)
+        shown_so = ApplyView(console, yes, as_json=as_json)
+        return in_session(settings, lambda session: _select_and_apply(session, options, how, shown_so))
     selected = in_session(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
@@ -90,14 +126,25 @@ def select_command(
     return DONE if selected.found.matched else NOTHING_FOUND
 
 
-def _check_use(output: str | None, *, as_plan: bool, for_plan: dict[str, bool], as_json: bool) -> None:
+def _check_use(output: str | None, *, as_plan: bool, as_apply: bool, as_json: bool) -> None:
     """Refuse options that make no sense together."""
     if as_json and output == STANDARD_OUTPUT:
         raise click.UsageError("-o - writes the rows to standard output, and --json the counts; leave one out.")
-    if as_plan and output is not None:
-        raise click.UsageError("-o writes a file, which `relabel plan FILE` plans; leave -o or --plan out.")
-    if lone := next((name for name, given in for_plan.items() if given and not as_plan), None):
-        raise click.UsageError(f"{lone} goes with --plan; add --plan, or leave it out.")
+    if as_plan and as_apply:
+        raise click.UsageError("--apply goes on to a plan first, and asks; leave --plan out.")
+    if output is not None and (as_plan or as_apply):
+        raise click.UsageError(
+            "-o writes a file, which `relabel plan FILE` plans; leave it out, or --plan and --apply."
+        )
+
+
+def _check_apply(*, as_apply: bool, yes: bool, max_changes: int | None, canary: CanaryShare | None) -> None:
+    """Refuse options that are for --apply alone, and an apply that nobody could confirm."""
+    if not as_apply and (max_changes is not None or canary is not None):
+        which = "--max-changes" if canary is None else "--canary"
+        raise click.UsageError(f"{which} goes with --apply; add --apply, or leave it out.")
+    if as_apply and not can_ask() and not (yes and max_changes is not None):
+        raise click.UsageError("there is no terminal to ask at; --apply needs --yes and --max-changes N here.")
 
 
 async def _select(
@@ -121,6 +168,19 @@ async def _select_and_plan(session: Session, options: SelectOptions, view: Readi
         checked, request, _ = await prepare_selection(session, found.patches())
         with checked:
             return await carry_out_reading(session, checked, request, view)
+
+
+async def _select_and_apply(session: Session, options: SelectOptions, how: ApplyOptions, view: ApplyView) -> int:
+    """Select, plan what was found, ask, and apply the plan."""
+    await pause_orphans(session)
+    async with _shown(session, options, None, view.console) as found:
+        print_selected(Selected(found.found), view.console)
+        if not found.found.matched:
+            return NOTHING_FOUND
+        checked, request, _ = await prepare_selection(session, found.patches())
+        with checked:
+            plan_id = (await submit(session, checked, request)).job_id
+    return await apply_selection(session, plan_id, how, view)
 
 
 @asynccontextmanager

@@ -88,10 +88,14 @@ async def test_rows_on_standard_output_can_be_piped_on(relabel, service):
         (["--set", "k=v", "-o", "out.txt"], "name the file .csv or .jsonl"),
         (["-o", "-", "--json"], "leave one out"),
         (["--keys", '"a'], "keys with commas"),
-        (["--set", "k=v", "--plan", "-o", "out.csv"], "leave -o or --plan out"),
+        (["--set", "k=v", "--plan", "-o", "out.csv"], "leave it out, or --plan"),
         (["--keys", "k", "--plan"], "plan the edited file"),
         (["--plan"], "say what, with --set"),
-        (["--yes"], "--yes goes with --plan"),
+        (["--yes"], "--yes goes with --plan or --apply"),
+        (["--set", "k=v", "--plan", "--apply"], "leave --plan out"),
+        (["--set", "k=v", "--plan", "--max-changes", "5"], "--max-changes goes with --apply"),
+        (["--set", "k=v", "--apply"], "--apply needs --yes and --max-changes N"),
+        (["--set", "k=v", "--apply", "--yes"], "--apply needs --yes and --max-changes N"),
     ],
 )
 async def test_what_cannot_be_used_is_2_before_anything_is_sent(relabel, arguments, said):
@@ -114,6 +118,25 @@ async def test_a_plan_of_a_selection_reads_nothing_twice(relabel, service, sandb
     assert plan["changes"] == [{"key": "team", "before": "search", "after": "docs", "rows": 100}]
     assert {entry.operation for entry in sandbox_of.log.entries} == {"list"}
     assert "Matched  100\n" in ended.err
+
+
+async def test_a_selection_is_applied_on_one_screen(relabel, service, sandbox_of, tmp_path):
+    """What was found, what would change, the apply; nothing is kept for the next one."""
+    options = ("--where", "has(metadata.score)", "--set", "dataset=eval", "--apply", "--run", "--yes")
+
+    ended = await relabel("select", *options, "--max-changes", "200", **service)
+
+    assert ended.code == 0
+    assert re.search(
+        r"^Read     301 completions, 4 requests\nMatched  200\n(?:Job .*\n|\d+%, .*\n)+"
+        r"Plan     \S+\n  would change  200   dataset: absent -> eval  \(200 rows\)\n"
+        r"200 completions will be changed: up to ",
+        ended.err,
+        re.MULTILINE,
+    )
+    assert re.search(r"\): finished in .*\n  updated 200\n", ended.err)
+    assert sum(each.get("dataset") == "eval" for each in sandbox_of.store.dump().values()) == 200
+    assert list((tmp_path / "state").glob("select-*")) == []
 
 
 async def test_ctrl_c_ends_at_once_and_says_how_to_go_on(environment, service, start, eventually, tmp_path):
