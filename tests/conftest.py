@@ -45,7 +45,7 @@ WHOLE = (
     *("faults", "end_to_end", "flower", "deploy", "embedded", "release_one", "simulation", "metrics/test_real_job.py"),
     *(
         f"cli/test_{name}.py"
-        for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "verify", "watch")
+        for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "select", "verify", "watch")
     ),
     "sandbox/test_command.py",
     "test_examples.py",
