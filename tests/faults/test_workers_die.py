@@ -7,7 +7,12 @@ import signal
 import psutil
 import pytest
 
+from ledger.job import Kind
 from ledger.keys import JobKeys
+from ledger.patching import diff
+from ledger.row import Outcome
+from ledger.row_reader import read_shard
+from report.digest import job_digest, shard_digest
 from tasks.announce import announce
 from tests.harness.cluster import Cluster
 from tests.harness.oracle import check_exact
@@ -211,3 +216,30 @@ async def test_a_worker_that_slept_through_its_leases_finds_them_gone(cluster: C
 async def _waits_for_messages(cluster: Cluster) -> bool:
     clients = await cluster.ledger.redis.client_list()
     return any("b" in client["flags"] and client["cmd"] == "brpop" for client in clients)
+
+
+@pytest.mark.promise
+async def test_a_plan_whose_workers_are_killed_is_counted_once_and_digested_whole(cluster: Cluster) -> None:
+    """Row 1: SIGKILL of both children, twice; each row ends once, and nothing was written."""
+    rows = PatchRows(400)
+    worker = await cluster.worker(rate=SLOWLY, worker={"read_ahead": False})
+    job_id = await cluster.start_job(rows, kind=Kind.PLAN, again=True, shard_rows=20)
+    before = cluster.sandbox.store.dump()
+    for settled in (60, 200):
+        await cluster.settled(job_id, settled)
+        await cluster.kill_at_work(worker, job_id)
+    await cluster.finished(job_id)
+
+    async def digested() -> str | None:
+        return (await cluster.ledger.jobs.get(job_id)).digest
+
+    digest = await wait_until(digested, within=15 + NOISE_S, what="the plan has its digest")
+
+    spec = (await cluster.ledger.jobs.get(job_id)).spec
+    shards = [await read_shard(cluster.ledger.redis, spec, number) for number in range(spec.shards)]
+    assert digest == job_digest(spec.target, spec.mode, [shard_digest(shard, spec.mode) for shard in shards])
+    changed = [row for shard in shards for row in shard if row.outcome is Outcome.WOULD_CHANGE]
+    counts = await cluster.ledger.plans.read(job_id)
+    would_change = sum(len(diff(row.before or {}, row.patch.metadata, spec.mode)) for row in changed)
+    assert counts.changes.total() + counts.others.total() == would_change
+    assert cluster.sandbox.store.dump() == before
