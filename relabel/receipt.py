@@ -64,6 +64,8 @@ def _require_ended(job: Job) -> None:
         if job.state in {JobState.PAUSED, JobState.HELD}:
             next_step = f"`relabel resume {job_id}` goes on with it, `relabel cancel {job_id}` ends it"
         raise WrongState(f"job {job_id} is {job.state}, and a receipt is of a job that has ended; {next_step}.")
+    if job.counts.pending:
+        raise WrongState(f"job {job_id} still has rows in flight; try again in a few seconds.")
 
 
 def _job_facts(job: Job) -> dict[str, Any]:

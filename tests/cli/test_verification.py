@@ -114,3 +114,23 @@ async def test_a_receipt_of_a_job_that_has_not_ended_is_refused(
 
     assert (running.code, "`relabel watch" in running.err, running.out) == (2, True, "")
     assert (paused.code, f"`relabel cancel {job.job_id}` ends it" in paused.err, paused.out) == (2, True, "")
+
+
+async def test_a_receipt_of_a_cancelled_job_waits_for_the_rows_in_flight(
+    relabel: Any, ledger: Ledger, make_job: Callable[..., Awaitable[Any]]
+) -> None:
+    """Their outcomes would change it. After them it counts what was cancelled."""
+    job = await make_job("completion_id,team\na-1,x\na-2,x\na-3,x\n", {2: Outcome.UPDATED})
+    await ledger.shards.lease(job.job_id, 0, "test")
+    await ledger.jobs.cancel(job.job_id, by="ada@a")
+    early = await relabel("receipt", job.job_id)
+    shard = await ledger.shards.load(job.job_id, 0, "test")
+    assert shard is not None
+    await ledger.shards.release(shard)
+    await ledger.shards.close_all(job, Outcome.CANCELLED)
+
+    receipt = json.loads((await relabel("receipt", job.job_id)).out)
+
+    assert (early.code, "rows in flight" in early.err) == (2, True)
+    assert (receipt["rows"]["cancelled"], receipt["rows"]["updated"], receipt["job"]["state"]) == (2, 1, "cancelled")
+    assert receipt["job"]["finished_at"] is not None

@@ -166,6 +166,28 @@ async def test_rows_that_failed_count_by_what_their_completions_hold(harness, st
     }
 
 
+@pytest.mark.parametrize("fate", ["paused", "cancelled"])
+async def test_rows_that_a_job_never_came_to_are_not_applied(harness, stored, verify, completion_id, fate):
+    """Unless they hold the value all the same. Of a paused job they are open still."""
+    job_id = await harness.submit((completion_id, PATCH), (OTHER, PATCH), (THIRD, {"team": "red"}), shard_rows=1)
+    await harness.turn(job_id, 0)
+    if fate == "paused":
+        await harness.ledger.jobs.pause(job_id, by="ada@a", code="paused", reason="by ada@a")
+    else:
+        await harness.ledger.jobs.cancel(job_id, by="ada@a")
+        await harness.ledger.shards.close_all((await harness.job(job_id)).spec, Outcome.CANCELLED)
+
+    rows = await verify(job_id)
+
+    assert {each: row.detail.code if row.detail else "" for each, row in rows.items()} == {
+        completion_id: "",
+        OTHER: NOT_APPLIED,
+        THIRD: "",
+    }
+    why = {"paused": "the row has not ended", "cancelled": "the row ended as cancelled"}[fate]
+    assert why in rows[OTHER].detail.message
+
+
 @pytest.mark.parametrize("held", ["GREEN", "green"])
 async def test_what_the_service_made_of_a_value_is_the_jobs_own(harness, stored, change, verify, completion_id, held):
     """So is what the job meant, where somebody has set it since."""
