@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import resource
 import stat
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
@@ -42,8 +44,8 @@ def environment_names(
     return names
 
 
-def load_settings() -> Settings:
-    """Read the environment and `.env`.
+def load_settings(given: Mapping[str, Any] = MappingProxyType({})) -> Settings:
+    """Read the environment and `.env`; what a program gives itself goes before both.
 
     Raises:
         SettingsError: a value is wrong, or a `RELABEL_` variable is not one of ours.
@@ -56,7 +58,7 @@ def load_settings() -> Settings:
         _refuse_odd_env_file()
         _refuse_unknown_names()
         _refuse_unknown_files(_named_secrets_dir())
-        settings = Settings()
+        settings = Settings(**given)
         _check_key_command(settings)
         register_secret(plain(settings.openai_api_key))
     except (OSError, UnicodeDecodeError) as error:

@@ -67,7 +67,10 @@ class Declined(RelabelError):
 
 
 class NeedsConfirmation(RelabelError):
-    """An input raises questions, and nobody answered them. `how` says how to: as the door does that was used."""
+    """An input raises questions, and nobody answered them; `how` to do so is said as the door does that was used.
+
+    `preview` is what the input would do, as JSON takes it.
+    """
 
     code = "needs_confirmation"
 

@@ -10,6 +10,8 @@ from typing import Any, Literal, TypeVar
 
 import msgspec
 
+from relabel.errors import RowsFailed
+
 T = TypeVar("T")
 
 
@@ -152,6 +154,22 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     changes: list[ValueChange] = []
     changes_other: dict[str, int] = {}
     samples: list[PlanSample] = []
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether something happens to the job by itself: it has neither ended nor waits for somebody."""
+        return self.state in {"submitting", "running"}
+
+    def raise_for_failures(self) -> None:
+        """Raise RowsFailed unless the job finished with every row updated or unchanged."""
+        if self.state != "finished":
+            reason = f" ({self.reason})" if self.reason else ""
+            raise RowsFailed(f"job {self.job_id} is {self.state}{reason}, so not all of its rows are done.")
+        rows = self.rows
+        words = ("failed", "rejected", "drifted")
+        if bad := [f"{number:,} {word}" for word in words if (number := getattr(rows, word))]:
+            how = f"rows(outcome={','.join(word for word in words if getattr(rows, word))!r}) of the job says why"
+            raise RowsFailed(f"of {rows.total:,} rows of job {self.job_id}, {', '.join(bad)}; {how}.")
 
 
 class RejectedRow(msgspec.Struct, frozen=True, kw_only=True):
@@ -387,6 +405,20 @@ class HealthResult(msgspec.Struct, frozen=True, kw_only=True):
     status: Literal["ok", "warn", "fail"]
     checked_at: str
     checks: list[Check]
+
+
+class SelectionResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What a selection found: completions read and matched, those left out by reason, what it cost, what it wrote."""
+
+    object: Literal["selection"] = "selection"
+    read: int
+    matched: int
+    left_out: dict[str, int]
+    requests: int
+    seconds: float
+    output: str | None
+    rows: int
+    doubts: list[Any] = []
 
 
 def result_of(facts: dict[str, Any], result: type[T]) -> T:

@@ -17,6 +17,7 @@ from relabel.submit import FileOptions, require_valid_rows, submit
 
 SHOWN_REJECTIONS = 100
 """Rejected rows whose places a caller is told; the report has all of them."""
+HOW_TO_CONFIRM = "look at `preview`, then confirm these codes if it is right"
 
 
 class SubmittedInput(NamedTuple):
@@ -63,5 +64,5 @@ async def submit_checked(
     if only_check:
         return SubmittedInput(preview, None, rejections)
     if questions := [question for question in preview.questions if question.code not in confirmed]:
-        raise NeedsConfirmation(questions, preview=preview_facts(preview))
+        raise NeedsConfirmation(questions, how=HOW_TO_CONFIRM, preview=preview_facts(preview))
     return SubmittedInput(preview, await submit(session, checked, request), rejections)

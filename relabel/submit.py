@@ -13,7 +13,7 @@ from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
 from producer import submit as producer
 from producer.check import Checked
 from producer.check_files import check_files
-from producer.find_files import FoundFile, find_files, input_name
+from producer.find_files import STDIN, FoundFile, find_files, input_name
 from producer.submit import JobRequest, Submitted
 from relabel.errors import InvalidInput
 from relabel.explain import WAITING_FOR_USER, standing
@@ -65,6 +65,12 @@ def check_opened(
         stdin=stdin,
         oldest_first=options.oldest_first,
     )
+
+
+def check_rows(stream: BinaryIO, options: FileOptions, settings: Settings) -> Checked:
+    """Read and check JSON Lines that a program makes as they are read; otherwise as `check_file`."""
+    reading = InputOptions(layout="jsonl", null=options.reading.null, stringify=options.reading.stringify)
+    return check_opened(options._replace(reading=reading), settings, [FoundFile(STDIN, "the rows")], stdin=stream)
 
 
 def require_valid_rows(checked: Checked, options: FileOptions) -> None:

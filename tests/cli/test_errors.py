@@ -25,6 +25,7 @@ PINNED = {
     errors.Unreachable(SENTENCE): ("unreachable", 4),
     errors.Declined(SENTENCE): ("declined", 130),
     errors.NeedsConfirmation([Question("index_column", "a column counts the rows")]): ("needs_confirmation", 2),
+    errors.RowsRejected(SENTENCE, [], 1): ("rows_rejected", 2),
     errors.AlteredPlan("20261123-205318-c81e4f02"): ("altered_plan", 2),
     errors.RowsFailed(SENTENCE): ("rows_failed", 1),
     errors.WorkerDied(SENTENCE): ("worker_died", 1),

@@ -1,0 +1,326 @@
+"""A job in the hands of an asynchronous program: its state, its rows, and what can be done with it."""
+
+from __future__ import annotations
+
+import functools
+import os
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast
+
+import msgspec
+
+from config.canary import CanaryShare
+from ledger.connect import AWAY, describe
+from ledger.errors import LedgerUnreachable, NoSuchJob
+from ledger.job import JobState
+from relabel import control
+from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
+from relabel.arguments import ApplyArguments, DerivedArguments, PlanArguments, VerifyArguments, file_options
+from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
+from relabel.errors import InvalidInput
+from relabel.facts import job_facts
+from relabel.gone import expired
+from relabel.jobs import job_log, see_job, seen_facts
+from relabel.own_worker import OwnWorker
+from relabel.plan import prepare_plan
+from relabel.progress_line import progress_of
+from relabel.rate import set_job_rate
+from relabel.report import ReportOptions, job_report
+from relabel.results import JobStatus, LogEntry, result_of
+from relabel.rows import MOST_ROWS, page_of_rows
+from relabel.session import Session
+from relabel.snapshots import job_snapshots
+from relabel.submission import SubmittedInput, submit_checked
+from relabel.submit import FileOptions
+from relabel.verify import prepare_verify
+from report.rows import WORDS
+from report.whole_file import whole_file
+
+if TYPE_CHECKING:
+    from producer.submit import Submitted
+
+P = ParamSpec("P")
+T = TypeVar("T")
+Method = Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]
+_AWAY: tuple[type[Exception], ...] = tuple(set(AWAY) - {OSError})  # what a file raises, too
+LOOK_EVERY_S = 0.5
+"""How often a job is looked at: progress is shown at most twice a second."""
+FlatRow = dict[str, Any]
+"""A row without maps: `metadata.KEY` is what it asks for, `before.KEY` what was there, `holds.KEY` what is there."""
+
+
+def reported(method: Method[P, T]) -> Method[P, T]:
+    """Let a method of a client or a job raise errors of ours alone, where Redis or a job is not there."""
+
+    @functools.wraps(method)
+    async def wrapper(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await method(self, *args, **kwargs)
+        except NoSuchJob as error:
+            raise await expired(self.session, error.job_id) or error from None
+        except _AWAY as error:
+            raise LedgerUnreachable(describe(error)) from error
+
+    return wrapper
+
+
+class Job:
+    """A job by its id. `existed`: what was submitted had been submitted before, as this job."""
+
+    def __init__(self, session: Session, worker: OwnWorker, job_id: str, *, existed: bool = False) -> None:
+        self.session = session
+        self._worker = worker
+        self.job_id = job_id
+        self.existed = existed
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.job_id}>"
+
+    @reported
+    async def status(self) -> JobStatus:
+        """Return the job as it stands."""
+        facts = seen_facts(await see_job(self.session, self.job_id))
+        return result_of({"object": "job"} | facts, JobStatus)
+
+    async def watch(self, timeout: float | None = None) -> AsyncIterator[JobStatus]:  # noqa: ASYNC109 - as in `wait`
+        """Yield the job twice a second until it has ended, or waits for somebody.
+
+        Raises:
+            TimeoutError: the seconds have passed, and the job goes on.
+            WorkerDied: the client's own worker ended by itself, again and again.
+
+        """
+        snapshots = job_snapshots(self.session, self.job_id, every_s=LOOK_EVERY_S)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while (seen := await self._next(snapshots)) is not None:
+            self._worker.require_alive()
+            if deadline is not None and seen.goes_on and time.monotonic() > deadline:
+                raise TimeoutError(f"job {self.job_id} goes on after {timeout:g} s; wait() waits again.")
+            yield result_of({"object": "job"} | job_facts(seen.job), JobStatus)
+
+    async def wait(
+        self,
+        *,
+        progress: bool | Callable[[JobStatus], object] = False,
+        timeout: float | None = None,  # noqa: ASYNC109 - as callers know it
+    ) -> JobStatus:
+        """Wait until the job has ended, or waits for somebody, and return it as it then stands.
+
+        `progress=True` draws a line; a function gets the job at most twice a second. Nothing is raised for rows that
+        failed: `raise_for_failures` of the result does. What ends the wait leaves the job alone.
+
+        Raises:
+            TimeoutError: the seconds have passed, and the job goes on.
+
+        """
+        show = progress_of(progress)
+        async for status in self.watch(timeout):
+            show(status)
+        return await self.status()
+
+    async def rows(self, outcome: str | Collection[str] = ()) -> AsyncIterator[FlatRow]:
+        """Yield the rows, those of some outcomes where they are named, as flat mappings.
+
+        Raises:
+            WrongState: the job is still being stored.
+            RowsLost: rows of it are gone from Redis.
+
+        """
+        async for page in self.row_pages(outcome):
+            for row in page:
+                yield row
+
+    async def row_pages(self, outcome: str | Collection[str] = ()) -> AsyncIterator[list[FlatRow]]:
+        """Yield the rows in lists of up to a thousand; otherwise as `rows`."""
+        outcomes, after, more = _words(outcome), "", True
+        while more:
+            rows, more = await self._page(outcomes, after)
+            after = rows[-1]["id"] if rows else ""
+            yield [_flat(row) for row in rows]
+            more = more and bool(rows)
+
+    @reported
+    async def report(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        outcome: str | Collection[str] = (),
+        format: Literal["csv", "jsonl"] | None = None,  # noqa: A002 - as the option is called
+        diff: bool = False,
+        bom: bool = False,
+    ) -> None:
+        """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed."""
+        lines = await job_report(self.session, self.job_id, ReportOptions(_words(outcome), format, diff, bom))
+        with whole_file(Path(path)) as write:
+            async for line in lines:
+                write(line)
+
+    @reported
+    async def log(self) -> list[LogEntry]:
+        """Return who changed the job, when and why, the oldest change first."""
+        lines = await job_log(self.session, self.job_id)
+        return [
+            result_of({"id": f"{line.at:.6f}-{number}", **_builtins(line)}, LogEntry)
+            for number, line in enumerate(lines)
+        ]
+
+    @reported
+    async def pause(self, reason: str = "") -> JobStatus:
+        """Pause the job: no new row starts, rows in flight end."""
+        await control.pause(self.session, self.job_id, reason=reason)
+        return await self.status()
+
+    @reported
+    async def resume(self) -> JobStatus:
+        """Let workers go on with a paused or held job: the client's own, where it has no others."""
+        if self._is_own:
+            await self._worker.start()
+            await control.resume_here(self.session, self.job_id)
+            self._worker.work_on(self.job_id)
+        else:
+            await control.resume(self.session, self.job_id)
+        return await self.status()
+
+    @reported
+    async def cancel(self, reason: str = "") -> JobStatus:
+        """End the job: rows that are done stay so, the others end as cancelled."""
+        await control.cancel(self.session, self.job_id, reason=reason)
+        return await self.status()
+
+    @reported
+    async def set_rate(self, per_minute: float | None) -> JobStatus:
+        """Slow the job down to so many requests a minute; None lets only the shared rate count."""
+        await set_job_rate(self.session, self.job_id, per_minute)
+        return await self.status()
+
+    @reported
+    async def undo(
+        self, *, keys: Collection[str] | None = None, force: bool = False, **options: Unpack[DerivedArguments]
+    ) -> Job:
+        """Restore what the job changed, as a new job: some keys only, with `force` also what others changed since."""
+        only = None if keys is None else frozenset([keys] if isinstance(keys, str) else keys)
+        derived = self._derived_options(options)
+        return await self._derive(
+            await prepare_undo(self.session, self.job_id, derived, keys=only, force=force), options
+        )
+
+    @reported
+    async def retry(
+        self,
+        *,
+        codes: Collection[str] | None = None,
+        all: bool = False,  # noqa: A002 - as the option is called
+        **options: Unpack[DerivedArguments],
+    ) -> Job:
+        """Try the failed rows that may work once more, as a new job; those of some codes, or all of them."""
+        named = None if codes is None else frozenset([codes] if isinstance(codes, str) else codes)
+        derived = self._derived_options(options)
+        return await self._derive(
+            await prepare_retry(self.session, self.job_id, derived, codes=named, everything=all), options
+        )
+
+    @reported
+    async def plan(self, outcome: str | Collection[str] = "drifted", **options: Unpack[PlanArguments]) -> Job:
+        """Plan the rows that ended so once more, with the values that they meant."""
+        files = file_options(("rows",), **options)
+        return await self._derive(
+            await prepare_plan(self.session, self.job_id, files, only=_words(outcome), here=self._is_own), options
+        )
+
+    @reported
+    async def apply(self, **options: Unpack[ApplyArguments]) -> Job:
+        """Make exactly the changes that this plan shows, as a new job, or return the job that does so already.
+
+        Raises:
+            AlteredPlan: what is stored of the plan is not what it found.
+            InvalidInput: this is no plan, nothing is left to apply, or it is more than `max_changes`.
+            WrongState: the plan has not finished.
+
+        """
+        plan = await applicable_plan(self.session, self.job_id, here=self._is_own)
+        prepared = await prepare_apply(self.session, plan, _apply_options(options, here=self._is_own))
+        if isinstance(prepared, PreparedApply):
+            return await self._derive(prepared, options)
+        if self._is_own and prepared.state is JobState.PAUSED and prepared.reason_code == control.INTERRUPTED_CODE:
+            await self._worker.start()
+            await control.resume_here(self.session, prepared.spec.job_id)
+            self._worker.work_on(prepared.spec.job_id)
+        return Job(self.session, self._worker, prepared.spec.job_id, existed=True)
+
+    @reported
+    async def verify(self, **options: Unpack[VerifyArguments]) -> Job:
+        """Read the rows of the job again and compare them with what it left, as a job that changes nothing."""
+        return await self._derive(
+            await prepare_verify(self.session, self.job_id, self._derived_options(options)), options
+        )
+
+    @property
+    def _is_own(self) -> bool:
+        return self.session.server is not None
+
+    def _derived_options(self, options: DerivedArguments | VerifyArguments) -> DerivedOptions:
+        return DerivedOptions(
+            options.get("rate"), options.get("name"), again=bool(options.get("again")), here=self._is_own
+        )
+
+    async def _derive(self, prepared: Prepared | PreparedApply, options: Any) -> Job:
+        with prepared.checked as checked:
+            if self._is_own:
+                await self._worker.start()
+            confirmed = frozenset(options.get("confirm", ()))
+            found = await submit_checked(
+                self.session, checked, _OF_A_JOB, prepared.request, confirmed=confirmed, deployed=not self._is_own
+            )
+        return await self.made(found, self.session, self._worker, here=self._is_own)
+
+    @classmethod
+    async def made(cls, found: SubmittedInput, session: Session, worker: OwnWorker, *, here: bool) -> Job:
+        """Return the job that was submitted; `here`: the client's own worker carries it out."""
+        submitted = cast("Submitted", found.submitted)  # None only of an input that is looked at
+        if here:
+            worker.work_on(submitted.job_id)
+            await control.resume_interrupted(session, submitted)
+        return cls(session, worker, submitted.job_id, existed=submitted.existed)
+
+    @reported
+    async def _next(self, snapshots: AsyncIterator[Any]) -> Any:
+        return await anext(snapshots, None)
+
+    @reported
+    async def _page(self, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], bool]:
+        page = await page_of_rows(self.session, self.job_id, MOST_ROWS, outcomes=outcomes, after=after)
+        return page.rows, page.has_more
+
+
+_MAPS = ("metadata", "before", "holds")
+_OF_A_JOB = FileOptions(("rows",))
+
+
+def _apply_options(options: ApplyArguments, *, here: bool) -> ApplyOptions:
+    asked = options.get("canary")
+    try:
+        canary = None if asked is None else CanaryShare.parse(str(asked))
+    except ValueError as error:
+        raise InvalidInput(f"canary={asked!r} is none; write a share of the rows like '1%', or a number.") from error
+    return ApplyOptions(
+        options.get("rate"), options.get("name"), canary, here=here, max_changes=options.get("max_changes")
+    )
+
+
+def _words(outcome: str | Collection[str]) -> frozenset[str]:
+    words = frozenset(outcome.split(",") if isinstance(outcome, str) else outcome) - {""}
+    if unknown := sorted(words - set(WORDS)):
+        raise InvalidInput(f"outcome {unknown[0]!r} is unknown; choose from {', '.join(WORDS)}.")
+    return words
+
+
+def _flat(row: dict[str, Any]) -> FlatRow:
+    flat = {name: value for name, value in row.items() if name not in {"object", "changes", *_MAPS}}
+    maps = {name: row[name] for name in _MAPS if row.get(name)}
+    return flat | {f"{name}.{key}": value for name, pairs in maps.items() for key, value in pairs.items()}
+
+
+def _builtins(line: Any) -> dict[str, Any]:
+    return dict(msgspec.to_builtins(line))

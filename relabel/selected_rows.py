@@ -1,0 +1,107 @@
+"""What a selection gives to a Python program: completions with what each is to get, to go over or to submit."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+
+import msgspec
+
+from relabel.input_rows import REMOVE, Row
+from relabel.results import SelectionResult, result_of
+from relabel.select import Selected, check_selection, select_facts, selecting, write_selected
+from relabel.session import Session
+from selection.options import FilterOptions, LabelOptions, SelectOptions
+
+if TYPE_CHECKING:
+    from selection.completion import Completion
+
+_decode = msgspec.json.Decoder().decode
+_encode = msgspec.json.Encoder().encode
+
+
+class SelectArguments(TypedDict, total=False):
+    """What is selected, and what each is to get: the options of `relabel select`.
+
+    `where` is an expression, or a function of a completion (its `id`, `created`, `model`, `metadata`). `output` is the
+    path of a patch file to write.
+    """
+
+    model: str
+    metadata: Mapping[str, str]
+    since: str
+    until: str
+    expiring: str
+    where: str | Callable[[Completion], bool]
+    limit: int
+    sample: str | int
+    seed: int
+    set: Mapping[str, str]
+    set_default: Mapping[str, str]
+    unset: Collection[str]
+    keys: Collection[str]
+    split: str
+    split_by: str
+    output: str | os.PathLike[str]
+
+
+class SelectedRows:
+    """The completions of a selection as pairs of an id and the metadata that it is to get; `result` counts them.
+
+    It can be gone over again and again, and be passed to `submit` and `plan`.
+    """
+
+    def __init__(self, result: SelectionResult, file: BinaryIO) -> None:
+        self.result = result
+        self._file = file
+        weakref.finalize(self, file.close)
+
+    def __iter__(self) -> Iterator[Row]:
+        at = 0
+        while True:
+            self._file.seek(at)
+            if not (line := self._file.readline()):
+                return
+            at = self._file.tell()
+            completion_id, metadata = _decode(line)
+            yield completion_id, {key: REMOVE if value is None else value for key, value in metadata.items()}
+
+
+async def select_rows(session: Session, arguments: SelectArguments) -> SelectedRows:
+    """Select completions, and keep what each is to get in a file without a name.
+
+    Raises:
+        InvalidInput: an argument cannot be used, or the file is there already.
+        Unreachable: the API cannot be used; the same call goes on where this one ended.
+
+    """
+    options, output = _options(**arguments)
+    check_selection(options, output)
+    file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the rows
+    try:
+        async with selecting(session, options, output=output, progress=lambda _: None) as selected:
+            async for patch in selected.patches():
+                file.write(_encode([patch.completion_id, patch.metadata]) + b"\n")
+            written = Selected(selected.found) if output is None else await write_selected(selected, output)
+        return SelectedRows(result_of({"object": "selection"} | select_facts(written), SelectionResult), file)
+    except BaseException:
+        file.close()
+        raise
+
+
+def _options(**given: Any) -> tuple[SelectOptions, Path | None]:
+    output = given.pop("output", None)
+    for name in ("metadata", "set", "set_default"):
+        given[name] = tuple(f"{key}={value}" for key, value in (given.get(name) or {}).items())
+    for name in ("unset", "keys"):
+        names = given.get(name) or ()
+        given[name] = (names,) if isinstance(names, str) else tuple(names)
+    if given.get("sample") is not None:
+        given["sample"] = str(given["sample"])
+    filters = FilterOptions(**{name: given.pop(name) for name in FilterOptions._fields if name in given})
+    labels = LabelOptions(**{name: given.pop(name) for name in LabelOptions._fields if name in given})
+    return SelectOptions(filters, labels, **given), None if output is None else Path(output)

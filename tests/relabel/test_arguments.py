@@ -1,0 +1,134 @@
+"""One name at all doors: what a verb takes, the method of Python takes by the same name in snake case."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, get_args, get_type_hints
+
+import click
+import pytest
+
+import relabel
+from cli.main import cli
+from relabel import aio, job_handle, sync
+from relabel.arguments import file_options
+from relabel.errors import InvalidInput
+
+JOB, CLIENT = job_handle.Job, aio.Client
+METHODS = {
+    "submit": CLIENT.submit,
+    "run": CLIENT.run,
+    "plan": CLIENT.plan,
+    "select": CLIENT.select,
+    "jobs": CLIENT.jobs,
+    "history": CLIENT.history,
+    "watch": JOB.watch,
+    "status": JOB.status,
+    "report": JOB.report,
+    "pause": JOB.pause,
+    "resume": JOB.resume,
+    "cancel": JOB.cancel,
+    "undo": JOB.undo,
+    "retry": JOB.retry,
+    "verify": JOB.verify,
+    "apply": JOB.apply,
+    "log": JOB.log,
+}
+SHOWN = {"json", "help", "as_json"}
+"""What is about the terminal: how something is printed."""
+OTHERWISE = {
+    "yes": "confirm",  # with the codes of the questions
+    "only": "outcome",  # as HTTP calls it
+    "n": "limit",
+    "number": "limit",
+    "no_undo": "undo",
+}
+LEFT_OUT = {
+    "*": {"run", "no_wait", "wait"},  # wait() does; the client brings a worker where there is no Redis
+    "run": {"sandbox", "resume", "check"},  # the stand-in is the command line's; Job.resume; submit(check=True)
+    "plan": {"check", "from", "only"},  # submit(check=True); Job.plan
+    "status": {"yes"},
+    "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"},  # plan()
+    "cancel": {"yes"},  # a job is named by its id
+    "pause": {"yes"},
+    "resume": {"yes"},
+    "report": {"output", "stats", "summary", "o"},
+}
+MORE = {
+    "submit": {"check"},
+    "watch": {"timeout"},
+    "report": {"path"},
+    "select": {"output"},
+}
+"""Arguments that no option is, and why it is so is in the methods' docstrings."""
+
+
+def options_of(verb: str) -> set[str]:
+    """The options of a verb by their names in Python."""
+    command = cli.get_command(click.Context(cli), verb)
+    assert command is not None
+    found = set()
+    for param in command.params:
+        if isinstance(param, click.Option):
+            name = max((each for each in param.opts if each.startswith("--")), key=len, default=param.opts[0])
+            found.add(name.lstrip("-").replace("-", "_"))
+    return {OTHERWISE.get(name, name) for name in found - SHOWN - LEFT_OUT["*"] - LEFT_OUT.get(verb, set())}
+
+
+def arguments_of(method: Any) -> set[str]:
+    """The named arguments of a method, those of its `**options` too."""
+    names = set()
+    for name, parameter in inspect.signature(method).parameters.items():
+        if parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            [options] = get_args(get_type_hints(method, vars(inspect.getmodule(method)))[name])
+            names |= set(get_type_hints(options, localns={"Completion": object}))
+        elif name not in {"self", "rows", "reference", "completion_id"}:
+            names.add(name)
+    return names
+
+
+@pytest.mark.parametrize("verb", METHODS)
+def test_a_method_takes_what_its_verb_takes(verb):
+    """What is left out or more is listed above, with its reason."""
+    assert arguments_of(METHODS[verb]) - MORE.get(verb, set()) == options_of(verb) - MORE.get(verb, set())
+
+
+@pytest.mark.parametrize(("of_aio", "of_sync"), [(aio.Client, sync.Client), (job_handle.Job, sync.Job)])
+def test_both_clients_have_the_same_methods_with_the_same_arguments(of_aio, of_sync):
+    """One is the other with a loop of its own."""
+
+    def public(kind: type) -> dict[str, list[tuple[str, Any, Any]]]:
+        return {
+            name: [(each.name, each.kind, each.default) for each in inspect.signature(method).parameters.values()]
+            for name, method in inspect.getmembers(kind, inspect.isfunction)
+            if not name.startswith("_")
+        }
+
+    own = {"close", "aclose", "check_input", "submit_input", "run_input", "plan_input", "row_pages", "made"}
+    there, here = public(of_aio), public(of_sync)
+    assert there.keys() - own == here.keys() - own
+    for name in here.keys() - own - {"watch"}:
+        assert here[name] == there[name], name
+
+
+def test_every_public_name_is_there_and_only_those():
+    """`__all__` is what type checkers and `dir` see."""
+    assert [name for name in relabel.__all__ if not hasattr(relabel, name)] == []
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        relabel.nothing  # noqa: B018 - the look-up is what is tested
+
+
+def test_arguments_are_read_as_the_options_of_the_same_names():
+    """Lists and mappings where the command line has text."""
+    options = file_options(
+        ("rows",), mode="replace", rate=600, max_failures="5%", columns={"quality": "Quality"}, null="NULL", undo=False
+    )
+
+    assert (str(options.mode), options.rate, options.max_failures, options.undo) == ("replace", 600, "5%", False)
+    assert [tuple(column) for column in options.reading.columns] == [("quality", "Quality")]
+    assert options.reading.null == {"NULL"}
+    assert [column.key for column in file_options(("x",), columns=["a", "b"]).reading.columns] == ["a", "b"]
+    with pytest.raises(InvalidInput, match="twice"):
+        file_options(("x",), columns=["a", "a"])
+    with pytest.raises(InvalidInput):
+        file_options(("x",), delimiter="ab")

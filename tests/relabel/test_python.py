@@ -1,0 +1,281 @@
+"""The door of Python: the verbs as methods, with a real worker, a real Redis and the stand-in for the API."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import os
+import signal
+import sqlite3
+import sys
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import relabel
+from ledger.connect import new_client
+from ledger.keys import claim_key
+from relabel.progress_line import ProgressLine
+from relabel.results import PreviewResult
+from sandbox import Sandbox
+from tests.harness.idle_worker import IdleWorker
+
+IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpg{number:02d}" for number in range(4)]
+ROOT = Path(relabel.__file__).parents[1]
+GONE = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgXX"
+
+
+@pytest.fixture
+async def api(idle_worker: IdleWorker) -> AsyncIterator[Sandbox]:
+    """The API of the shared worker: four completions of a blue team."""
+    async with Sandbox(port=idle_worker.api_port) as sandbox:
+        sandbox.store.load({completion_id: {"team": "blue", "n": "1"} for completion_id in IDS})
+        client = new_client(idle_worker.redis_url)
+        async for key in client.scan_iter(match=claim_key("*")):  # records of writes of other tests
+            await client.delete(key)
+        await client.aclose()
+        yield sandbox
+
+
+@pytest.fixture
+def clean(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    """An environment and a folder without settings."""
+    for name in os.environ:
+        if name.startswith(("RELABEL_", "OPENAI_")):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+async def client(api: Sandbox, idle_worker: IdleWorker, clean: None) -> AsyncIterator[relabel.aio.Client]:
+    """A client of deployed workers."""
+    async with relabel.aio.connect(
+        redis_url=idle_worker.redis_url, openai_base_url=api.base_url, openai_api_key="sk-test"
+    ) as client:
+        yield client
+
+
+@pytest.fixture
+def sync_client(api: Sandbox, idle_worker: IdleWorker, clean: None) -> Iterator[relabel.Client]:
+    """The same for a program without an event loop, made here where one runs already, as in Jupyter."""
+    with relabel.connect(
+        redis_url=idle_worker.redis_url, openai_base_url=api.base_url, openai_api_key="sk-test"
+    ) as client:
+        yield client
+
+
+async def test_rows_are_submitted_waited_for_and_undone(client, api):
+    """The loop of a user's work; results have the fields of `--json`."""
+
+    async def streamed():
+        for completion_id in (*IDS, GONE):
+            yield completion_id, {"team": "red", "n": relabel.REMOVE}
+
+    seen = []
+    job = await client.submit(streamed(), again=True, name="from Python")
+    status = await job.wait(progress=seen.append)
+    failed = [row async for row in job.rows("failed")]
+    held = dict(api.store.dump())
+    undone = await (await job.undo()).wait()
+    retried = await job.retry(all=True)
+
+    assert (status.state, status.rows.updated, status.rows.failed) == ("finished", 4, 1)
+    assert (status.name, status.kind, seen[-1].state) == ("from Python", "file", "finished")
+    assert [(row["completion_id"], row["code"], row["metadata.team"], row["metadata.n"]) for row in failed] == [
+        (GONE, "not_found", "red", None)
+    ]
+    assert held == {completion_id: {"team": "red"} for completion_id in IDS}
+    assert (undone.kind, undone.parent, undone.rows.updated) == ("undo", job.job_id, 4)
+    assert (await retried.wait()).rows.failed == 1
+    assert {child.kind for child in (await job.status()).children} == {"undo", "retry"}
+    assert {entry.verb for entry in await job.log()} >= {"submit", "finished"}
+    with pytest.raises(relabel.RowsFailed, match="1 failed"):
+        status.raise_for_failures()
+    undone.raise_for_failures()
+
+
+async def test_a_job_is_held_resumed_paused_and_cancelled(client):
+    """What cannot be done in a state is an error of its own."""
+    job = await client.submit([(IDS[0], {"team": "red"})], again=True, hold=True)
+
+    assert (await job.status()).state == "held"
+    with pytest.raises(relabel.WrongState, match="only a running job"):
+        await job.pause()
+    assert (await job.wait(timeout=0.1)).state == "held"
+    assert (await job.cancel("not today")).state == "cancelled"
+    with pytest.raises(relabel.RowsFailed, match="is cancelled"):
+        (await job.status()).raise_for_failures()
+    assert [entry.why for entry in await job.log() if entry.verb == "cancel"] == ["not today"]
+
+
+async def test_a_plan_is_applied_once_and_a_verification_finds_what_changed_since(client, api):
+    """Both are jobs that only read."""
+    plan = await client.plan([(completion_id, {"team": "red"}) for completion_id in IDS])
+    planned = await plan.wait()
+    before = dict(api.store.dump())
+    with pytest.raises(relabel.InvalidInput, match="more than"):
+        await plan.apply(max_changes=3)
+    job = await plan.apply(canary="1%")
+    applied = await job.wait()
+    again = await plan.apply()
+    api.store.load({IDS[0]: {"team": "green"}})
+    client_redis = client.session.ledger.redis
+    async for key in client_redis.scan_iter(match=claim_key("*")):
+        await client_redis.delete(key)
+    verified = await (await job.verify()).wait()
+
+    assert before == {completion_id: {"team": "blue", "n": "1"} for completion_id in IDS}
+    assert (planned.rows.would_change, len(planned.digest or "")) == (4, 64)
+    assert (applied.kind, applied.parent, applied.rows.updated) == ("apply", plan.job_id, 4)
+    assert (again.job_id, again.existed) == (job.job_id, True)
+    [change] = planned.changes
+    assert (change.key, change.before, change.after, change.rows) == ("team", "blue", "red", 4)
+    assert (verified.rows.unchanged, verified.rows.drifted) == (3, 1)
+
+
+async def test_an_input_is_looked_at_and_questions_are_answered_by_their_codes(client):
+    """Nothing is stored before."""
+    odd = [(f"row-{number}", {"team": "red"}) for number in range(3)]
+    known = len(await client.jobs(limit=100))
+
+    preview = await client.submit(odd, check=True)
+    with pytest.raises(relabel.NeedsConfirmation) as asked:
+        await client.submit(odd)
+    after = len(await client.jobs(limit=100))
+    job = await client.submit(odd, confirm=["odd_ids"], again=True, hold=True)
+    await job.cancel()
+
+    assert isinstance(preview, PreviewResult)
+    assert (preview.completions, [question.code for question in preview.questions]) == (3, ["odd_ids"])
+    assert ([question.code for question in asked.value.questions], asked.value.code) == (
+        ["odd_ids"],
+        "needs_confirmation",
+    )
+    assert after == known
+
+
+async def test_what_cannot_be_used_is_refused_with_what_to_do(client, tmp_path):
+    """Before anything is sent; each error has a code."""
+    nothing = [("", {"team": "red"})]
+    for wrong, options, error in (
+        (nothing, {}, relabel.RowsRejected),
+        ([(IDS[0], {"n": 5}), (IDS[1], {"n": "5"})], {"strict": True}, relabel.RowsRejected),
+        ([IDS[0]], {}, relabel.UnreadableFile),  # a list of texts is a list of files
+        ([5], {}, relabel.InvalidInput),
+        ([(IDS[0], {"n": float("nan")})], {}, relabel.InvalidInput),
+        ([(IDS[0], {"n": object()})], {}, relabel.InvalidInput),
+        ([(IDS[0], {"n": "5"})], {"rate": -1}, relabel.InvalidInput),
+        ([(IDS[0], {"n": "5"})], {"mode": "patch"}, relabel.InvalidInput),
+        ([], {}, relabel.UnreadableFile),
+        (tmp_path / "none.csv", {}, relabel.UnreadableFile),
+    ):
+        with pytest.raises(error) as caught:
+            await client.submit(wrong, **options)
+        assert isinstance(caught.value, relabel.RelabelError)
+        assert caught.value.code != "error"
+    with pytest.raises(TypeError, match="colour"):
+        await client.submit([(IDS[0], {"n": "5"})], colour="red")
+    with pytest.raises(relabel.NoSuchJob, match="there is no job 'none'"):
+        await client.job("none")
+
+
+async def test_a_redis_that_is_away_is_one_error(clean, tmp_path):
+    """At the start."""
+    with pytest.raises(relabel.LedgerUnreachable) as caught:
+        async with relabel.aio.connect(redis_url=f"unix://{tmp_path}/none.sock"):
+            pass
+
+    assert caught.value.code == "redis_unreachable"
+
+
+async def test_a_selection_is_submitted_as_it_is(client, api):
+    """A function says which completions; what each is to get are pairs, again and again."""
+    selected = await client.select(where=lambda completion: completion.id in IDS[:2], set={"team": "red"})
+    job = await client.submit(selected, again=True)
+
+    assert (selected.result.read, selected.result.matched) == (4, 2)
+    assert sorted(selected) == [(IDS[0], {"team": "red"}), (IDS[1], {"team": "red"})]
+    assert (await job.wait()).rows.updated == 2
+    [entry] = [each for each in (await client.history(IDS[0])).entries if each.job_id == job.job_id]
+    assert [(change.before, change.after) for change in entry.changes] == [("blue", "red")]
+
+
+async def test_rows_are_read_in_the_thread_of_the_caller(sync_client, tmp_path):
+    """A cursor of SQLite may be used in no other; a report is written as `relabel report` writes it."""
+
+    def work():
+        with contextlib.closing(sqlite3.connect(":memory:")) as database:
+            database.execute("create table labels (id, team)")
+            database.executemany("insert into labels values (?, 'red')", [(each,) for each in IDS])
+            cursor = database.execute("select id, team from labels")
+            job = sync_client.submit(((completion_id, {"team": team}) for completion_id, team in cursor), again=True)
+        status = job.wait()
+        job.report(tmp_path / "report.jsonl", outcome="updated")
+        return status
+
+    assert (await asyncio.to_thread(work)).rows.updated == 4
+    assert len((tmp_path / "report.jsonl").read_text().splitlines()) == 4
+
+
+async def test_ctrl_c_ends_the_wait_and_not_the_job(client, api, idle_worker, clean, tmp_path):
+    """In a program of its own; the interrupt says so."""
+    program = f"""
+import relabel, sys
+with relabel.connect(redis_url={idle_worker.redis_url!r}, openai_base_url={api.base_url!r}) as client:
+    job = client.submit([(each, {{"team": "red"}}) for each in {IDS!r}], again=True, rate=1)
+    try:
+        job.wait(progress=lambda status: print(job.job_id, flush=True))
+    except KeyboardInterrupt as interrupt:
+        print(interrupt.__notes__, job.status().state, flush=True)
+"""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, cwd=ROOT
+    )
+    job_id = (await process.stdout.readline()).decode().strip()
+    process.send_signal(signal.SIGINT)
+    said = (await process.communicate())[0].decode().splitlines()[-1]
+
+    job = await client.job(job_id)
+    await job.cancel()
+
+    assert process.returncode == 0
+    assert f"job {job_id} goes on" in said
+    assert said.endswith("running")
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self):
+        return True
+
+
+async def test_progress_is_one_line_that_is_drawn_over_itself(client):
+    """In a terminal; elsewhere only the last one is written."""
+    job = await client.submit([(IDS[0], {"team": "red"})], again=True, hold=True)
+    held = await job.status()
+    running = msgspec.structs.replace(held, state="running")
+    log, terminal = io.StringIO(), Terminal()
+
+    for stream in (log, terminal):
+        line = ProgressLine(stream)
+        line.show(running)
+        line.show(held)
+    await job.cancel()
+
+    assert log.getvalue() == f"Job {job.job_id}: 0 of 1 row, held\n"
+    first, second = terminal.getvalue().removeprefix("\r").split("\r")
+    assert (first, second.rstrip()) == (f"Job {job.job_id}: 0 of 1 row", f"Job {job.job_id}: 0 of 1 row, held")
+
+
+def test_a_client_that_nobody_closed_holds_no_program_up(clean):
+    """The loop's thread ends with the program."""
+    before = threading.active_count()
+    with pytest.raises(relabel.LedgerUnreachable):
+        relabel.connect(redis_url="redis://127.0.0.1:1/0")
+
+    assert threading.active_count() == before
