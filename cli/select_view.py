@@ -90,7 +90,8 @@ def how_far(first: Found, found: Found) -> str:
     """Return where the reading is, and an estimate of the time that is left, if there is one."""
     at = "" if found.at is None else f"at {datetime.fromtimestamp(found.at, UTC):%Y-%m-%d %H:%M} UTC"
     left = seconds_left(first, found)
-    return ", ".join(filter(None, (at, "" if left is None else f"about {duration(left)} left")))
+    about = "up to" if found.may_be_less else "about"
+    return ", ".join(filter(None, (at, "" if left is None else f"{about} {duration(left)} left")))
 
 
 def counts_so_far(found: Found) -> str:

@@ -8,9 +8,11 @@ from collections.abc import Callable
 from contextlib import aclosing
 from typing import TYPE_CHECKING, NamedTuple
 
+from completions.age import KEPT_DAYS
 from selection.spool import Mark
 
 if TYPE_CHECKING:
+    from completions.list_place import Cursor
     from completions.listing import ListReader
     from selection.selection import Selection
     from selection.spool import Spool
@@ -22,9 +24,9 @@ LEAST_SHARE = 0.02
 class Found(NamedTuple):
     """How far a selection is: completions read and matched, those left out by reason, requests, seconds.
 
-    `share` is the part of the time span that was read, 0 to 1; None where the span is not known. `at` is when the last
-    completion that was read was created, in seconds since the epoch. `doubts` are sentences on what could not be seen
-    for sure.
+    `share` is the part of the time span that was read, 0 to 1; None where the span is not known. `may_be_less`: it is
+    the span for which completions are kept, so that the list may end before it does. `at` is when the last completion
+    that was read was created, in seconds since the epoch. `doubts` are sentences on what could not be seen for sure.
     """
 
     read: int
@@ -34,6 +36,7 @@ class Found(NamedTuple):
     seconds: float
     at: int | None = None
     share: float | None = None
+    may_be_less: bool = False
     doubts: tuple[str, ...] = ()
 
 
@@ -71,9 +74,14 @@ def found_so_far(selection: Selection, spool: Spool) -> Found:
     counted = Found(0, mark.matched, mark.left_out, mark.requests, mark.seconds)
     if cursor is None:
         return counted
-    share = _share(selection, cursor.began, cursor.created, mark.matched)
-    doubts = tuple(cursor.doubts.sentences())
-    return counted._replace(read=cursor.read, at=cursor.created, share=share, doubts=doubts)
+    end, is_known = _end(selection, spool.began)
+    return counted._replace(
+        read=cursor.read,
+        at=cursor.created,
+        share=_share(selection, cursor, end, mark.matched),
+        may_be_less=not is_known,
+        doubts=tuple(cursor.doubts.sentences()),
+    )
 
 
 def seconds_left(first: Found, now: Found) -> float | None:
@@ -87,11 +95,17 @@ def seconds_left(first: Found, now: Found) -> float | None:
     return (now.seconds - first.seconds) * (1 - now.share) / gained if gained >= LEAST_SHARE else None
 
 
-def _share(selection: Selection, began: int | None, at: int | None, matched: int) -> float | None:
-    filters = selection.filters
-    end = filters.since if filters.query.order == "desc" else filters.until
+def _end(selection: Selection, now: float) -> tuple[float, bool]:
+    """Return the time of creation at which the reading ends, and whether it does so for sure."""
+    filters, oldest = selection.filters, now - KEPT_DAYS * 86_400
+    bound = filters.since if filters.query.order == "desc" else filters.until
+    is_known = bound is not None and bound > oldest
+    return (bound, True) if is_known and bound is not None else (oldest, False)
+
+
+def _share(selection: Selection, cursor: Cursor, end: float, matched: int) -> float | None:
+    began, at = cursor.began, cursor.created
     of_limit = matched / selection.limit if selection.limit else None
-    if end is None or began is None or at is None or began == end:
+    if began is None or at is None or not (min(began, end) <= at <= max(began, end)) or began == end:
         return of_limit
-    of_span = min(1.0, max(0.0, (began - at) / (began - end)))
-    return max(of_span, of_limit or 0.0)
+    return max((began - at) / (began - end), of_limit or 0.0)
