@@ -19,6 +19,7 @@ from web import (
     action_endpoints,
     derived_endpoints,
     docs_page,
+    event_endpoints,
     health_endpoints,
     job_endpoints,
     row_endpoints,
@@ -27,6 +28,7 @@ from web import (
 )
 from web.callers import Callers
 from web.documented import schemas
+from web.job_feeds import JobFeeds
 from web.peers import guarded
 from web.problems import add_handlers
 from web.readiness import Readiness
@@ -41,6 +43,7 @@ the scope that the token must have. Errors are `application/problem+json` (RFC 9
 """
 ROUTERS = (
     job_endpoints.router,
+    event_endpoints.router,
     row_endpoints.router,
     submit_endpoints.router,
     action_endpoints.router,
@@ -71,6 +74,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
             state = app.state
             state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
             state.callers = Callers(settings, state.ledger)
+            state.feeds = JobFeeds(settings, state.ledger)
             state.work = Work(settings)
             state.uploads = asyncio.Semaphore(submit_endpoints.UPLOADS_AT_ONCE)
             state.readiness = Readiness(settings, state.ledger)

@@ -1,0 +1,119 @@
+"""Follows jobs for those who watch them: one look a second at each, however many watch it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, NamedTuple
+
+from config.settings import Settings
+from ledger.cancellation import end_tasks, is_cancelled
+from ledger.connect import AWAY
+from ledger.errors import NoSuchJob
+from ledger.job import JobState
+from ledger.ledger import Ledger
+from relabel.jobs import JobSeen, see_job
+from relabel.session import Session
+from web.job_endpoints import job_answer
+from web.refusals import Refusal
+
+LOOK_EVERY_S = 1.0
+MOST_WATCHERS = 1000
+_PROGRESS = (
+    "job_id", "state", "rows", "requests", "waits", "rows_per_s", "rate_per_minute", "eta_s", "no_row_ended_since",
+    "last_error", "may_have_been_written",
+)  # fmt: skip
+"""Members of a job that change while it runs; all others are its standing."""
+
+
+class JobMoment(NamedTuple):
+    """A job as it was seen: all of it, and what changes while it runs, as JSON; `standing` is a digest of the rest.
+
+    `id` is the same for the same content, whichever server says it: by it a watcher that comes back goes on.
+    """
+
+    id: str
+    standing: str
+    whole: str
+    progress: str
+    ended: bool
+
+
+class Feed:
+    """A job that somebody watches. `next` is done once it has changed."""
+
+    def __init__(self) -> None:
+        self.current: JobMoment | None = None
+        self.error: Exception | None = None
+        self.next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.watchers = 0
+
+    def publish(self, moment: JobMoment | None, error: Exception | None = None) -> None:
+        """Let all watchers know how the job stands, or why that is not known."""
+        if moment == self.current and error is None:
+            return
+        self.current, self.error = moment or self.current, error
+        done, self.next = self.next, asyncio.get_running_loop().create_future()
+        done.set_result(None)
+
+
+class JobFeeds:
+    """The jobs that are watched just now, each with the task that looks at it."""
+
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+        self._session = Session(ledger, settings, user="")
+        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._watchers = 0
+
+    def require_room(self) -> None:
+        """Raise Refusal where there are as many watchers as there may be."""
+        if self._watchers >= MOST_WATCHERS:
+            raise Refusal("busy", f"{MOST_WATCHERS:,} streams are open.", retry_after_s=30)
+
+    @asynccontextmanager
+    async def follow(self, job_id: str) -> AsyncIterator[Feed]:
+        """Follow a job for as long as the block runs."""
+        if job_id not in self._feeds:
+            feed = Feed()
+            self._feeds[job_id] = feed, asyncio.create_task(self._look(job_id, feed))
+        feed, looking = self._feeds[job_id]
+        self._watchers += 1
+        feed.watchers += 1
+        try:
+            yield feed
+        finally:
+            self._watchers -= 1
+            feed.watchers -= 1
+            if not feed.watchers:
+                del self._feeds[job_id]
+                await end_tasks([looking])
+
+    async def _look(self, job_id: str, feed: Feed) -> None:
+        while not is_cancelled():
+            try:
+                feed.publish(moment_of(await see_job(self._session, job_id)))
+            except NoSuchJob as error:
+                feed.publish(None, error)
+            except AWAY as error:  # those who know how it stood wait; it goes on when Redis is back
+                if feed.current is None:
+                    feed.publish(None, error)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+
+def moment_of(seen: JobSeen) -> JobMoment:
+    """Return how a job stands, ready to be sent."""
+    facts = job_answer(seen)
+    changing = {name: facts[name] for name in _PROGRESS}
+    standing = _digest({name: value for name, value in facts.items() if name == "state" or name not in changing})
+    whole = json.dumps(facts)
+    state, pending = seen.job.state, seen.job.counts.pending
+    # rows in flight of a cancelled job end after it
+    ended = state.ended and (state is not JobState.CANCELLED or not pending)
+    return JobMoment(_digest(facts), standing, whole, json.dumps(changing), ended)
+
+
+def _digest(facts: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
