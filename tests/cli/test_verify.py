@@ -21,6 +21,7 @@ from sandbox import Sandbox
 from tests.cli.deployed import DeployedCommand
 from tests.harness.command import ROOT
 from tests.harness.idle_worker import IdleWorker
+from tests.harness.rows import dated_id
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}, IDS[3]: {"team": "green"}}
@@ -209,6 +210,25 @@ async def test_the_digests_of_a_receipt_are_recomputed_from_the_report(harness: 
     report.write_text(report.read_text().replace('"team":"blue"', '"team":"blau"'))
     code, said = check_receipt(harness.folder)
     assert (code, said[0], "DIFFERS" in said[1]) == (1, "input: as in the receipt", True)
+
+
+async def test_digests_hold_in_any_order_of_the_rows(harness: DeployedCommand, ledger: Ledger) -> None:
+    """Of a plan that goes oldest first, and of its apply, of which a canary goes before the others."""
+    harness.settings["RELABEL_JOB__SHARD_ROWS"] = "10"
+    ids = [dated_id(1_764_000_000.0 - 977 * (row % 7) * row, row) for row in range(45)]
+    harness.sandbox.store.load({each: {"team": "blue"} for each in ids})
+    rows = "".join(json.dumps({"id": each, "metadata": {"team": f"team {each[-2:]}"}}) + "\n" for each in ids)
+    plan = await harness.facts("plan", harness.file(rows), "--oldest-first")
+    applied = (await harness.facts("apply", plan["job_id"], "--yes", "--canary", "50%"))["job_id"]
+    assert (await ledger.jobs.get(applied)).spec.canary == 23
+
+    for job_id in (plan["job_id"], applied):
+        await harness("receipt", job_id, "-o", "receipt.json")
+        await harness("report", job_id, "--format", "jsonl", "-o", "r.jsonl")
+        assert check_receipt(harness.folder) == (0, ["input: as in the receipt", "outcomes: as in the receipt"])
+    lines = [json.loads(line)["relabel"]["line"] for line in (harness.folder / "r.jsonl").read_text().splitlines()]
+    assert lines != sorted(lines), "the order is another one than that of the file"
+    assert (await harness.facts("verify", applied))["verification"]["holding"] == 45
 
 
 def check_receipt(folder: Path) -> tuple[int, list[str]]:

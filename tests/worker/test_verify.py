@@ -11,6 +11,7 @@ from ledger.shards import ReleaseAnswer
 from producer.check import check_made
 from producer.submit import JobRequest, submit
 from producer.verify import verify_rows
+from report.rows import row_status
 from worker.service import Service
 from worker.verifying import CAUSES, CHANGED_BY_JOB, CHANGED_ELSEWHERE, GONE, NOT_APPLIED, Verifying, differing_keys
 
@@ -211,6 +212,18 @@ async def test_a_read_that_lags_is_waited_for_and_never_believed_against_what_is
 
     assert len(harness.sent("GET")) > reads + 1
     assert (row.outcome, row.detail.code) == (Outcome.DRIFTED, NOT_APPLIED)
+
+
+async def test_what_a_killed_worker_saw_is_not_what_a_row_holds_in_the_end(harness, completion_id):
+    """It had kept the image of a difference, and died before it settled the row, which holds when it is read again."""
+    job_id = await harness.submit((completion_id, {"team": "blue"}), kind=Kind.VERIFY)
+    await harness.journal(job_id, 0, {"team": "pink"})
+
+    await harness.turn(job_id)
+
+    row, spec = await harness.row(job_id), (await harness.job(job_id)).spec
+    assert (row.outcome, row.before) == (Outcome.UNCHANGED, {"team": "pink"})
+    assert row_status(row, spec).holds is None
 
 
 async def test_a_completion_that_cannot_be_read_is_no_difference(harness, stored, change, verify, completion_id):
