@@ -18,6 +18,7 @@ from completions.errors import Refusal
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.row import Patch
+from ratelimit.shared_rate import shared_limit
 from relabel.errors import InvalidInput, Unreachable
 from relabel.session import Session
 from report.whole_file import whole_file
@@ -193,21 +194,22 @@ def _read(options: SelectOptions, now: float) -> Selection:
 @contextmanager
 def _open_spool(settings: Settings, options: SelectOptions, output: Path | None) -> Iterator[Spool]:
     now = time.time()
-    fingerprint = options.fingerprint(f"{settings.openai_base_url} {settings.openai_project_id}")
+    fingerprint = options.fingerprint(shared_limit(settings).key)  # which stands for the endpoint and whose it is
     path = _own_path(settings, fingerprint, now) if output is None else output.with_name(output.name + PARTIAL)
     try:
         with open_spool(path, fingerprint, now=now, keep_s=KEEP_S) as spool:
             yield spool
     except BadSelection as error:
         raise InvalidInput(f"{error}.") from error
-    except OSError as error:
-        raise InvalidInput(f"{path}: what is found cannot be kept here ({error.strerror}); make room") from error
 
 
 def _own_path(settings: Settings, fingerprint: str, now: float) -> Path:
     """Return where a selection that writes no file keeps what it found; removes what others left there long ago."""
     folder = settings.state_folder
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"{folder}: the folder cannot be made ({error.strerror}); set RELABEL_STATE_DIR") from error
     for left in folder.glob(f"select-*{PARTIAL}"):
         with suppress(OSError):
             if now - left.stat().st_mtime > KEEP_S:
@@ -221,7 +223,6 @@ async def _open_reader(session: Session, selection: Selection, spool: Spool) -> 
     from completions.listing import open_list  # noqa: PLC0415 - as above
     from completions.target import read_target  # noqa: PLC0415 - as above
     from config.api_key import read_api_key  # noqa: PLC0415 - as above
-    from ratelimit.shared_rate import shared_limit  # noqa: PLC0415 - as above
 
     settings, filters = session.settings, selection.filters
     target = await read_target(settings)

@@ -49,7 +49,7 @@ async def collect(reader: ListReader, selection: Selection, spool: Spool, progre
 
     Raises:
         Refusal: the API cannot be used, or a page cannot be read.
-        OSError: there is no room for what is found.
+        BadSelection: there is no room for what is found.
 
     """
     sent, began = spool.mark.requests, time.monotonic() - spool.mark.seconds

@@ -55,6 +55,7 @@ def read_selection(options: SelectOptions, *, now: float) -> Selection:
         BadSelection: an option cannot be used, or two contradict each other.
 
     """
+    _refuse_broken_text(options)
     if options.seed is not None and options.sample is None:
         raise BadSelection("--seed goes with --sample; add --sample 300, or leave it out")
     if options.sample is not None and options.limit is not None:
@@ -72,3 +73,19 @@ def _shown(item: Listed) -> Completion:
     if item.metadata is None:
         raise LeftOut(NOT_SHOWN)
     return Completion(item.id, item.created, item.model, item.metadata)
+
+
+def _refuse_broken_text(options: SelectOptions) -> None:
+    """Raise BadSelection for a text that is none, as a terminal with another encoding hands it on."""
+    for value in (*options.filters, *options.labels, options.sample):
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and not _is_text(text):
+                raise BadSelection(f"{text!r} is not UTF-8; type it in a terminal that is, or write it in ASCII")
+
+
+def _is_text(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import stat
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO, Self
 
 import msgspec
@@ -73,17 +73,19 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with suppress(OSError):  # what could not be written is named already, and cut off by whoever goes on
+            self._file.close()
 
     def add(self, completions: Sequence[Completion], mark: Mark) -> None:
         """Store the completions of a page, and where the selection stands after it.
 
         Raises:
-            OSError: there is no room.
+            BadSelection: there is no room.
 
         """
-        self._file.write(b"\n".join([*map(_encode, completions), _encode(mark), b""]))
-        self._file.flush()
+        with _named(self._path):
+            self._file.write(b"\n".join([*map(_encode, completions), _encode(mark), b""]))
+            self._file.flush()
         self.mark = mark
 
     def completions(self) -> Iterator[Completion]:
@@ -102,11 +104,11 @@ def open_spool(path: Path, fingerprint: str, *, now: float, keep_s: float) -> Sp
     One that began more than `keep_s` ago is begun anew, as what it saw may have changed since.
 
     Raises:
-        BadSelection: the file is that of another selection, is in use, or is none of a selection.
-        OSError: it cannot be opened or written.
+        BadSelection: the file is that of another selection, is in use, is none of a selection, or cannot be written.
 
     """
-    file = os.fdopen(_open_private(path), "r+b", buffering=_BUFFER)
+    with _named(path):
+        file = os.fdopen(_open_private(path), "r+b", buffering=_BUFFER)
     try:
         head, mark, end = _read(file, path)
         if head is not None and head.fingerprint != fingerprint:
@@ -116,15 +118,26 @@ def open_spool(path: Path, fingerprint: str, *, now: float, keep_s: float) -> Sp
             )
         if head is None or now - head.began > keep_s:
             head, mark, end = Head(FORMAT, fingerprint, now), Mark(), 0
-        file.seek(end)
-        file.truncate()
-        if not end:
-            file.write(_encode(head) + b"\n")
-            file.flush()
+        with _named(path):
+            file.seek(end)
+            file.truncate()
+            if not end:
+                file.write(_encode(head) + b"\n")
+                file.flush()
         return Spool(path, file, head.began, mark)
     except BaseException:
-        file.close()
+        with suppress(OSError):
+            file.close()
         raise
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        what = f"{path}: what is found cannot be kept here ({error.strerror})"
+        raise BadSelection(f"{what}; make room or choose another place, and the same command goes on") from error
 
 
 def _open_private(path: Path) -> int:

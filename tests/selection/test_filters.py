@@ -128,6 +128,8 @@ def test_filters_that_make_no_sense_are_refused(options, said):
         ({"limit": 5, "sample": "5"}, "--limit and --sample"),
         ({"limit": 0}, "--limit must be 1 or more"),
         ({"sample": "x"}, "no sample"),
+        ({"filters": FilterOptions(where='metadata.a matches "\udcff"')}, "not UTF-8"),
+        ({"labels": LabelOptions(set=("k=\udcff",))}, "not UTF-8"),
     ],
 )
 def test_options_that_contradict_each_other_are_refused(options, said):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 
 import pytest
@@ -119,6 +120,21 @@ def test_a_link_is_not_followed(path, tmp_path):
     """Somebody else may have put it there."""
     path.symlink_to(tmp_path / "elsewhere")
 
-    with pytest.raises(OSError, match="symbolic"):
+    with pytest.raises(BadSelection, match="symbolic"):
         opened(path)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_full_disk_is_named_and_nothing_whole_is_lost(path):
+    """`/dev/full` has no room for anything; a folder that is not there has none either."""
+    with pytest.raises(BadSelection, match="No such file"):
+        opened(path.parent / "none" / "out.partial")
+    fill(path)
+    with opened(path) as spool:
+        full = os.open("/dev/full", os.O_WRONLY)
+        os.dup2(full, spool._file.fileno())
+        os.close(full)
+        with pytest.raises(BadSelection, match="No space left"):
+            spool.add(PAGES[0], Mark(Cursor("desc", pages=4)))
+    with opened(path) as spool:
+        assert spool.mark.matched == 3
