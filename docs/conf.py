@@ -47,6 +47,7 @@ NAVIGATION = {
         "history",
         "rate",
         "workers",
+        "python",
         "http",
         "nightly",
         "notifications",

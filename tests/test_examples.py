@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import datetime as dt
 import json
 import os
@@ -15,10 +17,12 @@ import urllib.request
 from base64 import b64encode
 from pathlib import Path
 
+import psutil
 import pytest
 from standardwebhooks import Webhook
 
 from nightly.inbox import Inbox
+from tests.harness.wait import wait_until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SECRET = f"whsec_{b64encode(secrets.token_bytes(24)).decode()}"
@@ -70,6 +74,36 @@ def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment,
     assert "Matched  2   (2 left out: metadata.score missing or no number)\n" in printed
     assert "updated 2\n" in printed
     assert "updated 0  unchanged 2\n" in printed
+
+
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [
+        ("labels.py", "updated 2\nfailed chatcmpl-ElXmqexampleselect0000000gone: not_found\nrestored 2\n"),
+        pytest.param("frame.py", "updated    fair                1\n", marks=pytest.mark.promise),
+        pytest.param("planned.py", "in 7 rows\nverified 7\n", marks=pytest.mark.promise),
+    ],
+    ids=["pairs", "DataFrame", "plan"],
+)
+async def test_a_program_brings_its_server_and_its_worker(program, said, environment, state_dir, free_tcp_port):
+    """And ends both."""
+    own = {name: value for name, value in environment.items() if name != "RELABEL_REDIS__URL"}
+    own |= {"RELABEL_STATE_DIR": str(state_dir)}
+
+    printed = await asyncio.to_thread(shell, "python", "run.sh", str(free_tcp_port), program, environment=own)
+
+    assert said in printed
+    await wait_until(lambda: not users_of(state_dir), within=30, what="server and worker have ended")
+
+
+def users_of(folder: Path) -> list[psutil.Process]:
+    """The processes that name a folder, as the private server and its worker do."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):
+            words = [*process.cmdline(), *process.environ().values()]
+            found += [process] if any(str(folder) in word for word in words) else []
+    return found
 
 
 def test_the_inbox_is_taken_at_the_time_of_its_settings(environment, tmp_path):
