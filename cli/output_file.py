@@ -1,4 +1,4 @@
-"""Where a report goes: standard output, or a file that is there whole or not at all."""
+"""Where a report or a receipt goes: standard output, or a file that is there whole or not at all."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def _explained(path: Path | None) -> Iterator[None]:
     except OSError as error:
         where, left = (path, "nothing is left of it") if path else ("standard output", "what is there is not whole")
         raise CliError(
-            f"{where}: the report cannot be written ({error.strerror}); {left}. Choose another place, or make room."
+            f"{where} cannot be written ({error.strerror}); {left}. Choose another place, or make room."
         ) from error
 
 
