@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -65,24 +64,21 @@ async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: Plann
     assert {cause["code"] for cause in failed} == {"too_many_pairs", "not_found"}
 
 
-async def test_anybody_can_compute_the_digest_from_the_report_by_the_recipe_of_the_guide(planner: Planner) -> None:
+async def test_anybody_can_compute_the_digest_from_the_report_with_the_program_for_receipts(planner: Planner) -> None:
     """Also with rows that are in no shard: a rejected one, a folded one, and one that names nothing to change."""
-    rows = (
-        ROWS
-        + ROWS.splitlines()[0]
-        + '\n{"id": "no metadata"}\n'
-        + json.dumps({"id": IDS[4][:-1] + "F", "metadata": {}})
-    )
+    folded, empty = ROWS.splitlines()[0], json.dumps({"id": IDS[4][:-1] + "F", "metadata": {}})
+    rows = "\n".join([ROWS + folded, '{"id": "no metadata"}', empty])
     plan = await planner.facts("plan", planner.file(rows), code=1)
     report = await planner("report", plan["job_id"], "--format", "jsonl")
-    (planner.folder / "plan.json").write_text(json.dumps(await planner.facts("status", plan["job_id"], code=1)))
+    receipt = await planner("receipt", plan["job_id"])
+    (planner.folder / "receipt.json").write_text(receipt.out)
     (planner.folder / "report.jsonl").write_text(report.out)
-    (recipe,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs/plan.md").read_text(), flags=re.DOTALL)
 
-    script = [sys.executable, "-c", recipe, "plan.json", "report.jsonl"]
+    script = [sys.executable, str(ROOT / "examples/receipt/check_receipt.py"), "receipt.json", "report.jsonl"]
     ran = subprocess.run(script, cwd=planner.folder, capture_output=True, text=True, check=True)  # noqa: ASYNC221
 
-    assert ran.stdout.strip() == plan["digest"]
+    assert ran.stdout.splitlines() == ["input: as in the receipt", "outcomes: as in the receipt"]
+    assert json.loads(receipt.out)["digests"]["outcomes"] == plan["digest"]
 
 
 async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_csv(planner: Planner) -> None:
