@@ -139,24 +139,30 @@ async def test_a_selection_is_applied_on_one_screen(relabel, service, sandbox_of
     assert list((tmp_path / "state").glob("select-*")) == []
 
 
-async def test_ctrl_c_ends_at_once_and_says_how_to_go_on(environment, service, start, eventually, tmp_path):
-    """In the middle of a page that takes long."""
-    sandbox = await start(latency_s=0.0)
-    for number in range(300):
-        sandbox.store.add(Completion(new_id(NOON + number, f"{number:024d}"), NOON + number, {}))
-    sandbox.add_faults(rules=[{"fault": "hang", "match": {"operation": "list"}, "after": 2}])
-    settings = environment | service | {"OPENAI_BASE_URL": sandbox.base_url}
-    process = await start_program("relabel", "select", "-o", "out.csv", cwd=tmp_path, env=settings)
-    partial = tmp_path / "out.csv.partial"
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)])
+async def test_the_same_command_goes_on_with_one_that_ended_early(
+    relabel, environment, service, sandbox_of, eventually, tmp_path, number, code
+):
+    """In the middle of a page that takes long: it ends at once, says how to go on, and no page is read twice."""
+    sandbox_of.add_faults(rules=[{"fault": "hang", "match": {"operation": "list"}, "after": 2}])
+    command = ("select", "--where", "has(metadata.score)", "--set", "k=v", "-o", "out.jsonl")
+    process = await start_program("relabel", *command, cwd=tmp_path, env=environment | service)
+    partial = tmp_path / "out.jsonl.partial"
     await eventually(lambda: partial.exists() and partial.read_bytes().count(b'"cursor"') == 2)
 
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     out, err = await process.communicate()
 
-    assert process.returncode == 130
-    assert out == b""
-    assert b"Interrupted after 2 requests; the same command goes on from there." in err
-    assert partial.exists()
+    assert (process.returncode, out) == (code, b"")
+    said = b"Interrupted after 2 requests; the same command goes on from there."
+    assert (said in err) == (number != signal.SIGKILL)
+    sandbox_of.faults.clear()
+    ended = await relabel(*command, **service)
+    assert ended.err.startswith("Going on: read 200 completions, 2 requests; matched 134")
+    assert ended.err.endswith("Read     301 completions, 4 requests\nMatched  200\nWrote    200 rows to out.jsonl\n")
+    ids = [json.loads(line)["completion_id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
+    assert len(set(ids)) == 200
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl"]
 
 
 def commands(text):

@@ -187,6 +187,31 @@ async def test_an_interrupted_selection_is_as_exact_as_one_in_one_go(scene):
     assert scene.rows() == [row for row in scene.rows("whole.csv") if row["completion_id"] not in gone]
 
 
+@pytest.mark.parametrize("deleted_cursor", ["refused", "ignored", "empty"])
+async def test_a_selection_is_exact_while_completions_come_and_go(scene, deleted_cursor):
+    """Each one that matched all the time is there once, and nothing else than what matched when it was read."""
+    scene.sandbox.configure(deleted_cursor=deleted_cursor)
+    scene.sandbox.add_faults(rules=[{"fault": "cursor_deleted", "match": {"operation": "list"}, "probability": 0.4}])
+    store = scene.sandbox.store
+    before = {each for each, metadata in store.dump().items() if metadata["team"] == "search"}
+    added = 0
+
+    def progress(_found):
+        nonlocal added
+        for _ in range(7):
+            added += 1
+            created = NOON + 1000 + added
+            store.add(Completion(new_id(created, f"{added:024d}"), created, {"team": "search"}))
+
+    await scene.select(progress=progress)
+
+    ids = [row["completion_id"] for row in scene.rows()]
+    stayed = before & store.dump().keys()
+    assert len(ids) == len(set(ids))
+    assert stayed <= set(ids)
+    assert all(json.loads(row["relabel.metadata"])["team"] == "search" for row in scene.rows())
+
+
 async def test_other_options_do_not_go_on_with_it(scene):
     """Nor is it lost."""
     await interrupt_after(scene, 2)
