@@ -131,6 +131,8 @@ async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id:
 
 def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
     keys = sorted(key.key for key in checked.profile.keys)
+    if request.canary and not request.journal:
+        raise ValueError("a canary needs before-images: by these a row is known that was written and not read back")
     canary = request.canary.rows_of(checked.total) if request.canary else 0
     return JobSpec(
         job_id=job_id,

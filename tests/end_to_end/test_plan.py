@@ -23,3 +23,28 @@ async def test_a_plan_needs_neither_redis_nor_workers_and_changes_nothing(
     assert status.facts["requests"]["sent"] == 20
     assert server.completions == held
     await relabel.nothing_runs()
+
+
+async def test_a_plan_is_applied_and_undone_where_nothing_is_configured(
+    relabel: CliProcess, serve: StartServer
+) -> None:
+    """With a canary, against a server that is not ours; what somebody changed since the plan is left alone."""
+    ids = new_ids(30)
+    held = {completion_id: {"kept": "yes"} for completion_id in ids}
+    server = await serve({completion_id: dict(metadata) for completion_id, metadata in held.items()})
+    assert (await relabel("plan", relabel.file("rows.csv", simple_csv(ids)))).code == 0
+    changing = simple_csv(ids).splitlines()[0].split(",")[1]
+    server.completions[ids[7]][changing] = "somebody else's"
+    held[ids[7]] = dict(server.completions[ids[7]])
+
+    applied = await relabel("apply", "last", "--yes", "--canary", "1%")
+
+    assert applied.code == 1
+    status = await relabel("status", applied.out.strip(), "--json")
+    rows = status.facts["rows"]
+    assert (rows["updated"], rows["drifted"], status.facts["canary"]) == (29, 1, {"rows": 20, "state": "passed"})
+    assert [each for each in ids if server.completions[each] == held[each]] == [ids[7]]
+    undone = await relabel("undo", "last", "--run", "--yes")
+    assert undone.code == 0
+    assert server.completions == held
+    await relabel.nothing_runs()

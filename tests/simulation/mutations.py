@@ -55,6 +55,9 @@ FOUND = {
         "redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0",
         "redis.call('HSET', KEYS[2], ARGV[1], ARGV[2]) < 0",
     ),
+    "write over what has drifted": Mutation(
+        "worker/reconcile.py", "if holds(current, expect, mode) or holds(current, patch, mode):", "if True:"
+    ),
     "settle a canary's row unread": Mutation(
         "worker/row_run.py", "if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):", "if True:"
     ),

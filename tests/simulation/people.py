@@ -27,7 +27,10 @@ class Expected(enum.Enum):
 
 
 class AskedJob(NamedTuple):
-    """What a job is asked to be; `journal` keeps before-images. `canary` rows are carried out first."""
+    """What a job is asked to be; `journal` keeps before-images. `canary` rows are carried out first.
+
+    As in the product, only a job that keeps before-images has a canary.
+    """
 
     rows: int
     shard_rows: int
@@ -58,7 +61,9 @@ class People(Setting):
         first = FOREIGN if job.expects is Expected.NOT_BY_FIRST else held
         expects = [None if job.expects is Expected.NOTHING else {key: value} for value in (first, held, held)]
         patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}, expects[row]) for row in range(job.rows)]
-        job_id = self.person.submits(patches, shard_rows=job.shard_rows, journal=job.journal, canary=job.canary)
+        job_id = self.person.submits(
+            patches, shard_rows=job.shard_rows, journal=job.journal, canary=job.canary if job.journal else 0
+        )
         self.world.note(f"person: submits {job_id}")
         self.world.settle()
 

@@ -58,7 +58,7 @@ class Person:
 
     def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool, canary: int = 0) -> str:
         """Submit a job of these patches and return its id."""
-        job_id, share = self._new_id(), Share(canary, is_share=False)
+        job_id, share = self._new_id(), Share(canary, is_share=False) if canary else None
         self._model.add(ModelJob(job_id, patches, shard_rows, journal, canary=min(canary, len(patches))))
         self.process.start(self._if_possible(self._submit(job_id, patches, shard_rows, journal=journal, canary=share)))
         return job_id
@@ -92,10 +92,13 @@ class Person:
             assert is_there, f"{job.job_id} has {completion_id} in rows {rows}, and found were {found}"
 
     async def _submit(
-        self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool, canary: CanaryShare
+        self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool, canary: CanaryShare | None
     ) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
-        request = JobRequest("simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True, canary=canary)
+        exact = journal and any(patch.expect for patch in patches)  # as the apply of a plan is
+        request = JobRequest(
+            "simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True, canary=canary, exact=exact
+        )
         with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
             await self._store(job_id, checked, request)
 
