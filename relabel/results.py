@@ -383,6 +383,25 @@ class NightlyRunResult(msgspec.Struct, frozen=True, kw_only=True):
     entries: list[NightFile]
 
 
+class TokenResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a token; its text is shown once, where it is made."""
+
+    object: Literal["token"] = "token"
+    name: str
+    owner: str
+    scopes: list[Literal["read", "submit", "control", "approve", "admin"]]
+    created_by: str
+    created_at: str
+    expires_at: str
+    last_used_at: str | None
+
+
+class NewTokenResult(TokenResult, frozen=True, kw_only=True):
+    """A token that was just made, with its text."""
+
+    token: str
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What a check found, and what to do next."""
 

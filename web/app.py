@@ -25,6 +25,7 @@ from web import (
     row_endpoints,
     standing_endpoints,
     submit_endpoints,
+    token_endpoints,
 )
 from web.callers import Callers
 from web.documented import schemas
@@ -49,6 +50,7 @@ ROUTERS = (
     action_endpoints.router,
     derived_endpoints.router,
     standing_endpoints.router,
+    token_endpoints.router,
     health_endpoints.router,
     docs_page.router,
 )

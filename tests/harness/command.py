@@ -23,7 +23,7 @@ from tests.harness.program import start_program
 
 ROOT = Path(__file__).parents[2]
 LONGEST_S = 120
-NEEDS_A_PROCESS = frozenset({"run", "--run", "sandbox", "metrics", "probe", "select"})
+NEEDS_A_PROCESS = frozenset({"run", "--run", "sandbox", "metrics", "probe", "select", "serve"})
 """Verbs and options that listen for signals, start workers or serve."""
 
 

@@ -34,6 +34,9 @@ NEEDED = {
     "POST /v1/jobs/{job_id}/retry": Scope.CONTROL,
     "POST /v1/jobs/{job_id}/undo": Scope.CONTROL,
     "PUT /v1/rate": Scope.CONTROL,
+    "DELETE /v1/tokens/{name}": Scope.ADMIN,
+    "GET /v1/tokens": Scope.ADMIN,
+    "POST /v1/tokens": Scope.ADMIN,
 }
 """What each endpoint needs; a new one is entered here."""
 TOKENS = [(), *((scope,) for scope in Scope), tuple(set(Scope) - {Scope.ADMIN})]
