@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 DRAW_EVERY_S = 0.25
 LINE_EVERY_S = 10.0
+GOING_ON = "Going on: "
 _BAR_WIDTH = 100
 _WORD = 9
 """Width of the word that begins a line of the result."""
@@ -50,7 +51,9 @@ class _Drawn:
         self._drawn_at = 0.0
 
     def show(self, found: Found) -> None:
-        """Draw how far it is, unless that was done right before."""
+        """Draw how far it is, unless that was done right before; print where a former selection goes on."""
+        if self._first is None and found.requests:
+            self._console.print(shown(f"{GOING_ON}{counts_so_far(found)}"))
         self._first = self._first or found
         now = time.monotonic()
         if now - self._drawn_at >= DRAW_EVERY_S:
@@ -81,7 +84,7 @@ class _Lines:
         now = time.monotonic()
         if (is_first and found.requests) or now - self._said_at >= LINE_EVERY_S:
             self._said_at = now
-            went_on = "Going on: " if is_first else ""
+            went_on = GOING_ON if is_first else ""
             said = f"{counts_so_far(found)}; {how_far(self._first, found)}"
             self._console.print(shown(f"{went_on}{said}"), soft_wrap=True)
 

@@ -121,6 +121,8 @@ def select_command(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
     print_selected(selected, console)
+    if path and not selected.found.matched:
+        console.print(shown(f"Nothing matched, so {path} was not written."))
     if as_json:
         print_facts(select_facts(selected))
     return DONE if selected.found.matched else NOTHING_FOUND

@@ -60,6 +60,7 @@ async def test_facts_are_json_and_nothing_found_is_1(relabel, service):
 
     facts = json.loads(ended.out)
     assert ended.code == 1
+    assert ended.err.endswith("Matched  0\nNothing matched, so out.csv was not written.\n")
     assert facts.pop("seconds") >= 0
     assert facts == {
         "read": 0,
