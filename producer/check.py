@@ -196,10 +196,10 @@ def rows_of(source: Source, options: InputOptions) -> CsvRows | JsonlRows:
     return (CsvRows if source.format == "csv" else JsonlRows)(source, options)
 
 
-def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path) -> Checked:
+def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path, oldest_first: bool = False) -> Checked:
     """Check rows that do not come from a file; otherwise as `check`."""
     with ExitStack() as stack:
-        intake, iterator = Intake(stack, spool_dir, mode), iter(rows)
+        intake, iterator = Intake(stack, spool_dir, mode, oldest_first=oldest_first), iter(rows)
         while batch := list(islice(iterator, _TOGETHER)):
             intake.add(batch)
         return intake.checked(rows.columns)

@@ -12,42 +12,36 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from config.environment import load_settings
 from config.moment import parse_moment
 from ledger.job import JobState
-from relabel.arguments import PlanArguments, RunArguments, SubmitArguments
+from relabel.arguments import PlanArguments, RunArguments, SubmitArguments, file_options
+from relabel.connection import Connection, open_connection, reported
 from relabel.errors import InvalidInput
 from relabel.history import history, history_facts
 from relabel.input_rows import AsyncInput, Input, check_input, in_thread
-from relabel.job_handle import Job, reported
+from relabel.job_handle import Job
 from relabel.job_reference import find_job
 from relabel.jobs import JobFilter, list_jobs, seen_facts
-from relabel.own_worker import OwnWorker
 from relabel.plan import plan_request
 from relabel.preview import preview_facts
 from relabel.rate import read_rate, reset_shared_rate, set_shared_rate
 from relabel.results import CompletionHistory, JobStatus, PreviewResult, RateResult, result_of
 from relabel.selected_rows import SelectArguments, SelectedRows, select_rows
-from relabel.session import Session, open_session
-from relabel.submission import SubmittedInput, submit_checked
+from relabel.session import Session
 from relabel.submit import FileOptions, request_for
 
 if TYPE_CHECKING:
     from producer.check import Checked
-    from producer.submit import JobRequest
 
 _STATES = {state.value.removeprefix("state "): state for state in JobState}
-NO_CODES: frozenset[str] = frozenset()
 
 
 class Client:
     """The verbs, for the ledger that the settings name; made by `connect`."""
 
-    def __init__(self, session: Session, stack: AsyncExitStack) -> None:
-        self.session = session
+    def __init__(self, connection: Connection, stack: AsyncExitStack) -> None:
+        self.connection = connection
         self._stack = stack
-        self._worker = OwnWorker(session)
-        stack.push_async_callback(self._worker.aclose)
 
     async def aclose(self) -> None:
         """End the connection, and the server and the worker where they are the client's own; may be called twice.
@@ -100,7 +94,7 @@ class Client:
 
     async def plan(self, rows: AsyncInput, **options: Unpack[PlanArguments]) -> Job:
         """Read what each completion holds and compute what would change, as a job that changes nothing."""
-        checked, of = await self._check(rows, options)
+        checked, of = await self._check(rows, options, seen=True)
         with checked:
             return await self.plan_input(checked, of, options)
 
@@ -110,25 +104,26 @@ class Client:
     ) -> Job | PreviewResult:
         """Submit what was checked, or return its preview; otherwise as `submit`."""
         hold = bool(options.get("hold"))
-        request = request_for(of, self.session.settings, by=self.session.user, hold=hold)
-        here = self._is_own and not hold
-        found = await self._submit(checked, of, request, options, check=check, here=here)
+        request = request_for(of, self._session.settings, by=self._session.user, hold=hold)
+        here, confirm = self.connection.is_own and not hold, options.get("confirm", ())
+        found = await self.connection.submit(checked, of, request, confirm=confirm, check=check, here=here)
         if found.submitted is None:
             return result_of({"object": "preview"} | preview_facts(found.preview), PreviewResult)
-        return await self._made(found, here=here)
+        return Job.of(self.connection, found)
 
     @reported
     async def run_input(self, checked: Checked, of: FileOptions, options: Mapping[str, Any]) -> Job:
         """Start the client's worker on what was checked; otherwise as `run`, but it does not wait."""
-        request = request_for(of, self.session.settings, by=self.session.user)
-        return await self._made(await self._submit(checked, of, request, options, here=True), here=True)
+        request = request_for(of, self._session.settings, by=self._session.user)
+        confirm = options.get("confirm", ())
+        return Job.of(self.connection, await self.connection.submit(checked, of, request, confirm=confirm, here=True))
 
     @reported
     async def plan_input(self, checked: Checked, of: FileOptions, options: Mapping[str, Any]) -> Job:
         """Plan what was checked; otherwise as `plan`."""
-        request = plan_request(of, self.session.settings, by=self.session.user)
-        here = self._is_own
-        return await self._made(await self._submit(checked, of, request, options, here=here), here=here)
+        request = plan_request(of, self._session.settings, by=self._session.user)
+        here, confirm = self.connection.is_own, options.get("confirm", ())
+        return Job.of(self.connection, await self.connection.submit(checked, of, request, confirm=confirm, here=here))
 
     @reported
     async def job(self, reference: str) -> Job:
@@ -139,7 +134,7 @@ class Client:
             InvalidInput: several jobs begin so.
 
         """
-        return Job(self.session, self._worker, (await find_job(self.session, reference)).job_id)
+        return Job(self.connection, (await find_job(self._session, reference)).job_id)
 
     @reported
     async def jobs(
@@ -154,12 +149,12 @@ class Client:
     ) -> list[JobStatus]:
         """Return the latest jobs, the newest first, of those that are asked for as in `relabel jobs`."""
         wanted = JobFilter(_states(state), await self._moment(since), by, name, key)
-        return [_status(seen_facts(seen)) for seen in await list_jobs(self.session, limit, wanted)]
+        return [_status(seen_facts(seen)) for seen in await list_jobs(self._session, limit, wanted)]
 
     @reported
     async def history(self, completion_id: str) -> CompletionHistory:
         """Return what changed a completion: when, by which job, from what to what, and what undid it."""
-        facts = history_facts(await history(self.session, completion_id))
+        facts = history_facts(await history(self._session, completion_id))
         return result_of({"object": "history"} | facts, CompletionHistory)
 
     @reported
@@ -173,58 +168,48 @@ class Client:
             Unreachable: the API cannot be used; the same call goes on where this one ended.
 
         """
-        return await select_rows(self.session, options)
+        return await select_rows(self._session, options)
 
     @reported
     async def rate(self) -> RateResult:
         """Return the shared rate: as set, in force, and why it is lower."""
-        return _rate(await read_rate(self.session.settings, self.session.ledger))
+        return _rate(await read_rate(self._session.settings, self._session.ledger))
 
     @reported
     async def set_rate(self, per_minute: float | None = None, *, burst: int | None = None) -> RateResult:
         """Set the shared rate for all workers, in requests a minute, until it is reset."""
         if per_minute is None and burst is None:
             raise InvalidInput("there is nothing to set; pass requests a minute, burst=, or both.")
-        return _rate(await set_shared_rate(self.session, rate_per_minute=per_minute, burst=burst))
+        return _rate(await set_shared_rate(self._session, rate_per_minute=per_minute, burst=burst))
 
     @reported
     async def reset_rate(self) -> RateResult:
         """Let the workers' settings count again."""
-        return _rate(await reset_shared_rate(self.session))
+        return _rate(await reset_shared_rate(self._session))
 
-    @property
-    def _is_own(self) -> bool:
-        """Whether the server is the client's own, so that nobody else's workers see its jobs."""
-        return self.session.server is not None
-
-    async def _check(self, rows: AsyncInput, options: Mapping[str, Any]) -> tuple[Checked, FileOptions]:
+    async def _check(
+        self, rows: AsyncInput, options: Mapping[str, Any], *, seen: bool = False
+    ) -> tuple[Checked, FileOptions]:
         """Read and check an input in a thread: that may take long, and rows may be waited for."""
         given: Input = in_thread(rows, asyncio.get_running_loop()) if isinstance(rows, AsyncIterable) else rows
-        return await asyncio.to_thread(self.check_input, given, options)
+        return await asyncio.to_thread(self.check_input, given, options, seen=seen)
 
-    def check_input(self, rows: Input, options: Mapping[str, Any]) -> tuple[Checked, FileOptions]:
-        """Read and check an input in this thread; the caller closes what was checked."""
-        return check_input(rows, self.session.settings, {k: v for k, v in options.items() if k not in _NOT_OF_FILES})
+    def check_input(
+        self, rows: Input, options: Mapping[str, Any], *, seen: bool = False
+    ) -> tuple[Checked, FileOptions]:
+        """Read and check an input in this thread; the caller closes what was checked.
 
-    async def _submit(
-        self,
-        checked: Checked,
-        of: FileOptions,
-        request: JobRequest,
-        options: Mapping[str, Any],
-        *,
-        here: bool,
-        check: bool = False,
-    ) -> SubmittedInput:
-        if here and not check:
-            await self._worker.start()
-        confirmed = frozenset(options.get("confirm", NO_CODES))
-        return await submit_checked(
-            self.session, checked, of, request, confirmed=confirmed, only_check=check, deployed=not here
-        )
+        With `seen` the rows of a selection bring what it saw of each completion.
+        """
+        given = {name: value for name, value in options.items() if name not in _NOT_OF_FILES}
+        if isinstance(rows, SelectedRows):
+            of = file_options(("selection",), **given)
+            return rows.check(of, seen=seen), of
+        return check_input(rows, self._session.settings, given)
 
-    async def _made(self, found: SubmittedInput, *, here: bool) -> Job:
-        return await Job.made(found, self.session, self._worker, here=here)
+    @property
+    def _session(self) -> Session:
+        return self.connection.session
 
     async def _moment(self, since: datetime | str | None) -> float:
         if since is None:
@@ -232,7 +217,7 @@ class Client:
         if isinstance(since, datetime):
             return since.timestamp()
         try:
-            return parse_moment(since, now=await self.session.ledger.jobs.now())
+            return parse_moment(since, now=await self._session.ledger.jobs.now())
         except ValueError as error:
             raise InvalidInput(f"since: {error}.") from error
 
@@ -272,25 +257,14 @@ async def connect(
 
 async def open_client(**given: Any) -> Client:
     """Return a client, which the caller closes; otherwise as `connect`."""
-    named = {_SETTINGS[name]: str(value) for name, value in given.items() if value is not None}
-    if (url := named.pop("redis", None)) is not None:
-        named["redis"] = {"url": url}  # type: ignore[assignment] # a group of settings
-    settings = load_settings(named)
     stack = AsyncExitStack()
     try:
-        return Client(await stack.enter_async_context(open_session(settings)), stack)
+        return Client(await open_connection(given, stack), stack)
     except BaseException:
         await stack.aclose()
         raise
 
 
-_SETTINGS = {
-    "redis_url": "redis",
-    "broker_url": "broker_url",
-    "openai_api_key": "OPENAI_API_KEY",
-    "openai_base_url": "OPENAI_BASE_URL",
-    "state_dir": "state_dir",
-}
 _NOT_OF_FILES = frozenset({"hold", "confirm"})
 
 

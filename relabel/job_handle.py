@@ -2,76 +2,49 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Coroutine
+from collections.abc import AsyncIterator, Callable, Collection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Concatenate, Literal, ParamSpec, TypeVar, Unpack, cast
+from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 
 import msgspec
 
 from config.canary import CanaryShare
-from ledger.connect import AWAY, describe
-from ledger.errors import LedgerUnreachable, NoSuchJob
-from ledger.job import JobState
 from relabel import control
 from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
 from relabel.arguments import ApplyArguments, DerivedArguments, PlanArguments, VerifyArguments, file_options
+from relabel.connection import Connection, reported
 from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
 from relabel.errors import InvalidInput
 from relabel.facts import job_facts
-from relabel.gone import expired
+from relabel.flat_rows import FlatRow, flat_page, outcomes_of
 from relabel.jobs import job_log, see_job, seen_facts
-from relabel.own_worker import OwnWorker
 from relabel.plan import prepare_plan
 from relabel.progress_line import progress_of
 from relabel.rate import set_job_rate
 from relabel.report import ReportOptions, job_report
 from relabel.results import JobStatus, LogEntry, result_of
-from relabel.rows import MOST_ROWS, page_of_rows
 from relabel.session import Session
 from relabel.snapshots import job_snapshots
-from relabel.submission import SubmittedInput, submit_checked
 from relabel.submit import FileOptions
 from relabel.verify import prepare_verify
-from report.rows import WORDS
 from report.whole_file import whole_file
 
 if TYPE_CHECKING:
     from producer.submit import Submitted
+    from relabel.submission import SubmittedInput
 
-P = ParamSpec("P")
-T = TypeVar("T")
-Method = Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]
-_AWAY: tuple[type[Exception], ...] = tuple(set(AWAY) - {OSError})  # what a file raises, too
 LOOK_EVERY_S = 0.5
 """How often a job is looked at: progress is shown at most twice a second."""
-FlatRow = dict[str, Any]
-"""A row without maps: `metadata.KEY` is what it asks for, `before.KEY` what was there, `holds.KEY` what is there."""
-
-
-def reported(method: Method[P, T]) -> Method[P, T]:
-    """Let a method of a client or a job raise errors of ours alone, where Redis or a job is not there."""
-
-    @functools.wraps(method)
-    async def wrapper(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return await method(self, *args, **kwargs)
-        except NoSuchJob as error:
-            raise await expired(self.session, error.job_id) or error from None
-        except _AWAY as error:
-            raise LedgerUnreachable(describe(error)) from error
-
-    return wrapper
+_OF_A_JOB = FileOptions(("rows",))
 
 
 class Job:
     """A job by its id. `existed`: what was submitted had been submitted before, as this job."""
 
-    def __init__(self, session: Session, worker: OwnWorker, job_id: str, *, existed: bool = False) -> None:
-        self.session = session
-        self._worker = worker
+    def __init__(self, connection: Connection, job_id: str, *, existed: bool = False) -> None:
+        self.connection = connection
         self.job_id = job_id
         self.existed = existed
 
@@ -81,7 +54,7 @@ class Job:
     @reported
     async def status(self) -> JobStatus:
         """Return the job as it stands."""
-        facts = seen_facts(await see_job(self.session, self.job_id))
+        facts = seen_facts(await see_job(self._session, self.job_id))
         return result_of({"object": "job"} | facts, JobStatus)
 
     async def watch(self, timeout: float | None = None) -> AsyncIterator[JobStatus]:  # noqa: ASYNC109 - as in `wait`
@@ -92,10 +65,10 @@ class Job:
             WorkerDied: the client's own worker ended by itself, again and again.
 
         """
-        snapshots = job_snapshots(self.session, self.job_id, every_s=LOOK_EVERY_S)
+        snapshots = job_snapshots(self._session, self.job_id, every_s=LOOK_EVERY_S)
         deadline = None if timeout is None else time.monotonic() + timeout
         while (seen := await self._next(snapshots)) is not None:
-            self._worker.require_alive()
+            self.connection.worker.require_alive()
             if deadline is not None and seen.goes_on and time.monotonic() > deadline:
                 raise TimeoutError(f"job {self.job_id} goes on after {timeout:g} s; wait() waits again.")
             yield result_of({"object": "job"} | job_facts(seen.job), JobStatus)
@@ -134,12 +107,11 @@ class Job:
 
     async def row_pages(self, outcome: str | Collection[str] = ()) -> AsyncIterator[list[FlatRow]]:
         """Yield the rows in lists of up to a thousand; otherwise as `rows`."""
-        outcomes, after, more = _words(outcome), "", True
+        outcomes, after, more = outcomes_of(outcome), "", True
         while more:
             rows, more = await self._page(outcomes, after)
             after = rows[-1]["id"] if rows else ""
-            yield [_flat(row) for row in rows]
-            more = more and bool(rows)
+            yield rows
 
     @reported
     async def report(
@@ -152,7 +124,7 @@ class Job:
         bom: bool = False,
     ) -> None:
         """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed."""
-        lines = await job_report(self.session, self.job_id, ReportOptions(_words(outcome), format, diff, bom))
+        lines = await job_report(self._session, self.job_id, ReportOptions(outcomes_of(outcome), format, diff, bom))
         with whole_file(Path(path)) as write:
             async for line in lines:
                 write(line)
@@ -160,7 +132,7 @@ class Job:
     @reported
     async def log(self) -> list[LogEntry]:
         """Return who changed the job, when and why, the oldest change first."""
-        lines = await job_log(self.session, self.job_id)
+        lines = await job_log(self._session, self.job_id)
         return [
             result_of({"id": f"{line.at:.6f}-{number}", **_builtins(line)}, LogEntry)
             for number, line in enumerate(lines)
@@ -169,30 +141,25 @@ class Job:
     @reported
     async def pause(self, reason: str = "") -> JobStatus:
         """Pause the job: no new row starts, rows in flight end."""
-        await control.pause(self.session, self.job_id, reason=reason)
+        await control.pause(self._session, self.job_id, reason=reason)
         return await self.status()
 
     @reported
     async def resume(self) -> JobStatus:
         """Let workers go on with a paused or held job: the client's own, where it has no others."""
-        if self._is_own:
-            await self._worker.start()
-            await control.resume_here(self.session, self.job_id)
-            self._worker.work_on(self.job_id)
-        else:
-            await control.resume(self.session, self.job_id)
+        await self.connection.carry_on(self.job_id)
         return await self.status()
 
     @reported
     async def cancel(self, reason: str = "") -> JobStatus:
         """End the job: rows that are done stay so, the others end as cancelled."""
-        await control.cancel(self.session, self.job_id, reason=reason)
+        await control.cancel(self._session, self.job_id, reason=reason)
         return await self.status()
 
     @reported
     async def set_rate(self, per_minute: float | None) -> JobStatus:
         """Slow the job down to so many requests a minute; None lets only the shared rate count."""
-        await set_job_rate(self.session, self.job_id, per_minute)
+        await set_job_rate(self._session, self.job_id, per_minute)
         return await self.status()
 
     @reported
@@ -203,7 +170,7 @@ class Job:
         only = None if keys is None else frozenset([keys] if isinstance(keys, str) else keys)
         derived = self._derived_options(options)
         return await self._derive(
-            await prepare_undo(self.session, self.job_id, derived, keys=only, force=force), options
+            await prepare_undo(self._session, self.job_id, derived, keys=only, force=force), options
         )
 
     @reported
@@ -218,7 +185,7 @@ class Job:
         named = None if codes is None else frozenset([codes] if isinstance(codes, str) else codes)
         derived = self._derived_options(options)
         return await self._derive(
-            await prepare_retry(self.session, self.job_id, derived, codes=named, everything=all), options
+            await prepare_retry(self._session, self.job_id, derived, codes=named, everything=all), options
         )
 
     @reported
@@ -226,7 +193,10 @@ class Job:
         """Plan the rows that ended so once more, with the values that they meant."""
         files = file_options(("rows",), **options)
         return await self._derive(
-            await prepare_plan(self.session, self.job_id, files, only=_words(outcome), here=self._is_own), options
+            await prepare_plan(
+                self._session, self.job_id, files, only=outcomes_of(outcome), here=self.connection.is_own
+            ),
+            options,
         )
 
     @reported
@@ -239,50 +209,41 @@ class Job:
             WrongState: the plan has not finished.
 
         """
-        plan = await applicable_plan(self.session, self.job_id, here=self._is_own)
-        prepared = await prepare_apply(self.session, plan, _apply_options(options, here=self._is_own))
+        plan = await applicable_plan(self._session, self.job_id, here=self.connection.is_own)
+        prepared = await prepare_apply(self._session, plan, _apply_options(options, here=self.connection.is_own))
         if isinstance(prepared, PreparedApply):
             return await self._derive(prepared, options)
-        if self._is_own and prepared.state is JobState.PAUSED and prepared.reason_code == control.INTERRUPTED_CODE:
-            await self._worker.start()
-            await control.resume_here(self.session, prepared.spec.job_id)
-            self._worker.work_on(prepared.spec.job_id)
-        return Job(self.session, self._worker, prepared.spec.job_id, existed=True)
+        if self.connection.is_own and prepared.reason_code == control.INTERRUPTED_CODE:
+            await self.connection.carry_on(prepared.spec.job_id)
+        return Job(self.connection, prepared.spec.job_id, existed=True)
 
     @reported
     async def verify(self, **options: Unpack[VerifyArguments]) -> Job:
         """Read the rows of the job again and compare them with what it left, as a job that changes nothing."""
         return await self._derive(
-            await prepare_verify(self.session, self.job_id, self._derived_options(options)), options
+            await prepare_verify(self._session, self.job_id, self._derived_options(options)), options
         )
 
     @property
-    def _is_own(self) -> bool:
-        return self.session.server is not None
+    def _session(self) -> Session:
+        return self.connection.session
 
     def _derived_options(self, options: DerivedArguments | VerifyArguments) -> DerivedOptions:
         return DerivedOptions(
-            options.get("rate"), options.get("name"), again=bool(options.get("again")), here=self._is_own
+            options.get("rate"), options.get("name"), again=bool(options.get("again")), here=self.connection.is_own
         )
 
     async def _derive(self, prepared: Prepared | PreparedApply, options: Any) -> Job:
+        here, confirm = self.connection.is_own, options.get("confirm", ())
         with prepared.checked as checked:
-            if self._is_own:
-                await self._worker.start()
-            confirmed = frozenset(options.get("confirm", ()))
-            found = await submit_checked(
-                self.session, checked, _OF_A_JOB, prepared.request, confirmed=confirmed, deployed=not self._is_own
-            )
-        return await self.made(found, self.session, self._worker, here=self._is_own)
+            found = await self.connection.submit(checked, _OF_A_JOB, prepared.request, confirm=confirm, here=here)
+        return Job.of(self.connection, found)
 
     @classmethod
-    async def made(cls, found: SubmittedInput, session: Session, worker: OwnWorker, *, here: bool) -> Job:
-        """Return the job that was submitted; `here`: the client's own worker carries it out."""
+    def of(cls, connection: Connection, found: SubmittedInput) -> Job:
+        """Return the job that was submitted."""
         submitted = cast("Submitted", found.submitted)  # None only of an input that is looked at
-        if here:
-            worker.work_on(submitted.job_id)
-            await control.resume_interrupted(session, submitted)
-        return cls(session, worker, submitted.job_id, existed=submitted.existed)
+        return cls(connection, submitted.job_id, existed=submitted.existed)
 
     @reported
     async def _next(self, snapshots: AsyncIterator[Any]) -> Any:
@@ -290,12 +251,7 @@ class Job:
 
     @reported
     async def _page(self, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], bool]:
-        page = await page_of_rows(self.session, self.job_id, MOST_ROWS, outcomes=outcomes, after=after)
-        return page.rows, page.has_more
-
-
-_MAPS = ("metadata", "before", "holds")
-_OF_A_JOB = FileOptions(("rows",))
+        return await flat_page(self._session, self.job_id, outcomes, after)
 
 
 def _apply_options(options: ApplyArguments, *, here: bool) -> ApplyOptions:
@@ -307,19 +263,6 @@ def _apply_options(options: ApplyArguments, *, here: bool) -> ApplyOptions:
     return ApplyOptions(
         options.get("rate"), options.get("name"), canary, here=here, max_changes=options.get("max_changes")
     )
-
-
-def _words(outcome: str | Collection[str]) -> frozenset[str]:
-    words = frozenset(outcome.split(",") if isinstance(outcome, str) else outcome) - {""}
-    if unknown := sorted(words - set(WORDS)):
-        raise InvalidInput(f"outcome {unknown[0]!r} is unknown; choose from {', '.join(WORDS)}.")
-    return words
-
-
-def _flat(row: dict[str, Any]) -> FlatRow:
-    flat = {name: value for name, value in row.items() if name not in {"object", "changes", *_MAPS}}
-    maps = {name: row[name] for name in _MAPS if row.get(name)}
-    return flat | {f"{name}.{key}": value for name, pairs in maps.items() for key, value in pairs.items()}
 
 
 def _builtins(line: Any) -> dict[str, Any]:

@@ -11,6 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 import msgspec
 
+from ledger.job import Columns
+from ledger.row import Patch
+from producer.check import check_rows
+from producer.csv_names import ID_COLUMNS
 from relabel.input_rows import REMOVE, Row
 from relabel.results import SelectionResult, result_of
 from relabel.select import Selected, check_selection, select_facts, selecting, write_selected
@@ -18,6 +22,8 @@ from relabel.session import Session
 from selection.options import FilterOptions, LabelOptions, SelectOptions
 
 if TYPE_CHECKING:
+    from producer.check import Checked
+    from relabel.submit import FileOptions
     from selection.completion import Completion
 
 _decode = msgspec.json.Decoder().decode
@@ -61,14 +67,39 @@ class SelectedRows:
         weakref.finalize(self, file.close)
 
     def __iter__(self) -> Iterator[Row]:
+        for completion_id, metadata, _ in self._stored():
+            yield completion_id, {key: REMOVE if value is None else value for key, value in metadata.items()}
+
+    def check(self, options: FileOptions, *, seen: bool) -> Checked:
+        """Return the rows as an input, to be closed; `seen`: with what the selection saw, so that a plan reads less."""
+        rows = _Patches(self._stored(), seen=seen)
+        spool, oldest_first = Path(tempfile.gettempdir()), options.oldest_first
+        return check_rows(rows, mode=options.mode, spool_dir=spool, oldest_first=oldest_first)
+
+    def _stored(self) -> Iterator[tuple[str, dict[str, str | None], dict[str, str] | None]]:
         at = 0
         while True:
             self._file.seek(at)
             if not (line := self._file.readline()):
                 return
             at = self._file.tell()
-            completion_id, metadata = _decode(line)
-            yield completion_id, {key: REMOVE if value is None else value for key, value in metadata.items()}
+            yield _decode(line)
+
+
+class _Patches:
+    """What was selected, as rows to check."""
+
+    columns = Columns("jsonl", ID_COLUMNS[0], [])
+
+    def __init__(
+        self, stored: Iterator[tuple[str, dict[str, str | None], dict[str, str] | None]], *, seen: bool
+    ) -> None:
+        self._stored = stored
+        self._seen = seen
+
+    def __iter__(self) -> Iterator[Patch]:
+        for line, (completion_id, metadata, seen) in enumerate(self._stored, start=1):
+            yield Patch(line, completion_id, metadata, seen=seen if self._seen else None)
 
 
 async def select_rows(session: Session, arguments: SelectArguments) -> SelectedRows:
@@ -85,7 +116,7 @@ async def select_rows(session: Session, arguments: SelectArguments) -> SelectedR
     try:
         async with selecting(session, options, output=output, progress=lambda _: None) as selected:
             async for patch in selected.patches():
-                file.write(_encode([patch.completion_id, patch.metadata]) + b"\n")
+                file.write(_encode([patch.completion_id, patch.metadata, patch.seen]) + b"\n")
             written = Selected(selected.found) if output is None else await write_selected(selected, output)
         return SelectedRows(result_of({"object": "selection"} | select_facts(written), SelectionResult), file)
     except BaseException:

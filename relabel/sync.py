@@ -20,8 +20,8 @@ from relabel.arguments import (
     SubmitArguments,
     VerifyArguments,
 )
+from relabel.flat_rows import FlatRow
 from relabel.input_rows import Input
-from relabel.job_handle import FlatRow
 from relabel.loop_thread import LoopThread
 from relabel.progress_line import progress_of
 from relabel.results import CompletionHistory, JobStatus, LogEntry, PreviewResult, RateResult
@@ -123,7 +123,7 @@ class Client:
 
     def plan(self, rows: Input, **options: Unpack[PlanArguments]) -> Job:
         """Read what each completion holds and compute what would change, as a job that changes nothing."""
-        checked, of = self._client.check_input(rows, options)
+        checked, of = self._client.check_input(rows, options, seen=True)
         with checked:
             return self._job(self._run(self._client.plan_input(checked, of, options)))
 

@@ -48,7 +48,22 @@ LEFT_OUT = {
     "run": {"sandbox", "resume", "check"},  # the stand-in is the command line's; Job.resume; submit(check=True)
     "plan": {"check", "from", "only"},  # submit(check=True); Job.plan
     "status": {"yes"},
-    "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"},  # plan()
+    # plan() takes what is selected, and Job.apply
+    "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"}
+    | {"apply", "canary", "max_changes"},
+        "plan",
+        "yes",
+        "strict",
+        "rate",
+        "max_failures",
+        "priority",
+        "name",
+        "oldest_first",
+        "check",
+        "apply",
+        "canary",
+        "max_changes",
+    },  # plan(), Job.apply
     "cancel": {"yes"},  # a job is named by its id
     "pause": {"yes"},
     "resume": {"yes"},
@@ -58,7 +73,9 @@ MORE = {
     "submit": {"check"},
     "watch": {"timeout"},
     "report": {"path"},
-    "select": {"output"},
+    # plan() takes what is selected, and Job.apply
+    "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"}
+    | {"apply", "canary", "max_changes"},
 }
 """Arguments that no option is, and why it is so is in the methods' docstrings."""
 
@@ -104,7 +121,7 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(of_aio, of_s
             if not name.startswith("_")
         }
 
-    own = {"close", "aclose", "check_input", "submit_input", "run_input", "plan_input", "row_pages", "made"}
+    own = {"close", "aclose", "check_input", "submit_input", "run_input", "plan_input", "row_pages", "of"}
     there, here = public(of_aio), public(of_sync)
     assert there.keys() - own == here.keys() - own
     for name in here.keys() - own - {"watch"}:

@@ -123,7 +123,7 @@ async def test_a_plan_is_applied_once_and_a_verification_finds_what_changed_sinc
     applied = await job.wait()
     again = await plan.apply()
     api.store.load({IDS[0]: {"team": "green"}})
-    client_redis = client.session.ledger.redis
+    client_redis = client.connection.session.ledger.redis
     async for key in client_redis.scan_iter(match=claim_key("*")):
         await client_redis.delete(key)
     verified = await (await job.verify()).wait()
@@ -195,9 +195,11 @@ async def test_a_redis_that_is_away_is_one_error(clean, tmp_path):
 async def test_a_selection_is_submitted_as_it_is(client, api):
     """A function says which completions; what each is to get are pairs, again and again."""
     selected = await client.select(where=lambda completion: completion.id in IDS[:2], set={"team": "red"})
+    plan = await (await client.plan(selected)).wait()
     job = await client.submit(selected, again=True)
 
     assert (selected.result.read, selected.result.matched) == (4, 2)
+    assert (plan.rows.would_change, plan.requests.sent) == (2, 0)  # the selection had seen all of it
     assert sorted(selected) == [(IDS[0], {"team": "red"}), (IDS[1], {"team": "red"})]
     assert (await job.wait()).rows.updated == 2
     [entry] = [each for each in (await client.history(IDS[0])).entries if each.job_id == job.job_id]
