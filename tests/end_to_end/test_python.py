@@ -35,7 +35,7 @@ async def test_a_job_pauses_when_its_client_is_closed_and_the_next_one_goes_on(a
 
     def begin() -> str:
         with connect() as client:
-            job = client.submit([(completion_id, {"team": "red"}) for completion_id in IDS], rate=1)
+            job = client.submit([(completion_id, {"team": "red"}) for completion_id in IDS], rate=60)
             next(status for status in job.watch() if status.waits.in_flight or status.waits.for_rate)
         return job.job_id
 

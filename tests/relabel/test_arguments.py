@@ -48,22 +48,9 @@ LEFT_OUT = {
     "run": {"sandbox", "resume", "check"},  # the stand-in is the command line's; Job.resume; submit(check=True)
     "plan": {"check", "from", "only"},  # submit(check=True); Job.plan
     "status": {"yes"},
-    # plan() takes what is selected, and Job.apply
+    # plan() takes what is selected, and Job.apply makes it
     "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"}
     | {"apply", "canary", "max_changes"},
-        "plan",
-        "yes",
-        "strict",
-        "rate",
-        "max_failures",
-        "priority",
-        "name",
-        "oldest_first",
-        "check",
-        "apply",
-        "canary",
-        "max_changes",
-    },  # plan(), Job.apply
     "cancel": {"yes"},  # a job is named by its id
     "pause": {"yes"},
     "resume": {"yes"},
