@@ -15,7 +15,7 @@ from tests.simulation.setting import Setting
 
 MOST_STEPS = 80
 """Steps within which a moment has to come."""
-ROW_MOMENTS = ("connect", "read", "write", "claim_rows", "journal", "settle")
+ROW_MOMENTS = ("connect", "read", "write", "claim_rows", "giving up", "journal", "settle")
 """What is aimed at in a row: a request that waits for its connection or has left, or a script on its way."""
 SHARD_MOMENTS = ("lease", "renew", "release", "hand_back", "announce", "survive")
 """The same in a worker's turn at a shard."""
@@ -56,6 +56,7 @@ class Meanwhile(enum.Enum):
     UNDO = "the job is paused and undone"
     CANCEL = "the job is cancelled"
     SET_BACK = "the worker's wall clock is set back"
+    REPEAT = "the broker delivers the last message of the job once more"
 
 
 blows, meanwhiles = strategies.sampled_from(Blow), strategies.sampled_from(Meanwhile)
@@ -68,7 +69,7 @@ class AimedFaults(Setting):
     """Faults at moments of one kind."""
 
     @rule(
-        at=strategies.sampled_from(ROW_MOMENTS + SHARD_MOMENTS + JOB_MOMENTS),
+        at=strategies.sampled_from(ROW_MOMENTS * 3 + SHARD_MOMENTS + JOB_MOMENTS),
         fate=strategies.sampled_from([Fate.LOST, Fate.ANSWER_LOST, Fate.LATE, Fate.STALE]),
     )
     def strike(self, at: str, fate: Fate) -> None:
@@ -93,18 +94,26 @@ class AimedFaults(Setting):
         """A worker stops with an answer at hand, and goes on later."""
         self._hold_up(at, blow, seconds, meanwhile, steps)
 
-    @rule(times=strategies.integers(1, 5), steps=turns)
+    @rule(times=strategies.integers(2, 5), steps=turns)
     def die_at_shard(self, times: int, steps: int) -> None:
-        """One worker after the other dies at a shard before it settles a row."""
+        """One worker after the other dies at a shard before it settles a row; the one that parks it is stopped."""
+        first = None
         for _ in range(times):
-            flight = self.world.until("connect", MOST_STEPS)
+            flight = self.world.until("connect", MOST_STEPS, about=first)
             if flight is None:
-                return
+                break
+            first = flight.shard
             self.world.crash(flight.process)
             self.pass_time(8.3)
             if self.running:
                 self.start_rescue(self.running[0])
+        parking = self.world.until("close", MOST_STEPS)
+        if parking and parking.process in self.workers and len(self.running) > 1:
+            self.world.freeze(parking.process)
+            self.pass_time(1.7)
+            self.start_rescue(self.running[0])
             self.work_for(steps)
+            self._go_on(parking)
 
     @rule(at=strategies.sampled_from(SHARD_MOMENTS), blow=blows, seconds=spells, meanwhile=meanwhiles, steps=turns)
     def hold_up_shard(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
@@ -124,6 +133,9 @@ class AimedFaults(Setting):
         self._hit(flight, blow)
         self._act(flight, seconds, meanwhile)
         self.work_for(steps)
+        self._go_on(flight)
+
+    def _go_on(self, flight: Flight) -> None:
         if flight.process.is_alive and flight.process.is_frozen:
             self.world.thaw(flight.process)
         if flight in self.world.flights:
@@ -148,6 +160,8 @@ class AimedFaults(Setting):
             self.request(job_id, "pause")
             self.work_for(5)
         self.pass_time(seconds)
+        if meanwhile is Meanwhile.REPEAT:
+            self.world.messages += [message for message in self.world.taken if message[0] == job_id][-1:]
         if meanwhile is Meanwhile.SET_BACK:
             self.set_wall_clock(flight.process, -5.0)
         if meanwhile is Meanwhile.UNDO and is_known:

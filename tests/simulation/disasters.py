@@ -23,7 +23,7 @@ class Fault(enum.Enum):
     THAW = "a stopped worker goes on"
     CRASH = "a worker is killed, and its supervisor starts another"
     LOSE_MESSAGE = "the broker loses a message"
-    REPEAT_MESSAGE = "the broker delivers a message twice"
+    REPEAT_MESSAGE = "the broker delivers a message once more"
     SET_WALL_CLOCK = "a worker's wall clock is set"
     SET_SERVER_BACK = "the clock of Redis is set back"
     RESTART_REDIS = "Redis is killed and comes back"
@@ -67,8 +67,8 @@ class Disasters(Setting):
         elif fault is Fault.LOSE_MESSAGE and messages:
             lost = messages.pop(which % len(messages))
             self.world.note(f"the message of shard {lost[1]} of {lost[0]} is lost")
-        elif fault is Fault.REPEAT_MESSAGE and messages:
-            messages.append(messages[which % len(messages)])
+        elif fault is Fault.REPEAT_MESSAGE and self.world.taken:
+            messages.append(self.world.taken[-1 - which % len(self.world.taken)])
         elif fault is Fault.RESTART_REDIS and not self.restarts:
             self.restarts += 1
             self.world.restart_redis()

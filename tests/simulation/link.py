@@ -40,8 +40,13 @@ class Command:
     def __init__(self, packed: bytes, answer: asyncio.Future[list[Any]]) -> None:
         self.packed = packed
         self.answer = answer
-        self.names = list(_names(packed))
+        self.names = [words[words[0] == b"EVALSHA"].decode() for words in _commands(packed)]
         """The name of each command; a script's is its digest."""
+
+    def argument(self, place: int) -> bytes:
+        """Return an argument of the first command, which calls a script."""
+        words = next(_commands(self.packed))
+        return words[3 + int(words[2]) + place]
 
 
 class SimulatedConnection(UnixDomainSocketConnection):
@@ -81,17 +86,17 @@ class SimulatedConnection(UnixDomainSocketConnection):
         return self._replies.pop(0)
 
 
-def _names(packed: bytes) -> Iterator[str]:
-    """Yield the name of each command in the bytes that a client sends (RESP: arrays of bulk strings)."""
+def _commands(packed: bytes) -> Iterator[list[bytes]]:
+    """Yield the words of each command in the bytes that a client sends (RESP: arrays of bulk strings)."""
     at = 0
     while at < len(packed):
-        words, at = _number(packed, at)
-        name: list[bytes] = []
-        for _ in range(words):
+        number, at = _number(packed, at)
+        words: list[bytes] = []
+        for _ in range(number):
             length, at = _number(packed, at)
-            name.append(packed[at : at + length])
+            words.append(packed[at : at + length])
             at += length + 2
-        yield name[name[0] == b"EVALSHA"].decode()
+        yield words
 
 
 def _number(packed: bytes, at: int) -> tuple[int, int]:

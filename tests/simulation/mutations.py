@@ -1,6 +1,6 @@
 """Faults that are put into a copy of the code on purpose, for the simulation to find.
 
-`python -m tests.simulation.mutations NAME...` tries those (without a name, all of `FOUND`) and says what found each.
+`python -m tests.simulation.mutations NAME...` tries those (without a name, all of them) and says what found each.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.simulation.known import KNOWN
+
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("completions", "config", "embedded", "ledger", "producer", "ratelimit", "relabel", "report", "worker")
-STEPS = 12_000
+STEPS = 30_000
 """Steps within which a fault has to be found."""
 
 
@@ -28,7 +30,7 @@ class Mutation(NamedTuple):
     by: str
 
 
-FOUND = {
+MUTATIONS = {
     "settle without counting": Mutation("ledger/lua/settle.lua", "numbers[outcome] = (numbers[outcome] or 0) + 1", ""),
     "take another job's claim": Mutation(
         "ledger/lua/claim_rows.lua", "elseif job == ARGV[1] and job ~= '-' then", "elseif true then"
@@ -104,15 +106,52 @@ FOUND = {
         "redis.call('HINCRBY', KEYS[2], counts[i], counts[i + 1])",
         "redis.call('HINCRBY', KEYS[2], counts[i], 2 * counts[i + 1])",
     ),
+    "count the fence from the answer": Mutation(
+        "worker/lease_keeper.py", "self.fence.confirm(sent)", "self.fence.confirm(self._clocks.read())"
+    ),
+    "believe a clock that stands still": Mutation(
+        "ledger/clock.py",
+        "return max(running, wall) if abs(running - wall) <= CLOCKS_AGREE_S else math.inf",
+        "return running",
+    ),
+    "believe a wall clock that was set back": Mutation(
+        "ledger/clock.py",
+        "return max(running, wall) if abs(running - wall) <= CLOCKS_AGREE_S else math.inf",
+        "return wall",
+    ),
+    "free a claim whose first write got no answer": Mutation(
+        "worker/row_lane.py",
+        "may_still_run=may_still_run or claimed.row in self._unanswered)",
+        "may_still_run=may_still_run)",
+    ),
+    "record a loss twice": Mutation(
+        "ledger/lua/lose_job.lua", "ARGV[2], 'NX', 'PX', ARGV[5])", "ARGV[2], 'PX', ARGV[5])"
+    ),
+    "give a ledger another identity": Mutation("ledger/lua/identify.lua", "if not generation then", "if true then"),
+    "record no reset": Mutation(
+        "ledger/lua/reset.lua", "'ledger:reset_at', timestamp()) == 0 then", "'ledger:other', 1) >= 0 then"
+    ),
+    "take an empty ledger for the one before": Mutation(
+        "ledger/loss_detector.py", "if before.generation == now.generation:", "if True:"
+    ),
+    "find no last row": Mutation(
+        "ledger/lua/find_rows.lua", "math.floor(size / ENTRY)", "math.floor(size / ENTRY) - 1"
+    ),
+    "sort no index": Mutation(
+        "ledger/row_index.py", "                sorted(entries[at", "                list(entries[at"
+    ),
+    "archive no job": Mutation("ledger/lua/leave.lua", "redis.call('ZADD', KEYS[8], ended_at, ARGV[1])", ""),
+    "forget a job before its report is written": Mutation(
+        "worker/archiver.py",
+        "            try:\n                await write_archive",
+        "            await self._queue.remove(job_id)\n            try:\n                await write_archive",
+    ),
+    "park a shard too early": Mutation("ledger/lua/rescue.lua", ">= tonumber(ARGV[2]) then", ">= 2 then"),
     "write past the fence": Mutation("worker/fence.py", "<= FENCE_S", "<= 1e9"),
     "write without the claim": Mutation(
         "worker/fence.py", "self._fence.holds and self._holds_claim()", "self._fence.holds"
     ),
     "check no fence where the request leaves": Mutation("worker/row_calls.py", ", may_leave=self._gate.is_open", ""),
-}
-"""The faults that the simulation was seen to find: it has to find them again."""
-
-UNPROVEN = {
     "count no shard that a killed worker had closed": Mutation(
         "report/plan_totals.py", "for number, digest in enumerate(known) if digest is None]", "for number in []]"
     ),
@@ -160,13 +199,14 @@ UNPROVEN = {
         "worker/row_run.py", "if self._record is None or self._last.metadata is None or", "if True or"
     ),
 }
-"""Faults that it was not seen to find yet: another check keeps the same promise, or too few schedules meet them."""
+"""The faults, each of which the simulation has to find."""
 
 
-def try_mutation(mutation: Mutation) -> str:
+def try_mutation(name: str) -> str:
     """Run the simulation on a copy of the code with the fault; return how it ended: its last line."""
-    with tempfile.TemporaryDirectory(prefix="relabel-") as name:
-        copy = Path(name)
+    mutation = MUTATIONS[name]
+    with tempfile.TemporaryDirectory(prefix="relabel-") as folder:
+        copy = Path(folder)
         for package in PACKAGES:
             shutil.copytree(ROOT / package, copy / package, ignore=shutil.ignore_patterns("__pycache__"))
         for part in ("harness", "simulation"):
@@ -175,8 +215,8 @@ def try_mutation(mutation: Mutation) -> str:
         text = broken.read_text()
         assert text.count(mutation.text) == 1, f"{mutation.file} has not once: {mutation.text}"
         broken.write_text(text.replace(mutation.text, mutation.by))
-        command = [sys.executable, "-m", "tests.simulation.run", "--no-shrink", "--steps", str(STEPS)]
-        surroundings = os.environ | {"PYTHONPATH": name}
+        command = [sys.executable, "-m", "tests.simulation.run", *_arguments(name)]
+        surroundings = os.environ | {"PYTHONPATH": folder}
         ended = subprocess.run(command, cwd=copy, env=surroundings, capture_output=True, text=True, check=False)
     if ended.returncode == 0:
         return ""
@@ -184,10 +224,14 @@ def try_mutation(mutation: Mutation) -> str:
     return next((either[0] or either[1] for either in found[::-1]), ended.stderr[-300:])
 
 
+def _arguments(name: str) -> list[str]:
+    return ["--known", name] if name in KNOWN else ["--no-shrink", "--steps", str(STEPS)]
+
+
 def main() -> None:
     """Try mutations by name and print what found each."""
-    for name in sys.argv[1:] or FOUND:
-        print(f"{name}: {try_mutation((FOUND | UNPROVEN)[name]) or 'NOT FOUND'}", flush=True)  # noqa: T201
+    for name in sys.argv[1:] or MUTATIONS:
+        print(f"{name}: {try_mutation(name) or 'NOT FOUND'}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -11,12 +11,15 @@ from redis.exceptions import ConnectionError as Disconnected
 
 from tests.simulation.link import Command, Wire
 from tests.simulation.process import Process
+from tests.simulation.scripts import name_of
 from tests.simulation.service import Metadata, Request, Service
 
 STALE_S = 8.0
 """Longest that a read lags behind an update; a claim that a dead worker left lives longer than that."""
 OWNER = re.compile(rb"\bw\d+(?:'\d+)?:1:\d{8}\b")
 """The owner of a lease, as `Process` names each of its turns."""
+CLAIMS_TO_GIVE_UP = 4
+"""The place of their number among the arguments of `claim_rows`."""
 JOB = re.compile(rb"\bjob\d+\b")
 
 
@@ -50,6 +53,20 @@ class Flight(NamedTuple):
     def job_id(self) -> str:
         """The job that it is about; '' where it is about none."""
         return self.what.sender.job_id if isinstance(self.what, Request) else self._named(JOB)
+
+    @property
+    def shard(self) -> tuple[str, int] | None:
+        """The job and the shard that a request is about; None for a command."""
+        return (self.what.sender.job_id, self.what.sender.shard) if isinstance(self.what, Request) else None
+
+    @property
+    def kinds(self) -> set[str]:
+        """What it is: `connect`, `read` or `write`, or the names of commands and scripts."""
+        what = self.what
+        if isinstance(what, Request):
+            return {"connect" if what.left_at is None else "write" if what.is_write else "read"}
+        names = set(map(name_of, what.names))
+        return names | {"giving up"} if "claim_rows" in names and what.argument(CLAIMS_TO_GIVE_UP) != b"0" else names
 
     def _named(self, pattern: re.Pattern[bytes]) -> str:
         found = pattern.search(self.what.packed) if isinstance(self.what, Command) else None
@@ -92,8 +109,11 @@ class Network:
         """Close the way to Redis, which died."""
         self._wire.close()
 
-    def may_be_stale(self, request: Request) -> bool:
-        """Whether a read may show an older state: a write whose answer nobody saw leaves no record to know it by."""
+    def may_be_stale(self, flight: Flight) -> bool:
+        """Return whether it is a read that may show an older state: an unseen write leaves no record to know it by."""
+        return isinstance(flight.what, Request) and self._may_be_stale(flight.what)
+
+    def _may_be_stale(self, request: Request) -> bool:
         at, is_seen = self._last_write.get(request.completion_id, (float("-inf"), False))
         return not request.is_write and is_seen and self._now() - at < STALE_S
 
@@ -112,7 +132,7 @@ class Network:
             answer(request, None)
             return
         completion_id = request.completion_id
-        if fate is Fate.STALE and self.may_be_stale(request):
+        if fate is Fate.STALE and self._may_be_stale(request):
             stale = self._service.states[completion_id][-2]
             self._witness.shown(request, stale)
             answer(request, self._service.show(completion_id, stale))

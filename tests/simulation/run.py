@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.simulation.known import run_known
 from tests.simulation.link import Wire
 from tests.simulation.machine import LedgerSimulation
 from tests.simulation.server import ClockedRedis, faketime_library
@@ -66,8 +67,13 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--steps", type=int, default=1, help="steps to run, at least; the seed is run to its end")
     parser.add_argument("--no-shrink", action="store_true", help="end with the first schedule that fails, as it is")
+    parser.add_argument("--known", default="", help="run one known schedule instead (`known.py`)")
     options = parser.parse_args()
     logging.disable()
+    if options.known:
+        with simulated_redis():
+            run_known(options.known)
+        return
     number, steps, began = options.seed, 0, time.process_time()
     with simulated_redis():
         while steps < options.steps:

@@ -48,6 +48,8 @@ class World:
         self._is_over = False
         self._broken: list[AssertionError] = []
         self.messages: list[tuple[str, int]] = []
+        self.taken: list[tuple[str, int]] = []
+        """The messages that workers have taken."""
         self.flights: list[Flight] = []
         self.history: list[str] = []
         self.steps = 0
@@ -116,14 +118,15 @@ class World:
             self.pass_time(max(0.0, due - self.now) + 1e-6)
         raise AssertionError("timers fire without end, and nothing is sent")
 
-    def until(self, kind: str, most: int) -> Flight | None:
+    def until(self, kind: str, most: int, *, about: tuple[str, int] | None = None) -> Flight | None:
         """Work until something of a kind is awaited, for so many steps at most; return it, None where there is none.
 
-        The kind is `connect`, `read`, `write`, `stale read`, or the name of a command or script.
+        The kind is one of `Flight.kinds`, or `stale read`; `about` is the job and the shard that it has to be of.
         """
         for _ in range(most):
             for flight in self.flights:
-                if flight.is_awaited and kind in self._kinds(flight.what):
+                is_of_kind = self.network.may_be_stale(flight) if kind == "stale read" else kind in flight.kinds
+                if flight.is_awaited and is_of_kind and about in {None, flight.shard}:
                     return flight
             if not self.work():
                 return None
@@ -132,6 +135,7 @@ class World:
     def deliver(self, process: Process, message: tuple[str, int]) -> None:
         """Let a free worker take a message."""
         self.note(f"{process.name}: takes shard {message[1]} of {message[0]}")
+        self.taken.append(message)
         process.take_turn(*message)
         self.settle()
 
@@ -247,10 +251,3 @@ class World:
         if isinstance(what, Request):
             return what.words
         return " ".join(map(name_of, what.names))
-
-    def _kinds(self, what: Command | Request) -> set[str]:
-        if isinstance(what, Command):
-            return set(map(name_of, what.names))
-        if self.network.may_be_stale(what):
-            return {"read", "stale read"}
-        return {"connect" if what.left_at is None else "write" if what.is_write else "read"}

@@ -1,0 +1,108 @@
+"""Schedules that are known to show a fault of `mutations.py`, each as short as a person could make it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from tests.simulation.aimed import Blow, Meanwhile
+from tests.simulation.machine import LedgerSimulation
+from tests.simulation.network import Fate
+from tests.simulation.people import AskedJob, Expected
+
+
+class Known(NamedTuple):
+    """What happens once two jobs alike were submitted, each of so many rows, of shards of so many."""
+
+    steps: Callable[[LedgerSimulation], object]
+    rows: int = 3
+    shard_rows: int = 3
+    may_be_emptied: bool = False
+    archives: bool = False
+
+
+def run_known(name: str) -> None:
+    """Run a known schedule.
+
+    Raises:
+        AssertionError: a promise is broken.
+
+    """
+    known = KNOWN[name]
+    job = AskedJob(known.rows, known.shard_rows, True, 0, Expected.NOTHING)
+    simulation = LedgerSimulation()
+    simulation.begin(merges=True, first=job, second=job, may_be_emptied=known.may_be_emptied, archives=known.archives)
+    try:
+        known.steps(simulation)
+    finally:
+        simulation.teardown()
+
+
+def _hand_back_late(simulation: LedgerSimulation) -> None:
+    """Pause a job while a row waits for its next try, which is handed back with it."""
+    simulation.strike("read", Fate.LOST)
+    simulation.ask(0, "pause")
+    simulation.strike("read", Fate.LOST)
+    simulation.hold_up_shard("hand_back", Blow.LATE, 8.3, Meanwhile.NOTHING, 20)
+
+
+def _all_look(simulation: LedgerSimulation) -> None:
+    """Let every worker see which jobs are there."""
+    simulation.work_for(60)
+    for process in simulation.workers:
+        simulation.start_rescue(process)
+        simulation.work_for(30)
+        simulation.pass_time(1.7)
+
+
+def _lose_all(simulation: LedgerSimulation) -> None:
+    simulation.ask(0, "pause")
+    _all_look(simulation)
+    simulation.empty_redis()
+
+
+def _search_all(simulation: LedgerSimulation) -> None:
+    simulation.work_for(80)
+    for which in range(3):
+        simulation.search(which)
+
+
+KNOWN = {
+    "keep an image without the claim": Known(
+        lambda on: on.hold_up_row("journal", Blow.FREEZES, 19.7, Meanwhile.NOTHING, 20), rows=2, shard_rows=1
+    ),
+    "leave no record of a write": Known(lambda on: on.work_for(1)),
+    "free a claim before the row is settled": Known(lambda on: on.work_for(1)),
+    "overwrite the first image": Known(lambda on: on.strike("write", Fate.ANSWER_LOST)),
+    "free a claim while its write may run": Known(lambda on: on.strike("write", Fate.LATE)),
+    "free a claim whose first write got no answer": Known(lambda on: on.strike("write", Fate.LATE)),
+    "undo beside a stopped worker": Known(
+        lambda on: on.hold_up_row("write", Blow.FREEZES_AFTER, 19.7, Meanwhile.UNDO, 120)
+    ),
+    "lose the images of a cancelled shard": Known(
+        lambda on: on.hold_up_row("settle", Blow.DIES, 8.3, Meanwhile.CANCEL, 120)
+    ),
+    "write past the fence": Known(
+        lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 8.3, Meanwhile.NOTHING, 20)
+    ),
+    "believe a clock that stands still": Known(
+        lambda on: on.stop_with_answer("connect", Blow.SUSPENDED, 8.3, Meanwhile.NOTHING, 20)
+    ),
+    "believe a wall clock that was set back": Known(
+        lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 8.3, Meanwhile.SET_BACK, 20)
+    ),
+    "let a claim end before its request": Known(
+        lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 5.3, Meanwhile.NOTHING, 20)
+    ),
+    "lease a shard that is leased": Known(
+        lambda on: on.hold_up_row("write", Blow.FREEZES_AFTER, 5.3, Meanwhile.REPEAT, 20)
+    ),
+    "park a shard too early": Known(lambda on: on.die_at_shard(3, 60), rows=1, shard_rows=1),
+    "hand back without the lease": Known(_hand_back_late, rows=1, shard_rows=1),
+    "find no last row": Known(_search_all),
+    "give a ledger another identity": Known(_all_look),
+    "record a loss twice": Known(_lose_all, may_be_emptied=True),
+    "record no reset": Known(_lose_all, may_be_emptied=True),
+    "take an empty ledger for the one before": Known(_lose_all, may_be_emptied=True),
+}
+"""The schedule for each fault that has one; others are looked for from the first seed on."""
