@@ -72,7 +72,7 @@ KNOWN = {
         lambda on: on.hold_up_row("journal", Blow.FREEZES, 19.7, Meanwhile.NOTHING, 20), rows=2, shard_rows=1
     ),
     "leave no record of a write": Known(lambda on: on.work_for(1)),
-    "free a claim before the row is settled": Known(lambda on: on.work_for(1)),
+    "free a claim before the row is settled": Known(lambda on: on.strike("settle", Fate.LOST)),
     "overwrite the first image": Known(lambda on: on.strike("write", Fate.ANSWER_LOST)),
     "free a claim while its write may run": Known(lambda on: on.strike("write", Fate.LATE)),
     "free a claim whose first write got no answer": Known(lambda on: on.strike("write", Fate.LATE)),
