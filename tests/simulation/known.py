@@ -46,6 +46,25 @@ def _hand_back_late(simulation: LedgerSimulation) -> None:
     simulation.hold_up_shard("hand_back", Blow.LATE, 8.3, Meanwhile.NOTHING, 20)
 
 
+def _wake_with_answers(simulation: LedgerSimulation) -> None:
+    """Stop a worker that goes on with the answer to a renewal and a connection for its write at hand."""
+    world = simulation.world
+    write = world.until("connect", 80)
+    assert write, "no write was begun"
+    simulation.pass_time(1.0)
+    while True:
+        own = [flight for flight in world.flights if flight.process is write.process and flight is not write]
+        renewals = [flight for flight in own if "renew" in flight.kinds]
+        if renewals:
+            break
+        world.carry_out(own[0])
+    world.freeze(write.process)
+    world.carry_out(renewals[0])
+    world.carry_out(write)
+    simulation.pass_time(8.3)
+    world.thaw(write.process)
+
+
 def _all_look(simulation: LedgerSimulation) -> None:
     """Let every worker see which jobs are there."""
     simulation.work_for(60)
@@ -85,11 +104,12 @@ KNOWN = {
     "write past the fence": Known(
         lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 8.3, Meanwhile.NOTHING, 20)
     ),
+    "count the fence from the answer": Known(_wake_with_answers, rows=1, shard_rows=1),
     "believe a clock that stands still": Known(
         lambda on: on.stop_with_answer("connect", Blow.SUSPENDED, 8.3, Meanwhile.NOTHING, 20)
     ),
     "believe a wall clock that was set back": Known(
-        lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 8.3, Meanwhile.SET_BACK, 20)
+        lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 8.3, Meanwhile.SET_BACK, 0)
     ),
     "let a claim end before its request": Known(
         lambda on: on.stop_with_answer("connect", Blow.FREEZES_AFTER, 5.3, Meanwhile.NOTHING, 20)
@@ -99,7 +119,8 @@ KNOWN = {
     ),
     "park a shard too early": Known(lambda on: on.die_at_shard(3, 60), rows=1, shard_rows=1),
     "hand back without the lease": Known(_hand_back_late, rows=1, shard_rows=1),
-    "find no last row": Known(_search_all),
+    "miss the row in the middle": Known(_search_all),
+    "sort no index": Known(_search_all),
     "give a ledger another identity": Known(_all_look),
     "record a loss twice": Known(_lose_all, may_be_emptied=True),
     "record no reset": Known(_lose_all, may_be_emptied=True),
