@@ -7,22 +7,20 @@ one that was interrupted.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from completions.errors import Refusal
-from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.row import Patch
 from ratelimit.shared_rate import shared_limit
-from relabel.errors import InvalidInput, Unreachable
+from relabel.errors import InvalidInput
+from relabel.list_reading import read_list
 from relabel.session import Session
 from report.whole_file import whole_file
-from selection.collect import Found, Progress, collect, found_so_far
+from selection.collect import Found, Progress, found_so_far
 from selection.completion import Completion
 from selection.errors import BadSelection
 from selection.options import SelectOptions
@@ -32,7 +30,7 @@ from selection.shares import SampleEnd
 from selection.spool import Spool, open_spool
 
 if TYPE_CHECKING:
-    from completions.listing import ListReader
+    pass
 
 KEEP_S = 86_400.0
 """Age up to which an interrupted selection is gone on with: what an older one saw may long have changed."""
@@ -125,7 +123,7 @@ async def select(session: Session, options: SelectOptions, *, output: Path | Non
 
     Raises:
         InvalidInput: the options cannot be used, or the file cannot be written.
-        Unreachable: the API cannot be used; the same call goes on where this one ended.
+        Unreachable: the API or Redis cannot be used; the same call goes on where this one ended.
 
     """
     check_selection(options, output)
@@ -153,18 +151,14 @@ async def selecting(
 
     Raises:
         InvalidInput: the options cannot be used, or what is found cannot be kept.
-        Unreachable: the API cannot be used; the same call goes on where this one ended.
+        Unreachable: the API or Redis cannot be used; the same call goes on where this one ended.
 
     """
     with _open_spool(session.settings, options, output) as spool:
         selection = _read(options, spool.began)
         progress(found_so_far(selection, spool))
         if not spool.mark.complete:
-            try:
-                async with _open_reader(session, selection, spool) as reader:
-                    await collect(reader, selection, spool, progress)
-            except Refusal as refusal:
-                raise Unreachable(_why(refusal, session.settings)) from refusal
+            await read_list(session, selection, spool, progress)
         yield Selecting(selection, spool, found_so_far(selection, spool))
         spool.remove()
 
@@ -215,39 +209,6 @@ def _own_path(settings: Settings, fingerprint: str, now: float) -> Path:
             if now - left.stat().st_mtime > KEEP_S:
                 left.unlink()
     return folder / f"select-{fingerprint[:16]}{PARTIAL}"
-
-
-@asynccontextmanager
-async def _open_reader(session: Session, selection: Selection, spool: Spool) -> AsyncIterator[ListReader]:
-    from completions.client import open_api  # noqa: PLC0415 - loads an HTTP client
-    from completions.listing import open_list  # noqa: PLC0415 - as above
-    from completions.target import read_target  # noqa: PLC0415 - as above
-    from config.api_key import read_api_key  # noqa: PLC0415 - as above
-
-    settings, filters = session.settings, selection.filters
-    target = await read_target(settings)
-    async with (
-        open_api(target, in_flight=1, read_key=lambda: read_api_key(settings)) as api,
-        open_list(
-            session.ledger,
-            api,
-            shared_limit(settings, target.secret),
-            filters.query,
-            name=f"select-{secrets.token_hex(6)}",
-            cursor=spool.mark.cursor,
-            since=filters.since,
-            until=filters.until,
-        ) as reader,
-    ):
-        yield reader
-
-
-def _why(refusal: Refusal, settings: Settings) -> str:
-    """Return why the list cannot be read, and what to do."""
-    what = f"the list of completions cannot be read: {refusal.message.rstrip('.')}"
-    evidence = f" ({refusal.status})" if refusal.status else ""
-    hint = f"; check OPENAI_BASE_URL{base_url_hint(settings.openai_base_url)}" if refusal.status == 404 else ""
-    return f"{what}{evidence}{hint}. The same command goes on where this one ended."
 
 
 async def _write(lines: AsyncIterator[bytes], output: Path) -> int:

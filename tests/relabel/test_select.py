@@ -9,15 +9,20 @@ import json
 import stat
 
 import pytest
+import redis as redis_client
 from pydantic import SecretStr
 
 from config.settings import Settings
+from ledger.connect import new_client
 from ledger.ledger import Ledger
 from relabel.errors import InvalidInput, Unreachable
+from relabel.list_reading import read_list
 from relabel.select import check_selection, select, select_facts, selecting
 from relabel.session import Session
 from sandbox.completion import Completion, new_id
 from selection.options import FilterOptions, LabelOptions, SelectOptions
+from selection.selection import read_selection
+from selection.spool import open_spool
 
 NOON = 1_795_000_000
 SEARCH = FilterOptions(where='metadata.team == "search"')
@@ -252,6 +257,23 @@ async def test_metadata_that_is_never_shown_leaves_its_completion_out(scene):
 
     assert selected.found.matched == 0
     assert list(selected.found.left_out) == ["metadata not shown by the API"]
+
+
+async def test_redis_that_is_away_ends_the_reading_and_loses_nothing(scene, private_redis, tmp_path):
+    """Without it there are no slots of the rate: the wait has an end."""
+    selection, client = read_selection(SelectOptions(SEARCH, EVAL), now=NOON), new_client(private_redis.ledger_url)
+    session = scene.session._replace(ledger=Ledger(client))
+
+    def progress(found):
+        if found.requests == 2:
+            with redis_client.from_url(private_redis.ledger_url) as stopper:
+                stopper.shutdown(nosave=True)
+
+    with open_spool(tmp_path / "x.partial", "f", now=NOON, keep_s=60.0) as spool:
+        with pytest.raises(Unreachable, match="Redis has not answered"):
+            await read_list(session, selection, spool, progress, away_s=0.5)
+        assert spool.mark.cursor.read == 200
+    await client.aclose()
 
 
 async def test_a_page_that_fails_is_read_again(scene):
