@@ -48,7 +48,8 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. Times are medians in seconds; `visible_after_s` counts from an update's answer.
 
     `at` is in seconds since the epoch; it is for people, who take it for a day. `reply_echoes`: the answer to an update
-    shows what was sent, though a read shows something else. The last three are None in what release one found.
+    shows what was sent, though a read shows something else. `listed_at_once`: a page of the list shows an update as
+    soon as a read does, None where no page shows the completion. The last four are None in what release one found.
     """
 
     semantics: Semantics
@@ -61,6 +62,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True):
     empty_value: Null | None = None
     pair_limit: PairLimit | None = None
     reply_echoes: bool | None = None
+    listed_at_once: bool | None = None
 
     @property
     def null_is_needed(self) -> bool:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from completions.client import CompletionsApi
 from completions.errors import KeyRefused, RateLimited, Retryable
+from completions.list_page import ListQuery, Page
 from completions.reply import Reply
 from completions.retry_after import backoff
 from ratelimit.limiter import RateLimiter
@@ -29,12 +30,15 @@ class TimedReply(NamedTuple):
 
 
 class RetryingCalls:
-    """Reads and writes one completion. `in_doubt`: a write that got no answer may still be carried out."""
+    """Reads and writes one completion, and reads pages of the list.
+
+    `in_doubt`: a write that got no answer may still be carried out.
+    """
 
     def __init__(self, api: CompletionsApi, limiter: RateLimiter, completion_id: str, *, name: str) -> None:
         self._api = api
         self._limiter = limiter
-        self._completion_id = completion_id
+        self.completion_id = completion_id
         self._name = name
         self._number = 0
         self.wrote = False
@@ -49,7 +53,7 @@ class RetryingCalls:
 
         """
         return await self._call(
-            lambda name: self._api.read(self._completion_id, request_name=name), write=False, urgent=urgent
+            lambda name: self._api.read(self.completion_id, request_name=name), write=False, urgent=urgent
         )
 
     async def write(self, metadata: AnyMetadata, *, urgent: bool = False) -> TimedReply:
@@ -61,8 +65,24 @@ class RetryingCalls:
 
         """
         return await self._call(
-            lambda name: self._api.update(self._completion_id, metadata, request_name=name), write=True, urgent=urgent
+            lambda name: self._api.update(self.completion_id, metadata, request_name=name), write=True, urgent=urgent
         )
+
+    async def page(self, query: ListQuery, *, after: str | None) -> Page:
+        """Return the page of the list that follows this completion, None for the first; it is tried once.
+
+        Raises:
+            Refusal: it was refused, or failed.
+            TimeoutError: the shared rate had no slot.
+
+        """
+        await self._slot(write=False, urgent=False)
+        self._number += 1
+        try:
+            return await self._api.list_page(query, after=after, request_name=f"{self._name}-{self._number}")
+        except RateLimited as refusal:
+            await self._limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
+            raise
 
     async def _call(self, call: Callable[[str], Awaitable[Reply]], *, write: bool, urgent: bool) -> TimedReply:
         failures, renewed = 0, False

@@ -15,12 +15,15 @@ from completions.errors import Retryable, RowFailed
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from probe.calls import AnyMetadata, RetryingCalls
+from probe.listed import ListedCompletion, NotListed
 
 VISIBLE_WITHIN_S = 30.0
 """Longest wait until a read shows an update; a new completion was seen after 19 s at most (contract section 5)."""
 ECHO_WITHIN_S = 3.0
 """Least wait, beside three times the lag that was seen, until a read that differs from a reply is not merely late."""
 POLL_S = 0.2
+LISTED_CHANGES = 3
+"""Changes that pages of the list have to show: one may be by chance."""
 MARK = "relabel probe"
 """Value that a key holds for a few seconds; with a number appended, a key that is named with null and never set."""
 
@@ -65,6 +68,8 @@ class Probe:
         empty_value = self._effect_on_key(await self._result(self._before | {self._key: ""}))
         await self._put_back()
         pair_limit = await self._pair_limit(null_value)
+        self._on_step("looking at it on a page of the list")
+        listed_at_once = await self._listed_at_once()
         self._on_step("sending null for all metadata")
         null_map = self._effect_on_all(await self._result(None))
         return Behaviour(
@@ -78,6 +83,7 @@ class Probe:
             empty_value=empty_value,
             pair_limit=pair_limit,
             reply_echoes=self._echoes,
+            listed_at_once=listed_at_once,
         )
 
     async def _change(self) -> float:
@@ -120,6 +126,23 @@ class Probe:
         if result is Null.REFUSED:
             return PairLimit.REQUEST
         return PairLimit.RESULT if result == self._before else PairLimit.UNKNOWN
+
+    async def _listed_at_once(self) -> bool | None:
+        """Return whether a page shows each of a few changes once a read does; None where none shows the completion."""
+        listed = ListedCompletion(self._calls)
+        at_once = True
+        try:
+            await listed.find()
+            for number in range(1, LISTED_CHANGES + 1):
+                changed = self._before | {self._key: f"{MARK} page {number}"}
+                if await self._write(changed) != changed or not await self._is_shown(changed):
+                    raise NotAsSent
+                at_once = await listed.read() == changed and at_once
+        except NotListed:
+            return None
+        finally:
+            await self._put_back()
+        return at_once
 
     async def _result(self, metadata: AnyMetadata) -> Metadata | Null:
         """Send it and return what the completion then holds; `refused` or `unknown` where that cannot be learned."""

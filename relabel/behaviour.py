@@ -32,6 +32,9 @@ _PAIRS = {
 }
 
 
+_LISTED = {True: "shows an update as soon as a read does", False: "may show an update later than a read does"}
+
+
 async def known_behaviour(settings: Settings) -> Behaviour | None:
     """Return what a probe found at the endpoint of these settings; None where there was none or the ledger is away.
 
@@ -52,6 +55,7 @@ def behaviour_lines(behaviour: Behaviour) -> list[tuple[str, str]]:
     later = [
         ("Empty text", _NULL[behaviour.empty_value] if behaviour.empty_value else ""),
         ("16 pairs", _PAIRS[behaviour.pair_limit] if behaviour.pair_limit else ""),
+        ("Its list", _LISTED[behaviour.listed_at_once] if behaviour.listed_at_once is not None else ""),
         ("Its answer", "repeats what was sent and proves no removal: reads do" if behaviour.reply_echoes else ""),
     ]
     return [

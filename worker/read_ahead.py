@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
@@ -24,8 +24,11 @@ from ratelimit.limiter import RateLimiter
 from worker.run_counters import RunCounters
 from worker.stale_reads import READ_AGE_S
 
-SEGMENTS = 4
-"""Parts of a shard that are read side by side, as each page waits for the one before it."""
+MOST_SEGMENTS, PAGES_A_SEGMENT = 4, 4
+"""Parts of a shard that are read side by side, as each page waits for the one before it, and least pages of each."""
+READY_S, MOST_READY = 1.0, 48
+"""A page is read before its rows' turn where those that were shown last for less at the rate in force: so many
+seconds, and never more rows."""
 LEAST_ROWS = 2
 """Rows that a page has to be expected to serve."""
 LEAST_PLACES = 50
@@ -77,12 +80,16 @@ class Place(NamedTuple):
 
 
 class Segment:
-    """Rows that are neighbours in time, until each has been read, and where their next page begins."""
+    """Rows that are neighbours in time, until each has been read, and where their next page begins.
+
+    `ready` is how many of them a page has shown.
+    """
 
     def __init__(self, places: Sequence[Place]) -> None:
         self.wanted = {place.id: place.created for place in places}
         self.lock = asyncio.Lock()
         self.begin: Place | None = None
+        self.ready = 0
 
     def expected(self, after: Place, span_s: float | None) -> int:
         """Return how many wanted rows a page after this completion serves, if it reaches so far; None: to the end."""
@@ -90,17 +97,23 @@ class Segment:
         return sum(after.created <= created <= end for each, created in self.wanted.items() if each != after.id)
 
 
-def segments_of(todo: Mapping[int, Patch]) -> list[list[tuple[Place, int]]]:
-    """Return the rows that a page may serve in parts, each by age, with their numbers; those are left out whose
-    completion shows no age, or that a selection saw.
+def segments_of(
+    todo: Mapping[int, Patch], reach: PageReach, *, without: Collection[int] = ()
+) -> list[list[tuple[Place, int]]]:
+    """Return the rows that pages may serve in parts, each by age, with their numbers: the more pages, the more parts.
+
+    Those are left out whose completion shows no age, that a selection saw, and those `without` which it is done.
     """
     places = [
         (Place(created, patch.completion_id), row)
         for row, patch in todo.items()
-        if patch.seen is None and (created := created_at(patch.completion_id)) is not None
+        if row not in without and patch.seen is None and (created := created_at(patch.completion_id)) is not None
     ]
     places.sort()
-    size = max(1, -(-len(places) // SEGMENTS))
+    span_s = places[-1][0].created - places[0][0].created if places else 0.0
+    pages = span_s / reach.span_s if reach.span_s else 0
+    parts = max(1, min(MOST_SEGMENTS, int(pages // PAGES_A_SEGMENT)))
+    size = max(1, -(-len(places) // parts))
     return [places[at : at + size] for at in range(0, len(places), size)]
 
 
@@ -142,11 +155,12 @@ class ReadAhead:
             yield None
             return
         async with AsyncExitStack() as locks:
-            image = self._take(completion_id)
+            image = self._take(completion_id, segment)
             if image is None:
                 image = await self._wait_for(completion_id, segment, locks)
-            created = segment.wanted.pop(completion_id)
-            here = Place(created, completion_id)
+            here = Place(segment.wanted.pop(completion_id), completion_id)
+            if image is not None and segment.ready < min(MOST_READY, READY_S * self._calls.limiter.status.rate):
+                await self._go_on(segment)
             if image is not None or self.is_off or segment.expected(here, self._reach.span_s) < LEAST_ROWS:
                 await locks.aclose()
                 yield image
@@ -160,7 +174,7 @@ class ReadAhead:
         await locks.enter_async_context(segment.lock)
         for _ in range(MOST_TRIES):
             begin, created = segment.begin, segment.wanted[completion_id]
-            image = self._take(completion_id)
+            image = self._take(completion_id, segment)
             if image is not None or self.is_off or begin is None or created < begin.created:
                 return image
             if segment.expected(begin, self._reach.span_s) < LEAST_ROWS:
@@ -168,8 +182,18 @@ class ReadAhead:
             await self._read_page(segment, begin)
         return None
 
-    def _take(self, completion_id: str) -> PageImage | None:
+    async def _go_on(self, segment: Segment) -> None:
+        """Read the segment's next page, before its rows' turn, where nobody does."""
+        if segment.lock.locked():
+            return
+        async with segment.lock:
+            begin = segment.begin
+            if begin and not self.is_off and segment.expected(begin, self._reach.span_s) >= LEAST_ROWS:
+                await self._read_page(segment, begin)
+
+    def _take(self, completion_id: str, segment: Segment) -> PageImage | None:
         image = self._images.pop(completion_id, None)
+        segment.ready -= image is not None
         if image is not None and self._calls.clocks.age_s(image.sent_at) > IMAGE_AGE_S:
             self._count(-1)
             return None
@@ -178,7 +202,7 @@ class ReadAhead:
     async def _read_page(self, segment: Segment, begin: Place) -> None:
         """Read the page after a completion, and keep what it shows of the rows that wait; off where that fails."""
         calls = self._calls
-        await calls.limiter.acquire(write=False)
+        await calls.limiter.acquire(write=True)  # behind all writes, it would come once none is left to make
         sent_at = calls.clocks.read()
         calls.counters.requests += 1
         calls.counters.in_flight += 1
@@ -203,7 +227,9 @@ class ReadAhead:
 
     def _use(self, page: Page, segment: Segment, begin: Place, sent_at: Reading) -> None:
         shown = {item.id: item.metadata for item in page.items if item.metadata is not None and self._wants(item.id)}
-        self._images |= {each: PageImage(metadata, sent_at) for each, metadata in shown.items()}
+        for each, metadata in shown.items():
+            self._segment_of[each].ready += each not in self._images
+            self._images[each] = PageImage(metadata, sent_at)
         created = [item.created for item in page.items if item.created is not None]
         segment.begin = None
         if created and page.has_more and page.last_id:

@@ -14,6 +14,7 @@ from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker import row_failures
 from worker.fence import WriteGate
+from worker.listed_write import ListedWrite, may_leave_out
 from worker.read_back import ReadBack
 from worker.reconcile import before_image, changed_keys, foreign_keys
 from worker.row_calls import RowCalls, RowContext
@@ -79,6 +80,7 @@ class RowRun:
             row, self._calls, self._update_of, tried=tried, service=options.service, clocks=context.clocks
         )
         self._is_assumed = False
+        self._listed = ListedWrite()
         self._wrote: tuple[Metadata | None, Metadata] | None = None
 
     async def settle(self) -> Settlement:
@@ -132,10 +134,19 @@ class RowRun:
             if self._must_read():
                 await self._read()
                 await self._check_is_fresh()
-                if ended := await self._altered_earlier() or self._already_there() or await self._drifted():
+                if (
+                    ended := await self._corrected()
+                    or await self._altered_earlier()
+                    or self._already_there()
+                    or await self._drifted()
+                ):
                     return ended
             update = await self._prepare()
-            reply = await self._calls.update(update.body(self._options.service.nulls))
+            is_listed = self._last.is_listed
+            reply = await self._calls.update(update.named() if is_listed else update.body(self._options.service.nulls))
+            if is_listed and not self._listed.check(update, reply.metadata):
+                self._in_doubt, self._last.metadata = True, None
+                raise NotSent  # the try begins again, with a GET
             if self._options.service.reads_confirm and update.removes:
                 reply = reply._replace(metadata=None)
             sent = Unconfirmed(update, reply)
@@ -199,10 +210,34 @@ class RowRun:
 
     async def _read(self) -> None:
         """Read what the completion holds; it stays unknown where the answer shows none and none is needed."""
-        read = await self._calls.read()
+        async with self._context.ahead.turn(self._patch.completion_id) as image:
+            if image is not None and self._may_use(image.metadata):
+                self._last.record(image.metadata, sent_at=image.sent_at, is_listed=True)
+                return
+            read = await self._calls.read()
         if read.metadata is None and (self._options.mode is Mode.MERGE or self._options.journal):
             raise row_failures.read_shows_nothing(read.request_id)
         self._last.record(read.metadata, sent_at=self._calls.sent_at)
+
+    def _may_use(self, listed: Metadata) -> bool:
+        """Return whether to go by what a page showed; what would end the row but as unchanged is read by a GET."""
+        if self._in_doubt or self._options.reads_back or self._stale_reads.is_stale(listed):
+            return False
+        is_drifted = bool(self._changed_keys(listed, exact=self._options.exact))
+        return not is_drifted and may_leave_out(self._update(listed), self._options.service)
+
+    async def _corrected(self) -> Settlement | None:
+        """Store the keys beside the patch's as a GET shows them, where a page was wrong; settle the row if written."""
+        if not self._listed.is_doubted or self._last.metadata is None or self._image is None:
+            return None
+        self._image = BeforeImage(self._row, self._before(self._last.metadata))
+        if self._options.journal:
+            await self._context.journal(self._image)
+        self._listed.is_doubted = False
+        if self._listed.shown is None:
+            return None
+        self._wrote = (self._before(self._listed.shown), self._listed.shown)
+        return self._confirmed("the reply showed another state than a page of the list had; a read corrected what was")
 
     def _before(self, current: Metadata) -> Metadata:
         earlier = self._image.metadata if self._image is not None and self._in_doubt else None
@@ -303,7 +338,7 @@ class RowRun:
         if self._in_doubt:
             with contextlib.suppress(Retryable, RowFailed):
                 await self._read()
-                if ended := await self._altered_earlier() or self._already_there():
+                if ended := await self._corrected() or await self._altered_earlier() or self._already_there():
                     return ended
         sent = self._unconfirmed
         if sent is not None and (replied := sent.reply.metadata) is not None:
@@ -315,5 +350,7 @@ class RowRun:
 
     def note_ambiguous(self, refusal: Retryable) -> None:
         """Record that a write may have happened, or may yet happen, so that the completion is read again."""
+        if self._last.is_listed:
+            self._listed.doubt()
         self._in_doubt, self._last.metadata = True, None
         self.may_still_run = self.may_still_run or refusal.may_still_run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.records import LEAST_LIFE_S, record_life_s
-from ledger.service_profile import Behaviour, PairLimit
+from ledger.service_profile import Behaviour, PairLimit, Semantics
 
 STALE_S = 20.0
 """Least time for which a read is believed to lag behind a recorded write; longer where a probe saw more. A new
@@ -26,6 +26,7 @@ class Service(NamedTuple):
     record_life_s: float = LEAST_LIFE_S
     reads_confirm: bool = False
     nulls: PairLimit | None = None
+    pages_serve_writes: bool = False
 
 
 def service_of(behaviour: Behaviour | None) -> Service:
@@ -34,4 +35,12 @@ def service_of(behaviour: Behaviour | None) -> Service:
         return Service()
     lag_s = behaviour.visible_after_s
     nulls = behaviour.pair_limit or PairLimit.UNKNOWN if behaviour.null_is_needed else None
-    return Service(lag_s, max(lag_s, STALE_S), record_life_s(lag_s), bool(behaviour.reply_echoes), nulls)
+    shows_all = behaviour.listed_at_once is True and behaviour.reply_echoes is False
+    return Service(
+        lag_s,
+        max(lag_s, STALE_S),
+        record_life_s(lag_s),
+        bool(behaviour.reply_echoes),
+        nulls,
+        shows_all and behaviour.semantics is Semantics.MERGES,
+    )

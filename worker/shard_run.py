@@ -14,7 +14,7 @@ from ledger.cancellation import end_tasks
 from ledger.claims import NoClaims, claim_life_s
 from ledger.clock import CLOCKS, Clocks
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
-from ledger.job import Kind, Waits
+from ledger.job import Kind, Mode, Waits
 from ledger.ledger import Ledger
 from ledger.records import Record
 from ledger.row import Metadata
@@ -89,8 +89,10 @@ class ShardRun:
         self.stopped_by = ""
         self._counters = RunCounters()
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=resources.stopping)
-        segments = segments_of(shard.todo) if bounds.read_ahead and self._may_read_ahead() else []
-        self._ahead = self._new_ahead(segments)
+        reach, segments = resources.reach or PageReach(), []
+        if bounds.read_ahead and self._may_read_ahead(service):
+            segments = segments_of(shard.todo, reach, without=shard.images.keys())
+        self._ahead = self._new_ahead(segments, reach)
         self._queue = RowQueue(
             shard,
             NoClaims(resources.ledger.redis) if shard.spec.kind.only_reads else resources.ledger.claims,
@@ -187,14 +189,15 @@ class ShardRun:
             conclusions=self._conclusions(),
         )
 
-    def _may_read_ahead(self) -> bool:
-        """Return whether rows may be read by pages: where nothing is written from them."""
-        return self._shard.spec.kind.only_reads
+    def _may_read_ahead(self, service: Service) -> bool:
+        """Return whether pages may serve rows: where nothing is written by them, or by a probe it may be."""
+        spec = self._shard.spec
+        return spec.kind.only_reads or (spec.mode is Mode.MERGE and service.pages_serve_writes)
 
-    def _new_ahead(self, segments: Sequence[Sequence[tuple[Place, int]]]) -> ReadAhead:
+    def _new_ahead(self, segments: Sequence[Sequence[tuple[Place, int]]], reach: PageReach) -> ReadAhead:
         api, clocks = self._resources.api, self._resources.clocks
         calls = PageCalls(api, self._limiter, self._breaker, self._counters, clocks, self._name)
-        return ReadAhead(segments, calls, self._resources.reach or PageReach())
+        return ReadAhead(segments, calls, reach)
 
     @property
     def _name(self) -> str:

@@ -77,17 +77,21 @@ async def assume_written(
 
 
 class LastRead:
-    """What the completion held when it was last read; `metadata` is None where that is not known, or not any more."""
+    """What the completion held when it was last read; `metadata` is None where that is not known, or not any more.
+
+    `is_listed`: a page of the list showed it.
+    """
 
     def __init__(self, clocks: Clocks) -> None:
         self._clocks = clocks
         self._sent_at = clocks.read()
         self._max_age_s = READ_AGE_S
         self.metadata: Metadata | None = None
+        self.is_listed = False
 
-    def record(self, metadata: Metadata | None, *, sent_at: Reading) -> None:
+    def record(self, metadata: Metadata | None, *, sent_at: Reading, is_listed: bool = False) -> None:
         """Record a read, whose age counts from when it was sent."""
-        self.metadata, self._sent_at = metadata, sent_at
+        self.metadata, self._sent_at, self.is_listed = metadata, sent_at, is_listed
 
     @property
     def is_old(self) -> bool:

@@ -58,6 +58,22 @@ class Update(NamedTuple):
             gone = gone[: max(0, MAX_PAIRS - len(self.after))]
         return dict(self.after) | dict.fromkeys(gone)
 
+    def named(self) -> dict[str, str | None]:
+        """Return what to send where nothing may be carried along: the patch's keys, null for those to be removed."""
+        before = self.before or {}
+        return {key: value for key, value in self.patch.items() if value is not None or key in before}
+
+    def contradicts(self, metadata: Metadata | None) -> bool:
+        """Return whether an answer shows that the completion held something else than was taken for granted.
+
+        It shows other keys than the patch's otherwise, or one to be removed that was not there; or it shows nothing.
+        """
+        if metadata is None:
+            return True
+        before = self.before or {}
+        others = before.keys() | {key for key in metadata if self.patch.get(key) is None}
+        return any(metadata.get(key) != before.get(key) for key in others - self.named().keys())
+
     @property
     def removes(self) -> bool:
         """Whether keys are to be removed; where nothing was read, they may be."""

@@ -157,3 +157,54 @@ async def test_a_removal_that_is_only_echoed_is_confirmed_by_a_read(harness):
 
     row = await harness.row(job_id)
     assert (row.outcome, row.detail.code) == (Outcome.FAILED, "key_not_removed")
+
+
+@pytest.mark.parametrize(
+    ("options", "found"),
+    [
+        ({}, True),
+        ({"read_lag_s": 0.3, "list_lag_s": 0.3}, True),
+        ({"list_lag_s": 0.5}, False),
+        ({"list_lag_s": 3600}, False),
+    ],
+    ids=str,
+)
+async def test_whether_pages_show_an_update_as_soon_as_reads_do_is_found_out(redis, start, options, found):
+    """On the page beside one of its neighbours, while others are created."""
+    sandbox = await start(semantics="merge", completions=200, **options)
+    sandbox.store.load({ID: BEFORE})
+    sandbox.configure(arrivals_per_second=5)
+
+    behaviour = await probed(redis, sandbox, BEFORE)
+
+    assert behaviour.listed_at_once is found
+    assert service_of(behaviour).pages_serve_writes is found
+    assert sandbox.store.metadata(ID) == BEFORE
+
+
+@pytest.mark.parametrize("kind", ["error_500", "bad_body_html", "no_metadata", "rate_limited"])
+async def test_a_list_that_fails_leaves_that_unknown_and_the_rest_found_out(redis, start, kind):
+    sandbox = await start(semantics="merge")
+    sandbox.store.load({ID: BEFORE})
+    sandbox.add_faults([{"fault": kind, "match": {"operation": "list"}, "times": 1, "seconds": 0.01}])
+
+    behaviour = await probed(redis, sandbox, BEFORE)
+
+    assert behaviour.listed_at_once is not False or kind == "no_metadata"
+    assert behaviour.semantics is Semantics.MERGES
+    assert sandbox.store.metadata(ID) == BEFORE
+
+
+def test_pages_serve_writes_only_where_all_of_it_was_found():
+    """The service merges, pages are as fresh as reads, and replies show the keys that were not sent."""
+    facts = RELEASE_ONE | {"listed_at_once": True, "reply_echoes": False}
+    wrong = [
+        {"semantics": "replaces"},
+        {"listed_at_once": False},
+        {"listed_at_once": None},
+        {"reply_echoes": True},
+        {"reply_echoes": None},
+    ]
+
+    assert service_of(msgspec.convert(facts, Behaviour)).pages_serve_writes
+    assert not any(service_of(msgspec.convert(facts | each, Behaviour)).pages_serve_writes for each in wrong)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 
@@ -10,8 +11,12 @@ import pytest
 from ledger.job import Kind
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
+from ratelimit.limiter import Limit
 from sandbox.completion import Completion, new_id
+from tests.harness.wait import wait_until
+from tests.harness.worker_harness import WorkerHarness
 from worker.read_ahead import PageReach
+from worker.service import Service
 
 NOON = 1_795_000_000
 WOULD_CHANGE, UNCHANGED, FAILED, DRIFTED = Outcome.WOULD_CHANGE, Outcome.UNCHANGED, Outcome.FAILED, Outcome.DRIFTED
@@ -192,3 +197,134 @@ async def test_ids_that_show_no_age_are_read_by_gets(harness, plan):
 
     assert [row.outcome for row in rows] == [WOULD_CHANGE] * 30
     assert asked(harness) == (30, 0)
+
+
+# --- writes ---
+
+PROBED = Service(pages_serve_writes=True)
+
+
+@pytest.fixture
+async def merging(redis, start):
+    """A harness whose service merges, where a probe found that pages may serve writes."""
+    harness = WorkerHarness(redis, await start(semantics="merge"))
+    harness.service = PROBED
+    return harness
+
+
+async def carry_out(harness, ids, patch=None, **options):
+    job_id = await harness.submit(*[(each, patch or {"team": "red"}) for each in ids], **options)
+    await harness.turn(job_id)
+    return await harness.rows(job_id)
+
+
+async def test_a_dense_merge_job_takes_one_request_a_row_and_a_few_pages(merging):
+    """Each write sends the patch's keys alone, and what the page showed is the before-image."""
+    ids = stored(merging.sandbox, 400, team=lambda number: "red" if number % 50 == 0 else "blue")
+
+    rows = await carry_out(merging, ids)
+
+    gets, pages = asked(merging)
+    assert gets + pages <= 20
+    assert {len(entry.metadata) for entry in merging.sent("POST")} <= {1, 2}
+    assert sum(len(entry.metadata) == 2 for entry in merging.sent("POST")) <= gets
+    for number, row in enumerate(rows):
+        is_there = number % 50 == 0
+        assert (row.outcome, row.detail) == (UNCHANGED if is_there else Outcome.UPDATED, None)
+        assert row.before == (None if is_there else {"team": "blue", "kept": str(number)})
+        assert merging.sandbox.store.metadata(ids[number]) == {"team": "red", "kept": str(number)}
+
+
+@pytest.mark.parametrize(
+    ("service", "options"),
+    [(Service(), {}), (PROBED, {"mode": "replace"}), (PROBED, {"mode": "replace", "journal": False})],
+)
+async def test_without_a_probes_word_or_a_merge_every_row_is_read_by_itself(merging, service, options):
+    merging.service = service
+    merging.sandbox.configure(semantics=options.get("mode", "merge"))
+    ids = stored(merging.sandbox, 60)
+
+    await carry_out(merging, ids, **options)
+
+    assert asked(merging) == (0 if options.get("journal") is False else 60, 0)
+
+
+async def test_a_row_that_removes_a_key_is_read_by_itself_where_null_removes_none(merging):
+    ids = stored(merging.sandbox, 60)
+
+    rows = await carry_out(merging, ids, {"team": None})
+
+    assert {row.detail.code for row in rows} == {"key_not_removed"}
+    assert asked(merging)[0] >= 60
+
+
+@pytest.mark.parametrize("journal", [True, False])
+async def test_a_reply_that_contradicts_the_page_has_the_image_corrected_by_a_get(merging, journal):
+    """Another key was changed, and one added, after the page was made: both stay, and stand in the image."""
+    ids = stored(merging.sandbox, 120)
+    merging.sandbox.configure(list_lag_s=3600)
+    completion = merging.sandbox.store._completions[ids[50]]
+    completion.update({"team": "blue", "kept": "other", "new": "1"}, now=time.monotonic(), lag_s=3600)
+
+    rows = await carry_out(merging, ids, journal=journal)
+
+    row = rows[50]
+    assert (row.outcome, row.detail.code) == (Outcome.UPDATED, "confirmed_by_read")
+    assert merging.sandbox.store.metadata(ids[50]) == {"team": "red", "kept": "other", "new": "1"}
+    assert row.before == ({"team": "blue", "kept": "other", "new": "1"} if journal else None)
+    sent = [(entry.method, entry.operation) for entry in merging.sent() if entry.id == ids[50]]
+    assert sent == [("POST", "update"), ("GET", "get")]
+    assert {each.outcome for each in rows} == {Outcome.UPDATED}
+    assert sum(each.detail is not None for each in rows) == 1
+
+
+@pytest.mark.parametrize("kind", ["reset_after", "error_500_after", "no_metadata", "null_metadata", "ignored", "echo"])
+async def test_a_write_by_a_page_that_gets_no_clear_answer_ends_as_it_would_by_a_get(merging, kind):
+    ids = stored(merging.sandbox, 60)
+    merging.fault(kind, "POST", times=1, id=ids[40])
+
+    rows = await carry_out(merging, ids)
+
+    assert {row.outcome for row in rows} == {Outcome.UPDATED}
+    assert rows[40].before == {"team": "blue", "kept": "40"}
+    assert merging.sandbox.store.metadata(ids[40]) == {"team": "red", "kept": "40"}
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("only_listed", [False, True])
+async def test_what_somebody_else_changed_drifts_as_it_would_by_a_get(merging, only_listed, exact):
+    """What only a page shows that lags behind does not."""
+    ids = stored(merging.sandbox, 120)
+    applied = await merging.submit(*[(each, {"team": "red"}) for each in ids])
+    assert await merging.turn(applied) is ReleaseAnswer.FINISHED
+    await merging.forget_writes()
+    store = merging.sandbox.store
+    for number in (20, 70):
+        completion = store._completions[ids[number]]
+        completion.metadata = {"team": "green", "kept": "x"}
+        if only_listed:
+            completion.update({"team": "red", "kept": "x"}, now=time.monotonic(), lag_s=3600)
+            merging.sandbox.configure(list_lag_s=3600)
+    job_id = await merging.submit(*[(each, {"team": "blue"}, {"team": "red"}) for each in ids], exact=exact)
+    assert await merging.turn(job_id) is ReleaseAnswer.FINISHED
+    rows = await merging.rows(job_id)
+
+    assert [number for number, row in enumerate(rows) if row.outcome is DRIFTED] == ([] if only_listed else [20, 70])
+    assert store.metadata(ids[20]) == {"team": "blue" if only_listed else "green", "kept": "x"}
+
+
+async def test_an_image_that_is_too_old_is_read_again_before_the_write(merging):
+    """The rate is slow: what a page showed seconds ago is no base for a write."""
+    ids = stored(merging.sandbox, 60)
+    merging.limit = Limit(100.0, 1)
+
+    async def pass_time():
+        await wait_until(lambda: len(merging.sent("POST")) > 10, within=60, what="some writes")
+        merging.slept_s += 20.0
+
+    passing = asyncio.create_task(pass_time())
+    rows = await carry_out(merging, ids)
+    await passing
+
+    assert {row.outcome for row in rows} == {Outcome.UPDATED}
+    assert asked(merging)[0] > 20
