@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cached_property
+from typing import TypeVar
+
 from redis.asyncio import Redis
 
 from ledger.accepted_keys import AcceptedKeys
@@ -21,25 +25,33 @@ from ledger.shards import Shards
 from ledger.tokens import Tokens
 from ledger.workers import Workers
 
+T = TypeVar("T")
+
+
+def _part(kind: Callable[[Redis], T]) -> cached_property[T]:
+    """Return a part of a ledger that is made when it is used first: most commands need two or three."""
+    return cached_property(lambda ledger: kind(ledger.redis))
+
 
 class Ledger:
     """Everything that is kept of jobs, over one client that somebody else closes."""
 
     def __init__(self, redis: Redis) -> None:
         self.redis = redis
-        self.identity = Identities(redis)
-        self.losses = Losses(redis)
-        self.jobs = Jobs(redis)
-        self.fingerprints = Fingerprints(redis, self.jobs)
-        self.shards = Shards(redis)
-        self.workers = Workers(redis)
-        self.audit = Audit(redis)
-        self.accepted_keys = AcceptedKeys(redis)
-        self.behaviours = Behaviours(redis)
-        self.claims = Claims(redis)
-        self.archive_queue = ArchiveQueue(redis)
-        self.row_indexes = RowIndexes(redis)
-        self.log_states = LogStates(redis)
-        self.settlements = Settlements(redis)
-        self.plans = Plans(redis)
-        self.tokens = Tokens(redis)
+
+    identity = _part(Identities)
+    losses = _part(Losses)
+    jobs = _part(Jobs)
+    fingerprints = cached_property(lambda ledger: Fingerprints(ledger.redis, ledger.jobs))
+    shards = _part(Shards)
+    workers = _part(Workers)
+    audit = _part(Audit)
+    accepted_keys = _part(AcceptedKeys)
+    behaviours = _part(Behaviours)
+    claims = _part(Claims)
+    archive_queue = _part(ArchiveQueue)
+    row_indexes = _part(RowIndexes)
+    log_states = _part(LogStates)
+    settlements = _part(Settlements)
+    plans = _part(Plans)
+    tokens = _part(Tokens)
