@@ -23,6 +23,7 @@ from relabel.jobs import job_log, see_job, seen_facts
 from relabel.plan import prepare_plan
 from relabel.progress_line import progress_of
 from relabel.rate import set_job_rate
+from relabel.receipt import make_receipt
 from relabel.report import ReportOptions, job_report
 from relabel.results import JobStatus, LogEntry, result_of
 from relabel.session import Session
@@ -128,6 +129,11 @@ class Job:
         with whole_file(Path(path)) as write:
             async for line in lines:
                 write(line)
+
+    @reported
+    async def receipt(self) -> dict[str, Any]:
+        """Return what proves an ended job to others: its counts, its digests, its last verification."""
+        return await make_receipt(self._session, self.job_id)
 
     @reported
     async def log(self) -> list[LogEntry]:

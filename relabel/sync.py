@@ -233,6 +233,10 @@ class Job:
         """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed."""
         self._run(self._job.report(path, outcome=outcome, format=format, diff=diff, bom=bom))
 
+    def receipt(self) -> dict[str, Any]:
+        """Return what proves an ended job to others: its counts, its digests, its last verification."""
+        return self._run(self._job.receipt())
+
     def log(self) -> list[LogEntry]:
         """Return who changed the job, when and why, the oldest change first."""
         return self._run(self._job.log())

@@ -9,7 +9,7 @@ import click
 import pytest
 
 import relabel
-from cli.main import cli
+from cli.main import VERBS, cli
 from relabel import aio, job_handle, sync
 from relabel.arguments import file_options
 from relabel.errors import InvalidInput
@@ -33,7 +33,20 @@ METHODS = {
     "verify": JOB.verify,
     "apply": JOB.apply,
     "log": JOB.log,
+    "receipt": JOB.receipt,
 }
+NOT_OF_PROGRAMS = {
+    "rate": "rate(), set_rate() and reset_rate(), of the client and of a job",
+    "nightly": "for operators, as the following ones are",
+    "config": "",
+    "health": "",
+    "probe": "",
+    "metrics": "",
+    "sandbox": "",
+    "serve": "",
+    "token": "",
+}
+"""Verbs that no method is, and why."""
 SHOWN = {"json", "help", "as_json"}
 """What is about the terminal: how something is printed."""
 OTHERWISE = {
@@ -55,6 +68,7 @@ LEFT_OUT = {
     "pause": {"yes"},
     "resume": {"yes"},
     "report": {"output", "stats", "summary", "o"},
+    "receipt": {"output"},
 }
 MORE = {
     "submit": {"check"},
@@ -89,6 +103,11 @@ def arguments_of(method: Any) -> set[str]:
         elif name not in {"self", "rows", "reference", "completion_id"}:
             names.add(name)
     return names
+
+
+def test_each_verb_is_a_method_or_it_is_said_why_not():
+    """A new verb is entered above."""
+    assert METHODS.keys() | NOT_OF_PROGRAMS.keys() == set(VERBS)
 
 
 @pytest.mark.parametrize("verb", METHODS)

@@ -135,6 +135,12 @@ async def test_a_plan_is_applied_once_and_a_verification_finds_what_changed_sinc
     [change] = planned.changes
     assert (change.key, change.before, change.after, change.rows) == ("team", "blue", "red", 4)
     assert (verified.rows.unchanged, verified.rows.drifted) == (3, 1)
+    receipt = await job.receipt()
+    assert (receipt["job"]["job_id"], receipt["rows"]["updated"], receipt["verification"]["differing"]) == (
+        job.job_id,
+        4,
+        1,
+    )
 
 
 async def test_an_input_is_looked_at_and_questions_are_answered_by_their_codes(client):
