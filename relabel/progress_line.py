@@ -56,7 +56,7 @@ def progress_text(status: JobStatus) -> str:
     ]
     if status.goes_on and status.rows_per_s:
         parts.append(f"{status.rows_per_s:,.1f} rows/s")
-        parts += [f"about {duration(status.eta_s)} left"] if status.eta_s else []
+        parts += [f"{duration(status.eta_s)} left"] if status.eta_s else []
     if not status.goes_on:
         parts.append(f"{status.state}: {status.reason}" if status.reason else status.state)
     return f"Job {status.job_id}: {', '.join(parts)}".replace("would_change", "would change")
