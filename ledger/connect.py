@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from redis.asyncio import Redis
+from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import (
@@ -103,12 +103,16 @@ async def open_ledger(url: str, *, retry: bool = True) -> AsyncIterator[Redis]:
         await redis.aclose()
 
 
-def new_client(url: str, *, retry: bool = True) -> Redis:
-    """Return a client for the ledger; the caller closes it. With `retry=False` it tries nothing twice."""
+def new_client(url: str, *, retry: bool = True, most: int | None = None) -> Redis:
+    """Return a client for the ledger; the caller closes it. With `retry=False` it tries nothing twice.
+
+    With `most` it has so many connections at most, for which whoever needs one waits.
+    """
     timeout_s = SOCKET_TIMEOUT_S if retry else LOOK_TIMEOUT_S
     once: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), 0)}
     return _client(
         url,
+        most,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         health_check_interval=25,
@@ -116,9 +120,12 @@ def new_client(url: str, *, retry: bool = True) -> Redis:
     )
 
 
-def _client(url: str, **bounds: Any) -> Redis:
+def _client(url: str, most: int | None, **bounds: Any) -> Redis:
     if is_sentinel(url):
         return sentinel_client(url, **bounds)
+    if most is not None:
+        pool = BlockingConnectionPool.from_url(url, max_connections=most, timeout=SOCKET_TIMEOUT_S, **bounds)
+        return Redis.from_pool(pool)
     client: Redis = Redis.from_url(url, **bounds)
     return client
 

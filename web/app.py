@@ -36,6 +36,7 @@ from web.readiness import Readiness
 from web.work import Work
 
 TITLE = "relabel"
+REDIS_CONNECTIONS = 32
 DESCRIPTION = """
 Bulk metadata changes for stored chat completions: submit jobs, see them, act on them.
 
@@ -71,7 +72,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
 
     @asynccontextmanager
     async def hold_open(app: FastAPI) -> AsyncIterator[None]:
-        redis = new_client(settings.ledger_url)
+        redis = new_client(settings.ledger_url, most=REDIS_CONNECTIONS)
         try:
             state = app.state
             state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)

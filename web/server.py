@@ -57,7 +57,11 @@ def listening(address: str, port: int) -> Iterator[socket.socket]:
 
     """
     family = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)[0][0]
-    with socket.create_server((address, port), family=family, backlog=BACKLOG) as listener:
+    # asyncio switches Nagle's algorithm off where the protocol is named; else each answer would wait 40 ms for an ACK
+    with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((address, port))
+        listener.listen(BACKLOG)
         yield listener
 
 

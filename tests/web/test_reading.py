@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -224,3 +225,10 @@ async def test_a_place_behind_the_last_row_is_an_empty_page(client, job):
     for after in ("r11", "r500", "x7", "u99"):
         rows = (await client.get(f"/v1/jobs/{job.job_id}/rows", params={"after": after, "outcome": "updated"})).json()
         assert rows == {"object": "list", "data": [], "first_id": None, "last_id": None, "has_more": False}
+
+
+async def test_many_callers_at_once_are_all_answered(client, job):
+    """More than there are connections to Redis: they wait for one."""
+    answers = await asyncio.gather(*(client.get(f"/v1/jobs/{job.job_id}") for _ in range(150)))
+
+    assert {answer.status_code for answer in answers} == {200}
