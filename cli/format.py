@@ -1,13 +1,11 @@
-"""Writes counts, shares and times for the terminal (`relabel.wording` has what explanations use, too)."""
+"""Writes colours and places for the terminal; what other doors say, too, is in `relabel.wording` and `how_far`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from ledger.input_files import InputFile, place_of
-from ledger.job import Counts, Job, JobState, Kind
-from ledger.row import OUTCOMES, Outcome
-from relabel.wording import count_of, duration
+from ledger.job import Counts, JobState
 
 STATE_STYLES = {
     JobState.RUNNING: "cyan",
@@ -21,30 +19,10 @@ STATE_STYLES = {
 WAIT_STYLE = "yellow"
 """The colour of what a job waits for."""
 
-_AIMS = {Kind.PLAN: Outcome.WOULD_CHANGE, Kind.VERIFY: Outcome.UNCHANGED}
-
 
 def count_style(counts: Counts) -> str:
     """Return the colour of a job's counts: red where somebody has to look at rows."""
     return "red" if counts.failed or counts.rejected or counts.drifted else ""
-
-
-def outcome_counts(counts: Counts, *, kind: Kind = Kind.FILE, pending: bool = False) -> str:
-    """Return the rows of each outcome that occurs: first what the kind of job is for, last `pending` if asked for."""
-    aim = _AIMS.get(kind, Outcome.UPDATED).word
-    words = dict.fromkeys((aim, *OUTCOMES, *(("pending",) if pending else ())))
-    numbers = {word: getattr(counts, word) for word in words}
-    return "  ".join(f"{outcome_words(word)} {number:,}" for word, number in numbers.items() if number or word == aim)
-
-
-def outcome_words(outcome: str) -> str:
-    """Return an outcome as a sentence has it: `would change`."""
-    return outcome.replace("_", " ")
-
-
-def share(counts: Counts) -> float:
-    """Return the part of a job's rows that was carried out, 0 to 1; a job without rows is done."""
-    return counts.carried_out / counts.total if counts.total else 1.0
 
 
 def at_lines(lines: Sequence[int], files: Sequence[InputFile] = ()) -> str:
@@ -52,17 +30,3 @@ def at_lines(lines: Sequence[int], files: Sequence[InputFile] = ()) -> str:
     if files:
         return "; ".join(str(place_of(line, files)) for line in lines)
     return f"{'line' if len(lines) == 1 else 'lines'} {', '.join(map(str, lines))}"
-
-
-def how_far(job: Job) -> str:
-    """Return how far a job is: `25%, 500 of 2,000 rows`, and while it runs its pace and the time that is left.
-
-    The percentage is rounded down, so that 100 % is the end.
-    """
-    counts = job.counts
-    parts = [f"{int(share(counts) * 100)}%", f"{counts.carried_out:,} of {count_of(counts.total, 'row')}"]
-    if job.eta_s is not None:
-        pace = job.rows_per_s
-        parts.append(f"{pace:,.0f} rows/s" if pace >= 100 else f"{pace:.1f} rows/s")
-        parts.append(f"{duration(job.eta_s)} left")
-    return ", ".join(parts)

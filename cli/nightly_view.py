@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from cli.console import echo_indented, echo_parts
-from cli.format import STATE_STYLES, count_style, outcome_counts
+from cli.format import STATE_STYLES, count_style
 from config.text import printable
 from ledger.job import Job
 from nightly.state import FileState, NightFile, NightState
 from relabel.advice import next_step
 from relabel.explain import reason_of
+from relabel.how_far import outcome_counts
 from relabel.nightly import NOT_RUN, FileGroup, NightlyRun
 from relabel.wording import count_of, local_time
 

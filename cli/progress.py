@@ -13,9 +13,10 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from cli.console import shown
-from cli.format import STATE_STYLES, WAIT_STYLE, count_style, how_far, outcome_counts, share
+from cli.format import STATE_STYLES, WAIT_STYLE, count_style
 from config.text import printable
 from ledger.job import Job
+from relabel.how_far import how_far, outcome_counts, share
 from relabel.run import LOOK_EVERY_S
 from relabel.session import Session
 from relabel.snapshots import JobSnapshot, job_snapshots

@@ -10,7 +10,6 @@ from cli.apply_plan import ApplyView, apply_plan
 from cli.carry_out import get_ready, show_end
 from cli.console import shown
 from cli.exit_codes import INTERRUPTED, exit_code_of
-from cli.format import outcome_words
 from cli.output import print_json
 from cli.plan_view import change_lines
 from cli.progress import follow, progress_display
@@ -20,6 +19,7 @@ from ledger.job import Job, JobState
 from ledger.row import Outcome
 from relabel.apply import ApplyOptions
 from relabel.findings import Findings, collect_findings
+from relabel.how_far import outcome_words
 from relabel.run import carry_out
 from relabel.session import Session
 

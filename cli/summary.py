@@ -5,7 +5,6 @@ from __future__ import annotations
 from rich.console import Console
 
 from cli.console import broken, shown
-from cli.format import outcome_counts
 from cli.plan_view import change_lines, sample_lines
 from config.text import printable
 from ledger.failures import Cause, Sample
@@ -14,6 +13,7 @@ from ledger.job import Job, JobState, Kind
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
 from relabel.findings import Findings, NextStep, status_of
+from relabel.how_far import outcome_counts
 from relabel.plan_findings import PlanFindings
 from relabel.verification import found_in, said_of
 from relabel.wording import count_of, duration, per_minute

@@ -49,6 +49,7 @@ NAVIGATION = {
         "workers",
         "python",
         "http",
+        "console",
         "nightly",
         "notifications",
     ],

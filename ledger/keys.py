@@ -97,6 +97,11 @@ def idempotency_lock(name: str) -> str:
     return f"relabel:idempotency:{name}:lock"
 
 
+def browser_session_key(digest: str) -> str:
+    """String: the hash of the token by which a browser is signed in (`ledger.browser_sessions`), for 12 hours."""
+    return f"relabel:session:{digest}"
+
+
 def health_check_key(token: str) -> str:
     """String: there for a second, to see whether the server takes writes."""
     return f"relabel:health:{token}"

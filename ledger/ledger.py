@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from ledger.accepted_keys import AcceptedKeys
 from ledger.archive_queue import ArchiveQueue
 from ledger.audit import Audit
+from ledger.browser_sessions import BrowserSessions
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.identity import Identities
@@ -55,3 +56,4 @@ class Ledger:
     settlements = _part(Settlements)
     plans = _part(Plans)
     tokens = _part(Tokens)
+    browser_sessions = cached_property(lambda ledger: BrowserSessions(ledger.redis, ledger.tokens))

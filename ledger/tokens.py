@@ -98,7 +98,7 @@ class Tokens:
         text = PREFIX + secrets.token_urlsafe(SECRET_BYTES)
         made = await self._create(
             [TOKENS, TOKENS_USED],
-            [_digest(text), msgspec.json.encode(request), request.name, life_s, MOST_TOKENS],
+            [digest_of(text), msgspec.json.encode(request), request.name, life_s, MOST_TOKENS],
         )
         if made == -1:
             raise NameTaken(request.name)
@@ -108,9 +108,10 @@ class Tokens:
 
     async def find(self, text: str) -> Token | None:
         """Return the record of a token, and record that it was used; None where it is not valid."""
-        if not text.startswith(PREFIX):
-            return None
-        digest = _digest(text)
+        return await self.find_digest(digest_of(text)) if text.startswith(PREFIX) else None
+
+    async def find_digest(self, digest: str) -> Token | None:
+        """Return the record of a token of which only what Redis keeps of it is known, as `find` does."""
         found = await read_together(self._redis, [(TOKENS, f"HGET {digest}"), (TOKENS_USED, f"HGET {digest}")])
         packed, used_at = found.answers
         token = _read(packed)
@@ -138,7 +139,7 @@ class Tokens:
         return bool(await self._revoke([TOKENS, TOKENS_USED], [name]))
 
 
-def _digest(text: str) -> str:
+def digest_of(text: str) -> str:
     """Return what is kept of a token. It holds 256 random bits, so that no slow hash is needed."""
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -52,11 +52,15 @@ class WorkerFacts(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LivingWorker(NamedTuple):
-    """A worker that beats: its name, as Celery has it, its children, and its facts; release one gave none."""
+    """A worker that beats: its name, as Celery has it, its children, and its facts; release one gave none.
+
+    `beat_at` is when it gave its last sign of life, in seconds since the epoch by the server's clock.
+    """
 
     name: str
     children: int
     facts: WorkerFacts | None
+    beat_at: float = 0.0
 
     @property
     def takes_shards(self) -> bool:
@@ -96,11 +100,10 @@ class Workers:
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
         seconds, _ = await self._redis.time()
-        recent = f"ZRANGEBYSCORE {seconds - HEARTBEAT_KEEP_S} +inf"
+        recent = f"ZRANGEBYSCORE {seconds - HEARTBEAT_KEEP_S} +inf WITHSCORES"
         (alive, facts), _ = await read_together(self._redis, [(WORKERS, recent), (WORKER_FACTS, "HGETALL")])
         packed_facts = as_hash(facts)
-        parts = [(member.decode().rpartition("|"), packed_facts.get(member)) for member in alive]
-        return [LivingWorker(name, int(children), _facts(packed)) for (name, _, children), packed in parts]
+        return [_living(member, packed_facts.get(member), at) for member, at in as_hash(alive).items()]
 
     async def starts(self) -> Counter[str]:
         """Return how often each worker was started within the last quarter of an hour, by its name."""
@@ -116,6 +119,11 @@ class Workers:
 def of_release_one(workers: Iterable[LivingWorker]) -> list[str]:
     """Return the names of the workers that are of release one, which cannot share jobs with later ones."""
     return sorted(worker.name for worker in workers if worker.facts is None)
+
+
+def _living(member: bytes, packed: Any, beat_at: bytes) -> LivingWorker:
+    name, _, children = member.decode().rpartition("|")
+    return LivingWorker(name, int(children), _facts(packed), float(beat_at))
 
 
 def _facts(packed: Any) -> WorkerFacts | None:

@@ -34,7 +34,7 @@ async def check_jobs(ledger: Ledger) -> CheckResult:
 
 def judge_jobs(jobs: Sequence[Job], *, idle: str, now: float) -> list[CheckResult]:
     """Return what is wrong with the active jobs, or how many there are; `idle` is why no worker takes rows, if so."""
-    found = [result for job in jobs if (result := _judged(job, idle, now))]
+    found = [result for job in jobs if (result := judge_job(job, idle, now))]
     if not found:
         return [CheckResult(Verdict.OK, f"{count_of(len(jobs), 'job')} under way" if jobs else "no job is under way")]
     found.sort(key=lambda result: result.verdict is not Verdict.FAIL)
@@ -52,7 +52,7 @@ def paused_by_api(jobs: Sequence[Job], target: str, now: float) -> str:
     return ""
 
 
-def _judged(job: Job, idle: str, now: float) -> CheckResult | None:
+def judge_job(job: Job, idle: str, now: float) -> CheckResult | None:
     """Return what is wrong with a job; None where it goes on."""
     if job.state is JobState.RUNNING:
         return _stuck(job, idle)

@@ -162,8 +162,18 @@ def beat_fault(seen_at: float | None, now: float) -> str:
 
 async def latest_runs(session: Session, number: int, *, after: str = "") -> list[NightlyRun]:
     """Return so many of the latest runs at most, the newest first, beginning behind that of the date `after`."""
-    nights = await Nights(session.ledger.redis).latest(number, before=after)
-    return [await read_run(session.ledger, night) for night in nights]
+    return [await read_run(session.ledger, night) for night in await latest_nights(session, number, after=after)]
+
+
+async def latest_nights(session: Session, number: int, *, after: str = "") -> list[Night]:
+    """Return the same without the jobs, of which a run may have hundreds."""
+    return await Nights(session.ledger.redis).latest(number, before=after)
+
+
+async def run_of(session: Session, date: str) -> NightlyRun | None:
+    """Return the run of a date; None where none is kept."""
+    night = await Nights(session.ledger.redis).get(date)
+    return None if night is None else await read_run(session.ledger, night)
 
 
 async def begin_run(session: Session, *, again: bool) -> NightlyRun:

@@ -42,7 +42,17 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 TESTS = Path(__file__).parent
 WHOLE = (
-    *("faults", "end_to_end", "flower", "deploy", "embedded", "release_one", "simulation", "metrics/test_real_job.py"),
+    *(
+        "faults",
+        "console",
+        "end_to_end",
+        "flower",
+        "deploy",
+        "embedded",
+        "release_one",
+        "simulation",
+        "metrics/test_real_job.py",
+    ),
     *(
         f"cli/test_{name}.py"
         for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "select", "verify", "watch")

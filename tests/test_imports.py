@@ -52,6 +52,8 @@ KNOWN_BY = {
     "_typeshed": {"producer"},  # types alone, never loaded
     "prometheus_client": {"metrics"},
     "fastapi": {"web"},
+    "jinja2": {"web"},
+    "markupsafe": {"web"},
     "starlette": {"web"},
     "uvicorn": {"web"},
     "python_multipart": {"web"},

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
+from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp
 
 from config.settings import Settings
@@ -28,6 +29,9 @@ from web import (
     token_endpoints,
 )
 from web.callers import Callers
+from web.console import completion_page, home_page, job_page, jobs_page, nightly_page, sign_in, workers_page
+from web.console.sign_in import OneTimeLink
+from web.console.templating import new_environment
 from web.documented import schemas
 from web.job_feeds import JobFeeds
 from web.peers import guarded
@@ -57,6 +61,17 @@ ROUTERS = (
 )
 
 
+PAGES = (
+    sign_in.router,
+    home_page.router,
+    jobs_page.router,
+    job_page.router,
+    completion_page.router,
+    nightly_page.router,
+    workers_page.router,
+)
+
+
 class Api(FastAPI):
     """The endpoints, with a document that knows the results."""
 
@@ -67,8 +82,8 @@ class Api(FastAPI):
         return document
 
 
-def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
-    """Return the application. Once `stopping` is set, streams end, so that the server can."""
+def make_app(settings: Settings, *, stopping: asyncio.Event, link: OneTimeLink | None = None) -> ASGIApp:
+    """Return the application. Once `stopping` is set, streams end, so that the server can; `link` signs in once."""
 
     @asynccontextmanager
     async def hold_open(app: FastAPI) -> AsyncIterator[None]:
@@ -80,6 +95,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
             state.feeds = JobFeeds(settings, state.ledger)
             state.work = Work(settings)
             state.uploads = asyncio.Semaphore(submit_endpoints.UPLOADS_AT_ONCE)
+            state.templates, state.link, state.away_since = new_environment(), link, None
             state.readiness = Readiness(settings, state.ledger)
             yield
         finally:
@@ -96,8 +112,9 @@ def make_app(settings: Settings, *, stopping: asyncio.Event) -> ASGIApp:
         separate_input_output_schemas=False,
     )
     add_handlers(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
+    app.mount("/static", StaticFiles(packages=[("web.console", "static")]))
     return guarded(app, settings.web)
 
 

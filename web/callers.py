@@ -17,6 +17,9 @@ from relabel.session import Session
 from web.acting import session_of
 from web.refusals import Refusal
 
+SESSION_COOKIE = "relabel_session"
+SAFE = frozenset({"GET", "HEAD"})
+"""Methods for which a browser's session counts: whatever changes something needs a token, or a form of ours."""
 REMEMBERED = 10_000
 """Callers whose requests are counted at the same time."""
 BURST_S = 10.0
@@ -26,11 +29,15 @@ _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token
 
 
 class Caller(NamedTuple):
-    """Somebody who calls: the name for logs, and what they may do. `token` is the text they sent, '' for a person."""
+    """Somebody who calls: the name for logs, and what they may do.
+
+    `token` is the text that they sent, `session` the secret of a browser that is signed in; '' for others.
+    """
 
     acts_as: str
     scopes: frozenset[Scope]
     token: str = ""
+    session: str = ""
 
     def permits(self, scope: Scope) -> bool:
         """Return whether the caller may do what needs this scope."""
@@ -49,18 +56,21 @@ class Callers:
         self._free_at: OrderedDict[str, float] = OrderedDict()
 
     async def identify(self, request: Request, token: str | None) -> Caller:
-        """Return who calls.
+        """Return who calls; of requests that change nothing, a browser's session counts, too.
 
         Raises:
             Refusal: nobody is named, the token is not valid, or the caller sends too many requests.
             RedisError: the ledger is away.
 
         """
-        caller = await self.by_token(token) if token is not None else self._by_proxy(request)
+        if token is not None:
+            caller = await self.by_token(token)
+        else:
+            caller = await self.on_page(request) if request.method in SAFE else self._by_proxy(request)
         if caller is None:
             what = "no token was sent" if token is None else "the token is not valid: it expired, or was revoked"
             raise Refusal("unauthorized", f"{what}; `relabel token create` makes one.")
-        self._count(caller.acts_as)
+        self.count(caller.acts_as)
         return caller
 
     async def by_token(self, token: str) -> Caller | None:
@@ -68,16 +78,27 @@ class Callers:
         found = await self._ledger.tokens.find(token)
         return None if found is None else Caller(found.acts_as, frozenset(found.scopes), token)
 
+    async def by_session(self, session: str) -> Caller | None:
+        """Return who is signed in with a session; None where it has ended, or its token has."""
+        found = await self._ledger.browser_sessions.find(session) if session else None
+        return None if found is None else Caller(found.acts_as, frozenset(found.scopes), session=session)
+
     async def still_valid(self, caller: Caller) -> bool:
         """Return whether the caller may still read: a token may be revoked while its stream is open."""
+        if caller.session:
+            return await self.by_session(caller.session) is not None
         return not caller.token or await self.by_token(caller.token) is not None
+
+    async def on_page(self, request: Request) -> Caller | None:
+        """Return who looks at a page: the person whom a proxy names, or whoever is signed in; None where nobody is."""
+        return self._by_proxy(request) or await self.by_session(request.cookies.get(SESSION_COOKIE, ""))
 
     def _by_proxy(self, request: Request) -> Caller | None:
         """Return the person whom a trusted proxy names; from others the header never comes this far (`web.peers`)."""
         name = request.headers.get(self._user_header, "") if self._user_header else ""
         return Caller(name, self._proxy_scopes) if _PERSON.fullmatch(name) else None
 
-    def _count(self, name: str) -> None:
+    def count(self, name: str) -> None:
         """Raise Refusal where the caller is ahead of the rate by more than the burst (GCRA)."""
         now = time.monotonic()
         free_at = max(self._free_at.pop(name, now), now) + 1 / self._rate

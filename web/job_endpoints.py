@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import JSONResponse
 
 from config.moment import parse_moment
@@ -22,6 +22,7 @@ from web.refusals import Refusal
 router = APIRouter(tags=["jobs"])
 JobId = Annotated[str, Path(min_length=1, max_length=64, description="The whole id of a job.")]
 StateWord = Literal["submitting", "held", "running", "paused", "finished", "cancelled", "lost"]
+STATE_WORDS: tuple[StateWord, ...] = get_args(StateWord)
 _STATES = {state.value.removeprefix("state "): state for state in JobState}
 
 
@@ -30,23 +31,27 @@ def job_answer(seen: JobSeen) -> dict[str, Any]:
     return {"object": "job"} | seen_facts(seen)
 
 
-@router.get("/v1/jobs", responses=lists(JobStatus, "invalid_input"), **needs(Scope.READ))
-async def list_jobs(
-    session: SessionHere,
+def job_filter(
     *,
     state: Annotated[list[StateWord] | None, Query(description="In one of these states.")] = None,
     since: Annotated[str, Query(max_length=40, description="Submitted since: 2026-11-27T18:00Z, or 12h, 3d ago.")] = "",
     by: Annotated[str, Query(max_length=200, description="Submitted by: a person, or user@host.")] = "",
     name: Annotated[str, Query(max_length=255, description="With this text in the name.")] = "",
     key: Annotated[str, Query(max_length=200, description="That may change this metadata key.")] = "",
-    limit: Limit = 20,
-    after: After = "",
-) -> JSONResponse:
+) -> JobFilter:
+    """Return which jobs a list is to have."""
+    return JobFilter(frozenset(_STATES[word] for word in state or ()), _moment(since), by, name, key)
+
+
+Wanted = Annotated[JobFilter, Depends(job_filter)]
+
+
+@router.get("/v1/jobs", responses=lists(JobStatus, "invalid_input"), **needs(Scope.READ))
+async def list_jobs(session: SessionHere, wanted: Wanted, *, limit: Limit = 20, after: After = "") -> JSONResponse:
     """List jobs, newest first.
 
     A page with a filter may be short, even empty, although more follow: go on while `has_more`.
     """
-    wanted = JobFilter(frozenset(_STATES[word] for word in state or ()), _moment(since), by, name, key)
     found = await page_of_jobs(session, limit, wanted, after=after)
     return page([job_answer(seen) for seen in found.jobs], key="job_id", has_more=found.has_more, last=found.last)
 

@@ -69,6 +69,13 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _failed)
 
 
+async def answer_of(request: Request, error: Exception) -> JSONResponse | None:
+    """Return how an error is answered; None for one that nobody expects."""
+    handlers = request.app.exception_handlers
+    handler = next((handlers[kind] for kind in type(error).__mro__ if kind in handlers and kind is not Exception), None)
+    return None if handler is None else await handler(request, error)
+
+
 async def _known(_request: Request, error: Exception) -> JSONResponse:
     return _answer(error, {})
 

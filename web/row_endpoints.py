@@ -42,7 +42,7 @@ async def list_rows(
     Those that were or will be sent come first, then those that were rejected, then those for which nothing is sent. A
     page with a filter may be short although more follow: go on while `has_more`.
     """
-    found = await page_of_rows(session, job_id, limit, outcomes=_words(outcome), after=after)
+    found = await page_of_rows(session, job_id, limit, outcomes=outcome_words_of(outcome), after=after)
     return page(found.rows, has_more=found.has_more)
 
 
@@ -68,7 +68,7 @@ async def get_report(
     bom: Annotated[bool, Query(description="Begin a CSV report with a byte order mark, for Excel.")] = False,
 ) -> StreamingResponse:
     """Stream the report of a job, as `relabel report` writes it."""
-    lines = await job_report(session, job_id, ReportOptions(_words(outcome), format, diff, bom))
+    lines = await job_report(session, job_id, ReportOptions(outcome_words_of(outcome), format, diff, bom))
     layout = format or (await session.ledger.jobs.get(job_id)).spec.columns.format
     headers = {"Content-Disposition": f'attachment; filename="report.{layout}"'}
     pieces = _together(lines)
@@ -85,7 +85,8 @@ async def get_history(
     return JSONResponse({"object": "history"} | history_facts(await history(session, completion_id)))
 
 
-def _words(outcome: str) -> frozenset[str]:
+def outcome_words_of(outcome: str) -> frozenset[str]:
+    """Return the outcomes of a list such as `failed,rejected`; raise Refusal with what is none."""
     words = frozenset(word.strip() for word in outcome.split(",") if word.strip())
     if words - set(WORDS):
         raise Refusal("invalid_request", f"unknown outcome; choose from {', '.join(WORDS)}.")

@@ -22,6 +22,7 @@ from ledger.cancellation import end_tasks
 from relabel.session import open_session
 from relabel.worker_process import worker_process
 from web.app import make_app
+from web.console.sign_in import OneTimeLink
 
 if TYPE_CHECKING:
     from embedded.server import EmbeddedServer
@@ -72,10 +73,12 @@ async def serve(
     *,
     run: bool,
     started: Callable[[], None],
+    link: OneTimeLink | None = None,
 ) -> signal.Signals:
-    """Serve until SIGTERM or Ctrl-C, which ends it in order; return the signal. `run` also works on the jobs.
+    """Serve until SIGTERM or Ctrl-C, which ends it in order; return the signal.
 
-    `server` is the embedded server that the settings name, where they do. Any other may be away: each answer says so.
+    `run` also works on the jobs, `link` signs in once. `server` is the embedded server that the settings name, where
+    they do. Any other may be away: each answer says so.
 
     Raises:
         WorkerDied: with `run`, the worker ended by itself, again and again.
@@ -92,7 +95,7 @@ async def serve(
             worker = await stack.enter_async_context(worker_process(settings, keep_open=keep_open))
             watching.append(asyncio.create_task(worker.watch()))
         stopping = asyncio.Event()
-        await stack.enter_async_context(_served(settings, listener, stopping, started))
+        await stack.enter_async_context(_served(_config(settings, stopping, link), listener, started))
         try:
             done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -104,10 +107,8 @@ async def serve(
 
 
 @asynccontextmanager
-async def _served(
-    settings: Settings, listener: socket.socket, stopping: asyncio.Event, started: Callable[[], None]
-) -> AsyncIterator[None]:
-    server = _Server(_config(settings, stopping))
+async def _served(config: uvicorn.Config, listener: socket.socket, started: Callable[[], None]) -> AsyncIterator[None]:
+    server = _Server(config)
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         while not (server.started or task.done()):  # noqa: ASYNC110 - uvicorn sets no event
@@ -120,10 +121,10 @@ async def _served(
         await task
 
 
-def _config(settings: Settings, stopping: asyncio.Event) -> uvicorn.Config:
+def _config(settings: Settings, stopping: asyncio.Event, link: OneTimeLink | None) -> uvicorn.Config:
     web = settings.web
     config = uvicorn.Config(
-        make_app(settings, stopping=stopping),
+        make_app(settings, stopping=stopping, link=link),
         http=_BoundedHead,
         ws="none",
         lifespan="on",

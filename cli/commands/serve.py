@@ -1,4 +1,4 @@
-"""`relabel serve`: the HTTP API."""
+"""`relabel serve`: the HTTP API and the console."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from cli.console import echo
 from cli.errors import CliError
 from cli.exit_codes import DONE, INTERRUPTED
 from cli.session import need_api_key, pass_settings
+from config.checks import is_loopback
 from config.settings import Settings
 from relabel.session import require_workers, server_for
 
@@ -25,9 +26,10 @@ NOT_INSTALLED = "`relabel serve` needs more than is installed; install it with: 
 )
 @pass_settings
 def serve_command(settings: Settings, *, address: str | None, port: int | None, run: bool) -> int:
-    """Serve the HTTP API until SIGTERM or Ctrl-C.
+    """Serve the HTTP API and the console until SIGTERM or Ctrl-C.
 
-    Callers need a token (`relabel token create`). On loopback by default; any other address needs a certificate
+    Callers need a token (`relabel token create`); on loopback a link is printed, too, which signs a browser in once. On
+    loopback by default; any other address needs a certificate
     (RELABEL_WEB__CERT_FILE, RELABEL_WEB__KEY_FILE) or a proxy in front (RELABEL_WEB__TRUSTED_PROXIES). The API key
     stays with the workers. /docs shows every endpoint.
 
@@ -37,7 +39,8 @@ def serve_command(settings: Settings, *, address: str | None, port: int | None, 
       relabel serve --run --port 8401
     """
     try:
-        from web.server import listening, require_safe_address, serve  # noqa: PLC0415 - an extra, and a second to load
+        from web.console.sign_in import OneTimeLink  # noqa: PLC0415 - an extra, and a second to load
+        from web.server import listening, require_safe_address, serve  # noqa: PLC0415 - as above
     except ModuleNotFoundError as error:
         raise CliError(NOT_INSTALLED) from error
     if run:
@@ -51,10 +54,15 @@ def serve_command(settings: Settings, *, address: str | None, port: int | None, 
         with listening(listen_on, wanted) as listener:
             shown = f"[{listen_on}]" if ":" in listen_on else listen_on
             where = f"http{'s' if settings.web.cert_file else ''}://{shown}:{listener.getsockname()[1]}"
+            link = OneTimeLink() if is_loopback(listen_on) else None
+
+            def say_where() -> None:
+                echo(f"relabel on {where}", err=True)
+                if link is not None:
+                    echo(f"Sign in, once and within 5 minutes: {where}{link.path}", err=True)
+
             with server_for(settings) as (reachable, server):
-                ended_by = asyncio.run(
-                    serve(reachable, server, listener, run=run, started=lambda: echo(f"relabel on {where}", err=True))
-                )
+                ended_by = asyncio.run(serve(reachable, server, listener, run=run, started=say_where, link=link))
     except asyncio.CancelledError:  # by a second signal
         raise click.Abort from None
     except OSError as error:

@@ -9,7 +9,7 @@ import click
 
 from cli.console import echo_fact
 from cli.exit_codes import DONE, exit_code_of
-from cli.format import STATE_STYLES, WAIT_STYLE, count_style, how_far, outcome_counts
+from cli.format import STATE_STYLES, WAIT_STYLE, count_style
 from cli.job_argument import job_argument, with_job
 from cli.output import print_facts
 from cli.plan_view import change_lines, sample_lines
@@ -19,6 +19,7 @@ from config.text import printable
 from ledger.job import Canary, Counts, Job, JobSpec, JobState, Kind
 from relabel.advice import after_plan, next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
+from relabel.how_far import how_far, outcome_counts
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
 from relabel.verification import said_of
 from relabel.wording import count_of, local_time, per_minute

@@ -1,0 +1,162 @@
+"""The console in a browser: one server and one headless Chromium for all tests of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.resources
+import os
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium import webdriver
+from selenium.webdriver.common.by import By
+from selenium.webdriver.support.wait import WebDriverWait
+
+from config.web import Scope
+from ledger.ledger import Ledger
+from tests.cli.conftest import at_work, end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
+from tests.web.conftest import Served, ledger, new_token, served  # noqa: F401 - fixtures
+from web.callers import SESSION_COOKIE
+
+BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
+PICTURES = os.environ.get("CONSOLE_PICTURES", "")
+"""Folder for a picture of each page at each width, as in docs/."""
+LONGEST_S = 30
+WIDE, NARROW = 1280, 400
+_AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
+_RUN_AXE = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]})
+  .then((found) => done(found.violations.map((each) => [each.impact, each.id, each.nodes.map((node) => node.html)])));
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Without a browser its tests are skipped."""
+    if not (BROWSER and DRIVER):
+        skip = pytest.mark.skip(reason="no browser: apt-get install chromium chromium-driver brings one")
+        for item in items:
+            if "browser" in getattr(item, "fixturenames", ()):
+                item.add_marker(skip)
+
+
+class Browser:
+    """A browser that may be signed in. Its calls block, so that tests make them in a thread (`look`)."""
+
+    def __init__(self, driver: webdriver.Chrome, url: str) -> None:
+        self.driver = driver
+        self.url = url
+
+    def be(self, session: str) -> None:
+        """Be signed in with a session only."""
+        self.driver.execute_cdp_cmd("Network.clearBrowserCookies", {})
+        cookie = {"name": SESSION_COOKIE, "value": session, "url": self.url, "httpOnly": True, "sameSite": "Strict"}
+        if session:
+            self.driver.execute_cdp_cmd("Network.setCookie", cookie)
+
+    def resize(self, width: int, *, dark: bool = False) -> None:
+        """Have a window of this width, and light or dark colours."""
+        size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+        scheme = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce"},
+        ]
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+
+    def open(self, path: str, *, until: str = "") -> str:
+        """Go to a page and wait until it shows these words; return what it shows."""
+        self.driver.get(self.url + path)
+        return self.until(until)
+
+    def until(self, words: str) -> str:
+        """Wait until the page shows these words; return what it shows."""
+
+        def shown(driver: webdriver.Chrome) -> str:
+            text = driver.find_element(By.TAG_NAME, "body").text
+            return text if words in text else ""
+
+        return WebDriverWait(self.driver, LONGEST_S).until(shown, f"shows {words!r}: {self.driver.page_source[:4000]}")
+
+    def click(self, text: str) -> None:
+        """Press the link or button with this text."""
+        paths = (f"//button[normalize-space()={text!r}]", f"//a[normalize-space()={text!r}]")
+        self.driver.find_element(By.XPATH, " | ".join(paths)).click()
+
+    def fill(self, name: str, text: str) -> None:
+        """Type into the field of this name."""
+        field = self.driver.find_element(By.NAME, name)
+        field.clear()
+        field.send_keys(text)
+
+    def source(self) -> str:
+        """Return the page as it stands."""
+        return self.driver.page_source
+
+    def errors(self) -> list[str]:
+        """Return what the browser refused or failed at since it was asked last, such as a script of a value."""
+        return [entry["message"] for entry in self.driver.get_log("browser") if entry["level"] == "SEVERE"]
+
+    def faults(self, name: str) -> list[Any]:
+        """Return what keeps people from using the page: at both widths, each in other colours; keep pictures of it."""
+        found = list[Any]()
+        for width, dark in ((WIDE, False), (NARROW, True)):
+            self.resize(width, dark=dark)
+            self.driver.execute_script(_AXE)
+            worst = self.driver.execute_async_script(_RUN_AXE)
+            found += [(width, dark, *each) for each in worst if each[0] in {"serious", "critical", "moderate"}]
+            if (across := self.driver.execute_script("return document.documentElement.scrollWidth")) > width:
+                found.append((width, f"is {across} wide"))
+            if PICTURES:
+                size = self.driver.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
+                tall = {"width": width, "height": int(size["height"]), "deviceScaleFactor": 1, "mobile": False}
+                self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", tall)
+                self.driver.save_screenshot(f"{PICTURES}/{name}-{width}{'-dark' if dark else ''}.png")
+        self.resize(WIDE)
+        return found
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[webdriver.Chrome]:
+    """A browser that knows nothing of the machine."""
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER or ""
+    quiet = "no-first-run disable-background-networking disable-component-update disable-sync disable-quic disable-gpu"
+    with tempfile.TemporaryDirectory(prefix="relabel-", ignore_cleanup_errors=True) as folder:
+        for flag in ("headless", "no-sandbox", *quiet.split(), f"user-data-dir={Path(folder) / 'browser'}"):
+            options.add_argument(f"--{flag}")
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+        with webdriver.Chrome(options, webdriver.ChromeService(DRIVER)) as driver:
+            driver.execute_cdp_cmd("Network.enable", {})
+            yield driver
+
+
+@pytest.fixture
+def browser(chromium: webdriver.Chrome, served: Served) -> Iterator[Browser]:  # noqa: F811
+    """The browser, signed in as nobody."""
+    browser = Browser(chromium, served.url)
+    browser.be("")
+    browser.resize(WIDE)
+    browser.errors()
+    yield browser
+    chromium.get("about:blank")  # its streams end
+
+
+@pytest.fixture
+def sign_in(
+    browser: Browser,
+    ledger: Ledger,  # noqa: F811
+    new_token: Callable[..., Awaitable[str]],  # noqa: F811
+) -> Callable[..., Awaitable[str]]:
+    """Sign the browser in as somebody with these scopes; return the token."""
+
+    async def sign_in(*scopes: Scope | str) -> str:
+        token = await new_token(*scopes)
+        await asyncio.to_thread(browser.be, await ledger.browser_sessions.begin(token))
+        return token
+
+    return sign_in

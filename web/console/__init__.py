@@ -1,0 +1,1 @@
+"""The console: pages for people over the use cases that every door calls, readable without a script."""

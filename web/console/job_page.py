@@ -1,0 +1,95 @@
+"""A job: its state with the reason, its rows, causes with what to do, who did what, and what was made of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Annotated, Any
+
+from fastapi import Query, Request
+from fastapi.responses import Response
+
+from ledger.job import Counts, JobState
+from relabel.errors import RowsLost
+from relabel.findings import Findings, collect_findings
+from relabel.jobs import JobSeen, job_log, see_job
+from relabel.rows import RowPage, page_of_rows
+from relabel.session import Session
+from report.rows import FOLDED
+from web.acting import session_of
+from web.console.pages import Reader, new_router, render
+from web.job_endpoints import JobId
+from web.pages import After
+from web.row_endpoints import outcome_words_of
+
+router = new_router()
+SHOWN_ROWS = 25
+SHOWN_ENTRIES = 50
+"""Entries of the log that a page has: the latest."""
+CAUSES_WITHIN_S = 1.0
+"""Time for grouping failed rows by cause, which takes longer the more there are."""
+WORST_FIRST = ("failed", "drifted", "rejected", "updated", "would_change", "unchanged", "cancelled", "pending", FOLDED)
+_NO_ROWS = RowPage([], has_more=False)
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(
+    request: Request,
+    _: Reader,
+    job_id: JobId,
+    *,
+    outcome: Annotated[str, Query(max_length=200)] = "",
+    after: After = "",
+) -> Response:
+    """Show a job, and a page of its rows."""
+    session = session_of(request)
+    seen = await see_job(session, job_id)
+    log = await job_log(session, job_id)
+    return render(
+        request,
+        "job.html",
+        **_standing(session, seen),
+        findings=await _findings(session, seen),
+        rows=await _rows(session, seen, outcome, after),
+        outcome=outcome,
+        after=after,
+        outcomes=_outcomes(seen.job.counts),
+        log=log[-SHOWN_ENTRIES:],
+        earlier=max(0, len(log) - SHOWN_ENTRIES),
+    )
+
+
+@router.get("/jobs/{job_id}/standing")
+async def show_standing(request: Request, _: Reader, job_id: JobId) -> Response:
+    """Show what changes while a job runs, for pages that show it already."""
+    session = session_of(request)
+    return render(request, "job_standing.html", **_standing(session, await see_job(session, job_id)))
+
+
+def _standing(session: Session, seen: JobSeen) -> dict[str, Any]:
+    explanation = seen.explanation(session.settings.rate.per_minute)
+    return {"seen": seen, "job": seen.job, "spec": seen.job.spec, "explanation": explanation}
+
+
+async def _findings(session: Session, seen: JobSeen) -> Findings | None:
+    """Return the causes of failures; None where there are more than can be grouped in the time of a page."""
+    try:
+        async with asyncio.timeout(CAUSES_WITHIN_S):
+            return await collect_findings(session, seen.job)
+    except TimeoutError:
+        return None
+
+
+async def _rows(session: Session, seen: JobSeen, outcome: str, after: str) -> RowPage:
+    job = seen.job
+    if job.state in {JobState.SUBMITTING, JobState.LOST}:
+        return _NO_ROWS
+    try:
+        return await page_of_rows(session, job.spec.job_id, SHOWN_ROWS, outcomes=outcome_words_of(outcome), after=after)
+    except RowsLost:
+        return _NO_ROWS
+
+
+def _outcomes(counts: Counts) -> list[tuple[str, int]]:
+    """Return the outcomes that occur, with the rows of each."""
+    numbers = {word: getattr(counts, word) for word in WORST_FIRST}
+    return [(word, number) for word, number in numbers.items() if number]

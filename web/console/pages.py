@@ -1,0 +1,122 @@
+"""What all pages have in common: who looks at them, their headers, and how they say what went wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Coroutine
+from typing import Annotated, Any
+from urllib.parse import urlencode
+
+from fastapi import APIRouter, Depends, Request
+from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi.routing import APIRoute
+from jinja2 import Environment
+
+from config.text import printable
+from config.web import Scope
+from relabel import __version__
+from web.callers import Caller, Callers
+from web.console.templating import commands
+from web.problems import answer_of
+from web.refusals import Refusal
+
+HEADERS = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "same-origin",  # with none at all, browsers send no `Origin` with a form of ours
+    "Content-Type": "text/html; charset=utf-8",
+}
+AGAIN_S = 5
+"""Time after which a page that could not be made loads again by itself."""
+_NO_ACCESS = 401
+
+
+class PageRoute(APIRoute):
+    """A page, which says what went wrong as a page, with the words of the HTTP API."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """Return what answers a request."""
+        handle = super().get_route_handler()
+
+        async def answer(request: Request) -> Response:
+            try:
+                page = await handle(request)
+            except Exception as error:
+                problem = await answer_of(request, error)
+                if problem is None:
+                    raise
+                return _page_of(request, json.loads(bytes(problem.body)), dict(problem.headers))
+            request.app.state.away_since = None
+            return page
+
+        return answer
+
+
+def new_router() -> APIRouter:
+    """Return a router for pages, which are not part of the API."""
+    return APIRouter(include_in_schema=False, route_class=PageRoute)
+
+
+async def _signed_in(request: Request) -> Caller:
+    """Return who looks at a page; only those who are signed in may."""
+    callers: Callers = request.app.state.callers
+    caller = await callers.on_page(request)
+    if caller is None:
+        raise Refusal("unauthorized", "nobody is signed in.")
+    request.state.caller = caller
+    callers.count(caller.acts_as)
+    return caller
+
+
+Reader = Annotated[Caller, Depends(_signed_in)]
+
+
+def render(request: Request, template: str, *, status: int = 200, headers: Any = None, **values: Any) -> HTMLResponse:
+    """Return a page."""
+    environment: Environment = request.app.state.templates
+    caller = getattr(request.state, "caller", None)
+    page = environment.get_template(template).render(
+        caller=caller,
+        form_check=form_check(caller) if caller else "",
+        path=request.url.path,
+        query=request.url.query,
+        now=time.time(),
+        version=__version__,
+        Scope=Scope,
+        commands=commands,
+        **values,
+    )
+    return HTMLResponse(page, status, HEADERS | (headers or {}))
+
+
+def form_check(caller: Caller) -> str:
+    """Return what each form of a caller carries: no page of another site knows it."""
+    return hashlib.sha256(f"form\0{caller.session or caller.acts_as}".encode()).hexdigest()[:32]
+
+
+def _page_of(request: Request, problem: dict[str, Any], headers: dict[str, str]) -> Response:
+    """Return the page of a problem; who is not signed in is sent to do so."""
+    status = problem["status"]
+    if status == _NO_ACCESS:
+        return _to_sign_in(request)
+    state = request.app.state
+    if status == 503:
+        state.away_since = state.away_since or time.time()
+        headers["Refresh"] = str(AGAIN_S)
+    kept = {name: value for name, value in headers.items() if name.lower() in {"refresh", "retry-after"}}
+    kept |= {"Cache-Control": "no-store"}
+    since = state.away_since if status == 503 else None
+    return render(request, "problem.html", status=status, headers=kept, problem=problem, since=since, again_s=AGAIN_S)
+
+
+def _to_sign_in(request: Request) -> Response:
+    """Send a browser to the sign-in page; first once more here, where it came from another site.
+
+    It keeps its cookie from a link of another site (SameSite=Strict), but not from a page of ours.
+    """
+    if request.method == "GET" and request.headers.get("sec-fetch-site") == "cross-site":
+        return render(request, "once_more.html")
+    here = f"{request.url.path}?{request.url.query}".rstrip("?") if request.method == "GET" else "/"
+    return RedirectResponse(f"/sign-in?{urlencode({'next': printable(here, 1000)})}", 303)

@@ -1,0 +1,113 @@
+"""Turns values into pages: whatever comes from outside is escaped, and has nothing in it that acts on its reader."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from config.text import printable
+from ledger.clock import utc_second
+from ledger.job import Counts, Job, JobState
+from relabel.advice import after_plan, next_step
+from relabel.explain import reason_of
+from relabel.how_far import how_far, outcome_counts, outcome_words
+from relabel.possible import possible_actions
+from relabel.verification import said_of
+from relabel.wording import count_of, duration, per_minute, size
+
+BAR = ("updated", "unchanged", "would_change", "drifted", "failed", "rejected", "cancelled")
+"""Outcomes in the order in which a bar shows them; the rest of it is pending."""
+MARKS = {
+    JobState.SUBMITTING: "…",
+    JobState.HELD: "◇",
+    JobState.RUNNING: "▶",
+    JobState.PAUSED: "‖",
+    JobState.FINISHED: "✓",
+    JobState.CANCELLED: "✕",
+    JobState.LOST: "!",
+}
+"""A sign a state, so that none is told by its colour alone."""
+FOLD_CHARS = 60
+"""Characters of a value from which it is folded."""
+
+
+class Piece(NamedTuple):
+    """A part of a bar of 100: its outcome, where it begins, and how wide it is."""
+
+    word: str
+    start: float
+    width: float
+
+
+def bar(counts: Counts) -> list[Piece]:
+    """Return the parts of a bar that shows how rows ended; what occurs is at least half a hundredth wide."""
+    pieces, at = list[Piece](), 0.0
+    for word in BAR:
+        number = getattr(counts, word)
+        if number and counts.total:
+            width = min(max(0.5, number / counts.total * 100), 100 - at)
+            pieces.append(Piece(word, round(at, 2), round(width, 2)))
+            at += width
+    return pieces
+
+
+def counts_line(job: Job) -> str:
+    """Return the rows of each outcome that occurs, on one line."""
+    return " · ".join(outcome_counts(job.counts, kind=job.spec.kind).split("  "))
+
+
+def moment(at: float) -> Markup:
+    """Return a moment, in seconds since the epoch, as people read it, in UTC."""
+    shown = datetime.fromtimestamp(at, tz=UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return Markup('<time datetime="{}">{} UTC</time>').format(utc_second(at), shown)
+
+
+def _shown(value: Any) -> Any:
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+
+
+def new_environment() -> Environment:
+    """Return the templates, with the words that other doors use, too."""
+    environment = Environment(
+        loader=PackageLoader("web.console"),
+        autoescape=True,
+        finalize=_shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"moment": moment, "duration": duration, "per_minute": per_minute, "size": size}
+    environment.filters |= {"words": outcome_words, "pretty": lambda number: f"{number:,}"}
+    environment.globals |= {
+        "after_plan": _of_job(after_plan),
+        "actions_of": possible_actions,
+        "bar": bar,
+        "count_of": count_of,
+        "counts_line": counts_line,
+        "how_far": how_far,
+        "marks": MARKS,
+        "next_step": _of_job(next_step),
+        "outcome_counts": outcome_counts,
+        "reason_of": reason_of,
+        "said_of": said_of,
+        "FOLD_CHARS": FOLD_CHARS,
+    }
+    return environment
+
+
+def _of_job(say: Any) -> Any:
+    """Return what says something of a job, with commands marked as such."""
+
+    def said(job: Job) -> Markup:
+        return commands(say(job))
+
+    return said
+
+
+def commands(text: str) -> Markup:
+    """Return a sentence with what stands between backticks marked as code."""
+    parts = printable(text).split("`")
+    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
