@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from rich.console import Console
 
-from cli.carry_out import StopSignals, carry_out_shown, get_ready, show_end
-from cli.console import ask_letter, can_ask, echo, show_paged, shown
-from cli.exit_codes import exit_code_of
-from cli.output import print_json
+from cli.carry_out import JobView, carry_on, get_ready
+from cli.console import ask_letter, can_ask, show_paged, shown
 from cli.plan_view import change_lines, few_changes, row_line
 from cli.preview_view import show_outlook
-from cli.progress import follow
-from cli.submission import exit_code_after
 from config.text import printable
 from ledger.job import Job
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
-from producer.submit import Submitted
 from relabel.apply import ApplyOptions, PreparedApply, apply
-from relabel.control import resume_interrupted
 from relabel.errors import Declined, InvalidInput
 from relabel.explain import standing
 from relabel.plan_findings import plan_findings
@@ -35,21 +27,10 @@ SHOWN_ROWS = 1_000
 NAME_CHARS = 80
 
 
-class ApplyView(NamedTuple):
-    """How an apply is asked about and shown. `wait`: one that deployed workers carry out is followed to its end.
-
-    `is_shown`: what the plan changes was shown right before.
-    """
-
-    console: Console
-    yes: bool
-    wait: bool = True
-    as_json: bool = False
-    is_shown: bool = False
-
-
-async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view: ApplyView) -> int:
-    """Show a plan, ask, and apply it in this process tree or by deployed workers; return the exit code.
+async def apply_plan(
+    session: Session, plan_id: str, options: ApplyOptions, view: JobView, *, is_shown: bool = False
+) -> int:
+    """Show a plan, unless that was done right before, ask, and apply it here or by workers; return the exit code.
 
     A plan that is being applied, or was, is not applied again: the job that does so is followed.
 
@@ -62,7 +43,7 @@ async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view
 
     async def confirm(prepared: PreparedApply) -> None:
         nonlocal signals
-        if not view.is_shown:
+        if not is_shown:
             await _show(session, prepared, console)
         await _show_outlook(session, prepared, console, deployed=not options.here)
         if not view.yes:
@@ -73,25 +54,7 @@ async def apply_plan(session: Session, plan_id: str, options: ApplyOptions, view
     if submitted.existed:
         console.print(shown(_about_existing(plan_id, await session.ledger.jobs.get(submitted.job_id))), soft_wrap=True)
         signals = signals or (await get_ready(session, console) if options.here else None)
-    return await _carry_on(session, submitted, signals, view)
-
-
-async def _carry_on(session: Session, submitted: Submitted, signals: StopSignals | None, view: ApplyView) -> int:
-    """Carry the apply out here, where there are `signals`, or follow it; return the exit code."""
-    job_id = submitted.job_id
-    if not view.as_json:
-        echo(job_id)
-    if signals:
-        await resume_interrupted(session, submitted)
-        return await carry_out_shown(session, job_id, signals, view.console, as_json=view.as_json)
-    if view.wait:
-        job = await follow(session, job_id, view.console)
-        await show_end(session, job, view.console, as_json=view.as_json)
-        return exit_code_of(job)
-    job = await session.ledger.jobs.get(job_id)
-    if view.as_json:
-        print_json(job)
-    return exit_code_after(submitted, job)
+    return await carry_on(session, submitted, signals, view)
 
 
 def _about_existing(plan_id: str, job: Job) -> str:

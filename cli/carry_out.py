@@ -1,23 +1,39 @@
-"""Shows a job that is carried out in this process tree, and stops it at Ctrl-C."""
+"""Carries a job out in this process tree, stopped by Ctrl-C, or follows it while deployed workers do; shows its end."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
+from typing import NamedTuple
 
 from rich.console import Console
 
-from cli.console import shown
+from cli.console import echo, shown
 from cli.exit_codes import INTERRUPTED, exit_code_of
-from cli.output import print_facts
-from cli.progress import progress_display
+from cli.output import print_facts, print_json
+from cli.progress import follow, progress_display
+from cli.submission import exit_code_after
 from cli.summary import print_summary
 from ledger.job import Job
-from relabel.control import resume_here
+from producer.submit import Submitted
+from relabel.control import resume_here, resume_interrupted
 from relabel.facts import job_facts
 from relabel.findings import collect_findings, kind_facts
 from relabel.run import carry_out, require_api
 from relabel.session import Session
+
+
+class JobView(NamedTuple):
+    """How a job is asked about, carried out and shown. `here`: in this process tree.
+
+    `wait`: one that deployed workers carry out is followed to its end.
+    """
+
+    console: Console
+    here: bool
+    yes: bool = False
+    wait: bool = True
+    as_json: bool = False
 
 
 class StopSignals:
@@ -75,6 +91,24 @@ async def resume_and_carry_out(session: Session, job_id: str, console: Console, 
     if had.ended:
         console.print(shown(f"Job {job_id} had ended already: {had}."))
     return await carry_out_shown(session, job_id, signals, console, as_json=as_json)
+
+
+async def carry_on(session: Session, submitted: Submitted, signals: StopSignals | None, view: JobView) -> int:
+    """Carry a submitted job out here, where there are `signals`, else follow it or leave it; return the exit code."""
+    job_id = submitted.job_id
+    if not view.as_json:
+        echo(job_id)
+    if signals:
+        await resume_interrupted(session, submitted)
+        return await carry_out_shown(session, job_id, signals, view.console, as_json=view.as_json)
+    if view.wait:
+        job = await follow(session, job_id, view.console)
+        await show_end(session, job, view.console, as_json=view.as_json)
+        return exit_code_of(job)
+    job = await session.ledger.jobs.get(job_id)
+    if view.as_json:
+        print_json(job)
+    return exit_code_after(submitted, job)
 
 
 async def carry_out_shown(

@@ -1,4 +1,4 @@
-"""What `undo` and `retry` have in common: their options, and what follows once the new job's rows are there."""
+"""What `undo` and `retry` have in common: their options, and the job that they are about."""
 
 from __future__ import annotations
 
@@ -7,23 +7,15 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 import click
-from rich.console import Console
 
-from cli.carry_out import carry_out_shown, get_ready
-from cli.console import echo, shown, stderr_console
 from cli.job_argument import with_changed_job
 from cli.options import Rate
-from cli.output import print_json
 from cli.session import need_api_key, pass_settings
-from cli.submission import confirm_submission, exit_code_after, show_former
 from config.settings import Settings
 from ledger.job import CHANGING_KINDS
-from producer.submit import Submitted
-from relabel.control import pause_orphans, resume_interrupted
-from relabel.derived import DerivedOptions, Prepared
+from relabel.control import pause_orphans
+from relabel.derived import DerivedOptions
 from relabel.session import Session, require_workers
-from relabel.submit import submit
-from relabel.wording import count_of
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,32 +62,3 @@ def with_parent_job(
         return await verb(session, job_id)
 
     return with_changed_job(settings, reference, run, yes=yes, kinds=CHANGING_KINDS)
-
-
-async def carry_out_derived(session: Session, prepared: Prepared, *, here: bool, yes: bool, as_json: bool) -> int:
-    """Confirm the new job, then carry it out here or hand it to the deployed workers; return the exit code."""
-    checked, request, note = prepared
-    console = stderr_console()
-    with checked:
-        if note:
-            echo(note, err=True)
-        console.print(shown(f"{count_of(checked.total, 'row')} of job {request.parent} to {request.kind}."))
-        await confirm_submission(session, checked, request, console, yes=yes, deployed=not here)
-        if not here:
-            submitted = await _submit(session, prepared, console)
-            job = await session.ledger.jobs.get(submitted.job_id)
-            print_json(job) if as_json else echo(submitted.job_id)
-            return exit_code_after(submitted, job)
-        signals = await get_ready(session, console)
-        submitted = await _submit(session, prepared, console)
-        await resume_interrupted(session, submitted)
-        echo(f"Job {submitted.job_id}", err=True)
-        return await carry_out_shown(session, submitted.job_id, signals, console, as_json=as_json)
-
-
-async def _submit(session: Session, prepared: Prepared, console: Console) -> Submitted:
-    request = prepared.request
-    submitted = await submit(session, prepared.checked, request)
-    what = f"The {request.kind} of job {request.parent} was submitted before,"
-    await show_former(session, submitted, console, what=what)
-    return submitted

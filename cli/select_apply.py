@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from rich.console import Console
 
-from cli.apply_plan import ApplyView, apply_plan
-from cli.carry_out import get_ready, show_end
+from cli.apply_plan import apply_plan
+from cli.carry_out import JobView, get_ready, show_end
 from cli.console import shown
 from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.output import print_json
@@ -28,7 +28,7 @@ CODE_CHARS = 64
 _SHOWN = (Outcome.WOULD_CHANGE, Outcome.UNCHANGED, Outcome.FAILED)
 
 
-async def apply_selection(session: Session, plan_id: str, options: ApplyOptions, view: ApplyView) -> int:
+async def apply_selection(session: Session, plan_id: str, options: ApplyOptions, view: JobView) -> int:
     """Carry out a plan that was submitted, show what it found, ask, and apply it; return the exit code.
 
     Raises:
@@ -43,7 +43,7 @@ async def apply_selection(session: Session, plan_id: str, options: ApplyOptions,
     for line in _planned(plan, await collect_findings(session, plan)):
         console.print(shown(line), soft_wrap=True)
     if plan.counts.would_change:
-        return await apply_plan(session, plan_id, options, view._replace(is_shown=True))
+        return await apply_plan(session, plan_id, options, view, is_shown=True)
     console.print("Nothing would change, so there is nothing to apply.")
     if view.as_json:
         print_json(plan)

@@ -12,8 +12,9 @@ from ledger.input_files import place_of
 from ledger.job import Job, JobState, Kind
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
-from relabel.findings import Findings, NextStep, status_of
+from relabel.findings import Findings, status_of
 from relabel.how_far import outcome_counts
+from relabel.next_steps import NextStep
 from relabel.plan_findings import PlanFindings
 from relabel.verification import found_in, said_of
 from relabel.wording import count_of, duration, per_minute
@@ -21,6 +22,12 @@ from relabel.wording import count_of, duration, per_minute
 SHOWN_CAUSES = 10
 ID_CHARS = 64
 MESSAGE_CHARS = 160
+
+
+def print_step(step: NextStep, console: Console) -> None:
+    """Print a command that can follow, by itself."""
+    for line in step_lines(step, console.width if console.file.isatty() else None):
+        console.print(shown(line), soft_wrap=True)
 
 
 def print_summary(job: Job, findings: Findings, console: Console, *, after_follow: bool = False) -> None:
@@ -54,7 +61,7 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
         lines += [_rejection(rejection, findings) for rejection in findings.rejected]
         lines += _rest(job, "rejected", columns)
     if findings.next_steps:
-        lines += ["", *(line for step in findings.next_steps for line in _next(step, columns))]
+        lines += ["", *(line for step in findings.next_steps for line in step_lines(step, columns))]
     return lines
 
 
@@ -122,7 +129,7 @@ def _rest(job: Job, word: str, columns: int | None) -> list[str]:
     return [line] if columns is None or len(line) <= columns else ["  All of them:", f"    {command}"]
 
 
-def _next(step: NextStep, columns: int | None) -> list[str]:
+def step_lines(step: NextStep, columns: int | None) -> list[str]:
     """Return a command that can follow with what it does, which has a line of its own where it needs one."""
     line = f"Next: {step.command}  ({step.what})"
     return [line] if columns is None or len(line) <= columns else [f"Next: {step.command}", f"      ({step.what})"]

@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, read_causes
 from ledger.input_files import InputFile, place_of
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections
 from ledger.service_profile import Behaviour
 from relabel.advice import about_rows
+from relabel.next_steps import NextStep, next_steps
 from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
 from relabel.verification import found_in, verification_facts
-
-
-class NextStep(NamedTuple):
-    """A command that can follow, and what it does."""
-
-    command: str
-    what: str
 
 
 class Findings(NamedTuple):
@@ -64,47 +58,6 @@ async def collect_findings(session: Session, job: Job) -> Findings:
         )
     except StateLost:
         return Findings([], [], [])
-
-
-def next_steps(session: Session, job: Job) -> list[NextStep]:
-    """Return what can be done with a job that has finished; nothing with any other.
-
-    Rows are only sent where the settings name the job's API, and by a process tree of its own where no workers are
-    deployed.
-    """
-    if job.state is not JobState.FINISHED:
-        return []
-    job_id, spec, counts = job.spec.job_id, job.spec, job.counts
-    steps = [NextStep(f"relabel report {job_id} -o report.{spec.columns.format}", "writes every row with its outcome")]
-    if session.rehearsal or spec.target != session.settings.openai_base_url:
-        return steps
-    if spec.kind is Kind.PLAN:
-        return [*_after_plan(job), *steps]
-    if spec.kind is Kind.VERIFY:
-        return [_after_verify(job), *steps]
-    run = " --run" if session.server else ""
-    if counts.drifted:
-        command = f"relabel plan --from {job_id} --only drifted"
-        steps.append(NextStep(command, "shows what the drifted rows would change now"))
-    if counts.failed:
-        steps.append(NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed"))
-    if counts.updated and spec.journal:
-        steps.append(NextStep(f"relabel undo {job_id}{run}", "restores what was there before"))
-    return steps
-
-
-def _after_plan(job: Job) -> Iterator[NextStep]:
-    job_id, counts = job.spec.job_id, job.counts
-    if counts.would_change:
-        yield NextStep(f"relabel report {job_id} --diff", "shows every row that would change")
-        yield NextStep(f"relabel apply {job_id}", "makes these changes, where nobody changed the rows since")
-    if counts.failed:
-        yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
-
-
-def _after_verify(job: Job) -> NextStep:
-    command = f"relabel receipt {job.spec.parent} -o receipt.json"
-    return NextStep(command, "writes the receipt of the job, which has this result")
 
 
 def status_of(cause: Cause) -> int:

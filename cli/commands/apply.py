@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import click
 
-from cli.apply_plan import ApplyView, apply_plan
+from cli.apply_plan import apply_plan
+from cli.carry_out import JobView
 from cli.console import stderr_console
 from cli.job_argument import job_argument
 from cli.options import Canary, Rate
-from cli.session import in_session, need_api_key, pass_settings, warn_before_sending
+from cli.prepared_job import require_carrier
+from cli.session import in_session, pass_settings
 from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.job import Kind
@@ -70,18 +72,13 @@ def apply_command(
     example) or cancelled; 2 where the plan cannot be applied.
     """
     here = here or settings.redis.url is None
-    if here and no_wait:
-        raise click.UsageError("--no-wait is for deployed workers; a job that runs here ends with this command.")
-    if here:
-        need_api_key(settings)
-    else:
-        warn_before_sending(settings)
+    require_carrier(settings, here=here, wait=not no_wait)
     options = ApplyOptions(rate, name, canary, here, max_changes)
-    view = ApplyView(stderr_console(), yes=yes, wait=not no_wait, as_json=as_json)
+    view = JobView(stderr_console(), here, yes, wait=not no_wait, as_json=as_json)
     return in_session(settings, lambda session: _apply(session, reference, options, view))
 
 
-async def _apply(session: Session, reference: str, options: ApplyOptions, view: ApplyView) -> int:
+async def _apply(session: Session, reference: str, options: ApplyOptions, view: JobView) -> int:
     await pause_orphans(session)
     meant = await find_job(session, reference, {Kind.PLAN})
     return await apply_plan(session, meant.job_id, options, view)

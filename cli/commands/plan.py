@@ -8,10 +8,11 @@ import sys
 import click
 from click.core import ParameterSource
 
-from cli.console import shown, stderr_console
+from cli.carry_out import JobView
+from cli.console import stderr_console
 from cli.job_argument import with_job
 from cli.options import PLAN_HAS_NO, Outcomes, file_options
-from cli.reading_job import ReadingView, carry_out_reading, require_reading
+from cli.prepared_job import carry_out_prepared, require_carrier
 from cli.session import in_session, pass_settings
 from cli.submission import check_only, show_checked
 from config.settings import Settings
@@ -19,10 +20,10 @@ from ledger.job import CHANGING_KINDS
 from ledger.row import Outcome
 from producer.check import Checked
 from relabel.control import pause_orphans
+from relabel.derived import Prepared
 from relabel.plan import ROWS_OF, plan_request, prepare_plan
 from relabel.session import Session, current_user
 from relabel.submit import FileOptions, check_file, require_valid_rows
-from relabel.wording import count_of
 
 _WITH_FROM = {"parent", "only", "rate", "max_failures", "priority", "name", "yes", "here", "no_wait", "as_json"}
 """Options that are for --from, too; the others say how a file is read."""
@@ -72,8 +73,8 @@ def plan_command(
     _check_use(options, parent, words)
     here = here or settings.redis.url is None
     if not only_check:
-        require_reading(settings, here=here, wait=not no_wait)
-    view = ReadingView(stderr_console(), here=here, yes=yes, wait=not no_wait, as_json=as_json)
+        require_carrier(settings, here=here, wait=not no_wait)
+    view = JobView(stderr_console(), here, yes, wait=not no_wait, as_json=as_json)
     if parent:
 
         async def plan_again(session: Session, job_id: str) -> int:
@@ -102,18 +103,13 @@ def _check_use(options: FileOptions, parent: str | None, only: frozenset[str]) -
             raise click.UsageError(f"{param.opts[0]} is for a FILE, and --from names a job; leave one out.")
 
 
-async def _plan_file(session: Session, checked: Checked, options: FileOptions, view: ReadingView) -> int:
-    if view.here:
-        await pause_orphans(session)
-    return await carry_out_reading(session, checked, plan_request(options, session.settings, by=session.user), view)
+async def _plan_file(session: Session, checked: Checked, options: FileOptions, view: JobView) -> int:
+    await pause_orphans(session)
+    request = plan_request(options, session.settings, by=session.user)
+    return await carry_out_prepared(session, Prepared(checked, request, ""), view)
 
 
-async def _plan_again(
-    session: Session, parent: str, options: FileOptions, only: frozenset[str], view: ReadingView
-) -> int:
-    if view.here:
-        await pause_orphans(session)
-    checked, request, _ = await prepare_plan(session, parent, options, only=only, here=view.here)
-    with checked:
-        view.console.print(shown(f"{count_of(checked.total, 'row')} of job {parent} to plan."))
-        return await carry_out_reading(session, checked, request, view)
+async def _plan_again(session: Session, parent: str, options: FileOptions, only: frozenset[str], view: JobView) -> int:
+    await pause_orphans(session)
+    prepared = await prepare_plan(session, parent, options, only=only, here=view.here)
+    return await carry_out_prepared(session, prepared, view)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cli.derived_job import carry_out_derived, derived_options, with_parent_job
+from cli.carry_out import JobView
+from cli.console import stderr_console
+from cli.derived_job import derived_options, with_parent_job
+from cli.prepared_job import carry_out_prepared
 from config.settings import Settings
 from relabel.derived import DerivedOptions, prepare_retry
 from relabel.session import Session
@@ -38,9 +41,10 @@ def retry_command(
     if codes is not None and everything:
         raise click.UsageError("Give either --codes or --all.")
     named = None if codes is None else frozenset(code.strip() for code in codes.split(",")) - {""}
+    view = JobView(stderr_console(), options.here, yes, wait=False, as_json=as_json)
 
     async def retry(session: Session, job_id: str) -> int:
         prepared = await prepare_retry(session, job_id, options, codes=named, everything=everything)
-        return await carry_out_derived(session, prepared, here=options.here, yes=yes, as_json=as_json)
+        return await carry_out_prepared(session, prepared, view)
 
     return with_parent_job(settings, reference, retry, here=options.here, yes=yes)

@@ -10,22 +10,23 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from cli.apply_plan import ApplyView
-from cli.carry_out import StopSignals
+from cli.carry_out import JobView, StopSignals
 from cli.console import can_ask, shown, stderr_console
 from cli.exit_codes import DONE, NOTHING_FOUND
 from cli.options import Canary
 from cli.output import print_facts
 from cli.output_file import report_file
-from cli.reading_job import ReadingView, carry_out_reading
+from cli.prepared_job import carry_out_prepared
 from cli.select_apply import apply_selection
 from cli.select_options import select_options
 from cli.select_view import print_selected, select_display
 from cli.session import in_session, need_api_key, pass_settings
+from cli.summary import print_step
 from config.canary import CanaryShare
 from config.settings import Settings
 from relabel.apply import ApplyOptions
 from relabel.control import pause_orphans
+from relabel.next_steps import after_selection
 from relabel.plan import prepare_selection
 from relabel.select import Selected, Selecting, check_selection, select_facts, selecting, write_selected
 from relabel.session import Session
@@ -110,17 +111,18 @@ def select_command(
     check_selection(options, path, for_plan=goes_on)
     need_api_key(settings)
     console, here = stderr_console(), here or settings.redis.url is None
+    view = JobView(console, here, yes, as_json=as_json)
     if as_plan:
-        view = ReadingView(console, here, yes, wait=True, as_json=as_json)
         return in_session(settings, lambda session: _select_and_plan(session, options, view))
     if as_apply:
         how = ApplyOptions(canary=canary or DEFAULT_CANARY, here=here, max_changes=max_changes)
-        shown_so = ApplyView(console, yes, as_json=as_json)
-        return in_session(settings, lambda session: _select_and_apply(session, options, how, shown_so))
+        return in_session(settings, lambda session: _select_and_apply(session, options, how, view))
     selected = in_session(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
     print_selected(selected, console)
+    if selected.output:
+        print_step(after_selection(selected.output, options), console)
     if path and not selected.found.matched:
         console.print(shown(f"Nothing matched, so {path} was not written."))
     if as_json:
@@ -159,20 +161,17 @@ async def _select(
         return await write_selected(found, path)
 
 
-async def _select_and_plan(session: Session, options: SelectOptions, view: ReadingView) -> int:
+async def _select_and_plan(session: Session, options: SelectOptions, view: JobView) -> int:
     """Select, and plan what was found with the values that were seen."""
-    if view.here:
-        await pause_orphans(session)
+    await pause_orphans(session)
     async with _shown(session, options, None, view.console) as found:
         print_selected(Selected(found.found), view.console)
         if not found.found.matched:
             return NOTHING_FOUND
-        checked, request, _ = await prepare_selection(session, found.patches())
-        with checked:
-            return await carry_out_reading(session, checked, request, view)
+        return await carry_out_prepared(session, await prepare_selection(session, found.patches()), view)
 
 
-async def _select_and_apply(session: Session, options: SelectOptions, how: ApplyOptions, view: ApplyView) -> int:
+async def _select_and_apply(session: Session, options: SelectOptions, how: ApplyOptions, view: JobView) -> int:
     """Select, plan what was found, ask, and apply the plan."""
     await pause_orphans(session)
     async with _shown(session, options, None, view.console) as found:

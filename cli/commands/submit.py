@@ -6,15 +6,12 @@ import sys
 from urllib.parse import urlsplit
 
 import click
-from rich.console import Console
 
-from cli.console import echo, shown, stderr_console
-from cli.exit_codes import exit_code_of
+from cli.carry_out import JobView, carry_on
+from cli.console import shown, stderr_console
 from cli.options import file_options
-from cli.output import print_json
-from cli.progress import follow
 from cli.session import in_session, pass_settings, warn_before_sending
-from cli.submission import check_only, confirm_submission, exit_code_after, show_checked, show_former
+from cli.submission import check_only, confirm_submission, show_checked, show_former
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings
@@ -61,6 +58,7 @@ def submit_command(
     if not options.files:
         raise click.UsageError("Missing argument 'FILE'.")
     console = stderr_console()
+    view = JobView(console, here=False, yes=yes, wait=wait, as_json=as_json)
     request = request_for(options, settings, by=current_user(), hold=hold)
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
@@ -70,15 +68,13 @@ def submit_command(
 
         async def hand_over(session: Session) -> int:
             await confirm_submission(session, checked, request, console, yes=yes, deployed=True)
-            return await _submit(session, checked, request, console, wait=wait, as_json=as_json)
+            return await _submit(session, checked, request, view)
 
         return in_session(settings, hand_over)
 
 
-async def _submit(
-    session: Session, checked: Checked, request: JobRequest, console: Console, *, wait: bool, as_json: bool
-) -> int:
-    ledger, settings = session.ledger, session.settings
+async def _submit(session: Session, checked: Checked, request: JobRequest, view: JobView) -> int:
+    ledger, settings, console = session.ledger, session.settings, view.console
     if not urlsplit(settings.openai_base_url).path:
         what = f"{settings.openai_base_url} may be the wrong OPENAI_BASE_URL{base_url_hint(request.target)}."
         console.print(shown(f"Warning: {what}"))
@@ -86,10 +82,4 @@ async def _submit(
         console.print(shown(f"Warning: {warning}"))
     submitted = await submit(session, checked, request)
     await show_former(session, submitted, console)
-    job_id = submitted.job_id
-    if wait:
-        job = await follow(session, job_id, console)
-    else:
-        job = await ledger.jobs.get(job_id)
-    print_json(job) if as_json else echo(job_id)
-    return exit_code_of(job) if wait else exit_code_after(submitted, job)
+    return await carry_on(session, submitted, None, view)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import click
 
-from cli.derived_job import carry_out_derived, derived_options, with_parent_job
+from cli.carry_out import JobView
+from cli.console import stderr_console
+from cli.derived_job import derived_options, with_parent_job
+from cli.prepared_job import carry_out_prepared
 from config.settings import Settings
 from relabel.derived import DerivedOptions, prepare_undo
 from relabel.session import Session
@@ -39,10 +42,11 @@ def undo_command(
       relabel undo 20261123-205318-c81e4f02 --keys team,reviewed --run
     """
     only = _named(keys)
+    view = JobView(stderr_console(), options.here, yes, wait=False, as_json=as_json)
 
     async def undo(session: Session, job_id: str) -> int:
         prepared = await prepare_undo(session, job_id, options, keys=only, force=force)
-        return await carry_out_derived(session, prepared, here=options.here, yes=yes, as_json=as_json)
+        return await carry_out_prepared(session, prepared, view)
 
     return with_parent_job(settings, reference, undo, here=options.here, yes=yes)
 

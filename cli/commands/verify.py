@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import click
 
-from cli.console import echo, shown, stderr_console
+from cli.carry_out import JobView
+from cli.console import stderr_console
 from cli.job_argument import job_argument, with_job
 from cli.options import Rate
-from cli.reading_job import ReadingView, carry_out_reading, require_reading
+from cli.prepared_job import carry_out_prepared, require_carrier
 from cli.session import pass_settings
 from config.settings import Settings
 from ledger.job import CHANGING_KINDS
@@ -15,7 +16,6 @@ from relabel.control import pause_orphans
 from relabel.derived import DerivedOptions
 from relabel.session import Session
 from relabel.verify import prepare_verify
-from relabel.wording import count_of
 
 
 @click.command("verify")
@@ -54,18 +54,12 @@ def verify_command(
       relabel verify last --json
     """
     here = here or settings.redis.url is None
-    require_reading(settings, here=here, wait=not no_wait)
-    view = ReadingView(stderr_console(), here=here, yes=yes, wait=not no_wait, as_json=as_json)
+    require_carrier(settings, here=here, wait=not no_wait)
+    view = JobView(stderr_console(), here, yes, wait=not no_wait, as_json=as_json)
     options = DerivedOptions(rate=rate, name=name, here=here)
 
     async def verify(session: Session, job_id: str) -> int:
-        if here:
-            await pause_orphans(session)
-        checked, request, note = await prepare_verify(session, job_id, options)
-        with checked:
-            if note:
-                echo(note, err=True)
-            view.console.print(shown(f"{count_of(checked.total, 'row')} of job {job_id} to verify."))
-            return await carry_out_reading(session, checked, request, view)
+        await pause_orphans(session)
+        return await carry_out_prepared(session, await prepare_verify(session, job_id, options), view)
 
     return with_job(settings, reference, verify, kinds=CHANGING_KINDS)

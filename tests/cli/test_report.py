@@ -373,7 +373,7 @@ async def test_the_summary_groups_failures_with_samples_and_advice(relabel, make
 
 
 async def test_the_summary_of_a_finished_job_names_the_next_steps(relabel, make_job, fails):
-    """Those that work: nothing to retry where nothing failed, nothing to undo where nothing was updated."""
+    """Those that work: nothing to retry where nothing failed, to verify or undo where nothing was updated."""
     all_fine = await make_job("id,k\na,1\n", {0: Outcome.UPDATED})
     some_failed = await make_job("id,k\na,1\nb,1\n", {0: fails("timeout"), 1: Outcome.UPDATED})
     as_it_was = await make_job("id,k\na,1\n", {0: Outcome.UNCHANGED})
@@ -385,8 +385,10 @@ async def test_the_summary_of_a_finished_job_names_the_next_steps(relabel, make_
     report = "relabel report {} -o report.csv  (writes every row with its outcome)"
     undo = "relabel undo {}  (restores what was there before)"
     retry = "relabel retry {}  (tries the failed rows again that may succeed)"
-    assert await steps(all_fine.job_id) == [line.format(all_fine.job_id) for line in (report, undo)]
-    assert await steps(some_failed.job_id) == [line.format(some_failed.job_id) for line in (report, retry, undo)]
+    verify = "relabel verify {}  (reads the rows again and shows which still hold)"
+    assert await steps(all_fine.job_id) == [line.format(all_fine.job_id) for line in (report, verify, undo)]
+    some = (report, retry, verify, undo)
+    assert await steps(some_failed.job_id) == [line.format(some_failed.job_id) for line in some]
     assert await steps(as_it_was.job_id) == [report.format(as_it_was.job_id)]
     assert await steps(all_fine.job_id, OPENAI_BASE_URL="http://127.0.0.1:9/v1") == [report.format(all_fine.job_id)]
 

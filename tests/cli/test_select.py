@@ -50,8 +50,17 @@ async def test_the_screen_says_what_was_read_and_found(relabel, service, tmp_pat
         "Read     301 completions, 4 requests\n"
         "Matched  100   (50 left out: metadata.score missing or no number)\n"
         "Wrote    100 rows to out.csv\n"
+        "Next: relabel plan out.csv  (shows what it would change)\n"
     )
     assert (tmp_path / "out.csv").read_bytes().count(b"\r\n") == 101
+
+
+async def test_values_to_be_edited_are_planned_once_they_are(relabel, service):
+    """The command is one that a shell takes, whatever the file's name."""
+    ended = await relabel("select", "--keys", "team", "--limit", "1", "-o", "my edit.csv", **service)
+
+    following = "Next: relabel plan 'my edit.csv'  (shows what it would change, once it is edited)"
+    assert ended.err.splitlines()[-1] == following
 
 
 async def test_facts_are_json_and_nothing_found_is_1(relabel, service):
@@ -160,7 +169,7 @@ async def test_the_same_command_goes_on_with_one_that_ended_early(
     sandbox_of.faults.clear()
     ended = await relabel(*command, **service)
     assert ended.err.startswith("Going on: read 200 completions, 2 requests; matched 134")
-    assert ended.err.endswith("Read     301 completions, 4 requests\nMatched  200\nWrote    200 rows to out.jsonl\n")
+    assert "\nRead     301 completions, 4 requests\nMatched  200\nWrote    200 rows to out.jsonl\n" in ended.err
     ids = [json.loads(line)["completion_id"] for line in (tmp_path / "out.jsonl").read_text().splitlines()]
     assert len(set(ids)) == 200
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl"]

@@ -1,0 +1,74 @@
+"""Works out which commands can follow a job that has finished, or a file that was selected: the next of the loop."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from ledger.job import Job, JobState, Kind
+from relabel.session import Session
+
+if TYPE_CHECKING:
+    from selection.options import SelectOptions
+
+
+class NextStep(NamedTuple):
+    """A command that can follow, and what it does."""
+
+    command: str
+    what: str
+
+
+def next_steps(session: Session, job: Job) -> list[NextStep]:
+    """Return what can be done with a job that has finished; nothing with any other.
+
+    Rows are only sent where the settings name the job's API, and by a process tree of its own where no workers are
+    deployed.
+    """
+    if job.state is not JobState.FINISHED:
+        return []
+    job_id, spec = job.spec.job_id, job.spec
+    report = NextStep(f"relabel report {job_id} -o report.{spec.columns.format}", "writes every row with its outcome")
+    if session.rehearsal or spec.target != session.settings.openai_base_url:
+        return [report]
+    if spec.kind is Kind.PLAN:
+        return [*_after_plan(job), report]
+    if spec.kind is Kind.VERIFY:
+        return [_after_verify(job), report]
+    return [report, *_after_change(job, run=" --run" if session.server else "")]
+
+
+def after_selection(output: Path, options: SelectOptions) -> NextStep:
+    """Return what follows a file that a selection wrote."""
+    edited = ", once it is edited" if options.labels.keys else ""
+    return NextStep(f"relabel plan {shlex.quote(str(output))}", f"shows what it would change{edited}")
+
+
+def _after_plan(job: Job) -> Iterator[NextStep]:
+    job_id, counts = job.spec.job_id, job.counts
+    if counts.would_change:
+        yield NextStep(f"relabel report {job_id} --diff", "shows every row that would change")
+        yield NextStep(f"relabel apply {job_id}", "makes these changes, where nobody changed the rows since")
+    if counts.failed:
+        yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
+
+
+def _after_change(job: Job, *, run: str) -> Iterator[NextStep]:
+    """Yield what follows a job that changes completions; `run` is the option of a process tree of its own."""
+    job_id, counts = job.spec.job_id, job.counts
+    if counts.drifted:
+        command = f"relabel plan --from {job_id} --only drifted"
+        yield NextStep(command, "shows what the drifted rows would change now")
+    if counts.failed:
+        yield NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed")
+    if counts.updated:
+        yield NextStep(f"relabel verify {job_id}", "reads the rows again and shows which still hold")
+    if counts.updated and job.spec.journal:
+        yield NextStep(f"relabel undo {job_id}{run}", "restores what was there before")
+
+
+def _after_verify(job: Job) -> NextStep:
+    command = f"relabel receipt {job.spec.parent} -o receipt.json"
+    return NextStep(command, "writes the receipt of the job, which has this result")
