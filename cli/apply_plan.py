@@ -12,6 +12,7 @@ from config.text import printable
 from ledger.job import Job
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
+from relabel.advice import not_made
 from relabel.apply import ApplyOptions, PreparedApply, apply
 from relabel.errors import Declined, InvalidInput
 from relabel.explain import standing
@@ -60,8 +61,8 @@ async def apply_plan(
 def _about_existing(plan_id: str, job: Job) -> str:
     job_id = job.spec.job_id
     if job.state.ended:
-        again = f"`relabel plan --from {job_id} --only drifted,failed` plans again what it did not change"
-        return f"Plan {plan_id} was applied by job {job_id}; {again}."
+        again = f"; {command} plans again what it did not change" if (command := not_made(job)) else ""
+        return f"Plan {plan_id} was applied by job {job_id}{again}."
     return f"Plan {plan_id} is being applied by job {job_id}, which is {standing(job)}"
 
 

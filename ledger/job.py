@@ -331,9 +331,20 @@ def job_name(text: str) -> str:
     return sanitize(text, NAME_CHARS)
 
 
-def rows_lost(job_id: str, consequence: str) -> str:
+def rows_lost(job_id: str, consequence: str, remedy: str = SUBMIT_AGAIN) -> str:
     """Return the sentence, without its period, on a job of which rows are gone, with what follows and what to do."""
-    return f"Redis lost rows of job {job_id}, so {consequence}; {SUBMIT_AGAIN}"
+    return f"Redis lost rows of job {job_id}, so {consequence}; {remedy}"
+
+
+def remedy_of(spec: JobSpec) -> str:
+    """Return what to do about a job whose rows are gone: what was reviewed is reviewed again."""
+    if spec.kind is Kind.VERIFY:
+        return f"`relabel verify {spec.parent}` reads that job again"
+    if spec.kind is Kind.PLAN:
+        return "plan these rows again"
+    if spec.kind is Kind.APPLY:
+        return "plan its rows again and apply that plan: rows that are as they should be are then left unchanged"
+    return SUBMIT_AGAIN
 
 
 def submitted_at(job_id: str) -> float | None:

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.errors import StateLost
 from ledger.job import JobSpec
 from ledger.keys import JobKeys
 from ledger.scripts import Argument, load_script
@@ -70,13 +71,21 @@ class Plans:
         return [found.get(number) for number in range(spec.shards)]
 
     async def read(self, job_id: str) -> PlanCounts:
-        """Return what the shards that were counted so far would change."""
+        """Return what the shards that were counted so far would change.
+
+        Raises:
+            StateLost: it is not what was stored.
+
+        """
         found = PlanCounts(Counter(), Counter())
-        for field, rows in await self._fields(JobKeys(job_id).changes):
-            if field[:1] == b"=":
-                found.changes[_decode(field[1:])] = int(rows)
-            elif field[:1] == b"+":
-                found.others[field[1:].decode()] = int(rows)
+        try:
+            for field, rows in await self._fields(JobKeys(job_id).changes):
+                if field[:1] == b"=":
+                    found.changes[_decode(field[1:])] = int(rows)
+                elif field[:1] == b"+":
+                    found.others[field[1:].decode()] = int(rows)
+        except (ValueError, msgspec.MsgspecError) as error:
+            raise StateLost(job_id) from error
         return found
 
     async def _fields(self, key: str) -> list[tuple[bytes, bytes]]:

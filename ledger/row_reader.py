@@ -20,6 +20,7 @@ TIME_BYTES = 4
 """Bytes of the time of a settled row (`JobKeys.times`)."""
 _DETAILS_TOGETHER = 1000
 _OUTCOMES_TOGETHER = 1 << 16
+_OUTCOME_BYTES = frozenset(Outcome)
 
 
 T = TypeVar("T")
@@ -156,7 +157,7 @@ async def read_part(redis: Redis, spec: JobSpec, number: int, part: range) -> li
         ],
     )
     details = [detail for group in groups for detail in group]
-    if body is None or len(outcomes) != rows:
+    if body is None or len(outcomes) != rows or not _OUTCOME_BYTES.issuperset(outcomes):
         raise StateLost(spec.job_id)
     settled = struct.unpack(f">{rows}I", times) if len(times) == rows * TIME_BYTES else (0,) * rows
     images = unpack_images((closed or b"") + (journal or b""), shard_rows)
@@ -213,7 +214,7 @@ async def read_outcomes(redis: Redis, spec: JobSpec, first: int, rows: int) -> b
 
     """
     outcomes = await redis.getrange(JobKeys(spec.job_id).outcomes, first, first + rows - 1)
-    if not isinstance(outcomes, bytes) or len(outcomes) != rows:
+    if not isinstance(outcomes, bytes) or len(outcomes) != rows or not _OUTCOME_BYTES.issuperset(outcomes):
         raise StateLost(spec.job_id)
     return outcomes
 

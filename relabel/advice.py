@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.checks import base_url_hint
-from ledger.job import STATE_LOST_CODE, SUBMIT_AGAIN, Job, JobState, Kind
+from ledger.job import STATE_LOST_CODE, Job, JobState, Kind, remedy_of
 from ledger.service_profile import Behaviour, Semantics
 from relabel.wording import day_of
 
@@ -100,7 +100,8 @@ def next_step(job: Job) -> str:
     """Return what gets a job going again that nothing is happening to; '' for others."""
     job_id = job.spec.job_id
     if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
-        return f"{SUBMIT_AGAIN[0].upper()}{SUBMIT_AGAIN[1:]}."
+        remedy = remedy_of(job.spec)
+        return f"{remedy[0].upper()}{remedy[1:]}."
     if job.waits_for_confirmation:
         return (
             f"If the file is right all the same, `relabel resume {job_id}` applies it; else `relabel cancel {job_id}`."
@@ -113,13 +114,28 @@ def next_step(job: Job) -> str:
         return _about_its_url(job)
     first = PAUSES.get(job.reason_code or "", "").replace("JOB", job_id)
     again = (
-        f", which does not stop for this again; `relabel retry {job_id} --all` then tries the failed rows once more"
-        if job.reason_code == "same_failure"
-        else ""
+        f", which does not stop for this again; {_failed_rows_again(job)}" if job.reason_code == "same_failure" else ""
     )
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`{again}."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]
+
+
+def _failed_rows_again(job: Job) -> str:
+    """Return what takes the failed rows of a job up once more after its end."""
+    spec = job.spec
+    if spec.kind is Kind.PLAN:
+        return f"`relabel plan --from {spec.job_id} --only failed` then plans the failed rows once more"
+    if spec.kind is Kind.VERIFY:
+        return f"`relabel verify {spec.parent}` then reads all rows once more"
+    return f"`relabel retry {spec.job_id} --all` then tries the failed rows once more"
+
+
+def not_made(job: Job) -> str:
+    """Return the command that plans again what an apply did not change; '' where it changed all that it took up."""
+    counts = job.counts
+    words = [word for word, rows in (("drifted", counts.drifted), ("failed", counts.failed)) if rows]
+    return f"`relabel plan --from {job.spec.job_id} --only {','.join(words)}`" if words else ""
 
 
 def after_plan(job: Job) -> str:

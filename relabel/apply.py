@@ -14,13 +14,14 @@ from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row
 from producer.check import Checked, check_made
 from producer.submit import JobRequest, Submitted
+from relabel.advice import not_made
 from relabel.derived import DerivedOptions, derived_request, derived_rows_lost, settled_job, spool_folder
 from relabel.errors import AlteredPlan, InvalidInput, WrongState
 from relabel.session import Session
 from relabel.submit import submit
 from relabel.wording import count_of
 from report.digest import job_digest, shard_digest
-from report.plan_totals import complete_digest
+from report.plan_totals import Recount, complete_digest
 
 OLD_S = 86_400.0
 """Age from which a plan is named as old where somebody is asked about it: most completions may have changed since."""
@@ -149,7 +150,7 @@ async def prepare_apply(session: Session, plan: Job, options: ApplyOptions) -> P
         rows = _sealed_rows(session, plan, left)
         checked = await check_made(rows, columns=plan.spec.columns, mode=plan.spec.mode, spool_dir=spool_folder())
     except StateLost as error:
-        raise derived_rows_lost(plan.spec.job_id) from error
+        raise derived_rows_lost(plan.spec) from error
     try:
         _require_some(plan, checked, former)
         _require_few(plan, checked, options.max_changes)
@@ -192,31 +193,33 @@ async def _sealed_rows(session: Session, plan: Job, left: Container[int] | None)
     """Yield the rows that apply a plan, on these lines where some are given, and check that nobody altered it.
 
     Raises:
-        AlteredPlan: the plan is not as its digests have it.
+        AlteredPlan: the plan is not as its digests and its counts have it.
         StateLost: rows of the plan are gone from Redis.
 
     """
     ledger, spec = session.ledger, plan.spec
     digest = plan.digest or await complete_digest(ledger, spec)
     stored, found = await ledger.plans.digests(spec), list[str]()
+    counts = Recount(await ledger.plans.read(spec.job_id))
     for number in range(spec.shards):
         rows = await read_shard(ledger.redis, spec, number)
         found.append(shard_digest(rows, spec.mode))
+        counts.add(rows, spec.mode)
         for row in rows:
             patch = applied_row(row, spec.mode)
             if patch is not None and (left is None or patch.line in left):
                 yield patch
-    if found != stored or job_digest(spec.target, spec.mode, found) != digest:
+    if found != stored or job_digest(spec.target, spec.mode, found) != digest or not counts.agrees:
         raise AlteredPlan(spec.job_id)
 
 
 def _require_some(plan: Job, checked: Checked, former: Job | None) -> None:
     if checked.total or former is None:
         return
-    job_id, again = plan.spec.job_id, former.spec.job_id
+    again = f"; {command} plans again what it did not change" if (command := not_made(former)) else ""
     raise InvalidInput(
-        f"every change of plan {job_id} was tried before job {again} was cancelled, so nothing is left to apply; "
-        f"`relabel plan --from {again} --only drifted,failed` plans again what was not made."
+        f"every change of plan {plan.spec.job_id} was tried before job {former.spec.job_id} was cancelled, so nothing "
+        f"is left to apply{again}."
     )
 
 

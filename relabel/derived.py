@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from config.text import printable
 from ledger import errors as ledger_errors
-from ledger.job import Job, JobState, Kind, Mode, rows_lost
+from ledger.job import Job, JobSpec, JobState, Kind, Mode, remedy_of, rows_lost
 from producer.check import Checked, check_made
 from producer.retry import RetryRows
 from producer.submit import JobRequest, request_for
@@ -67,7 +67,7 @@ async def prepare_undo(
     try:
         checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=spool_folder())
     except ledger_errors.StateLost as error:
-        raise derived_rows_lost(job_id) from error
+        raise derived_rows_lost(spec) from error
     if not checked.total:
         checked.close()
         limit = " in these keys" if keys else ""
@@ -105,7 +105,7 @@ async def prepare_retry(
     try:
         checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
     except ledger_errors.StateLost as error:
-        raise derived_rows_lost(job_id) from error
+        raise derived_rows_lost(spec) from error
     if not checked.total:
         checked.close()
         raise InvalidInput(f"job {job_id} has no rows to retry{_why_none(rows.left_out, codes)}.")
@@ -132,7 +132,7 @@ async def settled_job(session: Session, job_id: str, *, here: bool) -> Job:
     """Return a job whose rows stay as they are; `here` also refuses one for another API than the settings name."""
     job = await session.ledger.jobs.get(job_id)
     if job.state is JobState.LOST:
-        raise derived_rows_lost(job_id)
+        raise derived_rows_lost(job.spec)
     if job.state is JobState.SUBMITTING:
         raise WrongState(f"job {job_id} is still being stored; wait for it, then pause or cancel it first.")
     if job.state is JobState.RUNNING:
@@ -169,9 +169,9 @@ def spool_folder() -> Path:
     return Path(tempfile.gettempdir())  # for files without a name
 
 
-def derived_rows_lost(job_id: str) -> WrongState:
+def derived_rows_lost(spec: JobSpec) -> WrongState:
     """Return the error of a job whose rows are gone."""
-    return WrongState(f"{rows_lost(job_id, 'nothing can be made of it')}.")
+    return WrongState(f"{rows_lost(spec.job_id, 'nothing can be made of it', remedy_of(spec))}.")
 
 
 def _why_none(left_out: Counter[str], codes: frozenset[str] | None) -> str:

@@ -100,8 +100,8 @@ class AlteredPlan(RelabelError):
 
     def __init__(self, job_id: str) -> None:
         super().__init__(
-            f"plan {job_id} was altered in Redis after it was made: its rows and its digest do not agree. Nothing was "
-            "applied; see who can write there, and plan again."
+            f"plan {job_id} was altered in Redis after it was made: its rows do not agree with its digest or counts. "
+            "Nothing was applied; see who can write there, and plan again."
         )
 
 

@@ -46,7 +46,7 @@ async def prepare_plan(session: Session, job_id: str, options: FileOptions, *, o
     try:
         checked = await check_made(rows, columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
     except StateLost as error:
-        raise derived_rows_lost(job_id) from error
+        raise derived_rows_lost(spec) from error
     words = ", ".join(sorted(only))
     if not checked.total:
         checked.close()

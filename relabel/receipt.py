@@ -10,7 +10,7 @@ from typing import Any
 
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import Job, JobState, Kind, rows_lost
+from ledger.job import Job, JobSpec, JobState, Kind, remedy_of, rows_lost
 from relabel import __version__
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.session import Session
@@ -37,7 +37,7 @@ async def make_receipt(session: Session, job_id: str) -> dict[str, Any]:
     try:
         digests = await read_digests(ledger, job.spec)
     except StateLost as error:
-        raise _lost(job_id) from error
+        raise _lost(job.spec) from error
     verification = await latest_verification(ledger, job_id)
     return {
         "schema": SCHEMA,
@@ -54,7 +54,7 @@ async def make_receipt(session: Session, job_id: str) -> dict[str, Any]:
 def _require_ended(job: Job) -> None:
     job_id, spec = job.spec.job_id, job.spec
     if job.state is JobState.LOST:
-        raise _lost(job_id)
+        raise _lost(spec)
     if spec.kind is Kind.VERIFY:
         raise InvalidInput(
             f"job {job_id} verifies job {spec.parent}, whose receipt has the result: `relabel receipt {spec.parent}`."
@@ -96,5 +96,5 @@ async def _plan_facts(session: Session, job: Job) -> dict[str, Any] | None:
     return {"job_id": spec.parent, "digest": digest}
 
 
-def _lost(job_id: str) -> RowsLost:
-    return RowsLost(f"{rows_lost(job_id, 'there is no receipt')}.")
+def _lost(spec: JobSpec) -> RowsLost:
+    return RowsLost(f"{rows_lost(spec.job_id, 'there is no receipt', remedy_of(spec))}.")

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 
 from ledger.errors import StateLost
-from ledger.job import Job, JobState, Kind, rows_lost
+from ledger.job import Job, JobSpec, JobState, Kind, remedy_of, rows_lost
 from ledger.row import Outcome
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.findings import Findings, collect_findings
@@ -53,14 +53,14 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
     if job.state is JobState.SUBMITTING:
         raise WrongState(f"job {job_id} is still being stored; try again when `relabel status` says running.")
     if job.state is JobState.LOST:
-        raise _rows_lost(job_id)
+        raise _rows_lost(job.spec)
     if options.diff and not job.spec.journal:
         raise InvalidInput(f"job {job_id} did not keep what was there before (--no-undo), so there is no --diff.")
     if options.diff and FOLDED in options.only:
         raise InvalidInput("a diff has no folded rows; the row that took one over shows the change.")
     if options.bom and not _is_csv(job, options):
         raise InvalidInput("--bom is for CSV reports, and this one is JSONL; leave it out, or add --format csv.")
-    return _whole(_lines(session, job, options), job_id, BOM if options.bom else b"")
+    return _whole(_lines(session, job, options), job.spec, BOM if options.bom else b"")
 
 
 async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
@@ -93,14 +93,14 @@ def _is_csv(job: Job, options: ReportOptions) -> bool:
     return (options.layout or job.spec.columns.format) == "csv"
 
 
-async def _whole(lines: AsyncIterator[bytes], job_id: str, head: bytes) -> AsyncIterator[bytes]:
+async def _whole(lines: AsyncIterator[bytes], spec: JobSpec, head: bytes) -> AsyncIterator[bytes]:
     yield head
     try:
         async for line in lines:
             yield line
     except StateLost as error:
-        raise _rows_lost(job_id) from error
+        raise _rows_lost(spec) from error
 
 
-def _rows_lost(job_id: str) -> RowsLost:
-    return RowsLost(f"{rows_lost(job_id, 'there is no whole report')}.")
+def _rows_lost(spec: JobSpec) -> RowsLost:
+    return RowsLost(f"{rows_lost(spec.job_id, 'there is no whole report', remedy_of(spec))}.")

@@ -11,7 +11,7 @@ import msgspec
 
 from config.text import printable
 from ledger.errors import StateLost
-from ledger.job import Job, JobSpec, JobState, rows_lost
+from ledger.job import Job, JobSpec, JobState, remedy_of, rows_lost
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection, UnsentRow
 from ledger.row_pages import find_outcomes, read_numbered, read_rejections_from, read_unsent_from
@@ -70,7 +70,7 @@ async def page_of_rows(
     if job.state is JobState.SUBMITTING:
         raise WrongState(f"job {job_id} is still being stored; try again when it runs.")
     if job.state is JobState.LOST:
-        raise _lost(job_id)
+        raise _lost(job.spec)
     start = _start_behind(after, number)
     found = list[_Placed]()
     deadline = time.monotonic() + LONGEST_S
@@ -80,7 +80,7 @@ async def page_of_rows(
                 return RowPage(_facts(job, found), has_more=True)
             found.append(placed)
     except StateLost as error:
-        raise _lost(job_id) from error
+        raise _lost(job.spec) from error
     return RowPage(_facts(job, found), has_more=False)
 
 
@@ -168,5 +168,5 @@ def _row_facts(job: Job, placed: _Placed) -> dict[str, Any]:
     }
 
 
-def _lost(job_id: str) -> RowsLost:
-    return RowsLost(f"{rows_lost(job_id, 'they cannot be read')}.")
+def _lost(spec: JobSpec) -> RowsLost:
+    return RowsLost(f"{rows_lost(spec.job_id, 'they cannot be read', remedy_of(spec))}.")

@@ -36,7 +36,7 @@ async def prepare_verify(session: Session, job_id: str, options: DerivedOptions)
         rows = verify_rows(session.ledger, spec)
         checked = await check_made(rows, columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
     except StateLost as error:
-        raise derived_rows_lost(job_id) from error
+        raise derived_rows_lost(spec) from error
     note = f"Job {job_id} is paused and may be resumed; its open rows count as not applied."
     request = derived_request(session, job, options, kind=Kind.VERIFY, mode=spec.mode, journal=True, remark="")
     # a row's number has to be that in the verified job; and nobody looks for a change in what only reads

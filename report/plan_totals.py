@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from ledger.job import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.patching import diff
-from ledger.plan_counts import ValueChange
+from ledger.plan_counts import PlanCounts, ValueChange
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow, read_shard
 from report.digest import job_digest, shard_digest
@@ -40,6 +40,31 @@ async def complete_digest(ledger: Ledger, spec: JobSpec) -> str:
     digest = job_digest(spec.target, spec.mode, filter(None, await ledger.plans.digests(spec)))
     await ledger.plans.set_digest(spec.job_id, digest)
     return digest
+
+
+class Recount:
+    """Counts the rows of a plan once more, to see whether what is shown of it is what they would change.
+
+    It keeps the changes that the plan counted each, and the sum of all others, so that its memory stays bounded.
+    """
+
+    def __init__(self, shown: PlanCounts) -> None:
+        self._shown = shown
+        self._each = Counter[ValueChange]()
+        self._others = 0
+
+    def add(self, rows: Iterable[ReportedRow], mode: Mode) -> None:
+        """Count the rows of a shard."""
+        for change, number in _changes(rows, mode).items():
+            if change in self._shown.changes:
+                self._each[change] += number
+            else:
+                self._others += number
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all rows were counted as they are shown."""
+        return self._each == self._shown.changes and self._others == self._shown.others.total()
 
 
 def _changes(rows: Iterable[ReportedRow], mode: Mode) -> Counter[ValueChange]:

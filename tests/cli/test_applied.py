@@ -158,6 +158,8 @@ async def test_a_second_apply_is_the_same_job(planner: Planner, ledger: Ledger, 
 
     assert (third.out.strip(), third.code) == (job_id, 0)
     assert f"job {job_id}" in third.err
+    fourth = await planner("apply", plan, "--yes")
+    assert f"was applied by job {job_id}." in fourth.err, "nothing is left to plan again"
     assert len([entry for entry in planner.sandbox.log.entries if entry.method == "POST"]) == len(IDS)
 
 
@@ -224,6 +226,18 @@ async def alter_digest(ledger: Ledger, plan: str) -> None:
     await ledger.redis.hset(JobKeys(plan).job, "digest", "0" * 64)
 
 
+async def alter_counts(ledger: Ledger, plan: str) -> None:
+    """Let a change be of fewer rows than it is, where people read it."""
+    key = JobKeys(plan).changes
+    change = next(field for field in await ledger.redis.hkeys(key) if field[:1] == b"=")
+    await ledger.redis.hincrby(key, change, -1)
+
+
+async def hide_counts(ledger: Ledger, plan: str) -> None:
+    """Let nothing be shown of what would change."""
+    await ledger.redis.delete(JobKeys(plan).changes)
+
+
 async def alter_mode(ledger: Ledger, plan: str) -> None:
     """Let the plan be meant for whole maps."""
     raw: Any = await ledger.redis.hget(JobKeys(plan).job, "spec")
@@ -232,7 +246,16 @@ async def alter_mode(ledger: Ledger, plan: str) -> None:
 
 @pytest.mark.parametrize(
     "alter",
-    [alter_shard, alter_outcome, alter_journal, alter_digest_of_a_shard, alter_digest, alter_mode],
+    [
+        alter_shard,
+        alter_outcome,
+        alter_journal,
+        alter_digest_of_a_shard,
+        alter_digest,
+        alter_counts,
+        hide_counts,
+        alter_mode,
+    ],
 )
 async def test_an_altered_plan_is_refused(
     planner: Planner, ledger: Ledger, alter: Callable[[Ledger, str], Awaitable[None]]
@@ -250,6 +273,37 @@ async def test_an_altered_plan_is_refused(
     assert "was altered in Redis after it was made" in ended.err
     assert planner.sandbox.log.total == sent
     assert await ledger.audit.made_of(plan) == []
+
+
+async def no_outcome(ledger: Ledger, plan: str) -> None:
+    """Let a row have ended in a way that there is not."""
+    await ledger.redis.setrange(JobKeys(plan).outcomes, 5, b"\xc8")
+
+
+async def no_counts(ledger: Ledger, plan: str) -> None:
+    """Let the changes be no changes."""
+    await ledger.redis.hset(JobKeys(plan).changes, b"=\xff", b"many")
+
+
+async def no_shard(ledger: Ledger, plan: str) -> None:
+    """Let a shard be gone."""
+    await ledger.redis.hdel(JobKeys(plan).shards, "1")
+
+
+@pytest.mark.parametrize("damage", [no_outcome, no_counts, no_shard])
+async def test_a_damaged_plan_is_refused_and_made_again(
+    planner: Planner, ledger: Ledger, damage: Callable[[Ledger, str], Awaitable[None]]
+) -> None:
+    """Whoever reviewed it is not sent to a way around the review."""
+    plan = await plan_of(planner)
+
+    await damage(ledger, plan)
+    ended = await planner("apply", plan, "--yes")
+
+    assert (ended.code, ended.out) == (2, "")
+    assert f"Redis lost rows of job {plan}" in ended.err
+    assert "plan these rows again" in ended.err
+    assert "--again" not in ended.err
 
 
 async def test_what_is_no_plan_that_can_be_applied_is_refused_with_what_to_do(planner: Planner, ledger: Ledger) -> None:
