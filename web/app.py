@@ -29,7 +29,16 @@ from web import (
     token_endpoints,
 )
 from web.callers import Callers
-from web.console import completion_page, home_page, job_page, jobs_page, nightly_page, sign_in, workers_page
+from web.console import (
+    action_page,
+    completion_page,
+    home_page,
+    job_page,
+    jobs_page,
+    nightly_page,
+    sign_in,
+    workers_page,
+)
 from web.console.sign_in import OneTimeLink
 from web.console.templating import new_environment
 from web.documented import schemas
@@ -66,6 +75,7 @@ PAGES = (
     home_page.router,
     jobs_page.router,
     job_page.router,
+    action_page.router,
     completion_page.router,
     nightly_page.router,
     workers_page.router,

@@ -78,7 +78,7 @@ def render(request: Request, template: str, *, status: int = 200, headers: Any =
     environment: Environment = request.app.state.templates
     caller = getattr(request.state, "caller", None)
     page = environment.get_template(template).render(
-        caller=caller,
+        viewer=caller,  # `caller` is a word of Jinja
         form_check=form_check(caller) if caller else "",
         path=request.url.path,
         query=request.url.query,

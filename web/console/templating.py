@@ -17,6 +17,7 @@ from relabel.how_far import how_far, outcome_counts, outcome_words
 from relabel.possible import possible_actions
 from relabel.verification import said_of
 from relabel.wording import count_of, duration, per_minute, size
+from web.console.actions import ACTIONS
 
 BAR = ("updated", "unchanged", "would_change", "drifted", "failed", "rejected", "cancelled")
 """Outcomes in the order in which a bar shows them; the rest of it is pending."""
@@ -83,6 +84,7 @@ def new_environment() -> Environment:
     environment.filters |= {"words": outcome_words, "pretty": lambda number: f"{number:,}"}
     environment.globals |= {
         "after_plan": _of_job(after_plan),
+        "actions": ACTIONS,
         "actions_of": possible_actions,
         "bar": bar,
         "count_of": count_of,

@@ -1,0 +1,138 @@
+"""What can be done with a job on its page: the scope that it needs, and what will happen to how many rows."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from config.web import Scope
+from ledger.job import Job
+from relabel.apply import ApplyOptions, applicable_plan, apply
+from relabel.control import cancel, pause, resume
+from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
+from relabel.session import Session
+from relabel.submit import submit
+from relabel.verify import prepare_verify
+from relabel.wording import count_of
+
+COUNTED_ROWS = 100_000
+"""Rows of a job up to which those that a new job would have are counted for its confirmation."""
+
+
+class Shown(NamedTuple):
+    """What a confirmation says: what will happen, and the rows that a new job has, None where they are not counted."""
+
+    sentences: list[str]
+    rows: int | None = None
+
+
+class Changed(Exception):
+    """What would happen is not what the page said that somebody confirmed."""
+
+
+class Action(NamedTuple):
+    """Something that can be done. `show` says what will happen; `carry_out` does it, and returns the job to look at.
+
+    `counts_rows`: the rows are read for it, so that it is run as work that takes long.
+    """
+
+    word: str
+    scope: Scope
+    show: Callable[[Session, Job], Awaitable[Shown]]
+    carry_out: Callable[[Session, Job, Shown, str], Awaitable[str]]
+    takes_reason: bool = False
+    counts_rows: bool = False
+
+
+async def _show_pause(_session: Session, job: Job) -> Shown:
+    rest = count_of(job.counts.pending, "row")
+    return Shown([f"No further row starts after 2 seconds; those in flight end. {rest} wait until the job is resumed."])
+
+
+async def _pause(session: Session, job: Job, _shown: Shown, reason: str) -> str:
+    await pause(session, job.spec.job_id, reason=reason)
+    return job.spec.job_id
+
+
+async def _show_resume(_session: Session, job: Job) -> Shown:
+    does = "read" if job.spec.kind.only_reads else "carried out"
+    said = [f"{count_of(job.counts.pending, 'row')} will be {does}, each once."]
+    if job.reason:
+        said.append(f"The job is {job.state} for this reason, which should be mended first: {job.reason}.")
+    return Shown(said)
+
+
+async def _resume(session: Session, job: Job, _shown: Shown, _reason: str) -> str:
+    await resume(session, job.spec.job_id)
+    return job.spec.job_id
+
+
+async def _show_cancel(_session: Session, job: Job) -> Shown:
+    pending, ended = count_of(job.counts.pending, "row"), count_of(job.counts.carried_out, "row")
+    said = f"{pending} will end as cancelled; nothing happens to {ended} that ended before."
+    return Shown([said, "A cancelled job cannot be resumed."])
+
+
+async def _cancel(session: Session, job: Job, _shown: Shown, reason: str) -> str:
+    await cancel(session, job.spec.job_id, reason=reason)
+    return job.spec.job_id
+
+
+def _derived(
+    prepare: Callable[[Session, str, DerivedOptions], Awaitable[Prepared]],
+    at_most: Callable[[Job], int],
+    will: str,
+) -> tuple[Callable[[Session, Job], Awaitable[Shown]], Callable[[Session, Job, Shown, str], Awaitable[str]]]:
+    """Return how an action is shown and carried out that makes a new job of a job's rows."""
+
+    async def show(session: Session, job: Job) -> Shown:
+        if job.spec.rows > COUNTED_ROWS:
+            return Shown([f"A new job {will} up to {count_of(at_most(job), 'row')}."])
+        with (prepared := await prepare(session, job.spec.job_id, DerivedOptions())).checked as checked:
+            notes = [prepared.note] if prepared.note else []
+            return Shown([f"A new job {will} {count_of(checked.total, 'row')}.", *notes], checked.total)
+
+    async def carry_out(session: Session, job: Job, shown: Shown, _reason: str) -> str:
+        prepared = await prepare(session, job.spec.job_id, DerivedOptions())
+        with prepared.checked as checked:
+            if shown.rows is not None and checked.total != shown.rows:
+                raise Changed
+            return (await submit(session, checked, prepared.request)).job_id
+
+    return show, carry_out
+
+
+async def _show_apply(session: Session, job: Job) -> Shown:
+    plan = await applicable_plan(session, job.spec.job_id, here=False)
+    rows = plan.counts.would_change
+    return Shown(
+        [f"A new job changes {count_of(rows, 'row')} exactly as this plan shows; rows that changed since drift."], rows
+    )
+
+
+async def _apply(session: Session, job: Job, shown: Shown, _reason: str) -> str:
+    if job.counts.would_change != shown.rows:
+        raise Changed
+    return (await apply(session, job.spec.job_id, ApplyOptions())).job_id
+
+
+def _may_be_written(job: Job) -> int:
+    return job.counts.updated + job.may_have_been_written + job.counts.failed + job.counts.pending
+
+
+_RETRY = _derived(prepare_retry, lambda job: job.counts.failed, "tries again")
+_UNDO = _derived(prepare_undo, _may_be_written, "restores what was there before in")
+_VERIFY = _derived(prepare_verify, lambda job: job.spec.rows, "reads again")
+ACTIONS = {
+    action.word: action
+    for action in (
+        Action("pause", Scope.CONTROL, _show_pause, _pause, takes_reason=True),
+        Action("resume", Scope.CONTROL, _show_resume, _resume),
+        Action("cancel", Scope.CONTROL, _show_cancel, _cancel, takes_reason=True),
+        Action("retry", Scope.CONTROL, *_RETRY, counts_rows=True),
+        Action("undo", Scope.CONTROL, *_UNDO, counts_rows=True),
+        Action("verify", Scope.SUBMIT, *_VERIFY, counts_rows=True),
+        Action("apply", Scope.SUBMIT, _show_apply, _apply, counts_rows=True),
+    )
+}
+"""By their words, as `relabel.possible` has them."""
