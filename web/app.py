@@ -37,6 +37,7 @@ from web.console import (
     jobs_page,
     nightly_page,
     sign_in,
+    submit_page,
     workers_page,
 )
 from web.console.sign_in import OneTimeLink
@@ -76,6 +77,7 @@ PAGES = (
     jobs_page.router,
     job_page.router,
     action_page.router,
+    submit_page.router,
     completion_page.router,
     nightly_page.router,
     workers_page.router,

@@ -18,7 +18,7 @@ SMALL_BYTES = 1 << 20
 SMALL_S = 60.0
 PART_WITHIN_S = 30.0
 """Time that a client may take for the next part of a body."""
-UPLOADS = frozenset({"/v1/jobs", "/v1/plans"})
+UPLOADS = frozenset({"/v1/jobs", "/v1/plans", "/submit"})
 """Where files are sent to."""
 GIB = 1 << 30
 

@@ -109,7 +109,7 @@ async def _submit(request: Request, caller: Caller, key: str | None, *, plan: bo
     state = request.app.state
     keys = IdempotencyKeys(state.ledger.redis)
     owner = caller.token or caller.acts_as
-    async with _turn(state.uploads), _alone(keys, owner, key):
+    async with upload_turn(state.uploads), _alone(keys, owner, key):
         known = await keys.find(owner, key) if key else None
         async with uploaded(request) as upload:
 
@@ -164,7 +164,7 @@ def _answer(made: _Made) -> JSONResponse:
 
 
 @asynccontextmanager
-async def _turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
+async def upload_turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
     """Wait for room for one more upload."""
     try:
         async with asyncio.timeout(WAIT_S):

@@ -75,6 +75,13 @@ class Upload(NamedTuple):
         return digest.hexdigest()
 
 
+class Form(NamedTuple):
+    """The files and the other fields of a form."""
+
+    files: list[FoundFile]
+    fields: list[tuple[str, str]]
+
+
 @asynccontextmanager
 async def uploaded(request: Request) -> AsyncIterator[Upload]:
     """Take the body of a request to disk for as long as the block runs.
@@ -87,7 +94,7 @@ async def uploaded(request: Request) -> AsyncIterator[Upload]:
     encoding = request.headers.get("content-encoding", "").strip().lower()
     if encoding not in ENCODINGS or (kind == MULTIPART and ENCODINGS[encoding]):
         raise Refusal("unsupported_media_type", "the encoding of the body must be identity, gzip or zstd.")
-    with ExitStack() as stack, _room():
+    with ExitStack() as stack, room_for_uploads():
         if kind == MULTIPART:
             yield await _form(request, stack)
         elif kind == JSON:
@@ -105,6 +112,17 @@ async def uploaded(request: Request) -> AsyncIterator[Upload]:
 
 
 async def _form(request: Request, stack: ExitStack) -> Upload:
+    files, fields = await read_form(request, stack)
+    return Upload(files, options_of(request.query_params, type(request.query_params)(fields)), None)
+
+
+async def read_form(request: Request, stack: ExitStack) -> Form:
+    """Return the files and fields of a form, which are closed with the stack.
+
+    Raises:
+        Refusal: it cannot be read, or has no file.
+
+    """
     try:
         form = await request.form(max_files=MAX_FILES, max_fields=MOST_FIELDS)
     except (MultiPartException, HTTPException) as error:
@@ -122,7 +140,7 @@ async def _form(request: Request, stack: ExitStack) -> Upload:
             fields.append((name, value))
     if not files:
         raise Refusal("invalid_request", "there is no file in the body; send one in a field called file.")
-    return Upload(files, options_of(request.query_params, type(request.query_params)(fields)), None)
+    return Form(files, fields)
 
 
 def _named(filename: str, file: Any) -> FoundFile:
@@ -184,7 +202,7 @@ def _lines(rows: Sequence[msgspec.Raw]) -> Iterator[bytes]:
 
 
 @contextmanager
-def _room() -> Iterator[None]:
+def room_for_uploads() -> Iterator[None]:
     """Refuse an upload for which the disk has no room."""
     try:
         yield

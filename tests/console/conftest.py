@@ -93,6 +93,10 @@ class Browser:
         field.clear()
         field.send_keys(text)
 
+    def choose(self, name: str, file: Path) -> None:
+        """Choose a file for the field of this name."""
+        self.driver.find_element(By.NAME, name).send_keys(str(file))
+
     def source(self) -> str:
         """Return the page as it stands."""
         return self.driver.page_source

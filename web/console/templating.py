@@ -15,6 +15,7 @@ from relabel.advice import after_plan, next_step
 from relabel.explain import reason_of
 from relabel.how_far import how_far, outcome_counts, outcome_words
 from relabel.possible import possible_actions
+from relabel.preview import expected_effort
 from relabel.verification import said_of
 from relabel.wording import count_of, duration, per_minute, size
 from web.console.actions import ACTIONS
@@ -89,6 +90,7 @@ def new_environment() -> Environment:
         "bar": bar,
         "count_of": count_of,
         "counts_line": counts_line,
+        "expected_effort": expected_effort,
         "how_far": how_far,
         "marks": MARKS,
         "next_step": _of_job(next_step),
