@@ -21,12 +21,11 @@ from relabel.history import history, history_facts
 from relabel.input_rows import AsyncInput, Input, check_input, in_thread
 from relabel.job_handle import Job
 from relabel.job_reference import find_job
-from relabel.job_status import JobStatus
 from relabel.jobs import JobFilter, list_jobs, seen_facts
 from relabel.plan import plan_request
 from relabel.preview import preview_facts
 from relabel.rate import read_rate, reset_shared_rate, set_shared_rate
-from relabel.results import CompletionHistory, PreviewResult, RateResult, result_of
+from relabel.results import CompletionHistory, JobStatus, PreviewResult, RateResult, result_of
 from relabel.selected_rows import SelectArguments, SelectedRows, select_rows
 from relabel.session import Session
 from relabel.submit import FileOptions, request_for

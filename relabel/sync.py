@@ -22,10 +22,9 @@ from relabel.arguments import (
 )
 from relabel.flat_rows import FlatRow
 from relabel.input_rows import Input
-from relabel.job_status import JobStatus
 from relabel.loop_thread import LoopThread
 from relabel.progress_line import progress_of
-from relabel.results import CompletionHistory, LogEntry, PreviewResult, RateResult
+from relabel.results import CompletionHistory, JobStatus, LogEntry, PreviewResult, RateResult
 from relabel.selected_rows import SelectArguments, SelectedRows
 
 T = TypeVar("T")

@@ -12,10 +12,9 @@ from config.web import Scope
 from ledger.job import JobState
 from relabel.control import cancel, pause, resume
 from relabel.errors import WrongState
-from relabel.job_status import JobStatus
 from relabel.jobs import see_job
 from relabel.rate import job_rate_facts, reset_shared_rate, set_job_rate, set_shared_rate
-from relabel.results import JobRate, RateResult
+from relabel.results import JobRate, JobStatus, RateResult
 from relabel.session import Session
 from web.callers import SessionHere, needs
 from web.documented import JOB, answers

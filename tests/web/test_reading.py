@@ -13,8 +13,7 @@ import pytest
 from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome
 from nightly.store import Nights
-from relabel.job_status import JobStatus
-from relabel.results import result_of
+from relabel.results import JobStatus, result_of
 from tests.cli.conftest import failure
 from tests.harness.rows import PatchRows
 
