@@ -31,6 +31,8 @@ _SHOWN = (Outcome.WOULD_CHANGE, Outcome.UNCHANGED, Outcome.FAILED)
 async def apply_selection(session: Session, plan_id: str, options: ApplyOptions, view: JobView) -> int:
     """Carry out a plan that was submitted, show what it found, ask, and apply it; return the exit code.
 
+    It is that of the apply; where all of that went well, it is that of the plan, of which rows may have failed.
+
     Raises:
         RelabelError: the plan cannot be applied, or the answer was no; the plan stays.
 
@@ -43,7 +45,7 @@ async def apply_selection(session: Session, plan_id: str, options: ApplyOptions,
     for line in _planned(plan, await collect_findings(session, plan)):
         console.print(shown(line), soft_wrap=True)
     if plan.counts.would_change:
-        return await apply_plan(session, plan_id, options, view, is_shown=True)
+        return await apply_plan(session, plan_id, options, view, is_shown=True) or exit_code_of(plan)
     console.print("Nothing would change, so there is nothing to apply.")
     if view.as_json:
         print_json(plan)

@@ -100,7 +100,7 @@ def select_command(
       created >= "2026-11-20"              and, or, not, ( )
 
     The exit code is 0, 1 where nothing matched (and no file is written), or 2 for an expression that cannot be used;
-    with --plan and --apply otherwise that of the job.
+    with --plan and --apply otherwise that of the job, 1 also where only rows of the plan failed.
     """
     goes_on = as_plan or as_apply
     _check_use(output, as_plan=as_plan, as_apply=as_apply, as_json=as_json)

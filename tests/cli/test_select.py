@@ -131,15 +131,21 @@ async def test_a_plan_of_a_selection_reads_nothing_twice(relabel, service, sandb
 
 
 async def test_a_selection_is_applied_on_one_screen(relabel, service, sandbox_of, tmp_path):
-    """What was found, what would change, the apply; nothing is kept for the next one."""
+    """What was found, what would change, the apply; nothing is kept for the next one.
+
+    A completion that has no room for another key fails in the plan, so that not all went well.
+    """
+    full = {"score": "1"} | {f"k{number}": "v" for number in range(15)}
+    sandbox_of.store.add(Completion(new_id(NOON, f"{400:024d}"), NOON, full))
     options = ("--where", "has(metadata.score)", "--set", "dataset=eval", "--apply", "--run", "--yes")
 
     ended = await relabel("select", *options, "--max-changes", "200", **service)
 
-    assert ended.code == 0
+    assert ended.code == 1
     assert re.search(
-        r"^Read     301 completions, 4 requests\nMatched  200\n(?:Job .*\n|\d+%, .*\n)+"
+        r"^Read     302 completions, 4 requests\nMatched  201\n(?:Job .*\n|\d+%, .*\n)+"
         r"Plan     \S+\n  would change  200   dataset: absent -> eval  \(200 rows\)\n"
+        r"  failed          1   too_many_pairs  \(1\)\n"
         r"200 completions will be changed: up to ",
         ended.err,
         re.MULTILINE,
