@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import calendar
 import enum
-import secrets
-import time
-from typing import NamedTuple
 
 import msgspec
 
 from config.text import sanitize
 from ledger.input_files import InputFile
+from ledger.progress import Standstill, Waits
 
 KEPT_KEYS = 64
 """Metadata keys that a job keeps the names of; of a file with more, the first ones."""
@@ -227,43 +224,6 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
     throttled: int = 0
 
 
-class Waits(NamedTuple):
-    """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for.
-
-    `paused_by` tells why: `rate_limited` by the API, its rate is `used_up` by its own word, or it is `failing`. The
-    shared rate in force and the one asked for are 0 where nothing is known; `slowed_by` says why they differ: `429`,
-    the API's `headers`, or it is `failing`. `blocked` rows wait until job `blocked_by` ('' where not known) is done
-    with their completions, a request of it may still be running.
-    """
-
-    in_flight: int = 0
-    for_rate: int = 0
-    backing_off: int = 0
-    paused_s: float = 0.0
-    paused_by: str = ""
-    rate_per_minute: float = 0.0
-    asked_per_minute: float = 0.0
-    slowed_by: str = ""
-    blocked: int = 0
-    blocked_by: str = ""
-
-
-class LastError(msgspec.Struct, frozen=True):
-    """The last request that did not succeed: its HTTP status (0: no answer), its code, the server's message."""
-
-    status: int
-    code: str
-    message: str
-
-
-class Standstill(NamedTuple):
-    """Since when no row of a running job has ended, for how many seconds, and the last error since then."""
-
-    since: float
-    seconds: float
-    last_error: LastError | None
-
-
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands now. Times are seconds since the epoch by the Redis server's clock.
 
@@ -345,19 +305,3 @@ def remedy_of(spec: JobSpec) -> str:
     if spec.kind is Kind.APPLY:
         return "plan its rows again and apply that plan: rows that are as they should be are then left unchanged"
     return SUBMIT_AGAIN
-
-
-def submitted_at(job_id: str) -> float | None:
-    """Return when a job of this id was submitted, to the second, in seconds since the epoch; None where it is no id."""
-    try:
-        return float(calendar.timegm(time.strptime(job_id[:15], "%Y%m%d-%H%M%S")))
-    except ValueError:
-        return None
-
-
-def new_job_id() -> str:
-    """Return a job id that sorts by time: date, time and eight random hex digits. `Jobs.create` refuses one twice.
-
-    Ids of release one end in four digits; nothing that takes an id depends on its form.
-    """
-    return time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + secrets.token_hex(4)

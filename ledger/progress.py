@@ -1,10 +1,10 @@
-"""Reads how fast a job goes and what its workers wait for, as they recorded it."""
+"""How fast a job goes and what its workers wait for, as they recorded it."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import NamedTuple
 
-from ledger.job import LastError, Standstill, Waits
+import msgspec
 
 RECORD_KEPT_S = 5.0
 """Age at which what a worker recorded of its shard counts no more."""
@@ -12,6 +12,43 @@ STANDSTILL_S = 15.0
 """Time without a row's end past which a job stands still, unless its rows end further apart than that."""
 USUAL_TIMES = 3
 """The same for such a job, in times of what usually lies between two rows' ends."""
+
+
+class Waits(NamedTuple):
+    """What rows are doing just now: in a request, waiting for the rate, backing off; seconds the rate is paused for.
+
+    `paused_by` tells why: `rate_limited` by the API, its rate is `used_up` by its own word, or it is `failing`. The
+    shared rate in force and the one asked for are 0 where nothing is known; `slowed_by` says why they differ: `429`,
+    the API's `headers`, or it is `failing`. `blocked` rows wait until job `blocked_by` ('' where not known) is done
+    with their completions, a request of it may still be running.
+    """
+
+    in_flight: int = 0
+    for_rate: int = 0
+    backing_off: int = 0
+    paused_s: float = 0.0
+    paused_by: str = ""
+    rate_per_minute: float = 0.0
+    asked_per_minute: float = 0.0
+    slowed_by: str = ""
+    blocked: int = 0
+    blocked_by: str = ""
+
+
+class LastError(msgspec.Struct, frozen=True):
+    """The last request that did not succeed: its HTTP status (0: no answer), its code, the server's message."""
+
+    status: int
+    code: str
+    message: str
+
+
+class Standstill(NamedTuple):
+    """Since when no row of a running job has ended, for how many seconds, and the last error since then."""
+
+    since: float
+    seconds: float
+    last_error: LastError | None
 
 
 def rows_per_s(pace: dict[bytes, bytes], now: float) -> float:

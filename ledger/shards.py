@@ -20,8 +20,9 @@ from ledger.codec import (
     unpack_tries,
 )
 from ledger.errors import StateLost
-from ledger.job import JobSpec, JobState, LastError, Priority, Waits
+from ledger.job import JobSpec, JobState, Priority
 from ledger.keys import ACTIVE, RESCUE_LOCK, TOTALS, JobKeys
+from ledger.progress import LastError, Waits
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
 from ledger.workers import Workers

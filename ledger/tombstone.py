@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from ledger.clock import utc_time
-from ledger.job import STATE_LOST_CODE, Columns, Counts, Job, JobSpec, JobState, Traffic, Waits
+from ledger.job import STATE_LOST_CODE, Columns, Counts, Job, JobSpec, JobState, Traffic
+from ledger.progress import Waits
 
 
 class Tombstone(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,7 +11,8 @@ from typing import NamedTuple, TypeVar
 from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.errors import JobIdTaken
-from ledger.job import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name, new_job_id
+from ledger.job import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name
+from ledger.job_id import new_job_id
 from ledger.ledger import Ledger
 from ledger.row_index import ENTRY_BYTES, IndexBuilder
 from producer.check import Checked

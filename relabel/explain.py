@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from config.text import printable
-from ledger.job import Canary, Job, JobState, Waits
+from ledger.job import Canary, Job, JobState
+from ledger.progress import Waits
 from relabel.advice import next_step
 from relabel.wording import clock_time, count_of, duration, in_words, per_minute
 
@@ -85,7 +86,7 @@ def _waiting_for(job: Job, idle: str, shared_rate: float | None) -> str:
 
 
 def paused_because(paused_by: str) -> str:
-    """Return why nothing may be sent for a while (see `ledger.job.Waits`)."""
+    """Return why nothing may be sent for a while (see `ledger.progress.Waits`)."""
     return {
         "failing": "the API is failing; all rows wait",
         "used_up": "the API says that its rate is used up; all rows wait",
@@ -93,7 +94,7 @@ def paused_because(paused_by: str) -> str:
 
 
 def slowed_because(slowed_by: str) -> str:
-    """Return why the shared rate is lower than asked for, '' where it is not (see `ledger.job.Waits`)."""
+    """Return why the shared rate is lower than asked for, '' where it is not (see `ledger.progress.Waits`)."""
     return {
         "": "",
         "failing": "to one request a second until the API works again",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from config.text import printable
-from ledger.job import submitted_at
+from ledger.job_id import submitted_at
 from ledger.job_search import submission_of
 from relabel.errors import JobExpired
 from relabel.session import Session

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from config.text import printable
 from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
-from ledger.job import Job, JobSpec, JobState, Kind, Mode, submitted_at
+from ledger.job import Job, JobSpec, JobState, Kind, Mode
+from ledger.job_id import submitted_at
 from ledger.job_search import Submission, newest_first, submission_of
 from ledger.tokens import person_of
 from relabel.errors import InvalidInput

@@ -19,8 +19,8 @@ from relabel.wording import per_minute
 class RateSeen(NamedTuple):
     """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why.
 
-    `slowed_by` and `paused_by` are as in `ledger.job.Waits`; `paused_until` is in seconds since the epoch. Where living
-    workers are set to different rates (`worker_rates_per_minute`), the lowest of them holds, unless one was set live.
+    `slowed_by` and `paused_by` are as in `ledger.progress.Waits`; `paused_until` is in seconds since the epoch. Where
+    living workers are set to different rates (`worker_rates_per_minute`), the lowest holds, unless one was set live.
     `failing_s` is for how many seconds every read or every write has failed, 0 where one succeeded or nobody sends any.
     `background_per_minute` is what work in the background, such as a selection, may have: a tenth while a job runs.
     """

@@ -10,7 +10,8 @@ from ledger.cancellation import is_cancelled
 from ledger.clock import Clocks
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost
-from ledger.job import JobState, LastError, Waits
+from ledger.job import JobState
+from ledger.progress import LastError, Waits
 from ledger.shards import LeasedShard, Shards
 from worker.drain import Drain
 from worker.fence import LeaseFence

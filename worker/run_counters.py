@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from completions.errors import Refusal
-from ledger.job import LastError, Traffic
+from ledger.job import Traffic
+from ledger.progress import LastError
 
 
 class RunCounters:

@@ -14,8 +14,9 @@ from ledger.cancellation import end_tasks
 from ledger.claims import NoClaims, claim_life_s
 from ledger.clock import CLOCKS, Clocks
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
-from ledger.job import Kind, Mode, Waits
+from ledger.job import Kind, Mode
 from ledger.ledger import Ledger
+from ledger.progress import Waits
 from ledger.records import Record
 from ledger.row import Metadata
 from ledger.shards import LeasedShard

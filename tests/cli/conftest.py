@@ -21,8 +21,9 @@ import pytest
 from config.input_options import InputOptions
 from ledger.codec import BeforeImage, Detail
 from ledger.connect import open_ledger
-from ledger.job import JobSpec, LastError, Mode, Traffic, Waits
+from ledger.job import JobSpec, Mode, Traffic
 from ledger.ledger import Ledger
+from ledger.progress import LastError, Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from producer.check import Checked, check

@@ -12,9 +12,10 @@ import pytest
 from ledger.claims import claim_of
 from ledger.codec import BeforeImage, Detail
 from ledger.errors import LeaseLost
-from ledger.job import JobState, Traffic, Waits
+from ledger.job import JobState, Traffic
 from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
+from ledger.progress import Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from sandbox import Sandbox

@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from ledger.job import JobState, Waits
+from ledger.job import JobState
+from ledger.progress import Waits
 from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
 
 CSV = "id,team\na,red\nb,blue\n"

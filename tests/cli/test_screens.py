@@ -8,8 +8,9 @@ import re
 import msgspec
 import pytest
 
-from ledger.job import JobState, LastError, Waits
+from ledger.job import JobState
 from ledger.ledger import Ledger
+from ledger.progress import LastError, Waits
 from ledger.row import Outcome
 from nightly.state import FileState, NightFile, NightState
 from nightly.store import Nights

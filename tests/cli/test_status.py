@@ -11,8 +11,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from ledger.job import JobState, LastError, Waits
+from ledger.job import JobState
 from ledger.keys import JobKeys
+from ledger.progress import LastError, Waits
 from ledger.row import Outcome
 
 CSV = "id,team\na,red\nb,blue\na,grey\nno id,x\n"

@@ -10,7 +10,8 @@ import pytest
 from ledger.codec import pack_rejections, unpack_rejections
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.fingerprints import ALIVE_S, Claim
-from ledger.job import JobState, Traffic, new_job_id
+from ledger.job import JobState, Traffic
+from ledger.job_id import new_job_id
 from ledger.job_store import SUBMITTED_KEEP_S
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Outcome, Patch, Rejection, UnsentRow

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.job import LastError, Standstill, Waits
 from ledger.keys import JobKeys
-from ledger.progress import progress_at, standstill
+from ledger.progress import LastError, Standstill, Waits, progress_at, standstill
 
 SLOW = {b"before_at": b"1000", b"before_rows": b"4", b"mark_at": b"1400", b"mark_rows": b"8"}
 """A row ends every 100 s."""

@@ -8,8 +8,9 @@ import pytest
 
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.errors import StateLost
-from ledger.job import JobState, Traffic, Waits
+from ledger.job import JobState, Traffic
 from ledger.keys import JobKeys
+from ledger.progress import Waits
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
 from ledger.settlements import Settlement
