@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal, NamedTuple
 
 import msgspec
@@ -77,16 +78,8 @@ class _Page(msgspec.Struct):
     last_id: str | None = None
 
 
-class _AnyPage(msgspec.Struct):
-    data: list[msgspec.Raw] | None
-    has_more: Any = None
-    last_id: Any = None
-
-
 _decode = msgspec.json.Decoder(_Page).decode
-_decode_any = msgspec.json.Decoder(_AnyPage).decode
-_decode_item = msgspec.json.Decoder(_Item).decode
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+_UNREADABLE = (ValueError, RecursionError)
 
 
 def read_page(content: bytes, request_id: str, *, limit: int) -> Page:
@@ -100,7 +93,7 @@ def read_page(content: bytes, request_id: str, *, limit: int) -> Page:
         page = _decode(content)
         found = [_listed(item) for item in page.data]
         has_more, last_id = page.has_more, page.last_id
-    except _UNREADABLE:
+    except (msgspec.DecodeError, *_UNREADABLE):
         found, has_more, last_id = _read_leniently(content, request_id, limit)
     items = [item for item in found if item is not None]
     if items and (not last_id or id_problem(last_id)):
@@ -109,24 +102,23 @@ def read_page(content: bytes, request_id: str, *, limit: int) -> Page:
 
 
 def _read_leniently(content: bytes, request_id: str, limit: int) -> tuple[list[Listed | None], bool, str | None]:
+    """Read a page whose parts are not all as they should be, by a parser that also takes half of a surrogate pair."""
     try:
-        page = _decode_any(content)
+        page = json.loads(content)
     except _UNREADABLE:
-        raise bad_response("is not a list of completions", request_id, writes=False) from None
-    found = [_read_item(raw) for raw in page.data or []]
-    has_more = page.has_more if isinstance(page.has_more, bool) else len(found) >= limit
-    return found, has_more, page.last_id if isinstance(page.last_id, str) else None
+        page = None
+    if not isinstance(page, dict) or not isinstance(page.get("data", ""), list | None):
+        raise bad_response("is not a list of completions", request_id, writes=False)
+    found = [_read_item(item) for item in page["data"] or []]
+    has_more, last_id = page.get("has_more"), page.get("last_id")
+    return (
+        found,
+        has_more if isinstance(has_more, bool) else len(found) >= limit,
+        last_id if isinstance(last_id, str) else None,
+    )
 
 
-def _read_item(raw: msgspec.Raw) -> Listed | None:
-    try:
-        return _listed(_decode_item(raw))
-    except _UNREADABLE:
-        pass
-    try:
-        item = msgspec.json.decode(raw)
-    except _UNREADABLE:
-        return None
+def _read_item(item: Any) -> Listed | None:
     if not isinstance(item, dict) or not isinstance(item.get("id"), str):
         return None
     model, metadata = item.get("model"), item.get("metadata")
@@ -134,7 +126,7 @@ def _read_item(raw: msgspec.Raw) -> Listed | None:
         _Item(
             item["id"],
             _seconds(item.get("created")),
-            model if isinstance(model, str) else None,
+            model if _is_text(model) else None,
             metadata if _is_map_of_text(metadata) else None,
         )
     )
@@ -147,7 +139,18 @@ def _seconds(created: Any) -> int | None:
 
 
 def _is_map_of_text(metadata: Any) -> bool:
-    return isinstance(metadata, dict) and all(isinstance(value, str) for value in metadata.values())
+    return isinstance(metadata, dict) and all(map(_is_text, metadata)) and all(map(_is_text, metadata.values()))
+
+
+def _is_text(value: Any) -> bool:
+    """Return whether this is text that can be written as UTF-8, without half of a surrogate pair."""
+    if not isinstance(value, str):
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _listed(item: _Item) -> Listed | None:

@@ -294,6 +294,23 @@ async def test_items_in_other_shapes_are_read_as_far_as_they_go(redis):
     assert page.cursor.doubts.unusable == 4
 
 
+async def test_half_of_a_surrogate_pair_costs_nothing_but_what_it_stands_in(redis):
+    """JSON may hold one where a model's text was cut within a character; it cannot be written as UTF-8."""
+    data = [
+        {"id": "a-00000001", "created": 5, "model": "m", "metadata": {"k": "v"}, "choices": ["cut \ud83d"]},
+        {"id": "b-00000001", "created": 4, "model": "m\ud83d", "metadata": {"k": "\udc00"}},
+        {"id": "c-0000000\ud83d", "created": 3, "model": "m", "metadata": {}},
+    ]
+    async with (
+        serving(lambda _request: {"data": data, "has_more": False}) as base_url,
+        reading(redis, base_url) as reader,
+    ):
+        (page,) = [page async for page in reader.pages()]
+
+    assert page.items == [("a-00000001", 5, "m", {"k": "v"}), ("b-00000001", 4, None, None)]
+    assert page.cursor.doubts.unusable == 1
+
+
 @pytest.mark.parametrize("body", [b"[]", b"{}", b'{"data": 1}', b"<html>", b"", b'{"data": [{"id": "x'])
 async def test_what_is_no_list_is_a_bad_response(redis, body):
     async with (
