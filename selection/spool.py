@@ -60,7 +60,7 @@ class Spool:
     """The file of one selection, for as long as it is open; `mark` is where the selection stands.
 
     `began` is when it began, in seconds since the epoch. A context manager: its end closes the file and leaves it, for
-    the same selection to go on with.
+    the same selection to go on with; without a page there is nothing to go on with, and it is removed.
     """
 
     def __init__(self, path: Path, file: BinaryIO, began: float, mark: Mark) -> None:
@@ -73,6 +73,9 @@ class Spool:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self.mark.cursor is None:
+            with suppress(OSError):
+                self.remove()
         with suppress(OSError):  # what could not be written is named already, and cut off by whoever goes on
             self._file.close()
 
@@ -111,6 +114,8 @@ def open_spool(path: Path, fingerprint: str, *, now: float, keep_s: float) -> Sp
         file = os.fdopen(_open_private(path), "r+b", buffering=_BUFFER)
     try:
         head, mark, end = _read(file, path)
+        if head is not None and mark.cursor is None:
+            head = None
         if head is not None and head.fingerprint != fingerprint:
             raise BadSelection(
                 f"{path} is what a selection with other options found before it was interrupted; repeat it with those "

@@ -93,6 +93,17 @@ def test_other_options_do_not_go_on_with_it(path):
     assert path.read_bytes() == content
 
 
+def test_one_without_a_page_is_removed_and_stands_in_nobodys_way(path):
+    """A wrong key or URL is corrected, which makes another selection of it; a killed one leaves its head."""
+    with opened(path):
+        head = path.read_bytes()
+    assert not path.exists()
+
+    path.write_bytes(head + b'["chatcmpl-aaa",1,"gpt-4o",{}]\n')
+    with opened(path, "g") as spool:
+        assert (spool.mark, list(spool.completions())) == (Mark(), [])
+
+
 @pytest.mark.parametrize(
     "content", [b"completion_id,team\n", b"{}", b'{"relabel_select":2,"fingerprint":"f","began":1}\n']
 )
