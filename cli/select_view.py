@@ -67,7 +67,8 @@ class _Drawn:
         row.width = min(self._console.width, _BAR_WIDTH)
         bar = ProgressBar(total=None if found.share is None else 1.0, completed=found.share or 0.0)
         row.add_row(bar, shown(how_far(first, found)))
-        return Group(row, shown(counts_so_far(found)))
+        waits = [_one_line(f"Waiting: {found.waits_for}")] if found.waits_for else []
+        return Group(row, shown(counts_so_far(found)), *waits)
 
 
 class _Lines:
@@ -85,8 +86,15 @@ class _Lines:
         if (is_first and found.requests) or now - self._said_at >= LINE_EVERY_S:
             self._said_at = now
             went_on = GOING_ON if is_first else ""
-            said = f"{counts_so_far(found)}; {how_far(self._first, found)}"
+            where = how_far(self._first, found) if not found.waits_for else f"waiting: {found.waits_for}"
+            said = "; ".join(filter(None, (counts_so_far(found), where)))
             self._console.print(shown(f"{went_on}{said}"), soft_wrap=True)
+
+
+def _one_line(text: str) -> RenderableType:
+    line = shown(text)
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def how_far(first: Found, found: Found) -> str:
@@ -102,6 +110,13 @@ def counts_so_far(found: Found) -> str:
     return (
         f"read {count_of(found.read, 'completion')}, {count_of(found.requests, 'request')}; matched {found.matched:,}"
     )
+
+
+def interrupted(last: Found | None) -> str:
+    """Return what to say of a selection that was interrupted: whether the same command goes on with it."""
+    if last is None or not last.requests:
+        return "Interrupted before a page was read; nothing was found yet."
+    return f"Interrupted after {count_of(last.requests, 'request')}; the same command goes on from there."
 
 
 def print_selected(selected: Selected, console: Console) -> None:

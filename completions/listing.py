@@ -10,7 +10,7 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from completions.client import CompletionsApi
-from completions.errors import CursorLost, KeyRefused, RateLimited, Retryable, RowFailed
+from completions.errors import CursorLost, KeyRefused, RateLimited, Refusal, Retryable, RowFailed
 from completions.list_page import Listed, ListQuery, Page
 from completions.list_place import Cursor, Doubts, Place
 from completions.retry_after import backoff
@@ -23,7 +23,7 @@ __all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "Rea
 
 T = TypeVar("T")
 ATTEMPTS = 5
-"""Tries of a page before the reading fails, where the API works otherwise."""
+"""Tries of a page before the reading fails, where the API works otherwise or has not answered yet."""
 
 
 class ReadPage(NamedTuple):
@@ -35,7 +35,10 @@ class ReadPage(NamedTuple):
 
 
 class ListCalls(NamedTuple):
-    """What a reading needs for its requests. `pause_for` waits so many seconds; `name` begins each request's own id."""
+    """What a reading needs for its requests. `pause_for` waits so many seconds; `name` begins each request's own id.
+
+    `on_wait` is told of each refusal that is waited for.
+    """
 
     api: CompletionsApi
     limiter: RateLimiter
@@ -43,6 +46,7 @@ class ListCalls(NamedTuple):
     name: str
     attempts: int = ATTEMPTS
     pause_for: Callable[[float], Awaitable[None]] = asyncio.sleep
+    on_wait: Callable[[Refusal], None] = lambda _: None
 
 
 @asynccontextmanager
@@ -56,14 +60,20 @@ async def open_list(
     cursor: Cursor | None = None,
     since: float | None = None,
     until: float | None = None,
+    on_wait: Callable[[Refusal], None] = lambda _: None,
+    away_s: float | None = None,
 ) -> AsyncIterator[ListReader]:
-    """Open a reading of the list, at most a tenth of the rate beside a job, and end what it started at the end."""
+    """Open a reading of the list, at most a tenth of the rate beside a job, and end what it started at the end.
+
+    `away_s` is how long Redis may be away or full, None for as long as it takes.
+    """
     limits, headers = Limits(ledger.redis), api.rate_headers
-    limiter = RateLimiter(limits, shared, job_id=None, rate_headers=headers, background=True)
+    limiter = RateLimiter(limits, shared, job_id=None, rate_headers=headers, background=True, longest_away_s=away_s)
     breaker = CircuitBreaker(ledger.redis, shared.key)
     reports = asyncio.create_task(breaker.run())
     try:
-        yield ListReader(ListCalls(api, limiter, breaker, name), query, cursor=cursor, since=since, until=until)
+        calls = ListCalls(api, limiter, breaker, name, on_wait=on_wait)
+        yield ListReader(calls, query, cursor=cursor, since=since, until=until)
     finally:
         await end_tasks([reports])
         await limiter.aclose()
@@ -90,7 +100,7 @@ class ListReader:
         self._calls = calls
         self._query = query
         self._place = Place(cursor, since=since, until=until)
-        self._sent_with_new_key = False
+        self._sent_with_new_key = self._was_answered = False
         self.requests = self.retries = self.throttled = 0
 
     @property
@@ -104,8 +114,9 @@ class ListReader:
         Raises:
             StopJob: the API cannot be used, has no list, or repeats its pages.
             RowFailed: the API refuses the query.
-            Retryable: a page failed as often as may be tried, while the API works otherwise.
+            Retryable: a page failed as often as may be tried, while the API works otherwise or has not answered yet.
             HandBack: the limiter was closed.
+            LedgerUnreachable: Redis was away or full for longer than it may be.
 
         """
         while not self._place.ended:
@@ -117,7 +128,7 @@ class ListReader:
         """Return an item with the metadata that a GET shows, as its page showed none; None where neither does.
 
         Raises:
-            StopJob, Retryable, HandBack: as `pages`.
+            StopJob, HandBack, LedgerUnreachable: as `pages`.
 
         """
         failures = 0
@@ -129,7 +140,10 @@ class ListReader:
                 return item
             except (RateLimited, KeyRefused, Retryable) as refusal:
                 failures += isinstance(refusal, Retryable)
-                await self._wait_after(refusal, failures)
+                try:
+                    await self._wait_after(refusal, failures)
+                except Retryable:
+                    return item
 
     async def _next_page(self) -> Page:
         failures, limit, api, place = 0, self._query.limit, self._calls.api, self._place
@@ -157,13 +171,14 @@ class ListReader:
             calls.breaker.record(write=False, succeeded=not failing)
             raise
         calls.breaker.record(write=False, succeeded=True)
-        self._sent_with_new_key = False
+        self._sent_with_new_key, self._was_answered = False, True
         return answer
 
     async def _wait_after(self, refusal: RateLimited | KeyRefused | Retryable, failures: int) -> None:
         """Wait until a refused request may be sent again, which failed so often; raise the refusal where it may not."""
         if isinstance(refusal, RateLimited):
             self.throttled += 1
+            self._calls.on_wait(refusal)
             await self._calls.limiter.pause(refusal.retry_after, sent_s_ago=refusal.sent_s_ago)
         elif isinstance(refusal, KeyRefused):
             if self._sent_with_new_key or not await self._calls.api.credential.renew(refusal):
@@ -173,8 +188,11 @@ class ListReader:
             self.retries += 1
             if failures >= self._calls.attempts and await self._should_give_up(refusal):
                 raise refusal
+            self._calls.on_wait(refusal)
             await self._calls.pause_for(refusal.retry_after or backoff(failures))
 
     async def _should_give_up(self, refusal: Retryable) -> bool:
-        """Return whether the page is at fault; while the API itself fails, it is waited for."""
-        return not refusal.endpoint_fails or await self._calls.breaker.row_at_fault(write=False)
+        """Return whether the page is at fault; while an API fails that answered before, it is waited for."""
+        if not (refusal.endpoint_fails and self._was_answered):
+            return True
+        return await self._calls.breaker.row_at_fault(write=False)

@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from redis.asyncio import Redis
 
 from ledger.clock import CLOCKS, Clocks
-from ledger.connect import AWAY
+from ledger.connect import AWAY, describe
+from ledger.errors import LedgerUnreachable
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from ratelimit.headers import RateLimitHeaders, Remaining
@@ -169,7 +170,8 @@ class Limits:
 class RateLimiter:
     """Hands slots to the rows of one shard; writes go before reads, so that a row that was read is soon written.
 
-    Work in the `background`, such as a selection, gets a tenth of the rate while a job runs.
+    Work in the `background`, such as a selection, gets a tenth of the rate while a job runs. `longest_away_s` is how
+    long Redis may be away or full before those who wait get `LedgerUnreachable`; None for as long as it takes.
     """
 
     def __init__(
@@ -180,9 +182,11 @@ class RateLimiter:
         job_id: str | None,
         rate_headers: RateLimitHeaders | None = None,
         background: bool = False,
+        longest_away_s: float | None = None,
         clocks: Clocks = CLOCKS,
     ) -> None:
         self._limits = limits
+        self._longest_away_s = longest_away_s
         self._background = background
         self._clocks = clocks
         self._shared = shared
@@ -202,6 +206,7 @@ class RateLimiter:
 
         Raises:
             HandBack: the limiter was closed to this kind of request.
+            LedgerUnreachable: Redis was away or full for longer than it may be.
 
         """
         if ("write" if write else "read") in self._closed_to:
@@ -229,11 +234,7 @@ class RateLimiter:
     def close(self, *, to_writes: bool) -> None:
         """Stop handing slots to reads, or to anything; waiters get `HandBack`."""
         self._closed_to |= {"read", "write"} if to_writes else {"read"}
-        for waiters in (self._reads, self._writes) if to_writes else (self._reads,):
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_exception(HandBack())
-            waiters.clear()
+        _end_waiting((self._reads, self._writes) if to_writes else (self._reads,), HandBack)
 
     async def aclose(self) -> None:
         """Stop handing out slots and wait until that has ended."""
@@ -244,6 +245,7 @@ class RateLimiter:
 
     async def _hand_out(self) -> None:
         loop = asyncio.get_running_loop()
+        answered_at = loop.time()
         while self._writes or self._reads:
             if self._plenty:
                 await asyncio.sleep(GATHER_S)
@@ -254,10 +256,14 @@ class RateLimiter:
                 grant = await self._limits.acquire(
                     want, self._shared, job_id=self._job_id, remaining=remaining, background=self._background
                 )
-            except AWAY:
+            except AWAY as error:
+                if self._longest_away_s is not None and loop.time() - answered_at >= self._longest_away_s:
+                    why = describe(error)
+                    _end_waiting((self._reads, self._writes), lambda: LedgerUnreachable(why))  # noqa: B023
+                    return
                 await asyncio.sleep(LONGEST_SLEEP_S)
                 continue
-            began = loop.time()
+            answered_at = began = loop.time()
             self.status = grant.status
             self._plenty = len(grant.slots) == want and not any(grant.slots)
             if not grant.slots:
@@ -279,3 +285,12 @@ class RateLimiter:
                 if not waiter.done():
                     waiter.set_result(None)
                     return
+
+
+def _end_waiting(queues: Iterable[deque[asyncio.Future[None]]], error: Callable[[], Exception]) -> None:
+    """Raise an error of its own in each who waits."""
+    for waiters in queues:
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_exception(error())
+        waiters.clear()

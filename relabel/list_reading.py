@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
-import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from completions.errors import Refusal
+from completions.errors import Refusal, StopJob
 from config.checks import base_url_hint
 from config.settings import Settings
-from ledger.cancellation import end_tasks
-from ledger.connect import AWAY
-from ledger.ledger import Ledger
+from ledger.errors import LedgerUnreachable
 from ratelimit.shared_rate import shared_limit
 from relabel.errors import Unreachable
 from relabel.session import Session
-from relabel.wording import in_words
-from selection.collect import Progress, collect
+from selection.collect import Progress, collect, found_so_far
 from selection.selection import Selection
 from selection.spool import Spool
 
@@ -27,9 +22,7 @@ if TYPE_CHECKING:
     from completions.listing import ListReader
 
 AWAY_S = 60.0
-"""Time that Redis may be away: without it there are no slots of the rate, and nothing can be read."""
-_PING_EVERY_S = 2.0
-_GOES_ON = "The same command goes on where this one ended."
+"""Time that Redis may be away or full: without it there are no slots of the rate, and nothing can be read."""
 
 
 async def read_list(
@@ -38,42 +31,28 @@ async def read_list(
     """Read what is left of the list for a selection.
 
     Raises:
-        Unreachable: the API cannot be used, or Redis was away for so long.
+        Unreachable: the API cannot be used.
+        LedgerUnreachable: Redis was away or full for so long.
         BadSelection: there is no room for what is found.
 
     """
+
+    def on_wait(refusal: Refusal) -> None:
+        progress(found_so_far(selection, spool)._replace(waits_for=_said(refusal)))
+
     try:
-        async with _open_reader(session, selection, spool) as reader:
-            await _while_redis_answers(session.ledger, collect(reader, selection, spool, progress), away_s)
+        async with _open_reader(session, selection, spool, on_wait, away_s) as reader:
+            await collect(reader, selection, spool, progress)
     except Refusal as refusal:
-        raise Unreachable(_why(refusal, session.settings)) from refusal
-
-
-async def _while_redis_answers(ledger: Ledger, work: Coroutine[Any, Any, None], away_s: float) -> None:
-    """Do the work; raise Unreachable once Redis was away for so long."""
-    working, watching = asyncio.create_task(work), asyncio.create_task(_until_away(ledger, away_s))
-    try:
-        await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise Unreachable(f"Redis has not answered for {in_words(away_s)}. {_GOES_ON}")
-    finally:
-        await end_tasks((working, watching))
-
-
-async def _until_away(ledger: Ledger, away_s: float) -> None:
-    answered = time.monotonic()
-    while time.monotonic() - answered < away_s:
-        await asyncio.sleep(min(_PING_EVERY_S, away_s / 2))
-        try:
-            await ledger.redis.ping()
-            answered = time.monotonic()
-        except AWAY:
-            pass
+        raise Unreachable(f"{_why(refusal, session.settings)}.{_goes_on(spool)}") from refusal
+    except LedgerUnreachable as error:
+        raise LedgerUnreachable(f"{error}{_goes_on(spool)}") from error
 
 
 @asynccontextmanager
-async def _open_reader(session: Session, selection: Selection, spool: Spool) -> AsyncIterator[ListReader]:
+async def _open_reader(
+    session: Session, selection: Selection, spool: Spool, on_wait: Callable[[Refusal], None], away_s: float
+) -> AsyncIterator[ListReader]:
     from completions.client import open_api  # noqa: PLC0415 - loads an HTTP client
     from completions.listing import open_list  # noqa: PLC0415 - as above
     from completions.target import read_target  # noqa: PLC0415 - as above
@@ -92,6 +71,8 @@ async def _open_reader(session: Session, selection: Selection, spool: Spool) -> 
             cursor=spool.mark.cursor,
             since=filters.since,
             until=filters.until,
+            on_wait=on_wait,
+            away_s=away_s,
         ) as reader,
     ):
         yield reader
@@ -99,7 +80,21 @@ async def _open_reader(session: Session, selection: Selection, spool: Spool) -> 
 
 def _why(refusal: Refusal, settings: Settings) -> str:
     """Return why the list cannot be read, and what to do."""
-    what = f"the list of completions cannot be read: {refusal.message.rstrip('.')}"
-    evidence = f" ({refusal.status})" if refusal.status else ""
-    hint = f"; check OPENAI_BASE_URL{base_url_hint(settings.openai_base_url)}" if refusal.status == 404 else ""
-    return f"{what}{evidence}{hint}. {_GOES_ON}"
+    hint = ""
+    if refusal.status in {401, 403}:
+        hint = "; check OPENAI_API_KEY"
+    elif not isinstance(refusal, StopJob) and not refusal.status:
+        hint = f"; check OPENAI_BASE_URL{base_url_hint(settings.openai_base_url)}"
+    elif refusal.status == 404:
+        hint = base_url_hint(settings.openai_base_url)
+    return f"the list of completions cannot be read: {_said(refusal)}{hint}"
+
+
+def _said(refusal: Refusal) -> str:
+    message, status = refusal.message.rstrip("."), str(refusal.status)
+    return message if not refusal.status or status in message else f"{message} ({status})"
+
+
+def _goes_on(spool: Spool) -> str:
+    """Return what becomes of what was found; nothing was, where no page was read."""
+    return " The same command goes on where this one ended." if spool.mark.cursor else ""

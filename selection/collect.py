@@ -27,6 +27,7 @@ class Found(NamedTuple):
     `share` is the part of the time span that was read, 0 to 1; None where the span is not known. `may_be_less`: it is
     the span for which completions are kept, so that the list may end before it does. `at` is when the last completion
     that was read was created, in seconds since the epoch. `doubts` are sentences on what could not be seen for sure.
+    `waits_for` is what the API refused a page with that is to be tried again; '' where it answers.
     """
 
     read: int
@@ -38,6 +39,7 @@ class Found(NamedTuple):
     share: float | None = None
     may_be_less: bool = False
     doubts: tuple[str, ...] = ()
+    waits_for: str = ""
 
 
 Progress = Callable[[Found], None]

@@ -19,7 +19,7 @@ from cli.output_file import report_file
 from cli.prepared_job import carry_out_prepared
 from cli.select_apply import apply_selection
 from cli.select_options import select_options
-from cli.select_view import print_selected, select_display
+from cli.select_view import interrupted, print_selected, select_display
 from cli.session import in_session, need_api_key, pass_settings
 from cli.summary import print_step
 from config.canary import CanaryShare
@@ -31,7 +31,6 @@ from relabel.plan import prepare_selection
 from relabel.select import Selected, Selecting, check_selection, select_facts, selecting, write_selected
 from relabel.session import Session
 from relabel.submit import submit
-from relabel.wording import count_of
 from selection.collect import Found
 from selection.options import SelectOptions
 
@@ -205,9 +204,7 @@ async def _shown(
                 yield selected
         except asyncio.CancelledError:
             stack.close()
-            if last and last.requests:
-                done = f"Interrupted after {count_of(last.requests, 'request')}; the same command goes on from there."
-                console.print(shown(done))
+            console.print(shown(interrupted(last)))
             raise
 
 

@@ -181,6 +181,22 @@ async def test_the_same_command_goes_on_with_one_that_ended_early(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out.jsonl"]
 
 
+async def test_interrupted_before_the_first_page_it_says_so_and_leaves_nothing(
+    environment, service, sandbox_of, eventually, tmp_path
+):
+    """There is nothing to go on with, and no file that would stand in the way of other options."""
+    sandbox_of.add_faults(rules=[{"fault": "hang", "match": {"operation": "list"}}])
+    command = ("select", "--set", "k=v", "-o", "out.jsonl")
+    process = await start_program("relabel", *command, cwd=tmp_path, env=environment | service)
+    await eventually((tmp_path / "out.jsonl.partial").exists)
+
+    process.send_signal(signal.SIGINT)
+    _, err = await process.communicate()
+
+    assert (process.returncode, err) == (130, b"Interrupted before a page was read; nothing was found yet.\n")
+    assert list(tmp_path.glob("out*")) == []
+
+
 def commands(text):
     """The command lines of `relabel select` in a document."""
     return [shlex.split(line)[2:] for line in re.findall(r"^ *(relabel select .*?)(?:\n|\Z)", text, re.MULTILINE)]

@@ -12,8 +12,10 @@ import pytest
 import redis as redis_client
 from pydantic import SecretStr
 
+from completions.listing import ATTEMPTS
 from config.settings import Settings
 from ledger.connect import new_client
+from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from relabel.errors import InvalidInput, Unreachable
 from relabel.list_reading import read_list
@@ -249,6 +251,20 @@ async def test_what_a_page_does_not_show_is_read_by_itself(scene, fault):
     assert selected.found.requests == 1 + 100
 
 
+async def test_a_completion_that_can_never_be_read_is_left_out(scene):
+    """Its GET fails each time, while pages do not: it does not end the selection."""
+    scene.sandbox.add_faults(
+        rules=[
+            {"fault": "null_metadata", "match": {"operation": "list"}},
+            {"fault": "error_500", "match": {"operation": "get"}, "times": ATTEMPTS},
+        ]
+    )
+
+    selected = await scene.select(SelectOptions(FilterOptions(since="2026-11-18T11:14:08Z"), EVAL))
+
+    assert selected.found.left_out == {"metadata not shown by the API": 1}
+
+
 async def test_metadata_that_is_never_shown_leaves_its_completion_out(scene):
     """As nobody knows whether it matches."""
     scene.sandbox.add_faults(rules=[{"fault": "no_metadata"}])
@@ -259,18 +275,29 @@ async def test_metadata_that_is_never_shown_leaves_its_completion_out(scene):
     assert list(selected.found.left_out) == ["metadata not shown by the API"]
 
 
-async def test_redis_that_is_away_ends_the_reading_and_loses_nothing(scene, private_redis, tmp_path):
-    """Without it there are no slots of the rate: the wait has an end."""
+def shut_down(server):
+    server.shutdown(nosave=True)
+
+
+def fill_up(server):
+    server.config_set("maxmemory", 1)
+
+
+@pytest.mark.parametrize(("trouble", "said"), [(shut_down, "cannot be reached"), (fill_up, "is out of memory")])
+async def test_redis_that_is_away_or_full_ends_the_reading_and_loses_nothing(
+    scene, private_redis, tmp_path, trouble, said
+):
+    """Without it there are no slots of the rate: the wait has an end, also where the server answers."""
     selection, client = read_selection(SelectOptions(SEARCH, EVAL), now=NOON), new_client(private_redis.ledger_url)
     session = scene.session._replace(ledger=Ledger(client))
 
     def progress(found):
         if found.requests == 2:
             with redis_client.from_url(private_redis.ledger_url) as stopper:
-                stopper.shutdown(nosave=True)
+                trouble(stopper)
 
     with open_spool(tmp_path / "x.partial", "f", now=NOON, keep_s=60.0) as spool:
-        with pytest.raises(Unreachable, match="Redis has not answered"):
+        with pytest.raises(LedgerUnreachable, match=f"{said}.* The same command goes on"):
             await read_list(session, selection, spool, progress, away_s=0.5)
         assert spool.mark.cursor.read == 200
     await client.aclose()
@@ -280,9 +307,24 @@ async def test_a_page_that_fails_is_read_again(scene):
     """Once, and each completion comes once."""
     scene.sandbox.add_faults(rules=[{"fault": "error_500", "match": {"operation": "list"}, "times": 2, "after": 1}])
 
-    selected = await scene.select()
+    seen = []
+    selected = await scene.select(progress=seen.append)
 
     assert (selected.rows, selected.found.requests) == (150, 7)
+    waits = [found.waits_for for found in seen]
+    assert [bool(each) for each in waits] == [False, False, True, True, False, False, False, False]
+    assert "500" in waits[2]
+
+
+async def test_an_api_that_never_answers_is_not_waited_for(scene):
+    """A wrong URL, say: it ends after few tries, leaves nothing, and does not speak of going on."""
+    scene.sandbox.add_faults(rules=[{"fault": "error_500", "match": {"operation": "list"}}])
+
+    with pytest.raises(Unreachable) as caught:
+        await scene.select()
+
+    assert "same command" not in str(caught.value)
+    assert (scene.lists(), scene.files()) == (ATTEMPTS, [])
 
 
 async def test_a_file_that_cannot_be_written_loses_nothing(scene):
