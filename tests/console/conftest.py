@@ -97,6 +97,11 @@ class Browser:
         """Choose a file for the field of this name."""
         self.driver.find_element(By.NAME, name).send_keys(str(file))
 
+    def offline(self, is_offline: bool) -> None:
+        """Cut the browser off, or connect it again; streams that are open end."""
+        network = {"offline": is_offline, "latency": 0, "downloadThroughput": -1, "uploadThroughput": -1}
+        self.driver.execute_cdp_cmd("Network.emulateNetworkConditions", network)
+
     def source(self) -> str:
         """Return the page as it stands."""
         return self.driver.page_source

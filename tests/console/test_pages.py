@@ -209,3 +209,19 @@ async def test_a_page_changes_while_the_job_does_and_says_where_it_cannot(browse
     await look(browser.until, "46%, 6 of 13 rows")
 
     assert "Paused at" in paused
+
+
+async def test_a_page_that_lost_its_stream_says_since_when_and_comes_back(browser, sign_in, make_job, end_rows):
+    """It asks again every 10 seconds, and is live once the stream is there."""
+    await sign_in("read")
+    job = await make_job(FILE, {0: Outcome.UPDATED})
+    await look(browser.open, f"/jobs/{job.job_id}", until="Live")
+
+    await look(browser.offline, True)
+    lost = await look(browser.until, "Not live since ")
+    await look(browser.offline, False)
+    await end_rows(job, {1: Outcome.UPDATED, 2: Outcome.UPDATED})
+    back = await look(browser.until, "30%, 4 of 13 rows")
+
+    assert " UTC" in lost
+    assert "There is no" not in back

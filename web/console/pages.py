@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
@@ -19,7 +20,7 @@ from config.web import Scope
 from relabel import __version__
 from web.callers import Caller, Callers
 from web.console.templating import commands
-from web.problems import answer_of
+from web.problems import answer_of, refused
 from web.refusals import Refusal
 
 HEADERS = {
@@ -31,6 +32,8 @@ HEADERS = {
 AGAIN_S = 5
 """Time after which a page that could not be made loads again by itself."""
 _NO_ACCESS = 401
+
+log = logging.getLogger(__name__)
 
 
 class PageRoute(APIRoute):
@@ -46,7 +49,8 @@ class PageRoute(APIRoute):
             except Exception as error:
                 problem = await answer_of(request, error)
                 if problem is None:
-                    raise
+                    log.error("A page failed.", exc_info=error)
+                    problem = refused("internal", "the server failed; its log says where.")
                 return _page_of(request, json.loads(bytes(problem.body)), dict(problem.headers))
             request.app.state.away_since = None
             return page
