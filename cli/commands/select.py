@@ -110,12 +110,11 @@ def select_command(
     check_selection(options, path, for_plan=goes_on)
     need_api_key(settings)
     console, here = stderr_console(), here or settings.redis.url is None
-    view = JobView(console, here, yes, as_json=as_json)
-    if as_plan:
-        return in_session(settings, lambda session: _select_and_plan(session, options, view))
-    if as_apply:
-        how = ApplyOptions(canary=canary or DEFAULT_CANARY, here=here, max_changes=max_changes)
-        return in_session(settings, lambda session: _select_and_apply(session, options, how, view))
+    if goes_on:
+        view = JobView(console, here, yes, as_json=as_json)
+        share = canary or DEFAULT_CANARY
+        how = ApplyOptions(canary=share, here=here, max_changes=max_changes) if as_apply else None
+        return in_session(settings, lambda session: _go_on(session, options, how, view))
     selected = in_session(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
@@ -160,26 +159,18 @@ async def _select(
         return await write_selected(found, path)
 
 
-async def _select_and_plan(session: Session, options: SelectOptions, view: JobView) -> int:
-    """Select, and plan what was found with the values that were seen."""
+async def _go_on(session: Session, options: SelectOptions, how: ApplyOptions | None, view: JobView) -> int:
+    """Select, and plan what was found with the values that were seen; ask and apply the plan where `how` is given."""
     await pause_orphans(session)
     async with _shown(session, options, None, view.console) as found:
         print_selected(Selected(found.found), view.console)
         if not found.found.matched:
             return NOTHING_FOUND
-        return await carry_out_prepared(session, await prepare_selection(session, found.patches()), view)
-
-
-async def _select_and_apply(session: Session, options: SelectOptions, how: ApplyOptions, view: JobView) -> int:
-    """Select, plan what was found, ask, and apply the plan."""
-    await pause_orphans(session)
-    async with _shown(session, options, None, view.console) as found:
-        print_selected(Selected(found.found), view.console)
-        if not found.found.matched:
-            return NOTHING_FOUND
-        checked, request, _ = await prepare_selection(session, found.patches())
-        with checked:
-            plan_id = (await submit(session, checked, request)).job_id
+        prepared = await prepare_selection(session, found.patches())
+        if how is None:
+            return await carry_out_prepared(session, prepared, view)
+        with prepared.checked:
+            plan_id = (await submit(session, prepared.checked, prepared.request)).job_id
     return await apply_selection(session, plan_id, how, view)
 
 
