@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from typing import Any, NamedTuple
 
 from config.text import printable
@@ -46,8 +47,10 @@ class JobFilter(NamedTuple):
 
 
 ANY_JOB = JobFilter()
-LOOKED_AT = 1000
-"""Jobs that are looked at for one page."""
+LOOKED_AT, LEAST_LOOKED_AT = 1000, 100
+"""Jobs that are looked at for one page at most, and at least."""
+LOOK_FOR_S = 0.5
+"""Time after which no more than the least are looked at."""
 SHOWN_CHARS = 80
 SHOWN_MADE = 20
 """Jobs made of one that are read: the latest."""
@@ -166,12 +169,15 @@ async def latest_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB
 async def page_of_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB, *, after: str = "") -> JobPage:
     """Return so many of the jobs at most that are asked for, the newest first, beginning behind the job `after`.
 
-    It looks at `LOOKED_AT` jobs at most, so that a page may be short although more follow.
+    It looks at `LOOKED_AT` jobs at most, at fewer where that takes long, so that a page may be short although more
+    follow.
     """
+    deadline = time.monotonic() + LOOK_FOR_S
     redis, found, last, looked_at = session.ledger.redis, list[Job](), after, 0
     before = await _submission(session, after) if after else None
     async for submission in newest_first(redis, since=wanted.since, before=before):
-        if len(found) == number or looked_at == LOOKED_AT:
+        late = looked_at >= LEAST_LOOKED_AT and time.monotonic() > deadline
+        if len(found) == number or looked_at == LOOKED_AT or late:
             return JobPage(await _seen(session, found), last, has_more=True)
         last, looked_at = submission.job_id, looked_at + 1
         with contextlib.suppress(NoSuchJob):
