@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 
 from cli.carry_out import JobView, carry_on, get_ready
-from cli.console import ask_letter, can_ask, show_paged, shown
+from cli.console import ask_letter, can_ask, print_lines, show_paged
 from cli.plan_view import change_lines, few_changes, row_line
 from cli.preview_view import show_outlook
 from config.text import printable
@@ -53,7 +53,7 @@ async def apply_plan(
 
     submitted = await apply(session, plan_id, options, confirm)
     if submitted.existed:
-        console.print(shown(_about_existing(plan_id, await session.ledger.jobs.get(submitted.job_id))), soft_wrap=True)
+        print_lines([_about_existing(plan_id, await session.ledger.jobs.get(submitted.job_id))], console)
         signals = signals or (await get_ready(session, console) if options.here else None)
     return await carry_on(session, submitted, signals, view)
 
@@ -71,13 +71,13 @@ async def _show(session: Session, prepared: PreparedApply, console: Console) -> 
     plan, checked, _, age_s, former = prepared
     spec, counts = plan.spec, plan.counts
     named = f"Plan {spec.job_id} ({printable(spec.name, NAME_CHARS)}), made {in_words(age_s)} ago"
-    console.print(shown(f"{named}: {counts.would_change:,} of {count_of(counts.total, 'row')} would change."))
+    lines = [f"{named}: {counts.would_change:,} of {count_of(counts.total, 'row')} would change."]
     if found := await plan_findings(session.ledger, plan):
-        for line in change_lines(few_changes(found, SHOWN_OF_KEY)):
-            console.print(shown(f"  {line}"))
+        lines += [f"  {line}" for line in change_lines(few_changes(found, SHOWN_OF_KEY))]
     if former:
-        done = f"job {former.spec.job_id}, which was cancelled, left {checked.total:,} of these"
-        console.print(shown(f"{done[0].upper()}{done[1:]}; only they are applied."))
+        left = f"left {checked.total:,} of these; only they are applied"
+        lines.append(f"Job {former.spec.job_id}, which was cancelled, {left}.")
+    print_lines(lines, console)
 
 
 async def _show_outlook(session: Session, prepared: PreparedApply, console: Console, *, deployed: bool) -> None:

@@ -8,7 +8,7 @@ import shutil
 import signal
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 import click
@@ -103,6 +103,15 @@ def terminal_columns(*, err: bool = False) -> int | None:
     """Return the width of the terminal that is standard output, or standard error; None where it is none."""
     stream = sys.stderr if err else sys.stdout
     return shutil.get_terminal_size().columns if stream.isatty() else None
+
+
+def print_lines(lines: Iterable[str], console: Console) -> None:
+    """Print lines that are safe for a terminal; where one is too narrow for them, they go on at their own indent."""
+    columns = console.width if console.file.isatty() else None
+    for line in lines:
+        indent = len(line) - len(line.lstrip())
+        for part in broken(line.lstrip(), columns, indent=indent):
+            console.print(shown(" " * indent + part), soft_wrap=True)
 
 
 def broken(text: str, columns: int | None, *, indent: int = 0) -> list[str]:

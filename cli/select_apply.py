@@ -8,7 +8,7 @@ from rich.console import Console
 
 from cli.apply_plan import apply_plan
 from cli.carry_out import JobView, get_ready, show_end
-from cli.console import shown
+from cli.console import print_lines
 from cli.exit_codes import INTERRUPTED, exit_code_of
 from cli.output import print_json
 from cli.plan_view import change_lines
@@ -42,8 +42,7 @@ async def apply_selection(session: Session, plan_id: str, options: ApplyOptions,
     if plan.state is not JobState.FINISHED:
         await show_end(session, plan, console, as_json=view.as_json, after_follow=not interrupted)
         return INTERRUPTED if interrupted else exit_code_of(plan)
-    for line in _planned(plan, await collect_findings(session, plan)):
-        console.print(shown(line), soft_wrap=True)
+    print_lines(_planned(plan, await collect_findings(session, plan)), console)
     if plan.counts.would_change:
         return await apply_plan(session, plan_id, options, view, is_shown=True) or exit_code_of(plan)
     console.print("Nothing would change, so there is nothing to apply.")

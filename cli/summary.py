@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rich.console import Console
 
-from cli.console import broken, shown
+from cli.console import print_lines, shown
 from cli.plan_view import change_lines, sample_lines
 from config.text import printable
 from ledger.failures import Cause, Sample
@@ -33,10 +33,7 @@ def print_step(step: NextStep, console: Console) -> None:
 def print_summary(job: Job, findings: Findings, console: Console, *, after_follow: bool = False) -> None:
     """Print how the job went, or how it stands; `after_follow` leaves out the reason, which was shown just before."""
     columns = console.width if console.file.isatty() else None
-    for line in summary_lines(job, findings, after_follow=after_follow, columns=columns):
-        indent = len(line) - len(line.lstrip())
-        for part in broken(line.lstrip(), columns, indent=indent):
-            console.print(shown(" " * indent + part), soft_wrap=True)
+    print_lines(summary_lines(job, findings, after_follow=after_follow, columns=columns), console)
 
 
 def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, columns: int | None = None) -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import pty
 import re
 
 import msgspec
 import pytest
+from rich.console import Console
 
+from cli.console import print_lines
 from ledger.job import JobState
 from ledger.ledger import Ledger
 from ledger.progress import LastError, Waits
@@ -164,3 +168,16 @@ async def test_states_have_colours_where_they_are_wanted(terminal, make_job, set
     raw = (await asyncio.to_thread(terminal, "status", job.job_id, **settings)).raw
 
     assert ("\x1b[36mrunning" in raw, "\x1b[1mState" in raw) == (colours, bold)
+
+
+def test_a_line_that_is_too_long_goes_on_at_its_own_indent() -> None:
+    """No word and no command is broken."""
+    reader, writer = pty.openpty()
+    with os.fdopen(reader, "rb") as screen, os.fdopen(writer, "w") as terminal:
+        print_lines(
+            ["team:", "  absent -> a long value; `relabel status X` shows all"], Console(file=terminal, width=30)
+        )
+        terminal.flush()
+        said = os.read(screen.fileno(), 4096).decode().replace("\r\n", "\n")
+
+    assert said == "team:\n  absent -> a long value;\n  `relabel status X` shows all\n"
