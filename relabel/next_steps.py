@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ledger.job import Job, JobState, Kind
 from relabel.session import Session
+from selection.options import LabelOptions
 
 if TYPE_CHECKING:
     from selection.options import SelectOptions
@@ -40,8 +41,10 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
     return [report, *_after_change(job, run=" --run" if session.server else "")]
 
 
-def after_selection(output: Path, options: SelectOptions) -> NextStep:
-    """Return what follows a file that a selection wrote."""
+def after_selection(output: Path, options: SelectOptions) -> NextStep | None:
+    """Return what follows a file that a selection wrote; None where it names no key, so that nothing would change."""
+    if options.labels == LabelOptions():
+        return None
     edited = ", once it is edited" if options.labels.keys else ""
     return NextStep(f"relabel plan {shlex.quote(str(output))}", f"shows what it would change{edited}")
 

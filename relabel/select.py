@@ -7,6 +7,7 @@ one that was interrupted.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -106,15 +107,15 @@ def check_selection(options: SelectOptions, output: Path | None = None, *, for_p
     if output is None:
         return
     layout_of(output)
-    if output.exists():
-        raise InvalidInput(f"{output} is there already; choose another name, or delete it")
+    if os.path.lexists(output):  # False where the name cannot be one, which is named once it is to be written
+        raise InvalidInput(f"{output} is there already; choose another name, or delete it.")
 
 
 def layout_of(output: Path) -> Layout:
     """Return the format that a file's name asks for; raises InvalidInput."""
     layout = _LAYOUTS.get(output.suffix.lower())
     if layout is None:
-        raise InvalidInput(f"{output}: name the file .csv or .jsonl, by which it is read again")
+        raise InvalidInput(f"{output}: name the file .csv or .jsonl, by which it is read again.")
     return layout
 
 

@@ -72,6 +72,8 @@ def read_filters(options: FilterOptions, *, now: float, newest_first: bool = Fal
         raise BadSelection("nothing can have been created at or after --since and before --until; change one of them")
     metadata = _pairs(options.metadata)
     model = options.model
+    if model is not None and not model.strip():
+        raise BadSelection("--model is empty; name a model, or leave it out")
     # what the service makes of a name that stands for several snapshots is not known (contract section 1)
     asked = model if model and _is_snapshot(model) else None
     order = nearest_end(since, until, now=now)

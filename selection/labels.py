@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from producer.errors import BadRow
 from producer.rules import checked_key, too_much
-from selection.errors import BadSelection, LeftOut
+from selection.errors import BadExpression, BadSelection, LeftOut
 from selection.shares import Split, parse_split
 from selection.template import read_template, value_fault
 
@@ -68,7 +68,11 @@ def read_labels(options: LabelOptions) -> Labels:
     """
     if options.split_by is not None and options.split is None:
         raise BadSelection("--split-by goes with --split; add --split KEY=VALUE:PERCENT,...")
-    split = parse_split(options.split, options.split_by or "id") if options.split else None
+    by = "id" if options.split_by is None else options.split_by
+    try:
+        split = None if options.split is None else parse_split(options.split, by)
+    except BadExpression as error:
+        raise BadSelection(f"--split-by, {error}") from None
     labels = Labels(
         dict(_templates("--set", options.set)),
         dict(_templates("--set-default", options.set_default)),

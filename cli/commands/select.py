@@ -119,8 +119,8 @@ def select_command(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
     print_selected(selected, console)
-    if selected.output:
-        print_step(after_selection(selected.output, options), console)
+    if selected.output and (step := after_selection(selected.output, options)):
+        print_step(step, console)
     if path and not selected.found.matched:
         console.print(shown(f"Nothing matched, so {path} was not written."))
     if as_json:

@@ -82,6 +82,13 @@ async def test_facts_are_json_and_nothing_found_is_1(relabel, service):
     }
 
 
+async def test_a_file_that_names_no_key_has_no_next_step(relabel, service):
+    """A plan of it is refused, as nothing would change."""
+    ended = await relabel("select", "-o", "out.csv", **service)
+
+    assert ended.err.endswith("Wrote    301 rows to out.csv\n")
+
+
 async def test_rows_on_standard_output_can_be_piped_on(relabel, service):
     """As JSON Lines."""
     ended = await relabel("select", "--limit", "5", "--set", "k=v", "-o", "-", **service)
@@ -98,6 +105,8 @@ async def test_rows_on_standard_output_can_be_piped_on(relabel, service):
         (["--set", "k=v", "-o", "out.txt"], "name the file .csv or .jsonl"),
         (["-o", "-", "--json"], "leave one out"),
         (["--keys", '"a'], "keys with commas"),
+        (["--model", ""], "--model is empty"),
+        (["--set", "k=v", "-o", "x" * 300 + ".csv"], "File name too long"),
         (["--set", "k=v", "--plan", "-o", "out.csv"], "leave it out, or --plan"),
         (["--keys", "k", "--plan"], "plan the edited file"),
         (["--plan"], "say what, with --set"),

@@ -106,6 +106,8 @@ def test_a_default_is_not_composed_where_the_key_is_there():
         ({"split": "part=a:x"}, "no split"),
         ({"split": "part=a:50,a:50"}, "names a value twice"),
         ({"split": "part=a:80,b:10"}, "add up to 90 percent"),
+        ({"split": ""}, "'' is no split"),
+        ({"split": "part=a:100", "split_by": ""}, "--split-by, column 1: it is empty"),
         ({"split_by": "model"}, "--split-by goes with --split"),
         ({"split": "part=a:100", "split_by": "created"}, "created is a time"),
         ({"split": "part=a:100", "split_by": "team"}, "metadata.team"),
