@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple, TypeVar
@@ -16,7 +17,7 @@ from completions.list_place import Cursor, Doubts, Place
 from completions.retry_after import backoff
 from ledger.cancellation import end_tasks
 from ledger.ledger import Ledger
-from ratelimit.breaker import CircuitBreaker
+from ratelimit.breaker import WELL_FOR_S, CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter, SharedLimit
 
 __all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "open_list"]
@@ -100,7 +101,8 @@ class ListReader:
         self._calls = calls
         self._query = query
         self._place = Place(cursor, since=since, until=until)
-        self._sent_with_new_key = self._was_answered = False
+        self._sent_with_new_key = False
+        self._answered_at: float | None = None
         self.requests = self.retries = self.throttled = 0
 
     @property
@@ -140,6 +142,8 @@ class ListReader:
                 return item
             except (RateLimited, KeyRefused, Retryable) as refusal:
                 failures += isinstance(refusal, Retryable)
+                if refusal.code == "bad_response" and failures >= self._calls.attempts:
+                    return item
                 try:
                     await self._wait_after(refusal, failures)
                 except Retryable:
@@ -171,7 +175,7 @@ class ListReader:
             calls.breaker.record(write=False, succeeded=not failing)
             raise
         calls.breaker.record(write=False, succeeded=True)
-        self._sent_with_new_key, self._was_answered = False, True
+        self._sent_with_new_key, self._answered_at = False, time.monotonic()
         return answer
 
     async def _wait_after(self, refusal: RateLimited | KeyRefused | Retryable, failures: int) -> None:
@@ -192,7 +196,11 @@ class ListReader:
             await self._calls.pause_for(refusal.retry_after or backoff(failures))
 
     async def _should_give_up(self, refusal: Retryable) -> bool:
-        """Return whether the page is at fault; while an API fails that answered before, it is waited for."""
-        if not (refusal.endpoint_fails and self._was_answered):
+        """Return whether the page is at fault; while an API fails that answered before, it is waited for.
+
+        That others' requests succeed shows it, once the last success of this reading does not count as theirs.
+        """
+        if not refusal.endpoint_fails or self._answered_at is None:
             return True
-        return await self._calls.breaker.row_at_fault(write=False)
+        is_alone = time.monotonic() - self._answered_at < WELL_FOR_S
+        return not is_alone and await self._calls.breaker.row_at_fault(write=False)

@@ -11,7 +11,7 @@ from aiohttp import web
 from completions.client import open_api
 from completions.errors import CursorLost, KeyRefused, Retryable, RowFailed, StopJob
 from completions.list_place import nearest_end
-from completions.listing import Cursor, ListQuery, open_list
+from completions.listing import ATTEMPTS, Cursor, ListQuery, open_list
 from completions.target import Target
 from ledger.ledger import Ledger
 from ratelimit.limiter import Limit, SharedLimit
@@ -232,6 +232,17 @@ async def test_a_page_that_always_fails_ends_the_reading_with_its_reason(redis, 
         await ids_of(redis, sandbox.base_url)
 
     assert caught.value.status == 409
+
+
+async def test_a_failing_api_is_waited_for_beyond_the_tries_of_a_page(redis, start_empty):
+    """What this reading read right before is no sign that the API works and the page is at fault."""
+    sandbox = await start_empty()
+    fill(sandbox, 250)
+    failing = {"status": 503, "headers": {"retry-after-ms": "10"}}
+    rule = {"fault": "answer", "match": {"operation": "list"}, "after": 1, "times": ATTEMPTS + 2, "answer": failing}
+    sandbox.add_faults([rule])
+
+    assert len(await ids_of(redis, sandbox.base_url)) == 250
 
 
 async def test_a_refused_key_is_read_again_once(redis, start_empty):

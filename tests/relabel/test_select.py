@@ -252,11 +252,16 @@ async def test_what_a_page_does_not_show_is_read_by_itself(scene, fault):
 
 
 async def test_a_completion_that_can_never_be_read_is_left_out(scene):
-    """Its GET fails each time, while pages do not: it does not end the selection."""
+    """What its GET answers is no JSON, each time: it does not end the selection."""
     scene.sandbox.add_faults(
         rules=[
             {"fault": "null_metadata", "match": {"operation": "list"}},
-            {"fault": "error_500", "match": {"operation": "get"}, "times": ATTEMPTS},
+            {
+                "fault": "answer",
+                "match": {"operation": "get"},
+                "answer": {"status": 200, "body": "{"},
+                "times": ATTEMPTS,
+            },
         ]
     )
 
