@@ -32,17 +32,28 @@ class LoopThread:
     def iterate(self, values: AsyncIterator[T]) -> Iterator[T]:
         """Yield the values of an asynchronous iterator, each in the thread that asks for it."""
 
+        step: asyncio.Task[Any] | None = None
+
         async def following() -> tuple[T] | None:
+            nonlocal step
+            step = asyncio.current_task()
             async for value in values:
                 return (value,)
             return None
+
+        async def end() -> None:
+            """End the last step first: an interrupt that comes before the wait for it leaves it running."""
+            if step is not None:
+                step.cancel()
+                await asyncio.wait([step])
+            if close := getattr(values, "aclose", None):
+                await close()
 
         try:
             while (found := self.run(following())) is not None:
                 yield found[0]
         finally:
-            if close := getattr(values, "aclose", None):
-                self.run(close())
+            self.run(end())
 
     def close(self) -> None:
         """End the loop and its thread."""

@@ -86,11 +86,14 @@ async def test_a_service_that_alters_values_later_is_found_out(harness, ids, eve
     harness.service = Service(visible_after_s=LAG_S)
     job = await harness.submit(*((each, patch) for each in ids), canary=20, mode=mode)
 
+    def alter_written() -> bool:
+        for entry in harness.sent("POST"):
+            stored = harness.sandbox.store.metadata(entry.id)
+            stored |= {key: value.strip().lower() for key, value in stored.items()}
+        return len(harness.sent("POST")) == 20
+
     turn = asyncio.create_task(harness.turn(job, 0))
-    await eventually(lambda: len(harness.sent("POST")) == 20)
-    for each in ids:
-        stored = harness.sandbox.store.metadata(each)
-        stored |= {key: value.strip().lower() for key, value in stored.items()}
+    await eventually(alter_written)
     await turn
 
     seen = await harness.job(job)
