@@ -63,6 +63,10 @@ WHOLE = (
 """What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""
 
 
+TOGETHER = ("chromium", "idle_worker")
+"""Fixtures of a session whose start costs seconds: all tests that take one are run by the same process."""
+
+
 def is_whole(path: Path) -> bool:
     """Return whether a file or folder of tests is in `WHOLE`."""
     return path.is_relative_to(TESTS) and str(path.relative_to(TESTS)).startswith(WHOLE)
@@ -92,15 +96,28 @@ def pytest_itemcollected(item: pytest.Item) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Begin with what takes longest, and leave out the slowest, unless marks or names are asked for."""
+    if not (config.option.markexpr or any("::" in name for name in config.args)):
+        late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]
+        config.hook.pytest_deselected(items=late)
+        items[:] = [item for item in items if item not in set(late)]
     items.sort(key=lambda item: item.get_closest_marker("whole") is None)
-    # xdist hands the list out in as many runs of neighbours; each is to begin with its share of the longest
-    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    items[:] = [item for first in range(processes) for item in items[first::processes]]
-    if config.option.markexpr or any("::" in name for name in config.args):
-        return
-    late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]
-    config.hook.pytest_deselected(items=late)
-    items[:] = [item for item in items if item not in set(late)]
+    items[:] = share_out(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def share_out(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
+    """Return the tests in the order in which xdist, which hands them out in runs of equal length, shares them well.
+
+    Each process begins with its share of the longest. What is to be together is one process's.
+    """
+    kept = [[item for item in items if name in getattr(item, "fixturenames", ())] for name in TOGETHER]
+    together = {item for group in kept for item in group}
+    shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
+    for group in kept:
+        min(shares, key=len).extend(group)
+    for item in items:
+        if item not in together:
+            min(shares, key=len).append(item)
+    return [item for share in sorted(shares, key=len) for item in share]
 
 
 @pytest.fixture(autouse=True)

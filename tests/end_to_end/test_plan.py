@@ -1,4 +1,4 @@
-"""`relabel plan` where nothing is configured: everything in one process tree, and the API holds what it held."""
+"""Plans where nothing is configured, from the file to the undo of what was applied."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 
 
-async def test_a_plan_needs_neither_redis_nor_workers_and_changes_nothing(
+async def test_a_plan_changes_nothing_and_is_applied_and_undone_where_nothing_is_configured(
     relabel: CliProcess, serve: StartServer
 ) -> None:
-    """It brings its own, as `run` does, and prints its id; each row costs one request."""
-    ids = new_ids(20)
+    """Each verb brings its own Redis and workers, as `run` does; what somebody changed since the plan is left alone."""
+    ids = new_ids(30)
     held = {completion_id: {"kept": "yes"} for completion_id in ids}
     server = await serve({completion_id: dict(metadata) for completion_id, metadata in held.items()})
 
@@ -19,20 +19,11 @@ async def test_a_plan_needs_neither_redis_nor_workers_and_changes_nothing(
 
     assert planned.code == 0
     status = await relabel("status", planned.out.strip(), "--json")
-    assert (status.facts["state"], status.facts["rows"]["would_change"]) == ("finished", 20)
-    assert status.facts["requests"]["sent"] == 20
+    assert (status.facts["state"], status.facts["rows"]["would_change"]) == ("finished", 30)
+    assert status.facts["requests"]["sent"] == 30
     assert server.completions == held
     await relabel.nothing_runs()
 
-
-async def test_a_plan_is_applied_and_undone_where_nothing_is_configured(
-    relabel: CliProcess, serve: StartServer
-) -> None:
-    """With a canary, against a server that is not ours; what somebody changed since the plan is left alone."""
-    ids = new_ids(30)
-    held = {completion_id: {"kept": "yes"} for completion_id in ids}
-    server = await serve({completion_id: dict(metadata) for completion_id, metadata in held.items()})
-    assert (await relabel("plan", relabel.file("rows.csv", simple_csv(ids)))).code == 0
     changing = simple_csv(ids).splitlines()[0].split(",")[1]
     server.completions[ids[7]][changing] = "somebody else's"
     held[ids[7]] = dict(server.completions[ids[7]])
