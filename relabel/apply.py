@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Container
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from config.canary import CanaryShare
-from ledger.errors import NoSuchJob, StateLost
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState, Kind
 from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row
-from producer.check import Checked, check_made
+from producer.check import Checked
 from producer.submit import JobRequest, Submitted
 from relabel.advice import not_made
-from relabel.derived import DerivedOptions, derived_request, derived_rows_lost, settled_job, spool_folder
+from relabel.derived import DerivedOptions, derived_request, settled_job, stage_rows
 from relabel.errors import AlteredPlan, InvalidInput, WrongState
 from relabel.session import Session
 from relabel.submit import submit
@@ -145,12 +145,7 @@ async def prepare_apply(session: Session, plan: Job, options: ApplyOptions) -> P
     former = await _last_apply(session, plan)
     if former and former.state is not JobState.CANCELLED:
         return former
-    try:
-        left = await _lines_left(session, former) if former else None
-        rows = _sealed_rows(session, plan, left)
-        checked = await check_made(rows, columns=plan.spec.columns, mode=plan.spec.mode, spool_dir=spool_folder())
-    except StateLost as error:
-        raise derived_rows_lost(plan.spec) from error
+    checked = await stage_rows(_sealed_rows(session, plan, former), plan.spec)
     try:
         _require_some(plan, checked, former)
         _require_few(plan, checked, options.max_changes)
@@ -189,15 +184,16 @@ async def _lines_left(session: Session, former: Job) -> set[int]:
     return {row.line async for row in read_rows(session.ledger.redis, former.spec, only=_LEFT)}
 
 
-async def _sealed_rows(session: Session, plan: Job, left: Container[int] | None) -> AsyncIterator[Patch]:
-    """Yield the rows that apply a plan, on these lines where some are given, and check that nobody altered it.
+async def _sealed_rows(session: Session, plan: Job, former: Job | None) -> AsyncIterator[Patch]:
+    """Yield the rows that apply a plan, those that a former apply left, and check that nobody altered the plan.
 
     Raises:
         AlteredPlan: the plan is not as its digests and its counts have it.
-        StateLost: rows of the plan are gone from Redis.
+        StateLost: rows of the plan, or of the former apply, are gone from Redis.
 
     """
     ledger, spec = session.ledger, plan.spec
+    left = await _lines_left(session, former) if former else None
     digest = plan.digest or await complete_digest(ledger, spec)
     stored, found = await ledger.plans.digests(spec), list[str]()
     counts = Recount(await ledger.plans.read(spec.job_id))

@@ -1,15 +1,17 @@
-"""Prepares the jobs that are made of another job's rows: an undo and a retry."""
+"""Prepares the jobs that are made of another job's rows: an undo and a retry, and what all such jobs share."""
 
 from __future__ import annotations
 
 import tempfile
 from collections import Counter
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import NamedTuple
 
 from config.text import printable
-from ledger import errors as ledger_errors
-from ledger.job import Job, JobSpec, JobState, Kind, Mode, remedy_of, rows_lost
+from ledger.errors import StateLost
+from ledger.job import Columns, Job, JobSpec, JobState, Kind, Mode, remedy_of, rows_lost
+from ledger.row import Patch
 from producer.check import Checked, check_made
 from producer.retry import RetryRows
 from producer.submit import JobRequest, request_for
@@ -64,10 +66,7 @@ async def prepare_undo(
     if not spec.journal:
         raise InvalidInput(f"job {job_id} kept nothing to restore (--no-undo); submit a file with the old values.")
     rows = undo_rows(session.ledger, spec, keys=keys, force=force)
-    try:
-        checked = await check_made(rows, columns=undo_columns(spec.columns), mode=Mode.MERGE, spool_dir=spool_folder())
-    except ledger_errors.StateLost as error:
-        raise derived_rows_lost(spec) from error
+    checked = await stage_rows(rows, spec, columns=undo_columns(spec.columns), mode=Mode.MERGE)
     if not checked.total:
         checked.close()
         limit = " in these keys" if keys else ""
@@ -102,10 +101,7 @@ async def prepare_retry(
         again = instead if spec.kind is Kind.PLAN else f"`relabel verify {spec.parent}` reads them again"
         raise InvalidInput(f"job {job_id} {_ONLY_READS[spec.kind]}, so there is nothing to retry; {again}.")
     rows = RetryRows(session.ledger, spec, codes=codes, everything=everything)
-    try:
-        checked = await check_made(aiter(rows), columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
-    except ledger_errors.StateLost as error:
-        raise derived_rows_lost(spec) from error
+    checked = await stage_rows(aiter(rows), spec)
     if not checked.total:
         checked.close()
         raise InvalidInput(f"job {job_id} has no rows to retry{_why_none(rows.left_out, codes)}.")
@@ -162,6 +158,21 @@ def derived_request(
         parent=spec.job_id,
         remark=remark,
     )
+
+
+async def stage_rows(
+    rows: AsyncIterator[Patch], spec: JobSpec, *, columns: Columns | None = None, mode: Mode | None = None
+) -> Checked:
+    """Stage rows that are made of a job's, in its columns and its mode unless others are given. The caller closes them.
+
+    Raises:
+        WrongState: rows of the job are lost.
+
+    """
+    try:
+        return await check_made(rows, columns=columns or spec.columns, mode=mode or spec.mode, spool_dir=spool_folder())
+    except StateLost as error:
+        raise derived_rows_lost(spec) from error
 
 
 def spool_folder() -> Path:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 
 from config.settings import Settings
-from ledger.errors import StateLost
 from ledger.job import Columns, Kind, Mode
 from ledger.row import OUTCOMES, Outcome, Patch
 from producer import submit as producer
 from producer.again import intended_rows
 from producer.check import check_made
 from producer.submit import JobRequest
-from relabel.derived import DerivedOptions, Prepared, derived_request, derived_rows_lost, settled_job, spool_folder
+from relabel.derived import DerivedOptions, Prepared, derived_request, settled_job, spool_folder, stage_rows
 from relabel.errors import InvalidInput
 from relabel.session import Session
 from relabel.submit import FileOptions, request_for
@@ -42,11 +41,7 @@ async def prepare_plan(session: Session, job_id: str, options: FileOptions, *, o
     """
     job = await settled_job(session, job_id, here=here)
     spec, outcomes = job.spec, frozenset(outcome for outcome in Outcome if outcome.word in only)
-    rows = intended_rows(session.ledger, spec, outcomes)
-    try:
-        checked = await check_made(rows, columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
-    except StateLost as error:
-        raise derived_rows_lost(spec) from error
+    checked = await stage_rows(intended_rows(session.ledger, spec, outcomes), spec)
     words = ", ".join(sorted(only))
     if not checked.total:
         checked.close()

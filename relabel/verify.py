@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.errors import StateLost
 from ledger.job import JobState, Kind
-from producer.check import check_made
 from producer.verify import verify_rows
-from relabel.derived import (
-    DerivedOptions,
-    Prepared,
-    derived_request,
-    derived_rows_lost,
-    settled_job,
-    spool_folder,
-)
+from relabel.derived import DerivedOptions, Prepared, derived_request, settled_job, stage_rows
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
 
@@ -32,11 +23,7 @@ async def prepare_verify(session: Session, job_id: str, options: DerivedOptions)
     await _require_verifiable(session, job_id)
     job = await settled_job(session, job_id, here=options.here)
     spec = job.spec
-    try:
-        rows = verify_rows(session.ledger, spec)
-        checked = await check_made(rows, columns=spec.columns, mode=spec.mode, spool_dir=spool_folder())
-    except StateLost as error:
-        raise derived_rows_lost(spec) from error
+    checked = await stage_rows(verify_rows(session.ledger, spec), spec)
     note = f"Job {job_id} is paused and may be resumed; its open rows count as not applied."
     request = derived_request(session, job, options, kind=Kind.VERIFY, mode=spec.mode, journal=True, remark="")
     # a row's number has to be that in the verified job; and nobody looks for a change in what only reads
