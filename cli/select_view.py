@@ -67,7 +67,9 @@ class _Drawn:
         row.width = min(self._console.width, _BAR_WIDTH)
         bar = ProgressBar(total=None if found.share is None else 1.0, completed=found.share or 0.0)
         row.add_row(bar, shown(how_far(first, found)))
-        waits = [_one_line(f"Waiting: {found.waits_for}")] if found.waits_for else []
+        # a terminal that shows Ctrl-C as ^C breaks a full line, and the drawing would not be taken away whole
+        room = self._console.width - len("^C") - 1
+        waits = [_one_line(f"Waiting: {found.waits_for}", room)] if found.waits_for else []
         return Group(row, shown(counts_so_far(found)), *waits)
 
 
@@ -91,9 +93,9 @@ class _Lines:
             self._console.print(shown(f"{went_on}{said}"), soft_wrap=True)
 
 
-def _one_line(text: str) -> RenderableType:
+def _one_line(text: str, room: int) -> RenderableType:
     line = shown(text)
-    line.no_wrap, line.overflow = True, "ellipsis"
+    line.truncate(room, overflow="ellipsis")
     return line
 
 
