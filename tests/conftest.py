@@ -55,9 +55,22 @@ WHOLE = (
     ),
     *(
         f"cli/test_{name}.py"
-        for name in ("follow_ups", "former", "hostile_ledger", "metrics", "probe", "select", "verify", "watch")
+        for name in (
+            "applied",
+            "follow_ups",
+            "former",
+            "hostile_ledger",
+            "metrics",
+            "planned",
+            "probe",
+            "select",
+            "verify",
+            "watch",
+        )
     ),
+    "relabel/test_python.py",
     "sandbox/test_command.py",
+    "web/test_serve.py",
     "test_examples.py",
 )
 """What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""

@@ -90,7 +90,7 @@ async def test_the_official_client_reads_back_what_a_run_wrote(relabel: CliProce
         pytest.param("patches.csv", "merge", [], "1", marks=pytest.mark.promise),
         ("patches.jsonl.gz", "merge", [], None),
         pytest.param("patches.jsonl.gz", "replace", [], "1", marks=pytest.mark.promise),
-        ("patches.csv", "replace", ["--no-undo"], None),
+        pytest.param("patches.csv", "replace", ["--no-undo"], None, marks=pytest.mark.promise),
     ],
 )
 async def test_the_server_ends_as_the_file_asks_whatever_happens_on_the_way(

@@ -28,15 +28,15 @@ async def test_a_job_goes_on_where_the_key_is_rotated(cluster: Cluster, tmp_path
     folder = secrets(tmp_path / "secrets", KEY)
     rate = {"per_minute": 6_000, "name": "shared"}
     await cluster.two_workers(OPENAI_API_KEY=None, secrets_dir=folder, rate=rate)
-    rows = PatchRows(600)
+    rows = PatchRows(300)
     job_id = await cluster.start_job(rows, shard_rows=40)
-    await cluster.settled(job_id, 100)
+    await cluster.settled(job_id, 50)
 
     (folder / "openai_api_key").write_text(NEW_KEY)
     cluster.sandbox.configure(api_key=NEW_KEY)
 
     job = await cluster.finished(job_id)
-    assert (job.counts.updated + job.counts.unchanged, job.counts.failed) == (600, 0)
+    assert (job.counts.updated + job.counts.unchanged, job.counts.failed) == (300, 0)
     refused = [entry for entry in cluster.requests_since(0) if entry.status == 401]
     assert 1 <= len(refused) <= 4 * 16 * 2
     assert [entry.verb for entry in await cluster.ledger.audit.read(job_id) if entry.verb == "pause"] == []
@@ -52,7 +52,7 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(cluste
     rate = {"per_minute": 6_000, "name": "shared"}
     await cluster.worker(rate=rate)
     await cluster.worker(OPENAI_API_KEY=None, secrets_dir=folder, rate=rate)
-    job_id = await cluster.start_job(PatchRows(800), shard_rows=40)
+    job_id = await cluster.start_job(PatchRows(500), shard_rows=40)
 
     async def aside() -> bool:
         return any(worker.key_refused for worker in await cluster.ledger.workers.living())
@@ -60,7 +60,7 @@ async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(cluste
     await wait_until(aside, within=60, what="the worker with the wrong key stands aside")
     job = await cluster.finished(job_id)
 
-    assert (job.counts.updated + job.counts.unchanged, job.counts.failed) == (800, 0)
+    assert (job.counts.updated + job.counts.unchanged, job.counts.failed) == (500, 0)
     refused = [entry for entry in cluster.requests_since(0) if entry.status == 401]
     assert 1 <= len(refused) <= 2 * 2 * 16
     (wrong,) = [worker.name for worker in await cluster.ledger.workers.living() if worker.key_refused]

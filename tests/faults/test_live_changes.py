@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 
+import pytest
+
 from ratelimit.limiter import limit_key
 from tests.harness.cluster import KEY, Cluster, StopWatch
 from tests.harness.oracle import check_exact
@@ -17,6 +19,7 @@ SENT_IN_2_S = 2 * 100 + 10
 """Requests that 100 a second and the burst allow in the time within which all workers must have stopped."""
 
 
+@pytest.mark.promise  # `test_shared_rate.py` sees such a change, made on the command line, in `make test`
 async def test_a_change_of_the_rate_is_in_effect_at_once(cluster: Cluster) -> None:
     """Row 37: two workers slow down from 100 requests a second to 20, together."""
     rows = PatchRows(300)

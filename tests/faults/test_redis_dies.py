@@ -64,7 +64,14 @@ async def test_nothing_is_sent_or_lost_while_redis_is_away(cluster: Cluster, awa
     assert [worker.exit_code() for worker in workers] == [None, None]
 
 
-@pytest.mark.parametrize(("restarts", "options"), [(3, ALONE), pytest.param(25, ("--without-gossip",), marks=SLOW)])
+@pytest.mark.parametrize(
+    ("restarts", "options"),
+    [
+        (1, ALONE),
+        pytest.param(3, ALONE, marks=PROMISE),
+        pytest.param(25, ("--without-gossip",), marks=SLOW),
+    ],
+)
 async def test_workers_live_through_restarts_of_redis(cluster: Cluster, restarts: int, options: Sequence[str]) -> None:
     """Row 6: each worker has a message in hand and polls for another, whose answer fails; both are then dealt with."""
     rows = PatchRows(150 * (restarts + 1))
