@@ -44,6 +44,7 @@ def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
         yield driver
 
 
+@pytest.mark.promise
 async def test_an_operator_sees_the_worker_and_the_shards_of_the_job(scene: Scene, browser: webdriver.Chrome) -> None:
     """The pages of workers, of tasks and of one task, once their scripts have filled them; and no row on any."""
     async with httpx.AsyncClient(base_url=scene.url, auth=(USER, PASSWORD), timeout=30) as client:
