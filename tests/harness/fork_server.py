@@ -52,6 +52,7 @@ _PRELOADED = (
     "tasks.announce",
     "tasks.worker_app",
     "tasks.run_worker",
+    "web.server",
     "worker.runtime",
     *(f"cli.commands.{path.stem}" for path in sorted(Path(__file__).parents[2].glob("cli/commands/[a-z]*.py"))),
 )
