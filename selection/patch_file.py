@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 import msgspec
 
-from config.text import escaped_json
+from config.text import escaped_json, printable
 from ledger.clock import utc_second
 from producer.csv_formula import escape_cell
 from producer.csv_header import HeaderFault, read_header
@@ -77,7 +77,8 @@ class CsvPatches:
     def row(self, seen: Completion, patch: Metadata) -> bytes:
         """Return the line of a completion; an empty cell leaves its key alone."""
         cells = [patch.get(key) or "" for key in self._keys] if self._keys else [_json(patch)]
-        return self._line([seen.id, *cells, _time(seen) or "", seen.model or "", _json(seen.metadata)])
+        shown = escaped_json(_json(seen.metadata).encode()).decode()
+        return self._line([seen.id, *cells, _time(seen) or "", printable(seen.model or ""), shown])
 
     def _line(self, cells: Iterable[str]) -> bytes:
         self._text.seek(0)

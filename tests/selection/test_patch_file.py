@@ -134,6 +134,17 @@ def test_csv_has_one_column_of_json_where_a_cell_could_not_say_it():
         assert json.loads(row[1]) == read_labels(options).patch_of(completion({"team": ""}))
 
 
+@pytest.mark.parametrize("layout", ["csv", "jsonl"])
+def test_what_was_seen_acts_on_no_terminal(layout):
+    """A file is looked at with `less` and `head`; the values to be written are exact all the same."""
+    labels = read_labels(LabelOptions(set=("dataset=eval",)))
+
+    content = written(layout, labels, [completion({"team": "a\x9b2J\u202e"}, model="gpt\x1b[2J")]).decode()
+
+    assert not any(each in content for each in "\x1b\x9b\u202e")
+    assert "gpt" in content
+
+
 def test_jsonl_has_what_was_seen_in_one_field():
     """The reader passes over it; a terminal acts on nothing in it."""
     labels = read_labels(LabelOptions(set=("dataset=eval",)))
