@@ -57,6 +57,7 @@ WHOLE = (
         f"cli/test_{name}.py"
         for name in (
             "applied",
+            "confirm",
             "follow_ups",
             "former",
             "hostile_ledger",
@@ -76,8 +77,11 @@ WHOLE = (
 """What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""
 
 
-TOGETHER = ("chromium", "idle_worker")
-"""Fixtures of a session whose start costs seconds: all tests that take one are run by the same process."""
+TOGETHER = ("chromium", "idle_worker", "test_imports.py", "test_language.py")
+"""What costs seconds once in each process that needs it, so that one process runs all of its tests.
+
+A fixture of a session, or a file whose tests all read the whole source.
+"""
 
 
 def is_whole(path: Path) -> bool:
@@ -122,7 +126,9 @@ def share_out(items: list[pytest.Item], processes: int) -> list[pytest.Item]:
 
     Each process begins with its share of the longest. What is to be together is one process's.
     """
-    kept = [[item for item in items if name in getattr(item, "fixturenames", ())] for name in TOGETHER]
+    kept = [
+        [item for item in items if name in (item.path.name, *getattr(item, "fixturenames", ()))] for name in TOGETHER
+    ]
     together = {item for group in kept for item in group}
     shares: list[list[pytest.Item]] = [[] for _ in range(processes)]
     for group in kept:
