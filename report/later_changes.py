@@ -17,9 +17,14 @@ KEPT_SHARDS = 8
 
 
 class _Written(NamedTuple):
-    """A job's row that wrote what is held, and when it ended; rows that have not ended count as the latest."""
+    """A job's row that wrote what is held: the second in which it ended, and when its job was submitted.
+
+    Of rows that ended in one second, that of the job that was submitted last counts as the last. Rows that have not
+    ended count as the latest.
+    """
 
     at: float
+    submitted_at: float
     job_id: str
 
 
@@ -58,9 +63,11 @@ class LaterChanges:
     ) -> str | None:
         """Return the id of the job that wrote one of these keys as it is held, the last one; None where none is known.
 
-        Only rows count that ended `since` or later, in seconds since the epoch, and only of other jobs than `besides`.
+        Only rows count that ended `since` or later, in seconds since the epoch, and only of other jobs than `besides`;
+        of the same second, only those of jobs that were submitted after that one, where it is still kept.
         """
         written = list[_Written]()
+        after = (since, await self._submitted_at(besides))
         for job_id, numbers in (await self._ledger.row_indexes.search(completion_id)).items():
             if job_id == besides or not numbers:
                 continue
@@ -68,18 +75,25 @@ class LaterChanges:
                 written += await self._written(job_id, numbers, completion_id, held, keys)
             except (NoSuchJob, StateLost):
                 continue
-        later = [each for each in written if each.at >= since]
+        later = [each for each in written if (each.at, each.submitted_at) >= after]
         return max(later).job_id if later else None
+
+    async def _submitted_at(self, job_id: str) -> float:
+        try:
+            return (await self.job(job_id)).submitted_at
+        except NoSuchJob:
+            return 0.0
 
     async def _written(
         self, job_id: str, numbers: list[int], completion_id: str, held: Metadata, keys: Sequence[str]
     ) -> list[_Written]:
-        spec, found = (await self.job(job_id)).spec, list[_Written]()
+        job, found = await self.job(job_id), list[_Written]()
+        spec = job.spec
         for number in [] if spec.kind.only_reads else numbers:
             row = await self.row(spec, number)
             if row.patch.completion_id != completion_id:
                 continue
             left = {change.key: change.after for change in row_change(spec, row).changes} | (row.altered or {})
             if any(key in left and left[key] == held.get(key) for key in keys):
-                found.append(_Written(row.settled_at or float("inf"), job_id))
+                found.append(_Written(row.settled_at or float("inf"), job.submitted_at, job_id))
         return found
