@@ -58,6 +58,7 @@ async def test_the_scope_of_an_action_is_that_of_its_endpoint(person):
     assert set(found) - set(ACTIONS) <= {"approve"}
 
 
+@pytest.mark.promise
 async def test_a_lead_pauses_resumes_and_cancels_a_job(browser, sign_in, make_job, ledger):
     """Each after a page that says what will happen to how many rows; the reason stands in the log under their name."""
     await sign_in("read", "control")

@@ -6,6 +6,8 @@ import asyncio
 import json
 from urllib.parse import quote
 
+import pytest
+
 from config.settings import Settings
 from ledger.keys import JobKeys
 from ledger.row import Outcome
@@ -55,6 +57,7 @@ async def test_an_operator_finds_a_job_and_what_went_wrong_in_it(browser, sign_i
     assert await look(browser.errors) == []
 
 
+@pytest.mark.promise
 async def test_a_list_without_jobs_says_how_to_fill_it(browser, sign_in):
     """One sentence and the command; a filter that finds nothing has another."""
     await sign_in("read")
@@ -67,6 +70,7 @@ async def test_a_list_without_jobs_says_how_to_fill_it(browser, sign_in):
     assert "Show all jobs" in filtered
 
 
+@pytest.mark.promise
 async def test_home_names_what_needs_somebody(browser, sign_in, make_job, ledger):
     """A paused job with its reason, since when and what to do; what goes on by itself stands below."""
     await sign_in("read")
@@ -82,6 +86,7 @@ async def test_home_names_what_needs_somebody(browser, sign_in, make_job, ledger
     assert shown.index("stopped.csv") < shown.index("Under way") < shown.index("other.csv")
 
 
+@pytest.mark.promise
 async def test_home_says_that_all_is_well(browser, sign_in, ledger):
     """Where a worker lives and nothing waits for anybody."""
     await sign_in("read")
@@ -94,6 +99,7 @@ async def test_home_says_that_all_is_well(browser, sign_in, ledger):
     assert "relabel submit" in shown
 
 
+@pytest.mark.promise
 async def test_a_completion_shows_what_changed_it(browser, sign_in, make_job):
     """Which job, by whom, from what to what; of one that no job knows, that nothing is known."""
     await sign_in("read")
@@ -112,6 +118,7 @@ async def test_a_completion_shows_what_changed_it(browser, sign_in, make_job):
     assert "none of the 1 job" in unknown
 
 
+@pytest.mark.promise
 async def test_nights_are_a_line_each_and_open_their_files(browser, sign_in, make_job, ledger):
     """Those to look at first, with their jobs; nights of which none was, too."""
     await sign_in("read")
@@ -139,6 +146,7 @@ async def test_nights_are_a_line_each_and_open_their_files(browser, sign_in, mak
     assert "All runs" in missing
 
 
+@pytest.mark.promise
 async def test_workers_are_listed_with_what_differs_among_them(browser, sign_in, ledger):
     """Host, version, key, heartbeat; the rate that they share, and the checks of `relabel health`."""
     await sign_in("read")
@@ -176,6 +184,7 @@ async def test_what_others_wrote_acts_on_nobody(browser, sign_in, make_job, ledg
     assert await look(browser.errors) == []
 
 
+@pytest.mark.promise
 async def test_jobs_that_are_not_there_have_a_text_each(browser, sign_in, make_job, ledger, redis_url):
     """Unknown, expired, lost; and rows of a lost job are not said to be none."""
     await sign_in("read")
@@ -194,6 +203,7 @@ async def test_jobs_that_are_not_there_have_a_text_each(browser, sign_in, make_j
     assert "cannot be shown" in lost
 
 
+@pytest.mark.promise
 async def test_a_page_changes_while_the_job_does_and_says_where_it_cannot(browser, sign_in, make_job, end_rows):
     """Counts change by themselves; live updates can be paused; whoever has lost them knows since when."""
     await sign_in("read")
@@ -211,6 +221,7 @@ async def test_a_page_changes_while_the_job_does_and_says_where_it_cannot(browse
     assert "Paused at" in paused
 
 
+@pytest.mark.promise
 async def test_a_page_that_lost_its_stream_says_since_when_and_comes_back(browser, sign_in, make_job, end_rows):
     """It asks again every 10 seconds, and is live once the stream is there."""
     await sign_in("read")

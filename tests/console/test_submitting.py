@@ -37,6 +37,7 @@ async def submit(served, ledger, new_token):
     return send
 
 
+@pytest.mark.promise
 async def test_a_lead_uploads_a_file_sees_its_preview_and_starts_it(browser, sign_in, ledger, tmp_path):
     """Until then it is held, and nothing of it is sent."""
     await sign_in("submit", "control")

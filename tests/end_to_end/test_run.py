@@ -245,6 +245,7 @@ async def test_rows_may_come_by_standard_input(relabel: CliProcess, serve: Start
     assert len(archived_jobs(tmp_path)) == 1
 
 
+@pytest.mark.promise
 async def test_two_runs_at_once_share_the_server_and_both_end_well(relabel: CliProcess, serve: StartServer) -> None:
     """Neither ends the other's Redis, and each gives its own job's exit code."""
     ids = new_ids(60)
@@ -291,6 +292,7 @@ async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: CliPr
     assert server.asked() <= 100
 
 
+@pytest.mark.promise
 async def test_the_log_of_its_worker_takes_the_form_that_is_asked_for(relabel: CliProcess, serve: StartServer) -> None:
     """`--log-format json` for the command means the workers that it brings along."""
     ids = new_ids(3)

@@ -125,6 +125,7 @@ async def test_a_job_that_redis_forgot_is_never_finished(cluster: Cluster) -> No
     assert len([line for line in worker.said().splitlines() if "the ledger came back empty" in line]) == 1
 
 
+@pytest.mark.promise
 async def test_a_job_that_redis_forgot_in_part_is_state_lost(cluster: Cluster) -> None:
     """Row 7: a torn job, as after an eviction, is told from one that has finished."""
     rows = PatchRows(300)

@@ -61,6 +61,7 @@ async def test_another_worker_goes_on_within_60_s_of_a_workers_death(cluster: Cl
     await check_exact(cluster.ledger, cluster.sandbox, rows, job_id)
 
 
+@pytest.mark.promise
 async def test_children_without_their_worker_do_no_harm(cluster: Cluster) -> None:
     """Row 2: SIGKILL of the main process alone; its children end their turns beside the next worker."""
     rows = PatchRows(200)
