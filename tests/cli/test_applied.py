@@ -11,18 +11,16 @@ from typing import Any
 
 import pytest
 
-from ledger.claims import claim_of
 from ledger.codec import pack_shard, unpack_shard
 from ledger.job import JobState
-from ledger.keys import JobKeys, claim_key
+from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from relabel.apply import ApplyOptions, PreparedApply, prepare_apply
 from relabel.session import Session
 from relabel.submit import submit
-from sandbox import Sandbox
 from tests.harness.cluster import settings_for
-from tests.harness.idle_worker import IdleWorker
+from tests.harness.idle_worker import IdleWorker, served_api
 from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{number:03d}" for number in range(60)]
@@ -49,9 +47,7 @@ async def planner(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
 ) -> AsyncIterator[Planner]:
     """The command, and an API that stores sixty completions; of the writes of other tests no record is left."""
-    async with Sandbox(port=idle_worker.api_port) as sandbox:
-        sandbox.store.load(BEFORE)
-        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
+    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
         planner = Planner(relabel, sandbox, tmp_path)
         planner.settings["RELABEL_JOB__SHARD_ROWS"] = "15"
         yield planner

@@ -9,18 +9,16 @@ from typing import Any
 
 import pytest
 
-from ledger.claims import claim_of
 from ledger.codec import BeforeImage, Detail
 from ledger.errors import LeaseLost
 from ledger.job import JobState, Traffic
-from ledger.keys import JobKeys, claim_key
+from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.progress import Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
-from sandbox import Sandbox
 from tests.cli.deployed import DeployedCommand
-from tests.harness.idle_worker import IdleWorker
+from tests.harness.idle_worker import IdleWorker, served_api
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
@@ -38,9 +36,7 @@ async def harness(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
 ) -> AsyncIterator[DeployedCommand]:
     """The command, and an API that stores three completions; of the writes of other tests no record is left."""
-    async with Sandbox(port=idle_worker.api_port) as sandbox:
-        sandbox.store.load(BEFORE)
-        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
+    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
         yield DeployedCommand(relabel, sandbox, tmp_path, ROWS)
 
 

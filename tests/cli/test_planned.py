@@ -13,12 +13,9 @@ from typing import Any
 
 import pytest
 
-from ledger.claims import claim_of
-from ledger.keys import claim_key
 from ledger.ledger import Ledger
-from sandbox import Sandbox
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker
+from tests.harness.idle_worker import IdleWorker, served_api
 from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
@@ -38,9 +35,7 @@ async def planner(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
 ) -> AsyncIterator[Planner]:
     """The command, and an API that stores four completions; of the writes of other tests no record is left."""
-    async with Sandbox(port=idle_worker.api_port) as sandbox:
-        sandbox.store.load(BEFORE)
-        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
+    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
         yield Planner(relabel, sandbox, tmp_path)
 
 

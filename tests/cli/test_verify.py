@@ -14,13 +14,10 @@ from typing import Any
 
 import pytest
 
-from ledger.claims import claim_of
-from ledger.keys import claim_key
 from ledger.ledger import Ledger
-from sandbox import Sandbox
 from tests.cli.deployed import DeployedCommand
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker
+from tests.harness.idle_worker import IdleWorker, forget_writes, served_api
 from tests.harness.rows import dated_id
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
@@ -39,15 +36,8 @@ async def harness(
     relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
 ) -> AsyncIterator[DeployedCommand]:
     """The command, and an API that stores four completions; of the writes of other tests no record is left."""
-    async with Sandbox(port=idle_worker.api_port) as sandbox:
-        sandbox.store.load(BEFORE)
-        await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in IDS))
+    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
         yield DeployedCommand(relabel, sandbox, tmp_path, ROWS)
-
-
-async def forget_writes(ledger: Ledger, harness: DeployedCommand) -> None:
-    """Let the records of settled writes be gone, as they are after a minute: reads would be waited for."""
-    await ledger.redis.delete(*(claim_key(claim_of(harness.sandbox.base_url, each)) for each in IDS))
 
 
 async def test_a_job_whose_rows_all_hold_is_verified(harness: DeployedCommand) -> None:
@@ -74,7 +64,7 @@ async def test_rows_that_differ_are_counted_by_cause_and_listed_with_what_they_h
     later = await harness.run(rows=json.dumps({"id": IDS[0], "metadata": {"team": "white"}}) + "\n")
     harness.sandbox.store.load({IDS[1]: {"team": "theirs", "old": "=1+1"}})
     harness.sandbox.store.delete(IDS[2])
-    await forget_writes(ledger, harness)
+    await forget_writes(ledger, harness.sandbox, IDS)
 
     ended = await harness("verify", job_id)
 

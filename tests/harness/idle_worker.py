@@ -7,12 +7,16 @@ import contextlib
 import random
 import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import pytest
 
+from ledger.claims import claim_of
+from ledger.keys import claim_key
+from ledger.ledger import Ledger
+from sandbox import Sandbox
 from tests.harness.cluster import ALONE, settings_for
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.worker_process import WorkerProcess
@@ -48,3 +52,19 @@ def idle_worker() -> Iterator[IdleWorker]:
             yield IdleWorker(redis.url, port)
         finally:
             worker.kill()
+
+
+@contextlib.asynccontextmanager
+async def served_api(
+    worker: IdleWorker, ledger: Ledger, stored: Mapping[str, Mapping[str, str]], ids: Iterable[str]
+) -> AsyncIterator[Sandbox]:
+    """An API where the worker looks for one, with what it stores; other tests leave no record of writes to `ids`."""
+    async with Sandbox(port=worker.api_port) as sandbox:
+        sandbox.store.load(stored)
+        await forget_writes(ledger, sandbox, ids)
+        yield sandbox
+
+
+async def forget_writes(ledger: Ledger, sandbox: Sandbox, ids: Iterable[str]) -> None:
+    """Let the records of settled writes be gone, as they are after a minute: reads would be waited for."""
+    await ledger.redis.delete(*(claim_key(claim_of(sandbox.base_url, each)) for each in ids))
