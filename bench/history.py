@@ -20,7 +20,7 @@ from bench.table import print_head, print_row
 from config.settings import Settings
 from embedded.server import EmbeddedServer, embedded_server
 from ledger.connect import open_ledger
-from ledger.job import Columns, Mode
+from ledger.job_spec import Columns, Mode
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from producer.check import check_rows

@@ -12,7 +12,8 @@ from pathlib import Path
 from bench.limiter import Case, on_cluster
 from bench.patches import write_csv
 from bench.table import print_head, print_row
-from ledger.job import Job, Mode
+from ledger.job import Job
+from ledger.job_spec import Mode
 from sandbox import Sandbox, SandboxOptions
 from tests.harness.rows import PatchRows
 

@@ -39,7 +39,7 @@ def measure(path: Path, *, stringify: bool, repeats: int) -> None:
     """Print the CPU seconds of each pair, which of the two comes first taking turns."""
     import producer.check  # noqa: PLC0415 - the parent needs none of it
     from config.input_options import InputOptions  # noqa: PLC0415
-    from ledger.job import Mode  # noqa: PLC0415
+    from ledger.job_spec import Mode  # noqa: PLC0415
     from producer.profile import Profiler  # noqa: PLC0415
     from producer.source import open_source  # noqa: PLC0415
 

@@ -122,7 +122,7 @@ def _whole_submit(on: Stage, layout: Layout, rows: int) -> None:
 
 def measure(path: Path, *, stringify: bool) -> None:
     from config.input_options import InputOptions  # noqa: PLC0415 - as below
-    from ledger.job import Mode  # noqa: PLC0415 - what the parent needs would count as peak memory here
+    from ledger.job_spec import Mode  # noqa: PLC0415 - what the parent needs would count as peak memory here
     from producer.check import check  # noqa: PLC0415
     from producer.source import open_source  # noqa: PLC0415
 

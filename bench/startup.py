@@ -18,7 +18,7 @@ from bench.patches import write_csv
 from bench.table import print_head, print_row
 from embedded.server import EmbeddedServer, embedded_server
 from ledger.connect import open_ledger
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.ledger import Ledger
 from producer.check import check
 from producer.source import open_source

@@ -12,7 +12,7 @@ from cli.job_argument import with_changed_job
 from cli.options import Rate
 from cli.session import need_api_key, pass_settings
 from config.settings import Settings
-from ledger.job import CHANGING_KINDS
+from ledger.job_spec import CHANGING_KINDS
 from relabel.control import pause_orphans
 from relabel.derived import DerivedOptions
 from relabel.session import Session, require_workers

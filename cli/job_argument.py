@@ -10,7 +10,7 @@ import click
 from cli.console import ask, can_ask, echo
 from cli.session import in_session
 from config.settings import Settings
-from ledger.job import ALL_KINDS, Kind
+from ledger.job_spec import ALL_KINDS, Kind
 from relabel.errors import Declined, InvalidInput
 from relabel.job_reference import LAST, described, find_job
 from relabel.session import Session

@@ -8,7 +8,8 @@ from rich.table import Table
 from cli.console import echo_indented, echo_parts, shown, terminal_columns
 from cli.format import STATE_STYLES, WAIT_STYLE, count_style
 from config.text import printable
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from relabel.jobs import JobSeen
 from relabel.wording import local_minute, local_time
 

@@ -12,7 +12,7 @@ from config.canary import CanaryShare
 from config.failure_limit import failure_limit
 from config.input_options import INPUT_OPTIONS, InputOption, input_options
 from config.request_rate import parse_rate
-from ledger.job import Mode, Priority
+from ledger.job_spec import Mode, Priority
 from relabel.submit import FileOptions
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -11,7 +11,7 @@ from cli.console import broken, shown
 from cli.format import at_lines
 from config.text import printable
 from ledger.input_files import InputFile
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from producer.csv_dialect import separators
 from producer.overlap import COMPARE_FOR_S, Overlaps
 from producer.profile import KeyProfile, Profile

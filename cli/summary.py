@@ -9,7 +9,8 @@ from cli.plan_view import change_lines, sample_lines
 from config.text import printable
 from ledger.failures import Cause, Sample
 from ledger.input_files import place_of
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.row import Rejection
 from relabel.explain import WAITING_FOR_USER, is_idle, standing
 from relabel.findings import Findings, status_of

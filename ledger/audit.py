@@ -8,7 +8,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from config.text import REASON_CHARS, sanitize
-from ledger.job import Kind
+from ledger.job_spec import Kind
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 

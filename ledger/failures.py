@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from config.failure_limit import NO_LIMIT, FailureLimit
 from ledger.codec import Detail, unpack_detail, unpack_shard
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.row import TRIED, Outcome, Patch
 from ledger.row_reader import read_outcomes

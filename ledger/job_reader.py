@@ -7,7 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ledger.job import Canary, Counts, Job, JobSpec, JobState, Traffic
+from ledger.job import Canary, Counts, Job, JobState, Traffic
+from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.progress import progress_at, rows_per_s, standstill, waits
 from ledger.row import OUTCOMES

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.job import ALL_KINDS, Kind
+from ledger.job_spec import ALL_KINDS, Kind
 from ledger.keys import JOBS, JobKeys
 
 SEARCHED = 1000
@@ -19,7 +19,7 @@ _GLOB = str.maketrans({character: f"\\{character}" for character in "*?[]\\^-"})
 
 
 class _Submitted(msgspec.Struct):
-    """What is read of a `ledger.job.JobSpec`."""
+    """What is read of a `ledger.job_spec.JobSpec`."""
 
     by: str = ""
     kind: Kind = Kind.FILE

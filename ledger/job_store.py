@@ -15,8 +15,9 @@ from ledger.clock import server_time
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.failures import note_known, watch_first_failures
-from ledger.job import CANCELLED_CODE, NEEDS_CONFIRMATION_CODE, Canary, Job, JobSpec, JobState
+from ledger.job import CANCELLED_CODE, NEEDS_CONFIRMATION_CODE, Canary, Job, JobState
 from ledger.job_reader import job_of, job_reads
+from ledger.job_spec import JobSpec
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Rejection, UnsentRow
 from ledger.scripts import load_script

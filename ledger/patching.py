@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Metadata
 
 

@@ -14,7 +14,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.errors import StateLost
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.scripts import Argument, load_script
 

@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 
 from ledger.codec import unpack_rejections, unpack_unsent
 from ledger.errors import StateLost
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.row import Outcome, Rejection, UnsentRow
 from ledger.row_reader import ReportedRow, read_part

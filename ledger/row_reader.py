@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from ledger.codec import Detail, unpack_detail, unpack_images, unpack_rejections, unpack_shard, unpack_unsent
 from ledger.errors import StateLost
-from ledger.job import JobSpec, Mode
+from ledger.job_spec import JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.row import HasLine, Metadata, Outcome, Patch, Rejection, UnsentRow
 from ledger.snapshot import read_together

@@ -20,7 +20,8 @@ from ledger.codec import (
     unpack_tries,
 )
 from ledger.errors import StateLost
-from ledger.job import JobSpec, JobState, Priority
+from ledger.job import JobState
+from ledger.job_spec import JobSpec, Priority
 from ledger.keys import ACTIVE, RESCUE_LOCK, TOTALS, JobKeys
 from ledger.progress import LastError, Waits
 from ledger.row import Outcome, Patch

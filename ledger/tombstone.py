@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from ledger.clock import utc_time
-from ledger.job import STATE_LOST_CODE, Columns, Counts, Job, JobSpec, JobState, Traffic
+from ledger.job import STATE_LOST_CODE, Counts, Job, JobState, Traffic
+from ledger.job_spec import Columns, JobSpec
 from ledger.progress import Waits
 
 

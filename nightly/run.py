@@ -16,7 +16,8 @@ from msgspec.structs import replace
 from config.settings import Settings
 from ledger.errors import NoSuchJob
 from ledger.fingerprints import counts_as_submitted
-from ledger.job import Job, JobState, Mode, job_name
+from ledger.job import Job, JobState
+from ledger.job_spec import Mode, job_name
 from ledger.ledger import Ledger
 from nightly.digest import night_digest
 from nightly.filing import Filing, listed_file

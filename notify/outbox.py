@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 from redis.asyncio import Redis
 
-from ledger.job import Counts, JobState, Kind, Mode
+from ledger.job import Counts, JobState
+from ledger.job_spec import Kind, Mode
 from ledger.keys import NOTICES, NOTIFIER_LOCK, NOTIFY_SINCE, OUTBOX, OUTBOX_URGENT
 from ledger.lock import Lock
 

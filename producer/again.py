@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Container
 
 from msgspec.structs import replace
 
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows

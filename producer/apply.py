@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch, diff
 from ledger.row import Outcome, Patch
 from ledger.row_reader import ReportedRow

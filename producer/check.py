@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.codec import completion_ids
 from ledger.input_files import place_of
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch, Rejection, UnsentRow
 from producer.csv_header import lay_out
 from producer.csv_rows import CsvRows
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
-    from ledger.job import Columns
+    from ledger.job_spec import Columns
     from producer.profile import Profile
     from producer.source import Source
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from ledger.job import Columns, Mode
+    from ledger.job_spec import Columns, Mode
     from producer.find_files import FoundFile
 
 _SHOWN = 3  # columns of a message

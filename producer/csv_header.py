@@ -8,7 +8,7 @@ import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from config.input_options import NO_OPTIONS, InputOptions
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from producer.csv_formula import unescape_cell
 from producer.csv_names import (
     ID_COLUMNS,

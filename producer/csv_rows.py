@@ -25,7 +25,7 @@ from producer.strict_json import metadata_of, parse_json
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from ledger.job import Columns
+    from ledger.job_spec import Columns
     from producer.errors import UnreadableFile
     from producer.source import Source
 

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from config.input_options import NO_OPTIONS, InputOptions
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_names import ID_COLUMNS, REPORT_FIELD, REPORT_INPUT
 from producer.errors import BadRow

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 import msgspec
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import HasLine, Patch
 from producer.errors import UnreadableFile
 from producer.rules import too_much

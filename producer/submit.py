@@ -11,8 +11,8 @@ from typing import NamedTuple, TypeVar
 from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.errors import JobIdTaken
-from ledger.job import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name
 from ledger.job_id import new_job_id
+from ledger.job_spec import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name
 from ledger.ledger import Ledger
 from ledger.row_index import ENTRY_BYTES, IndexBuilder
 from producer.check import Checked
@@ -39,8 +39,8 @@ class JobRequest(NamedTuple):
     `parent` is the job that the rows were made of, where they are taken back or tried again. `by` is who asks, for the
     audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
     which completion its rows are found (`ledger.row_index`). `canary` is the share of the rows that is carried out
-    first and read back. `exact` as in `ledger.job.JobSpec`. `identity` is by what a job counts as submitted before,
-    in place of its rows.
+    first and read back. `exact` as in `ledger.job_spec.JobSpec`. `identity` is by what a job counts as submitted
+    before, in place of its rows.
     """
 
     name: str

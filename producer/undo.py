@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Container
 
-from ledger.job import Columns, JobSpec
+from ledger.job_spec import Columns, JobSpec
 from ledger.ledger import Ledger
 from ledger.patching import diff, holds
 from ledger.row import Patch

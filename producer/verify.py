@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from ledger.row_reader import read_rows

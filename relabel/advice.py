@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from config.checks import base_url_hint
-from ledger.job import STATE_LOST_CODE, Job, JobState, Kind, remedy_of
+from ledger.job import STATE_LOST_CODE, Job, JobState, remedy_of
+from ledger.job_spec import Kind
 from ledger.service_profile import Behaviour, Semantics
 from relabel.wording import day_of
 

@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 from config.canary import CanaryShare
 from ledger.errors import NoSuchJob
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row

@@ -8,7 +8,7 @@ from typing import Any, Literal, TypedDict, Unpack
 
 from config.failure_limit import failure_limit
 from config.input_options import INPUT_OPTIONS, InputOptions, KeyColumn, input_options
-from ledger.job import Mode, Priority
+from ledger.job_spec import Mode, Priority
 from relabel.errors import InvalidInput
 from relabel.submit import FileOptions
 

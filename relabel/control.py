@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from ledger.job import Job, JobSpec, JobState
+from ledger.job import Job, JobState
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from producer.submit import Submitted

@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from config.text import printable
 from ledger.errors import StateLost
-from ledger.job import Columns, Job, JobSpec, JobState, Kind, Mode, remedy_of, rows_lost
+from ledger.job import Job, JobState, remedy_of, rows_lost
+from ledger.job_spec import Columns, JobSpec, Kind, Mode
 from ledger.row import Patch
 from producer.check import Checked, check_made
 from producer.retry import RetryRows

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 from ledger.errors import StateLost
 from ledger.failures import SAMPLES, Cause, read_causes
 from ledger.input_files import InputFile, place_of
-from ledger.job import Job, Kind
+from ledger.job import Job
+from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection
 from ledger.row_reader import read_rejections

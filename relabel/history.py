@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ledger.clock import utc_second, utc_time
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from ledger.row_reader import read_row

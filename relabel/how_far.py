@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.job import Counts, Job, Kind
+from ledger.job import Counts, Job
+from ledger.job_spec import Kind
 from ledger.row import OUTCOMES, Outcome
 from relabel.wording import count_of, duration
 

@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 from config.text import printable
 from ledger.errors import NoSuchJob
-from ledger.job import ALL_KINDS, Job, Kind
+from ledger.job import Job
 from ledger.job_search import SEARCHED, ids_beginning_with, latest_id_of
+from ledger.job_spec import ALL_KINDS, Kind
 from relabel.errors import InvalidInput
 from relabel.session import Session
 from relabel.wording import duration

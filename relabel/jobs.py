@@ -9,9 +9,10 @@ from typing import Any, NamedTuple
 from config.text import printable
 from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
-from ledger.job import Job, JobSpec, JobState, Kind, Mode
+from ledger.job import Job, JobState
 from ledger.job_id import submitted_at
 from ledger.job_search import Submission, newest_first, submission_of
+from ledger.job_spec import JobSpec, Kind, Mode
 from ledger.tokens import person_of
 from relabel.errors import InvalidInput
 from relabel.explain import reason_of, waiting_for

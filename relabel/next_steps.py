@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from relabel.session import Session
 from selection.options import LabelOptions
 

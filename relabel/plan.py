@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 
 from config.settings import Settings
-from ledger.job import Columns, Kind, Mode
+from ledger.job_spec import Columns, Kind, Mode
 from ledger.row import OUTCOMES, Outcome, Patch
 from producer import submit as producer
 from producer.again import intended_rows

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ledger.errors import StateLost
 from ledger.input_files import place_of
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.patching import Change, diff
 from ledger.plan_counts import PlanCounts, ValueChange

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 
 
 def possible_actions(job: Job) -> list[str]:

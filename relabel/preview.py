@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from config.settings import Settings
 from ledger.errors import LedgerUnreachable
 from ledger.input_files import InputFile, place_of
-from ledger.job import Kind, Mode
+from ledger.job_spec import Kind, Mode
 from ledger.overview import read_overview
 from ledger.row import Rejection
 from producer import submit as producer

@@ -10,7 +10,8 @@ from typing import Any
 
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import Job, JobSpec, JobState, Kind, remedy_of, rows_lost
+from ledger.job import Job, JobState, remedy_of, rows_lost
+from ledger.job_spec import JobSpec, Kind
 from relabel import __version__
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.session import Session

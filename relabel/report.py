@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Literal, NamedTuple
 
 from ledger.errors import StateLost
-from ledger.job import Job, JobSpec, JobState, Kind, remedy_of, rows_lost
+from ledger.job import Job, JobState, remedy_of, rows_lost
+from ledger.job_spec import JobSpec, Kind
 from ledger.row import Outcome
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.findings import Findings, collect_findings

@@ -11,7 +11,8 @@ import msgspec
 
 from config.text import printable
 from ledger.errors import StateLost
-from ledger.job import Job, JobSpec, JobState, remedy_of, rows_lost
+from ledger.job import Job, JobState, remedy_of, rows_lost
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Rejection, UnsentRow
 from ledger.row_pages import find_outcomes, read_numbered, read_rejections_from, read_unsent_from

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
 
 import msgspec
 
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch
 from producer.check import check_rows
 from producer.csv_names import ID_COLUMNS

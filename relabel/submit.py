@@ -9,7 +9,8 @@ from typing import BinaryIO, NamedTuple
 
 from config.input_options import NO_OPTIONS, InputOptions
 from config.settings import Settings
-from ledger.job import LOST_REASON, Job, JobState, Mode, Priority
+from ledger.job import LOST_REASON, Job, JobState
+from ledger.job_spec import Mode, Priority
 from producer import submit as producer
 from producer.check import Checked
 from producer.check_files import check_files

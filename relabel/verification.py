@@ -9,7 +9,8 @@ from config.text import printable
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob, StateLost
 from ledger.failures import Cause, read_causes
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from relabel.wording import count_of

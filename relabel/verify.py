@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.job import JobState, Kind
+from ledger.job import JobState
+from ledger.job_spec import Kind
 from producer.verify import verify_rows
 from relabel.derived import DerivedOptions, Prepared, derived_request, settled_job, stage_rows
 from relabel.errors import InvalidInput, WrongState

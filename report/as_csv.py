@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_formula import escape_cell
 from producer.csv_header import lay_out

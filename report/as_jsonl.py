@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import msgspec
 
 from config.text import escaped_json
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 from producer.csv_names import REPORT_FIELD, REPORT_INPUT
 from report.as_csv import raw_text

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.job import Job, JobSpec, Kind
+from ledger.job import Job
+from ledger.job_spec import JobSpec, Kind
 from ledger.patching import diff
 from ledger.row import Outcome
 from ledger.row_reader import ReportedRow

@@ -10,7 +10,7 @@ from typing import Protocol
 import msgspec
 
 from config.text import escaped_json
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.patching import Change, diff
 from ledger.row import Outcome

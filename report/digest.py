@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import rfc8785
 
-from ledger.job import JobSpec, Mode
+from ledger.job_spec import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.patching import apply_patch, diff
 from ledger.row import Metadata, Outcome

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import Job, JobSpec
+from ledger.job import Job
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ledger.row import Metadata
 from ledger.row_reader import ReportedRow, read_shard

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Set
 
-from ledger.job import JobSpec
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from report.as_csv import CsvReport
 from report.as_jsonl import JsonlReport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from ledger.job import JobSpec, Mode
+from ledger.job_spec import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.patching import diff
 from ledger.plan_counts import PlanCounts, ValueChange

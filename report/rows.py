@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from ledger.clock import utc_second, utc_time
 from ledger.input_files import InputFile, place_of
-from ledger.job import JobSpec, Kind, Mode
+from ledger.job_spec import JobSpec, Kind, Mode
 from ledger.ledger import Ledger
 from ledger.patching import holds
 from ledger.row import Outcome, Patch, Rejection, UnsentRow

@@ -12,7 +12,7 @@ from starlette.datastructures import ImmutableMultiDict
 from config.failure_limit import failure_limit
 from config.input_options import InputOptions, column_name, delimiter, input_options, key_columns
 from config.request_rate import parse_rate
-from ledger.job import Mode, Priority
+from ledger.job_spec import Mode, Priority
 from producer.questions import QUESTIONS
 from relabel.submit import FileOptions
 from web.refusals import Refusal

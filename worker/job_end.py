@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 
 from ledger.errors import StateLost
-from ledger.job import Job, JobState, Kind
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.shards import LeasedShard, ReleaseAnswer
 from report.plan_totals import complete_digest, count_shard

@@ -7,7 +7,8 @@ import logging
 import msgspec
 
 from config.settings import Settings
-from ledger.job import Job, JobSpec, JobState
+from ledger.job import Job, JobState
+from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
 from ratelimit.limiter import Limits
 from ratelimit.shared_rate import jobs_on, shared_limit

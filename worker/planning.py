@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from completions.errors import RowFailed
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from worker import row_failures

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch, holds
 from ledger.row import Metadata
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from completions.errors import NotSent, Retryable, RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch, holds
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch

@@ -14,7 +14,7 @@ from ledger.cancellation import end_tasks
 from ledger.claims import NoClaims, claim_life_s
 from ledger.clock import CLOCKS, Clocks
 from ledger.errors import LeaseLost, NoSuchJob, StateLost
-from ledger.job import Kind, Mode
+from ledger.job_spec import Kind, Mode
 from ledger.ledger import Ledger
 from ledger.progress import Waits
 from ledger.records import Record

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from completions.reply import Reply
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata
 from ledger.service_profile import PairLimit

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from completions.errors import RowFailed
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import JobSpec, Mode
+from ledger.job_spec import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.row import Metadata, Outcome, Patch
 from ledger.row_reader import ReportedRow

@@ -13,7 +13,7 @@ from cli.prepared_job import require_carrier
 from cli.session import in_session, pass_settings
 from config.canary import CanaryShare
 from config.settings import Settings
-from ledger.job import Kind
+from ledger.job_spec import Kind
 from relabel.apply import ApplyOptions
 from relabel.control import pause_orphans
 from relabel.job_reference import find_job

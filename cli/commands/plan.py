@@ -16,7 +16,7 @@ from cli.prepared_job import carry_out_prepared, require_carrier
 from cli.session import in_session, pass_settings
 from cli.submission import check_only, show_checked
 from config.settings import Settings
-from ledger.job import CHANGING_KINDS
+from ledger.job_spec import CHANGING_KINDS
 from ledger.row import Outcome
 from producer.check import Checked
 from relabel.control import pause_orphans

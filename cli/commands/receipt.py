@@ -11,7 +11,7 @@ from cli.job_argument import job_argument, with_job
 from cli.output_file import report_file
 from cli.session import pass_settings
 from config.settings import Settings
-from ledger.job import CHANGING_KINDS, Kind
+from ledger.job_spec import CHANGING_KINDS, Kind
 from relabel.receipt import make_receipt
 
 

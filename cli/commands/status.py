@@ -16,7 +16,8 @@ from cli.plan_view import change_lines, sample_lines
 from cli.session import pass_settings
 from config.settings import Settings
 from config.text import printable
-from ledger.job import Canary, Counts, Job, JobSpec, JobState, Kind
+from ledger.job import Canary, Counts, Job, JobState
+from ledger.job_spec import JobSpec, Kind
 from relabel.advice import after_plan, next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
 from relabel.how_far import how_far, outcome_counts

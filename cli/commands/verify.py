@@ -11,7 +11,7 @@ from cli.options import Rate
 from cli.prepared_job import carry_out_prepared, require_carrier
 from cli.session import pass_settings
 from config.settings import Settings
-from ledger.job import CHANGING_KINDS
+from ledger.job_spec import CHANGING_KINDS
 from relabel.control import pause_orphans
 from relabel.derived import DerivedOptions
 from relabel.session import Session

@@ -21,7 +21,8 @@ import pytest
 from config.input_options import InputOptions
 from ledger.codec import BeforeImage, Detail
 from ledger.connect import open_ledger
-from ledger.job import JobSpec, Mode, Traffic
+from ledger.job import Traffic
+from ledger.job_spec import JobSpec, Mode
 from ledger.ledger import Ledger
 from ledger.progress import LastError, Waits
 from ledger.row import Outcome

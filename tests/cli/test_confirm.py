@@ -141,7 +141,7 @@ async def test_an_undo_of_many_rows_asks_too(terminal: Any, ledger: Ledger, read
 async def changed_job(ledger: Ledger, checked: Checked) -> str:
     """A job of one shard that changed all its rows, cancelled since."""
     from ledger.codec import BeforeImage, pack_images
-    from ledger.job import Mode
+    from ledger.job_spec import Mode
     from ledger.keys import JobKeys
     from producer.submit import JobRequest, submit
 

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from ledger.codec import BeforeImage
-from ledger.job import JobSpec, Traffic
+from ledger.job import Traffic
+from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Metadata, Outcome

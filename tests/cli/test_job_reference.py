@@ -11,7 +11,8 @@ import pytest
 
 from config.settings import Settings
 from ledger.errors import NoSuchJob
-from ledger.job import ALL_KINDS, CHANGING_KINDS, JobSpec, JobState, Kind
+from ledger.job import JobState
+from ledger.job_spec import ALL_KINDS, CHANGING_KINDS, JobSpec, Kind
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.tombstone import tombstone_of

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ledger.job import JobState, Kind, Mode
+from ledger.job import JobState
+from ledger.job_spec import Kind, Mode
 from ledger.ledger import Ledger
 from ledger.plan_counts import ValueChange
 from ledger.row import Outcome

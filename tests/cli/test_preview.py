@@ -16,7 +16,8 @@ from rich.console import Console
 
 from cli.preview_view import show_content, show_outlook
 from cli.submission import show_rehearsed
-from ledger.job import JobState, Mode
+from ledger.job import JobState
+from ledger.job_spec import Mode
 from ledger.ledger import Ledger
 from ledger.workers import Aside, WorkerFacts
 from producer.check import Checked

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ledger.codec import Detail
-from ledger.job import JobSpec, Kind, Mode
+from ledger.job_spec import JobSpec, Kind, Mode
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from producer.submit import JobRequest, submit

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 
 from config.canary import CanaryShare
-from ledger.job import Canary, Job, Kind
+from ledger.job import Canary, Job
+from ledger.job_spec import Kind
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
 from producer.submit import submit

@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from tests.harness.cluster import Cluster, StopWatch
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.job import Job, JobState, Kind, Mode
+from ledger.job import Job, JobState
+from ledger.job_spec import Kind, Mode
 from producer.check import check_made
 from producer.submit import JobRequest, submit
 from producer.undo import undo_columns, undo_rows

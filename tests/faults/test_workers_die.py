@@ -7,7 +7,7 @@ import signal
 import psutil
 import pytest
 
-from ledger.job import Kind
+from ledger.job_spec import Kind
 from ledger.keys import JobKeys
 from ledger.patching import diff
 from ledger.row import Outcome

@@ -6,7 +6,7 @@ import random
 import string
 from collections.abc import Iterator
 
-from ledger.job import Columns, Mode
+from ledger.job_spec import Columns, Mode
 from ledger.row import Metadata, Patch
 from sandbox.completion import new_id
 

@@ -18,8 +18,9 @@ from completions.target import Target
 from ledger.clock import Clocks
 from ledger.codec import BeforeImage, pack_images
 from ledger.connect import new_client
-from ledger.job import Columns, Job, JobSpec, Kind, Mode
+from ledger.job import Job
 from ledger.job_id import new_job_id
+from ledger.job_spec import Columns, JobSpec, Kind, Mode
 from ledger.keys import JobKeys, claim_key
 from ledger.ledger import Ledger
 from ledger.row import OUTCOMES, Metadata, Patch

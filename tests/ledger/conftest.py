@@ -11,7 +11,8 @@ import pytest
 from redis.asyncio import Redis
 
 from ledger.connect import new_client
-from ledger.job import Columns, Counts, JobSpec, JobState, Mode
+from ledger.job import Counts, JobState
+from ledger.job_spec import Columns, JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome, Patch

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.codec import Detail
-from ledger.job import JobState, Kind, Traffic
+from ledger.job import JobState, Traffic
+from ledger.job_spec import Kind
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.settlements import Settlement

@@ -7,7 +7,8 @@ import pytest
 from config.failure_limit import FailureLimit
 from ledger.codec import Detail
 from ledger.failures import past_limit
-from ledger.job import JobState, Kind, Traffic
+from ledger.job import JobState, Traffic
+from ledger.job_spec import Kind
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.settlements import Settlement

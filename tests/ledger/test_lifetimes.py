@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.errors import LeaseLost, NoSuchJob
-from ledger.job import JobSpec, JobState, Traffic
+from ledger.job import JobState, Traffic
+from ledger.job_spec import JobSpec
 from ledger.job_store import STORING_KEEP_S, TRIMMED
 from ledger.keys import ENDED, JOBS, LASTING, LOST, OPEN_NIGHTS, JobKeys, fingerprint_key, night_key
 from ledger.loss_detector import LossDetector

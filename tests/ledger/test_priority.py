@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.job import Priority
+from ledger.job_spec import Priority
 
 
 async def test_jobs_of_one_priority_get_the_same_window(harness):

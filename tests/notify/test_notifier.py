@@ -18,7 +18,8 @@ from standardwebhooks import WebhookVerificationError
 
 from config.groups import NotifySettings
 from ledger.connect import new_client
-from ledger.job import Columns, JobSpec, JobState, Kind, Mode
+from ledger.job import JobState
+from ledger.job_spec import Columns, JobSpec, Kind, Mode
 from ledger.keys import ENDED, NOTICES, NOTIFIER_LOCK, OUTBOX, OUTBOX_URGENT, JobKeys, night_key
 from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector

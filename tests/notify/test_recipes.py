@@ -11,7 +11,8 @@ import jsonschema
 import msgspec
 import pytest
 
-from ledger.job import Counts, JobState, Kind, Mode
+from ledger.job import Counts, JobState
+from ledger.job_spec import Kind, Mode
 from notify.outbox import Facts, HeldFile, NightFacts, Notice, RejectedFile
 from notify.payload import body_of
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from config.input_options import InputOptions
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch, Rejection
 from producer.check import Checked, check, rows_of
 from producer.errors import UnreadableFile

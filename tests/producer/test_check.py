@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from ledger.codec import pack_shard, unpack_shard
-from ledger.job import Columns, Mode
+from ledger.job_spec import Columns, Mode
 from ledger.row import Patch, Rejection
 from producer.check import check, check_rows
 from producer.errors import UnreadableFile
@@ -143,7 +143,7 @@ def test_the_fingerprint_does_not_depend_on_the_process(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text(CSV + "id-3,blue\n,x\n")
     script = (
-        "import sys; from pathlib import Path; from ledger.job import Mode\n"
+        "import sys; from pathlib import Path; from ledger.job_spec import Mode\n"
         "from producer.check import check; from producer.source import open_source\n"
         "with open_source(sys.argv[1]) as s, check(s, mode=Mode.MERGE, spool_dir=Path(sys.argv[2])) as c:\n"
         "    print(c.fingerprint, [shard.body.hex() for shard in c.shards(3)])\n"
@@ -192,7 +192,7 @@ def test_a_full_disk_is_one_plain_error(tmp_path):
     path = tmp_path / "p.csv"
     path.write_text("id,k\n" + "".join(f"id-{n},{'x' * 400}\n" for n in range(5000)))
     script = (
-        "import resource, signal, sys; from pathlib import Path; from ledger.job import Mode\n"
+        "import resource, signal, sys; from pathlib import Path; from ledger.job_spec import Mode\n"
         "from producer.check import check; from producer.source import open_source\n"
         "from producer.errors import UnreadableFile\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from ledger.input_files import InputFile, place_of
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch
 from producer.check import Checked
 from producer.check_files import check_files

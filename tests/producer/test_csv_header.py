@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.input_options import KeyColumn, delimiter, key_columns, parse_input_options
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 
 COLUMNS = (KeyColumn("team", "team"), KeyColumn("quality", "Quality"))

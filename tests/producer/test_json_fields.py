@@ -7,7 +7,7 @@ import json
 import pytest
 
 from config.input_options import KeyColumn, key_columns
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch
 
 ID = "chatcmpl-0uaQfZwSdk4fRumP48y3Tt3qdGal4"

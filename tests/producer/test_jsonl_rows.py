@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ledger.job import Columns
+from ledger.job_spec import Columns
 from ledger.row import Patch, Rejection
 
 ROW_FORM = '{"completion_id": "chatcmpl-...", "metadata": {"team": "search"}}'

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch
 from producer.check import Checked
 from producer.check_files import check_files

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch
 from producer.check import Checked
 from producer.profile import MOST_KEYS, NULL_TEXTS, SAMPLE_CHARS, Profiler

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from config.input_options import InputOptions
-from ledger.job import Columns, Mode
+from ledger.job_spec import Columns, Mode
 from ledger.row import Patch
 from producer.check import check
 from producer.csv_formula import escape_cell

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from config.input_options import InputOptions
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch
 from producer.check import check
 from producer.csv_rows import CsvRows

@@ -11,7 +11,7 @@ import pytest
 from config.canary import CanaryShare
 from ledger.connect import open_ledger
 from ledger.errors import JobIdTaken
-from ledger.job import KEPT_KEYS
+from ledger.job_spec import KEPT_KEYS
 from ledger.keys import JOBS
 from ledger.ledger import Ledger
 from ledger.row import Patch

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from config.shared import NIGHTLY
-from ledger.job import Columns, Counts, Job, JobSpec, JobState, Mode, Traffic
+from ledger.job import Counts, Job, JobState, Traffic
+from ledger.job_spec import Columns, JobSpec, Mode
 from ledger.progress import LastError, Standstill, Waits
 from ledger.server_info import ServerFacts
 from ledger.workers import Aside, LivingWorker, WorkerFacts

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from config.settings import Settings
-from ledger.job import Columns, Kind, Mode
+from ledger.job_spec import Columns, Kind, Mode
 from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome, Patch
 from ledger.row_index import ENTRY_BYTES, HASH_BYTES, id_hash

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from config.settings import Settings
-from ledger.job import JobState, Mode
+from ledger.job import JobState
+from ledger.job_spec import Mode
 from ledger.keys import JOBS
 from relabel.jobs import JobFilter, latest_jobs
 from relabel.session import Session

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from config.environment import child_environment
-from ledger.job import JobState, Mode
+from ledger.job import JobState
+from ledger.job_spec import Mode
 from tests.harness.cluster import Cluster, settings_for
 from tests.harness.command import ROOT, run_command
 from tests.harness.rows import PatchRows

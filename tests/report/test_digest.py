@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Outcome, Patch
 from ledger.row_reader import ReportedRow
 from report.digest import BeforeAfter, before_and_after, job_digest, row_line, shard_digest

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from config.input_options import NO_OPTIONS
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.row import Patch
 from producer.check import check, rows_of
 from producer.source import open_source

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.codec import unpack_detail, unpack_images
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.keys import LASTING, LOST, TOTALS, JobKeys
 from ledger.patching import apply_patch
 from ledger.row import OUTCOMES, Outcome

@@ -12,7 +12,7 @@ from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.connect import AWAY
 from ledger.errors import NoSuchJob, StateLost
-from ledger.job import Columns, Kind, Mode
+from ledger.job_spec import Columns, Kind, Mode
 from ledger.row import Patch
 from producer.check import Checked, check_made
 from producer.submit import JobRequest, submit

@@ -11,7 +11,7 @@ import pytest
 
 from config.groups import ArchiveSettings
 from config.settings import Settings
-from ledger.job import Kind
+from ledger.job_spec import Kind
 from ledger.keys import ARCHIVE_DUE, ARCHIVES, JobKeys
 from relabel.health import Verdict, check_health
 from relabel.history import history

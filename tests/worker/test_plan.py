@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from ledger.claims import claim_of
-from ledger.job import JobState, Kind
+from ledger.job import JobState
+from ledger.job_spec import Kind
 from ledger.keys import claim_key
 from ledger.plan_counts import ValueChange
 from ledger.row import Outcome

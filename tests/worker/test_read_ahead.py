@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from ledger.job import Kind
+from ledger.job_spec import Kind
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
 from ratelimit.limiter import Limit

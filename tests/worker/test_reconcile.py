@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch
 from worker.reconcile import before_image
 

@@ -17,7 +17,8 @@ from config.groups import ApiSettings, RateSettings, RedisSettings, WorkerSettin
 from config.logs import TextFormatter
 from config.settings import Settings
 from ledger.connect import new_client
-from ledger.job import Columns, JobSpec, JobState, Mode
+from ledger.job import JobState
+from ledger.job_spec import Columns, JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Patch

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.job import JobState, Kind, Mode
+from ledger.job import JobState
+from ledger.job_spec import Kind, Mode
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from producer.check import check_made

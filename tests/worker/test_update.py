@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.job import Mode
+from ledger.job_spec import Mode
 from ledger.patching import apply_patch
 from worker.update import Shown, Update
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from config.canary import CanaryShare
-from ledger.job import JobState, Kind, Mode
+from ledger.job import JobState
+from ledger.job_spec import Kind, Mode
 from ledger.row import Metadata, Outcome, Patch
 from ledger.shards import ReleaseAnswer
 from producer.check import check_made
