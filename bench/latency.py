@@ -21,7 +21,7 @@ from bench.stage import Stage, stage
 from bench.table import print_head, print_row
 from cli.exit_codes import NOT_FINISHED
 from ledger.connect import open_ledger
-from ledger.job_store import Jobs
+from ledger.job_states import Jobs
 
 ROWS, REPEATS, LARGE, SMALL = 10_000, 5, 1_000_000, 1_000
 

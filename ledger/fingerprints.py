@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.job_store import SUBMITTED_KEEP_S, Jobs
+from ledger.job_states import SUBMITTED_KEEP_S, Jobs
 from ledger.keys import JobKeys, fingerprint_key
 from ledger.scripts import load_script
 

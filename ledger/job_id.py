@@ -16,7 +16,7 @@ def submitted_at(job_id: str) -> float | None:
 
 
 def new_job_id() -> str:
-    """Return a job id that sorts by time: date, time and eight random hex digits. `Jobs.create` refuses one twice.
+    """Return a job id that sorts by time: date, time and eight random hex digits. `JobStore.create` refuses one twice.
 
     Ids of release one end in four digits; nothing that takes an id depends on its form.
     """

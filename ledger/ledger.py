@@ -15,7 +15,8 @@ from ledger.browser_sessions import BrowserSessions
 from ledger.claims import Claims
 from ledger.fingerprints import Fingerprints
 from ledger.identity import Identities
-from ledger.job_store import Jobs
+from ledger.job_states import Jobs
+from ledger.job_store import JobStore
 from ledger.log_state import LogStates
 from ledger.losses import Losses
 from ledger.plan_counts import Plans
@@ -43,6 +44,7 @@ class Ledger:
     identity = _part(Identities)
     losses = _part(Losses)
     jobs = _part(Jobs)
+    job_store = cached_property(lambda ledger: JobStore(ledger.redis, ledger.jobs))
     fingerprints = cached_property(lambda ledger: Fingerprints(ledger.redis, ledger.jobs))
     shards = _part(Shards)
     workers = _part(Workers)

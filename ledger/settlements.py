@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from ledger.codec import BeforeImage, Detail, Tries, pack_detail, pack_images, pack_tries
 from ledger.errors import LeaseLost, StateLost
 from ledger.job import Traffic
-from ledger.job_store import SUBMITTED_KEEP_S
+from ledger.job_states import SUBMITTED_KEEP_S
 from ledger.keys import JobKeys, claim_key
 from ledger.row import Outcome
 from ledger.scripts import Argument, load_script

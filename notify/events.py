@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
-from ledger.job_store import Jobs
+from ledger.job_states import Jobs
 from ledger.keys import ENDED, NOTIFY_SINCE, JobKeys, night_key
 from ledger.losses import NIGHT_LOST
 from ledger.totals import ENDED_KEEP_S

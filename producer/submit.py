@@ -98,7 +98,7 @@ async def submit(
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
-    await ledger.jobs.open(
+    await ledger.job_store.open(
         spec.job_id, hold=request.hold, questions=request.questions, by=request.by, remark=_remark(request, former)
     )
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
@@ -125,7 +125,7 @@ async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id:
     for _ in range(TRIED_IDS):
         spec = _spec(checked, request, new_id())
         with contextlib.suppress(JobIdTaken):
-            await ledger.jobs.create(spec, rate_per_minute=request.rate_per_minute)
+            await ledger.job_store.create(spec, rate_per_minute=request.rate_per_minute)
             return spec
     raise JobIdTaken(spec.job_id)
 
@@ -168,7 +168,7 @@ async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: Inde
     first = 0
     for shards in _groups(checked.shards(spec.shard_rows, canary=spec.canary), STORE_TOGETHER):
         await ledger.fingerprints.still_storing(spec.job_id)
-        await ledger.jobs.store_shards(spec.job_id, first, [shard.body for shard in shards])
+        await ledger.job_store.store_shards(spec.job_id, first, [shard.body for shard in shards])
         first += len(shards)
         if index is not None:
             for shard in shards:
@@ -176,10 +176,10 @@ async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: Inde
     together = min(spec.shard_rows, REJECTIONS_TOGETHER)
     for group in _groups(checked.rejections(), together):
         await ledger.fingerprints.still_storing(spec.job_id)
-        await ledger.jobs.store_rejections(spec.job_id, group)
+        await ledger.job_store.store_rejections(spec.job_id, group)
     for unsent in _groups(checked.unsent(), together):
         await ledger.fingerprints.still_storing(spec.job_id)
-        await ledger.jobs.store_unsent(spec.job_id, unsent)
+        await ledger.job_store.store_unsent(spec.job_id, unsent)
     if index is not None and spec.rows:
         await _store_index(index, spec, ledger)
 

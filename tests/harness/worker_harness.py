@@ -92,9 +92,9 @@ class WorkerHarness:
             canary=canary,
             exact=exact,
         )
-        await self.ledger.jobs.create(spec)
-        await self.ledger.jobs.store_shards(spec.job_id, 0, [msgspec.msgpack.encode(shard) for shard in shards])
-        await self.ledger.jobs.open(spec.job_id)
+        await self.ledger.job_store.create(spec)
+        await self.ledger.job_store.store_shards(spec.job_id, 0, [msgspec.msgpack.encode(shard) for shard in shards])
+        await self.ledger.job_store.open(spec.job_id)
         return spec.job_id
 
     async def lease(self, job_id: str, number: int = 0, owner: str | None = None) -> LeasedShard:

@@ -49,11 +49,11 @@ class LedgerHarness:
 
     async def store(self, spec: JobSpec) -> None:
         """Write the job and its shards down."""
-        await self.ledger.jobs.create(spec)
+        await self.ledger.job_store.create(spec)
         rows = [Patch(row + 2, f"id-{row}", {"k": str(row)}) for row in range(spec.rows)]
         for number in range(spec.shards):
             part = rows[spec.first_row(number) : spec.first_row(number) + spec.rows_in(number)]
-            await self.ledger.jobs.store_shards(spec.job_id, number, [msgspec.msgpack.encode(part)])
+            await self.ledger.job_store.store_shards(spec.job_id, number, [msgspec.msgpack.encode(part)])
         if rows:
             await self.index(spec, rows)
 
@@ -69,7 +69,7 @@ class LedgerHarness:
         """Store a job and let workers see it."""
         spec = self.spec(rows, shard_rows, **changes)
         await self.store(spec)
-        await self.ledger.jobs.open(spec.job_id)
+        await self.ledger.job_store.open(spec.job_id)
         return spec
 
     async def lease(self, spec: JobSpec, number: int, owner: str = "worker-1") -> LeasedShard:

@@ -65,7 +65,7 @@ async def test_a_job_made_of_another_one_is_noted_in_both_logs_as_it_opens(harne
     await harness.store(spec)
     assert await entries(harness, parent.job_id) == await entries(harness, spec.job_id) == []
 
-    await harness.ledger.jobs.open(spec.job_id, by="ada@a", remark=remark)
+    await harness.ledger.job_store.open(spec.job_id, by="ada@a", remark=remark)
 
     rest = f", {remark}" if remark else ""
     assert await entries(harness, spec.job_id) == [("ada@a", "undo", f"of job {parent.job_id}{rest}")]
@@ -99,7 +99,7 @@ async def test_a_job_without_a_row_to_send_is_submitted_and_finished(harness):
     spec = harness.spec(rows=0, rejected=2)
     await harness.store(spec)
 
-    await harness.ledger.jobs.open(spec.job_id, by="ada@a")
+    await harness.ledger.job_store.open(spec.job_id, by="ada@a")
 
     assert await entries(harness, spec.job_id) == [("ada@a", "submit", "test"), ("ada@a", "finished", "rejected 2")]
 

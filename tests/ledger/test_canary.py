@@ -27,7 +27,7 @@ async def job(harness):
     """A running job with a canary."""
     spec = canary_spec(harness)
     await harness.store(spec)
-    await harness.ledger.jobs.open(spec.job_id)
+    await harness.ledger.job_store.open(spec.job_id)
     return spec
 
 
@@ -205,7 +205,7 @@ async def test_a_job_that_is_all_canary_finishes(harness):
     """There is nothing left to hold back, so that it ends as any job does; the log says how its canary did."""
     spec = canary_spec(harness, rows=15, shards=1, canary=15)
     await harness.store(spec)
-    await harness.ledger.jobs.open(spec.job_id)
+    await harness.ledger.job_store.open(spec.job_id)
 
     assert await end(harness, spec, 0, [Outcome.FAILED]) is ReleaseAnswer.FINISHED
 

@@ -180,7 +180,7 @@ async def test_a_held_job_that_is_started_is_watched(harness):
     """`resume` is how it starts: nobody has seen a row of it yet."""
     spec = harness.spec(200, 200)
     await harness.store(spec)
-    await harness.ledger.jobs.open(spec.job_id, hold=True)
+    await harness.ledger.job_store.open(spec.job_id, hold=True)
     await harness.ledger.jobs.resume(spec.job_id, by="test")
 
     await settle(harness, await harness.lease(spec, 0), *["not_found"] * 100)

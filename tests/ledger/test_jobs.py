@@ -12,7 +12,7 @@ from ledger.errors import JobIdTaken, NoSuchJob
 from ledger.fingerprints import ALIVE_S, Claim
 from ledger.job import JobState, Traffic
 from ledger.job_id import new_job_id
-from ledger.job_store import SUBMITTED_KEEP_S
+from ledger.job_states import SUBMITTED_KEEP_S
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.row import Outcome, Patch, Rejection, UnsentRow
 from ledger.row_reader import read_rejections, read_rows, read_unsent
@@ -27,7 +27,7 @@ async def test_a_job_is_never_written_over_another_one_of_the_same_id(harness, r
     before = {key: await redis.dump(key) for key in await redis.keys("*")}
 
     with pytest.raises(JobIdTaken):
-        await harness.ledger.jobs.create(harness.spec(rows=5, job_id=first.job_id))
+        await harness.ledger.job_store.create(harness.spec(rows=5, job_id=first.job_id))
 
     assert {key: await redis.dump(key) for key in await redis.keys("*")} == before
     assert (await harness.ledger.jobs.get(first.job_id)).spec == first
@@ -39,7 +39,7 @@ async def test_what_a_job_of_that_id_left_behind_takes_its_id(harness, redis):
     await redis.delete(JobKeys(torn.job_id).job)
 
     with pytest.raises(JobIdTaken):
-        await harness.ledger.jobs.create(harness.spec(job_id=torn.job_id))
+        await harness.ledger.job_store.create(harness.spec(job_id=torn.job_id))
 
 
 def test_ids_sort_by_time_and_have_32_random_bits():
@@ -71,7 +71,7 @@ async def test_an_opened_job_starts_where_it_should(harness, rows, hold, state, 
     """Running, held, or ended where there is nothing to send."""
     spec = harness.spec(rows=rows, rejected=2, unchanged=3)
     await harness.store(spec)
-    await harness.ledger.jobs.open(spec.job_id, hold=hold)
+    await harness.ledger.job_store.open(spec.job_id, hold=hold)
 
     assert await harness.state(spec) is state
     assert (await harness.ledger.jobs.active() == [spec.job_id]) is active
@@ -159,7 +159,7 @@ async def test_rejected_rows_are_read_group_after_group(harness, redis):
     spec = harness.spec(rejected=6)
     await harness.store(spec)
     for group in groups:
-        await harness.ledger.jobs.store_rejections(spec.job_id, group)
+        await harness.ledger.job_store.store_rejections(spec.job_id, group)
         assert unpack_rejections(pack_rejections(group), len(group)) == group
 
     assert [rejection async for rejection in read_rejections(redis, spec)] == groups[0] + groups[1]
@@ -172,7 +172,7 @@ async def test_rows_for_which_nothing_is_sent_are_read_group_after_group(harness
     await harness.store(spec)
     assert [row async for row in read_unsent(redis, spec)] == []
     for group in groups:
-        await harness.ledger.jobs.store_unsent(spec.job_id, group)
+        await harness.ledger.job_store.store_unsent(spec.job_id, group)
 
     assert [row async for row in read_unsent(redis, spec)] == groups[0] + groups[1]
 
@@ -243,7 +243,7 @@ async def test_a_job_that_is_just_being_stored_is_waited_for(harness):
     done, _ = await asyncio.wait([second], timeout=0.3)
     assert not done
 
-    await harness.ledger.jobs.open(first.job_id)
+    await harness.ledger.job_store.open(first.job_id)
 
     assert await asyncio.wait_for(second, 5) == Claim(first.job_id)
 
@@ -259,7 +259,7 @@ async def test_many_producers_at_once_replace_a_dead_one_once(harness, redis):
         holder = (await harness.ledger.fingerprints.claim("f", spec.job_id, 600)).job_id
         if holder == spec.job_id:
             await harness.store(spec)
-            await harness.ledger.jobs.open(spec.job_id)
+            await harness.ledger.job_store.open(spec.job_id)
         return holder
 
     holders = await asyncio.wait_for(asyncio.gather(*(produce(spec) for spec in specs)), 10)

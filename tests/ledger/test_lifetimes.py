@@ -12,7 +12,8 @@ from ledger.codec import BeforeImage, Detail, Tries
 from ledger.errors import LeaseLost, NoSuchJob
 from ledger.job import JobState, Traffic
 from ledger.job_spec import JobSpec
-from ledger.job_store import STORING_KEEP_S, TRIMMED
+from ledger.job_states import TRIMMED
+from ledger.job_store import STORING_KEEP_S
 from ledger.keys import ENDED, JOBS, LASTING, LOST, OPEN_NIGHTS, JobKeys, fingerprint_key, night_key
 from ledger.loss_detector import LossDetector
 from ledger.losses import LISTED_S, NIGHT_KEEP_S
@@ -95,9 +96,9 @@ async def nothing_to_send(harness: LedgerHarness) -> JobSpec:
     """No row asks for a change, so that the job has ended before its log begins."""
     spec = harness.spec(rows=0, rejected=1, unchanged=1, keep_s=KEEP_S)
     await harness.store(spec)
-    await harness.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
-    await harness.ledger.jobs.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
-    await harness.ledger.jobs.open(spec.job_id, by="test")
+    await harness.ledger.job_store.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    await harness.ledger.job_store.store_unsent(spec.job_id, [UnsentRow(Patch(3, "id", {}))])
+    await harness.ledger.job_store.open(spec.job_id, by="test")
     return spec
 
 
@@ -180,7 +181,7 @@ async def test_what_a_dead_producer_left_is_gone_after_a_day(harness: LedgerHarn
     spec = harness.spec(rows=4, rejected=1, keep_s=30 * 86_400.0)
     await harness.store(spec)
     await harness.ledger.fingerprints.claim(spec.fingerprint, spec.job_id, spec.keep_s)
-    await harness.ledger.jobs.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
+    await harness.ledger.job_store.store_rejections(spec.job_id, [Rejection(2, None, "why", ["cell"])])
 
     left = await lives(redis, f"*{spec.job_id}*")
     assert {name.rpartition(":")[2] for name in left} >= {

@@ -150,7 +150,7 @@ async def test_a_job_that_is_there_again_is_not_lost(harness: LedgerHarness) -> 
     await detector.check(harness.ledger)
     await harness.redis.flushdb()
     await harness.store(spec)
-    await harness.ledger.jobs.open(spec.job_id)
+    await harness.ledger.job_store.open(spec.job_id)
 
     assert await detector.check(harness.ledger) == []
     assert await harness.state(spec) is JobState.RUNNING

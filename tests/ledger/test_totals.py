@@ -56,7 +56,7 @@ async def test_a_job_is_counted_once_however_often_it_leaves(harness):
     await finish(harness, spec)
 
     await asyncio.gather(*(harness.ledger.jobs.retire(spec.job_id) for _ in range(5)))
-    await harness.ledger.jobs.open(spec.job_id)
+    await harness.ledger.job_store.open(spec.job_id)
     assert await shown(harness, "updated") == 2
     await harness.ledger.jobs.retire(spec.job_id)
     await harness.ledger.jobs.forget(spec.job_id)
@@ -83,8 +83,8 @@ async def test_a_counter_never_falls_while_jobs_leave(harness):
 async def test_a_job_without_a_row_to_send_counts_its_rejected_rows(harness):
     """It is never seen among the active ones."""
     spec = harness.spec(rows=0, shards=0, rejected=4)
-    await harness.ledger.jobs.create(spec)
-    await harness.ledger.jobs.open(spec.job_id)
+    await harness.ledger.job_store.create(spec)
+    await harness.ledger.job_store.open(spec.job_id)
 
     assert (await shown(harness, "rejected"), await harness.ledger.jobs.active()) == (4, [])
 

@@ -90,7 +90,7 @@ async def make_job(
     kind: Kind = Kind.FILE,
 ) -> str:
     """Make a job that runs, or one without rows, which has ended."""
-    await ledger.jobs.create(
+    await ledger.job_store.create(
         JobSpec(
             job_id=job_id,
             name=name,
@@ -109,7 +109,7 @@ async def make_job(
             kind=kind,
         )
     )
-    await ledger.jobs.open(job_id)
+    await ledger.job_store.open(job_id)
     return job_id
 
 

@@ -28,8 +28,8 @@ async def session(harness, completion_id):
     spec = (await harness.job(await harness.submit((completion_id, {"team": "x"})))).spec
     await harness.redis.zrem(JOBS, spec.job_id)
     for number, (job_id, facts) in enumerate(JOBS_MADE.items(), 1):
-        await harness.ledger.jobs.create(msgspec.structs.replace(spec, job_id=job_id, **facts))
-        await harness.ledger.jobs.open(job_id)
+        await harness.ledger.job_store.create(msgspec.structs.replace(spec, job_id=job_id, **facts))
+        await harness.ledger.job_store.open(job_id)
         await harness.redis.zadd(JOBS, {job_id: number * 1000})
     await harness.ledger.jobs.pause("bob", by="bob@desk", code="paused", reason="by bob@desk")
     await harness.redis.zadd(JOBS, {"expired": 9000})

@@ -17,8 +17,8 @@ async def test_a_rate_that_a_429_lowered_and_its_end_are_in_the_log_of_each_job(
     ours = await harness.submit((completion_id, {"team": "green"}))
     other = (await harness.job(ours)).spec
     other = msgspec.structs.replace(other, job_id="other", target="http://127.0.0.1:1/v1")
-    await harness.ledger.jobs.create(other)
-    await harness.ledger.jobs.open(other.job_id)
+    await harness.ledger.job_store.create(other)
+    await harness.ledger.job_store.open(other.job_id)
     logs = [RateLog(harness.ledger, settings, worker=worker) for worker in ("celery@a", "celery@b")]
     for log in logs:
         await log.log_change()

@@ -96,9 +96,9 @@ def submit(url, target, shard_rows=5):
     bodies = [msgspec.msgpack.encode(rows[at : at + shard_rows]) for at in range(0, len(rows), shard_rows)]
 
     async def store(ledger):
-        await ledger.jobs.create(spec)
-        await ledger.jobs.store_shards(spec.job_id, 0, bodies)
-        await ledger.jobs.open(spec.job_id)
+        await ledger.job_store.create(spec)
+        await ledger.job_store.store_shards(spec.job_id, 0, bodies)
+        await ledger.job_store.open(spec.job_id)
 
     in_ledger(url, store)
     return spec.job_id
@@ -217,7 +217,7 @@ def test_an_error_of_our_own_pauses_the_job_and_fails_no_row(redis_url, api, ope
     """Rows that no worker of this version understands are no rows that killed it; the log shows no value of theirs."""
     job_id = submit(redis_url, api.base_url)
     strange = msgspec.msgpack.encode([[2, IDS[0], {"k": ["canary"]}]] * 5)
-    in_ledger(redis_url, lambda ledger: ledger.jobs.store_shards(job_id, 0, [strange]))
+    in_ledger(redis_url, lambda ledger: ledger.job_store.store_shards(job_id, 0, [strange]))
 
     assert open_runtime(settings_for(redis_url, api.base_url)).run_shard(job_id, 0) == []
 
