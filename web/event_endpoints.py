@@ -23,6 +23,8 @@ COMMENT_EVERY_S = 15.0
 LOOK_AT_TOKEN_EVERY_S = 2.0
 RETRY_MS = 2000
 """Time after which a browser comes back."""
+UNBUFFERED = {"X-Accel-Buffering": "no"}
+"""Lets nginx pass each event on as it comes. Source: ngx_http_proxy_module, "proxy_buffering"."""
 ANSWERS = files("The events `state`, `progress` and `end`, each with an id.", "text/event-stream", codes=("busy", *JOB))
 ANSWERS[204] = {"description": "The job has ended, and the client knows: there is nothing to come back for."}
 
@@ -48,7 +50,7 @@ async def follow_job(
         return Response(status_code=204)
     request.app.state.feeds.require_room()
     stream = _Stream(request, caller, job_id, last_event_id)
-    return StreamingResponse(stream.events(), media_type="text/event-stream")
+    return StreamingResponse(stream.events(), media_type="text/event-stream", headers=UNBUFFERED)
 
 
 class _Stream:

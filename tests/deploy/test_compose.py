@@ -16,7 +16,9 @@ from ruamel.yaml import YAML
 
 from cli.main import cli
 from config.environment import environment_names
+from config.web import WebSettings
 from relabel.worker_process import STOP_S
+from web.server import END_WITHIN_S, require_safe_address
 
 ROOT = Path(__file__).parents[2]
 COMPOSE = YAML(typ="safe").load(ROOT / "docker-compose.yml")
@@ -64,6 +66,7 @@ def test_a_service_is_kept_alive_bounded_and_without_rights(name):
     assert all(port.startswith("127.0.0.1:") for port in service.get("ports", []))
     grace = int(service["stop_grace_period"].removesuffix("s"))
     assert grace > STOP_S or "worker" not in name
+    assert grace > END_WITHIN_S or name != "web"
 
 
 def test_every_setting_that_is_named_is_one():
@@ -144,6 +147,19 @@ def test_every_file_and_volume_that_is_mounted_is_there():
         for volume in service.get("volumes", []):
             source = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", volume).split(":")[0]
             assert (ROOT / source).exists() if source.startswith("./") else source in COMPOSE["volumes"], volume
+
+
+def test_the_web_console_trusts_who_is_on_its_network_and_nobody_else():
+    """This machine and a proxy beside it; so it may listen in the container, whose port no other machine reaches."""
+    environment = SERVICES["web"]["environment"]
+    (network,) = COMPOSE["networks"]["front"]["ipam"]["config"]
+    default = re.sub(r"\$\{\w+:-([^}]+)\}", r"\1", environment["RELABEL_WEB__TRUSTED_PROXIES"])
+
+    assert environment["RELABEL_WEB__TRUSTED_PROXIES"] == network["subnet"]
+    assert [name for name, service in SERVICES.items() if "front" in service.get("networks", [])] == ["web"]
+    require_safe_address(WebSettings(trusted_proxies=default), environment["RELABEL_WEB__ADDRESS"])
+    assert [port.rpartition(":")[2] for port in SERVICES["web"]["ports"]] == [str(environment["RELABEL_WEB__PORT"])]
+    assert "openai_api_key" not in SERVICES["web"]["secrets"]
 
 
 def test_metrics_see_the_disk_of_redis():

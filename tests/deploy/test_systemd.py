@@ -13,6 +13,7 @@ import pytest
 
 from config.environment import environment_names
 from relabel.worker_process import STOP_S
+from web.server import END_WITHIN_S
 
 UNITS = Path(__file__).parents[2] / "deploy" / "systemd"
 NAMES = sorted(path.name.replace("@.", "@1.") for path in UNITS.glob("*.service"))
@@ -63,13 +64,13 @@ def test_units_name_settings_that_there_are():
     assert credentials >= {"openai_api_key", "relabel_redis__password"}
 
 
-def test_a_worker_gets_the_time_it_needs_to_end():
-    """And its children are left to it until then."""
+def test_a_worker_and_a_server_get_the_time_they_need_to_end():
+    """And children are left to their worker until then."""
     shared = configparser.ConfigParser(strict=False, interpolation=None)
     shared.optionxform = str
     shared.read(UNITS / "relabel-.service.d" / "common.conf")
 
-    assert float(shared["Service"]["TimeoutStopSec"]) > STOP_S
+    assert float(shared["Service"]["TimeoutStopSec"]) > max(STOP_S, END_WITHIN_S)
     assert shared["Service"]["KillMode"] == "mixed"
     assert shared["Service"]["Restart"] == "always"
 

@@ -6,10 +6,13 @@ import asyncio
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 
 import httpx
 import pytest
 import trustme
+from ruamel.yaml import YAML
 
 from config.errors import SettingsError
 from config.web import Scope, WebSettings
@@ -17,10 +20,11 @@ from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.tokens import TokenRequest
 from tests.harness.certificates import new_certificate
-from tests.harness.command import run_process
+from tests.harness.command import ROOT, run_process
+from tests.harness.redis_node import free_port
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
-from tests.web.conftest import clean_environment, end_server, start_server
+from tests.web.conftest import LONGEST_S, Served, clean_environment, end_server, start_server
 from web.server import HEADERS_WITHIN_S, require_safe_address
 
 
@@ -83,6 +87,7 @@ async def test_it_speaks_tls_with_a_certificate(redis_url, state_dir):
         async with httpx.AsyncClient(verify=context, trust_env=False) as client:
             assert (await client.get(f"{served.url}/livez")).json() == {"status": "ok"}
         assert served.url.startswith("https://")
+        assert health_check_of_compose(served, **files) == 0
     finally:
         await asyncio.to_thread(end_server, served)
 
@@ -91,6 +96,23 @@ async def test_it_speaks_tls_with_a_certificate(redis_url, state_dir):
     assert ended.code == 2
     assert "RELABEL_WEB__KEY_FILE" in ended.err
     assert "Traceback" not in ended.err
+
+
+def health_check_of_compose(served: Served, **settings: str) -> int:
+    """The exit code of the service's health check, at this server's port."""
+    compose = YAML(typ="safe").load(ROOT / "docker-compose.yml")
+    _, python, *command = compose["services"]["web"]["healthcheck"]["test"]
+    assert python == "python"
+    here = [part.replace(":8400", f":{served.url.rpartition(':')[2]}") for part in command]
+    return subprocess.run([sys.executable, *here], env=settings, timeout=LONGEST_S, check=False).returncode
+
+
+def test_the_health_check_of_compose_finds_a_server_that_is_ready(served):
+    """Over TLS as well, which the test of certificates shows; and it fails where nobody answers."""
+    nobody = served._replace(url=f"http://127.0.0.1:{free_port()}")
+
+    assert health_check_of_compose(served) == 0
+    assert health_check_of_compose(nobody) != 0
 
 
 @pytest.mark.promise
