@@ -14,7 +14,7 @@ from ledger.settlements import Settlement
 from worker import row_failures
 from worker.fence import WriteGate
 from worker.row_calls import RowCalls, RowContext
-from worker.row_run import RowOptions
+from worker.row_change import RowOptions
 from worker.row_tries import RowTries
 from worker.stale_reads import StaleRead, StaleReads, assume_written
 

@@ -17,8 +17,9 @@ from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.read_run import Conclusions, ReadRun
 from worker.row_calls import RowContext
+from worker.row_change import RowOptions
 from worker.row_queue import ClaimedRow, RowQueue
-from worker.row_run import RowOptions, RowRun
+from worker.row_run import RowRun
 from worker.stale_reads import StaleRead
 
 AnyRun = RowRun | ReadRun

@@ -3,41 +3,23 @@
 from __future__ import annotations
 
 import contextlib
-from typing import NamedTuple
 
 from completions.errors import NotSent, Retryable, RowFailed
 from ledger.codec import BeforeImage, Detail, Tries
 from ledger.job_spec import Mode
-from ledger.patching import apply_patch, holds
 from ledger.records import Record
 from ledger.row import MAX_PAIRS, Metadata, Outcome, Patch
 from ledger.settlements import Settlement
 from worker import row_failures
+from worker.confirmation import Confirmation
 from worker.fence import WriteGate
 from worker.listed_write import ListedWrite, may_leave_out
 from worker.read_back import ReadBack
-from worker.reconcile import before_image, changed_keys, foreign_keys
 from worker.row_calls import RowCalls, RowContext
+from worker.row_change import RowChange, RowOptions
 from worker.row_tries import RowTries
-from worker.service import Service
 from worker.stale_reads import LastRead, StaleRead, StaleReads, assume_written
 from worker.update import Shown, Unconfirmed, Update
-
-
-class RowOptions(NamedTuple):
-    """What holds for every row of a shard. `attempts` bounds a row's tries; `name` starts each request's own id.
-
-    `reads_back`: the rows are a canary's, so that a read has to show each write. `exact`: a row drifted also where only
-    some of its keys hold what it expects.
-    """
-
-    mode: Mode
-    journal: bool
-    attempts: int
-    name: str
-    service: Service
-    reads_back: bool = False
-    exact: bool = False
 
 
 class RowRun:
@@ -67,21 +49,18 @@ class RowRun:
         self._options = options
         self._row = row
         self._patch = patch
-        # an image of what had drifted was kept for the next review: nothing was written
-        is_drifted = options.exact and image is not None and not holds(image.metadata, patch.expect or {}, options.mode)
-        self._image = None if is_drifted else image
-        self._in_doubt = self._image is not None or (tried is not None and tried.in_doubt)
+        in_doubt = tried is not None and tried.in_doubt
+        self._change = RowChange(row, patch, options, image=image, in_doubt=in_doubt, record=record)
         self.may_still_run = False
         self._tries = RowTries(context, self._calls, row, patch.completion_id, attempts=options.attempts, tried=tried)
-        self._unconfirmed: Unconfirmed | None = None
+        self._confirmation = Confirmation(self._change, self._calls, self._tries, journal=context.journal)
         self._record = record
         self._stale_reads = StaleReads(record, tried, lag_s=options.service.stale_s, clocks=context.clocks)
         self._read_back = ReadBack(
-            row, self._calls, self._update_of, tried=tried, service=options.service, clocks=context.clocks
+            row, self._calls, self._change.update_of, tried=tried, service=options.service, clocks=context.clocks
         )
         self._is_assumed = False
         self._listed = ListedWrite()
-        self._wrote: tuple[Metadata | None, Metadata] | None = None
 
     async def settle(self) -> Settlement:
         """Carry the row out and return how it ended.
@@ -103,16 +82,16 @@ class RowRun:
             ended = await self._tries.carry_out(self)
             if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):
                 return ended
-            self._in_doubt, self._tries.final_failure = True, None
+            self._change.in_doubt, self._tries.final_failure = True, None
             self._read_back.begin()
         ended = await self._tries.carry_out(self._read_back)
-        self._wrote = self._read_back.wrote
+        self._change.wrote = self._read_back.wrote
         return ended
 
     @property
     def in_doubt(self) -> bool:
         """Whether a write of the row may have happened that no answer confirmed."""
-        return self._in_doubt
+        return self._change.in_doubt
 
     @property
     def tries(self) -> Tries | None:
@@ -121,16 +100,16 @@ class RowRun:
         stale = back.stale if back.is_due else self._stale_reads
         if not (tries.failures or stale.count or back.is_due):
             return None
-        return Tries(tries.failures, self._in_doubt, tries.final_failure, stale.count, stale.since, back.written_at)
+        return Tries(tries.failures, self.in_doubt, tries.final_failure, stale.count, stale.since, back.written_at)
 
     @property
     def wrote(self) -> tuple[Metadata | None, Metadata] | None:
         """What the completion held before the row's write, None where it was not read, and after; None without one."""
-        return self._wrote
+        return self._change.wrote
 
     async def try_once(self) -> Settlement:
         """Read, journal, write and check the reply; return how the row ended."""
-        if self._unconfirmed is None:
+        if self._confirmation.sent is None:
             if self._must_read():
                 await self._read()
                 await self._check_is_fresh()
@@ -145,68 +124,21 @@ class RowRun:
             is_listed = self._last.is_listed
             reply = await self._calls.update(update.named() if is_listed else update.body(self._options.service.nulls))
             if is_listed and not self._listed.check(update, reply.metadata):
-                self._in_doubt, self._last.metadata = True, None
+                self._change.in_doubt, self._last.metadata = True, None
                 raise NotSent  # the try begins again, with a GET
             if self._options.service.reads_confirm and update.removes:
                 reply = reply._replace(metadata=None)
             sent = Unconfirmed(update, reply)
             if sent.shown is Shown.AS_SENT and reply.metadata is not None:
-                self._wrote = (update.before, reply.metadata)
+                self._change.wrote = (update.before, reply.metadata)
                 return Settlement(self._row, Outcome.UPDATED)
-            self._in_doubt, self._unconfirmed = True, sent
-        return await self._confirm(self._unconfirmed)
-
-    async def _confirm(self, sent: Unconfirmed) -> Settlement:
-        """Let one read decide what became of an update whose reply did not show what was sent."""
-        read = await self._calls.read()
-        if read.metadata is None:
-            read = sent.reply
-        if read.metadata is None:
-            raise row_failures.update_shows_nothing(read.request_id)
-        shown = sent.update.shown(read.metadata)
-        if shown is not Shown.BEFORE:
-            self._wrote = (sent.update.before, read.metadata)
-        if shown is Shown.AS_SENT:
-            return self._confirmed("the reply did not show what was sent; a read found the metadata in place")
-        if shown is Shown.KEPT:
-            return self._kept(sent.update.kept(read.metadata), read.request_id)
-        if shown is Shown.OTHER:
-            return await self._altered(sent, read.metadata, read.request_id)
-        if sent.shown in (Shown.BEFORE, None):
-            self._unconfirmed = None  # nothing seems to have been written
-        raise row_failures.update_not_kept(read.request_id)
-
-    async def _altered(self, sent: Unconfirmed, held: Metadata, request_id: str) -> Settlement:
-        """Settle a row whose completion holds neither what was sent nor what was there before."""
-        update, replied = sent.update, sent.reply.metadata
-        altered = update.altered(held)
-        if replied is None or sent.shown is Shown.BEFORE:
-            return await self._end_altered(update, altered, request_id)
-        # what the reply showed as it was sent, somebody else has changed since
-        at_once = update.altered(replied)
-        if altered := {key: value for key, value in altered.items() if key in at_once}:
-            return await self._end_altered(update, altered, request_id)
-        if kept := update.kept(replied):
-            return self._kept(kept, sent.reply.request_id)
-        return Settlement(self._row, Outcome.UPDATED)
-
-    async def _end_altered(self, update: Update, altered: dict[str, str | None], request_id: str) -> Settlement:
-        """Store what the service holds beside the first image, so that an undo counts it as this job's own."""
-        if self._options.journal and self._image is not None:
-            self._image = BeforeImage(self._row, self._image.metadata, altered)
-            await self._context.journal(self._image)
-        return self._tries.failed(row_failures.value_altered(update.described(altered), request_id))
-
-    def _kept(self, keys: list[str], request_id: str) -> Settlement:
-        return self._tries.failed(row_failures.keys_not_removed(keys, request_id))
-
-    def _confirmed(self, what: str) -> Settlement:
-        return Settlement(self._row, Outcome.UPDATED, self._tries.detail(row_failures.confirmed_by_read(what)))
+            self._change.in_doubt, self._confirmation.sent = True, sent
+        return await self._confirmation.settle(self._confirmation.sent)
 
     def _must_read(self) -> bool:
         if self._last.metadata is not None:
             return self._last.is_old
-        return self._options.mode is Mode.MERGE or self._options.journal or self._in_doubt
+        return self._options.mode is Mode.MERGE or self._options.journal or self.in_doubt
 
     async def _read(self) -> None:
         """Read what the completion holds; it stays unknown where the answer shows none and none is needed."""
@@ -221,49 +153,32 @@ class RowRun:
 
     def _may_use(self, listed: Metadata) -> bool:
         """Return whether to go by what a page showed; what would end the row but as unchanged is read by a GET."""
-        if self._in_doubt or self._options.reads_back or self._stale_reads.is_stale(listed):
+        if self.in_doubt or self._options.reads_back or self._stale_reads.is_stale(listed):
             return False
-        is_drifted = bool(self._changed_keys(listed, exact=self._options.exact))
-        return not is_drifted and may_leave_out(self._update(listed), self._options.service)
+        is_drifted = bool(self._change.changed_keys(listed, exact=self._options.exact))
+        return not is_drifted and may_leave_out(self._change.update(listed), self._options.service)
 
     async def _corrected(self) -> Settlement | None:
         """Store the keys beside the patch's as a GET shows them, where a page was wrong; settle the row if written."""
-        if not self._listed.is_doubted or self._last.metadata is None or self._image is None:
+        change = self._change
+        if not self._listed.is_doubted or self._last.metadata is None or change.image is None:
             return None
-        self._image = BeforeImage(self._row, self._before(self._last.metadata))
+        change.image = BeforeImage(self._row, change.before(self._last.metadata))
         if self._options.journal:
-            await self._context.journal(self._image)
+            await self._context.journal(change.image)
         self._listed.is_doubted = False
         if self._listed.shown is None:
             return None
-        self._wrote = (self._before(self._listed.shown), self._listed.shown)
-        return self._confirmed("the reply showed another state than a page of the list had; a read corrected what was")
-
-    def _before(self, current: Metadata) -> Metadata:
-        earlier = self._image.metadata if self._image is not None and self._in_doubt else None
-        return before_image(earlier, current, self._patch.metadata, self._options.mode)
+        change.wrote = (change.before(self._listed.shown), self._listed.shown)
+        return self._confirmation.confirmed(
+            "the reply showed another state than a page of the list had; a read corrected what was"
+        )
 
     async def _altered_earlier(self) -> Settlement | None:
-        """Settle a row whose write is in doubt, and of which the service stored something else.
-
-        An earlier run found that out, or the read shows it: empty values that were carried along are gone.
-        """
-        image, current = self._image, self._last.metadata
-        if current is None or image is None or not self._in_doubt:
+        """Settle a row whose write is in doubt, and of which the service stored something else."""
+        if self._last.metadata is None or (found := self._change.altered_earlier(self._last.metadata)) is None:
             return None
-        update = self._update(image.metadata)
-        altered = image.altered or update.dropped(current)
-        if not altered or any(current.get(key) != value for key, value in altered.items()):
-            return None
-        return await self._end_altered(update, altered, "")
-
-    def _update(self, before: Metadata) -> Update:
-        patch, mode = self._patch.metadata, self._options.mode
-        return Update(before, apply_patch(before, patch, mode), patch, mode, self._record)
-
-    def _update_of(self, current: Metadata) -> Update:
-        """Return the row's update as it was sent, or will be, to a completion that holds this now."""
-        return self._update(self._before(current))
+        return await self._confirmation.end_altered(*found, "")
 
     async def _check_is_fresh(self) -> None:
         """Postpone the row while its read shows the state before a recorded write; after that, take the write as done.
@@ -277,7 +192,7 @@ class RowRun:
         if self._record is None or self._last.metadata is None or not self._stale_reads.is_stale(self._last.metadata):
             return
         if wait_s := self._stale_reads.next_wait_s():
-            if not self._in_doubt:
+            if not self.in_doubt:
                 raise StaleRead(wait_s)
             self._last.metadata = None
             await self._context.pause_for(wait_s)
@@ -289,14 +204,14 @@ class RowRun:
         """Settle a row that holds what it should: as updated where a write of ours was in doubt, else as unchanged."""
         if (current := self._last.metadata) is None:
             return None
-        before = self._before(current)
-        if current != apply_patch(before, self._patch.metadata, self._options.mode):
+        update = self._change.update_of(current)
+        if current != update.after:
             return None
-        ours = self._in_doubt and (self._image is None or before != current)
+        ours = self.in_doubt and (self._change.image is None or update.before != current)
         if not ours:
             return Settlement(self._row, Outcome.UNCHANGED)
-        self._wrote = (before, current)
-        return self._confirmed("an answer was lost; a read found the metadata in place")
+        self._change.wrote = (update.before, current)
+        return self._confirmation.confirmed("an answer was lost; a read found the metadata in place")
 
     async def _drifted(self) -> Settlement | None:
         """Settle a row as drifted where somebody else changed it since what it expects was read or written.
@@ -305,52 +220,40 @@ class RowRun:
         reviewed, what it holds now is kept for the next review; an image that was read before a write is not replaced.
         """
         current = self._last.metadata or {}
-        keys = self._changed_keys(current, exact=self._options.exact and not self._in_doubt)
+        keys = self._change.changed_keys(current, exact=self._options.exact and not self.in_doubt)
         if not keys:
             return None
-        if self._options.exact and not self._in_doubt:
+        if self._options.exact and not self.in_doubt:
             await self._context.journal(BeforeImage(self._row, current))
         return Settlement(self._row, Outcome.DRIFTED, self._tries.detail(row_failures.drifted(keys)))
 
-    def _changed_keys(self, current: Metadata, *, exact: bool) -> list[str]:
-        patch, mode = self._patch, self._options.mode
-        if patch.expect is None:
-            return []
-        return (changed_keys if exact else foreign_keys)(current, patch.metadata, patch.expect, mode)
-
     async def _prepare(self) -> Update:
         """Return what to send, once it can be sent and the before-image is stored."""
-        patch, mode = self._patch.metadata, self._options.mode
         if self._last.metadata is None:
-            return Update(None, apply_patch({}, patch, mode), patch, mode, self._record)
-        before = self._before(self._last.metadata)
-        update = self._update(before)
+            return self._change.update(None)
+        before = self._change.before(self._last.metadata)
+        update = self._change.update(before)
         if len(update.after) > MAX_PAIRS:
             raise row_failures.too_many_pairs(len(update.after))
         image = BeforeImage(self._row, before)
-        if self._options.journal and image != self._image:
+        if self._options.journal and image != self._change.image:
             await self._calls.journal(image)
-        self._image = image
+        self._change.image = image
         return update
 
     async def give_up(self, final_failure: Detail) -> Settlement:
         """Fail the row, after one more read where a write may have happened all the same."""
-        if self._in_doubt:
+        if self.in_doubt:
             with contextlib.suppress(Retryable, RowFailed):
                 await self._read()
                 if ended := await self._corrected() or await self._altered_earlier() or self._already_there():
                     return ended
-        sent = self._unconfirmed
-        if sent is not None and (replied := sent.reply.metadata) is not None:
-            if sent.shown is Shown.OTHER:
-                return await self._altered(sent, replied, sent.reply.request_id)
-            if sent.shown is Shown.KEPT:
-                return self._kept(sent.update.kept(replied), sent.reply.request_id)
-        return Settlement(self._row, Outcome.FAILED, final_failure)
+        by_reply = await self._confirmation.settle_by_reply()
+        return by_reply or Settlement(self._row, Outcome.FAILED, final_failure)
 
     def note_ambiguous(self, refusal: Retryable) -> None:
         """Record that a write may have happened, or may yet happen, so that the completion is read again."""
         if self._last.is_listed:
             self._listed.doubt()
-        self._in_doubt, self._last.metadata = True, None
+        self._change.in_doubt, self._last.metadata = True, None
         self.may_still_run = self.may_still_run or refusal.may_still_run

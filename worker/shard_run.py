@@ -30,9 +30,9 @@ from worker.read_ahead import PageCalls, PageReach, Place, ReadAhead, in_turns, 
 from worker.read_run import Conclusions
 from worker.redis_outage import retry_while_unavailable
 from worker.row_calls import RowContext
+from worker.row_change import RowOptions
 from worker.row_lane import RowLane
 from worker.row_queue import RowQueue
-from worker.row_run import RowOptions
 from worker.run_counters import RunCounters
 from worker.service import Service
 from worker.shard_writer import ShardWriter
