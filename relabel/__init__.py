@@ -27,7 +27,7 @@ if TYPE_CHECKING:
         WrongState,
     )
     from relabel.input_rows import REMOVE
-    from relabel.results import JobStatus
+    from relabel.job_status import JobStatus
     from relabel.sync import Client, Job, connect
 
 __version__ = "0.2.0"
@@ -62,7 +62,7 @@ _FROM = {
     **dict.fromkeys(("LedgerUnreachable", "NoSuchJob"), "ledger.errors"),
     "UnreadableFile": "producer.errors",
     "REMOVE": "relabel.input_rows",
-    "JobStatus": "relabel.results",
+    "JobStatus": "relabel.job_status",
 }
 """Where the names of Python's door come from; those that are not here are errors of the use cases."""
 

@@ -21,11 +21,12 @@ from relabel.history import history, history_facts
 from relabel.input_rows import AsyncInput, Input, check_input, in_thread
 from relabel.job_handle import Job
 from relabel.job_reference import find_job
+from relabel.job_status import JobStatus
 from relabel.jobs import JobFilter, list_jobs, seen_facts
 from relabel.plan import plan_request
 from relabel.preview import preview_facts
-from relabel.rate import read_rate, reset_shared_rate, set_shared_rate
-from relabel.results import CompletionHistory, JobStatus, PreviewResult, RateResult, result_of
+from relabel.rate import RateResult, read_rate, reset_shared_rate, set_shared_rate
+from relabel.results import CompletionHistory, PreviewResult, result_of
 from relabel.selected_rows import SelectArguments, SelectedRows, select_rows
 from relabel.session import Session
 from relabel.submit import FileOptions, request_for
@@ -173,19 +174,19 @@ class Client:
     @reported
     async def rate(self) -> RateResult:
         """Return the shared rate: as set, in force, and why it is lower."""
-        return _rate(await read_rate(self._session.settings, self._session.ledger))
+        return await read_rate(self._session.settings, self._session.ledger)
 
     @reported
     async def set_rate(self, per_minute: float | None = None, *, burst: int | None = None) -> RateResult:
         """Set the shared rate for all workers, in requests a minute, until it is reset."""
         if per_minute is None and burst is None:
             raise InvalidInput("there is nothing to set; pass requests a minute, burst=, or both.")
-        return _rate(await set_shared_rate(self._session, rate_per_minute=per_minute, burst=burst))
+        return await set_shared_rate(self._session, rate_per_minute=per_minute, burst=burst)
 
     @reported
     async def reset_rate(self) -> RateResult:
         """Let the workers' settings count again."""
-        return _rate(await reset_shared_rate(self._session))
+        return await reset_shared_rate(self._session)
 
     async def _check(
         self, rows: AsyncInput, options: Mapping[str, Any], *, seen: bool = False
@@ -277,7 +278,3 @@ def _states(words: Collection[str]) -> frozenset[JobState]:
 
 def _status(facts: dict[str, Any]) -> JobStatus:
     return result_of({"object": "job"} | facts, JobStatus)
-
-
-def _rate(seen: Any) -> RateResult:
-    return result_of({"object": "rate"} | seen._asdict(), RateResult)

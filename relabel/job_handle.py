@@ -19,13 +19,14 @@ from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_und
 from relabel.errors import InvalidInput
 from relabel.facts import job_facts
 from relabel.flat_rows import FlatRow, flat_page, outcomes_of
+from relabel.job_status import JobStatus, LogEntry
 from relabel.jobs import job_log, see_job, seen_facts
 from relabel.plan import prepare_plan
 from relabel.progress_line import progress_of
 from relabel.rate import set_job_rate
 from relabel.receipt import make_receipt
 from relabel.report import ReportOptions, job_report
-from relabel.results import JobStatus, LogEntry, result_of
+from relabel.results import result_of
 from relabel.session import Session
 from relabel.snapshots import job_snapshots
 from relabel.submit import FileOptions

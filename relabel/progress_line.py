@@ -12,7 +12,7 @@ from config.text import printable
 from relabel.wording import count_of, duration
 
 if TYPE_CHECKING:
-    from relabel.results import JobStatus
+    from relabel.job_status import JobStatus
 
 MESSAGE_CHARS = 200
 

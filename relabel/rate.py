@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Literal
+
+import msgspec
 
 from config.settings import Settings
 from ledger.job import Job
@@ -16,8 +18,8 @@ from relabel.session import Session
 from relabel.wording import per_minute
 
 
-class RateSeen(NamedTuple):
-    """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why.
+class RateResult(msgspec.Struct, frozen=True, kw_only=True):
+    """The shared rate in requests a minute: by the settings, set live (None: not), in force, and why it is lower.
 
     `slowed_by` and `paused_by` are as in `ledger.progress.Waits`; `paused_until` is in seconds since the epoch. Where
     living workers are set to different rates (`worker_rates_per_minute`), the lowest holds, unless one was set live.
@@ -25,6 +27,7 @@ class RateSeen(NamedTuple):
     `background_per_minute` is what work in the background, such as a selection, may have: a tenth while a job runs.
     """
 
+    object: Literal["rate"] = "rate"
     configured_per_minute: float
     configured_burst: int
     live_per_minute: float | None
@@ -38,8 +41,8 @@ class RateSeen(NamedTuple):
     paused_by: str
     worker_rates_per_minute: list[float]
     failing_s: float
-    background_per_minute: float
-    background_used_per_minute: float
+    background_per_minute: float = 0.0
+    background_used_per_minute: float = 0.0
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -59,7 +62,15 @@ class RateSeen(NamedTuple):
         return self.live_burst or self.configured_burst
 
 
-async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
+class JobRate(msgspec.Struct, frozen=True, kw_only=True):
+    """The rate of one job in requests a minute; None where only the shared rate counts."""
+
+    object: Literal["job_rate"] = "job_rate"
+    job_id: str
+    rate_per_minute: float | None
+
+
+async def read_rate(settings: Settings, ledger: Ledger) -> RateResult:
     """Return the rate of the endpoint, key, organisation and project that these settings name.
 
     Where they name none of them, it is that of the workers, if all share one.
@@ -67,7 +78,7 @@ async def read_rate(settings: Settings, ledger: Ledger) -> RateSeen:
     shared = await _limit_of(settings, ledger) or shared_limit(settings)
     status, live_rate, live_burst = await SharedRate(ledger.redis, shared).read()
     now = await ledger.jobs.now()
-    return RateSeen(
+    return RateResult(
         configured_per_minute=round(shared.limit.rate * 60, 6),
         configured_burst=shared.limit.burst,
         live_per_minute=None if live_rate is None else live_rate * 60,
@@ -92,7 +103,7 @@ def require_rate_owner(settings: Settings) -> None:
         raise _no_owner()
 
 
-async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateSeen:
+async def set_shared_rate(session: Session, *, rate_per_minute: float | None, burst: int | None) -> RateResult:
     """Set the rate, the burst or both, for all workers and until it is reset; return the rate as it then is.
 
     Raises:
@@ -107,7 +118,7 @@ async def set_shared_rate(session: Session, *, rate_per_minute: float | None, bu
     return await read_rate(session.settings, session.ledger)
 
 
-async def reset_shared_rate(session: Session) -> RateSeen:
+async def reset_shared_rate(session: Session) -> RateResult:
     """Let the workers' settings count again, and forget what self-correction learned; return the rate as it then is.
 
     Raises:
@@ -133,6 +144,11 @@ async def set_job_rate(session: Session, job_id: str, rate_per_minute: float | N
     why = per_minute(rate_per_minute) if rate_per_minute else "reset"
     await jobs.set_rate(job_id, rate_per_minute, by=session.user, why=why)
     return await jobs.get(job_id)
+
+
+def rate_facts(rate: RateResult) -> dict[str, Any]:
+    """Return the shared rate as JSON takes it."""
+    return {name: value for name, value in msgspec.structs.asdict(rate).items() if name != "object"}
 
 
 def job_rate_facts(job: Job) -> dict[str, Any]:

@@ -22,9 +22,11 @@ from relabel.arguments import (
 )
 from relabel.flat_rows import FlatRow
 from relabel.input_rows import Input
+from relabel.job_status import JobStatus, LogEntry
 from relabel.loop_thread import LoopThread
 from relabel.progress_line import progress_of
-from relabel.results import CompletionHistory, JobStatus, LogEntry, PreviewResult, RateResult
+from relabel.rate import RateResult
+from relabel.results import CompletionHistory, PreviewResult
 from relabel.selected_rows import SelectArguments, SelectedRows
 
 T = TypeVar("T")

@@ -12,9 +12,17 @@ from config.web import Scope
 from ledger.job import JobState
 from relabel.control import cancel, pause, resume
 from relabel.errors import WrongState
+from relabel.job_status import JobStatus
 from relabel.jobs import see_job
-from relabel.rate import job_rate_facts, reset_shared_rate, set_job_rate, set_shared_rate
-from relabel.results import JobRate, JobStatus, RateResult
+from relabel.rate import (
+    JobRate,
+    RateResult,
+    job_rate_facts,
+    rate_facts,
+    reset_shared_rate,
+    set_job_rate,
+    set_shared_rate,
+)
 from relabel.session import Session
 from web.callers import SessionHere, needs
 from web.documented import JOB, answers
@@ -91,7 +99,7 @@ async def put_rate(session: SessionHere, body: Annotated[Rate, Body()]) -> JSONR
             seen = await reset_shared_rate(session)
         else:
             seen = await set_shared_rate(session, rate_per_minute=body.per_minute, burst=body.burst)
-        return JSONResponse({"object": "rate"} | seen._asdict())
+        return JSONResponse({"object": "rate"} | rate_facts(seen))
     if body.burst is not None:
         raise Refusal("invalid_request", "burst belongs to the shared rate; a job has none of its own.")
     job = await set_job_rate(session, body.job_id, body.per_minute)

@@ -15,8 +15,8 @@ from ledger.job import Job
 from producer.submit import Submitted
 from relabel.apply import ApplyOptions, applicable_plan, prepare_apply
 from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
+from relabel.job_status import JobStatus
 from relabel.jobs import JobSeen, see_job
-from relabel.results import JobStatus
 from relabel.session import Session
 from relabel.submit import submit
 from relabel.verify import prepare_verify

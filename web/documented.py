@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from relabel import results
+from relabel import job_status, rate, results
 from relabel.problems import PROBLEMS
 from web.refusals import REFUSALS
 
@@ -72,7 +72,12 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
 def schemas() -> dict[str, Any]:
     """Return the schema of each result by its name."""
     mine = [Alive, Problem]
-    types = [each for _, each in inspect.getmembers(results, inspect.isclass) if each.__module__ == results.__name__]
+    types = [
+        each
+        for module in (job_status, rate, results)
+        for _, each in inspect.getmembers(module, inspect.isclass)
+        if each.__module__ == module.__name__ and issubclass(each, msgspec.Struct)
+    ]
     _, components = msgspec.json.schema_components([*mine, *types], ref_template=_REF)
     return components
 

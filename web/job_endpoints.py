@@ -12,8 +12,8 @@ from fastapi.responses import JSONResponse
 from config.moment import parse_moment
 from config.web import Scope
 from ledger.job import JobState
+from relabel.job_status import JobStatus, LogEntry
 from relabel.jobs import JobFilter, JobSeen, job_log, page_of_jobs, see_job, seen_facts
-from relabel.results import JobStatus, LogEntry
 from web.callers import SessionHere, needs
 from web.documented import JOB, answers, lists
 from web.pages import After, Limit, page

@@ -7,8 +7,8 @@ from fastapi.responses import JSONResponse
 
 from config.web import Scope
 from relabel.nightly import latest_runs, run_facts
-from relabel.rate import read_rate
-from relabel.results import NightlyRunResult, RateResult
+from relabel.rate import RateResult, rate_facts, read_rate
+from relabel.results import NightlyRunResult
 from web.callers import SessionHere, needs
 from web.documented import answers, lists
 from web.pages import After, Limit, page
@@ -20,7 +20,7 @@ router = APIRouter(tags=["rate and nightly runs"])
 async def get_rate(session: SessionHere) -> JSONResponse:
     """Return the shared rate: by the settings, set live, in force, and why it is lower."""
     seen = await read_rate(session.settings, session.ledger)
-    return JSONResponse({"object": "rate"} | seen._asdict())
+    return JSONResponse({"object": "rate"} | rate_facts(seen))
 
 
 @router.get("/v1/nightly/runs", responses=lists(NightlyRunResult), **needs(Scope.READ))

@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse
 
 from config.web import Scope
 from ledger.idempotency import LOCK_S, IdempotencyKeys, SubmittedWithKey
+from relabel.job_status import SubmittedJob
 from relabel.jobs import JobSeen, see_job
 from relabel.plan import plan_request
 from relabel.preview import preview_facts
-from relabel.results import PreviewResult, SubmittedJob
+from relabel.results import PreviewResult
 from relabel.session import Session
 from relabel.submission import SubmittedInput, submit_checked
 from relabel.submit import check_opened, request_for

@@ -13,8 +13,9 @@ from config.settings import Settings
 from ledger.job import Job
 from relabel.explain import paused_because, slowed_because
 from relabel.rate import (
-    RateSeen,
+    RateResult,
     job_rate_facts,
+    rate_facts,
     read_rate,
     require_rate_owner,
     reset_shared_rate,
@@ -78,7 +79,7 @@ def rate_command(
     require_rate_owner(settings)
     seen = in_session(settings, lambda session: _shared(session, value, burst, reset=reset))
     if as_json:
-        print_facts(seen._asdict())
+        print_facts(rate_facts(seen))
     else:
         for word, line in _lines(seen):
             echo_beside(f"{word:<12}", line)
@@ -92,7 +93,7 @@ def _set_job_rate(settings: Settings, reference: str, value: float | None, *, ye
     return with_changed_job(settings, reference, lambda session, job_id: set_job_rate(session, job_id, value), yes=yes)
 
 
-async def _shared(session: Session, value: float | None, burst: int | None, *, reset: bool) -> RateSeen:
+async def _shared(session: Session, value: float | None, burst: int | None, *, reset: bool) -> RateResult:
     if reset:
         return await reset_shared_rate(session)
     if value is None and burst is None:
@@ -106,7 +107,7 @@ def _job_line(job: Job) -> str:
     return f"Job {job.spec.job_id}: at most {per_minute(job.rate_per_minute)}, and never above the shared rate."
 
 
-def _lines(seen: RateSeen) -> list[tuple[str, str]]:
+def _lines(seen: RateResult) -> list[tuple[str, str]]:
     in_force, slowed = per_minute(seen.in_force_per_minute), slowed_because(seen.slowed_by)
     live = "no"
     if seen.live_per_minute is not None or seen.live_burst is not None:
@@ -124,7 +125,7 @@ def _lines(seen: RateSeen) -> list[tuple[str, str]]:
     return lines
 
 
-def _selections(seen: RateSeen) -> list[tuple[str, str]]:
+def _selections(seen: RateResult) -> list[tuple[str, str]]:
     """Return what selections use and may have, where they use anything or a job goes before them."""
     is_shared = seen.background_per_minute < seen.in_force_per_minute
     if not (is_shared or seen.background_used_per_minute):
@@ -133,7 +134,7 @@ def _selections(seen: RateSeen) -> list[tuple[str, str]]:
     return [("Selections", f"{per_minute(seen.background_used_per_minute)} of it{most}")]
 
 
-def _worker_rates(seen: RateSeen) -> list[tuple[str, str]]:
+def _worker_rates(seen: RateResult) -> list[tuple[str, str]]:
     """Return what the living workers are set to, where that is not what these settings say."""
     rates = seen.worker_rates_per_minute
     if rates in ([], [seen.configured_per_minute]):

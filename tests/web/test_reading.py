@@ -13,7 +13,8 @@ import pytest
 from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome
 from nightly.store import Nights
-from relabel.results import JobStatus, result_of
+from relabel.job_status import JobStatus
+from relabel.results import result_of
 from tests.cli.conftest import failure
 from tests.harness.rows import PatchRows
 
