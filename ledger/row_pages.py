@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from redis.asyncio import Redis
 
-from ledger.codec import unpack_rejections, unpack_unsent
+from ledger.codec import unpack_detail, unpack_rejections, unpack_shard, unpack_unsent
 from ledger.errors import StateLost
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
@@ -40,6 +40,24 @@ async def find_outcomes(redis: Redis, spec: JobSpec, wanted: Collection[Outcome]
             yield start + found.start()
 
 
+async def in_groups(numbers: AsyncIterator[int], size: int) -> AsyncIterator[list[int]]:
+    """Yield numbers in groups of at most this size."""
+    group = list[int]()
+    async for number in numbers:
+        group.append(number)
+        if len(group) == size:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+async def with_codes(redis: Redis, spec: JobSpec, numbers: Sequence[int], codes: Collection[str]) -> list[int]:
+    """Return those of these rows that ended with one of the codes."""
+    packed: Any = await redis.hmget(JobKeys(spec.job_id).details, [str(number) for number in numbers])
+    return [number for number, raw in zip(numbers, packed, strict=True) if raw and unpack_detail(raw).code in codes]
+
+
 async def read_numbered(redis: Redis, spec: JobSpec, numbers: Sequence[int]) -> list[ReportedRow]:
     """Return the rows of these numbers, which ascend, at a round trip a shard.
 
@@ -54,6 +72,65 @@ async def read_numbered(redis: Redis, spec: JobSpec, numbers: Sequence[int]) -> 
         read = await read_part(redis, spec, shard, part)
         rows += [read[place - part.start] for place in places]
     return rows
+
+
+async def find_line(redis: Redis, spec: JobSpec, line: int) -> int | None:
+    """Return the number of the row from this line of the input, found by halves; None where none is found.
+
+    Rows that are carried out in another order than that of the input are not found.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+
+    async def lines_of(shard: int) -> list[int]:
+        body = await redis.hget(JobKeys(spec.job_id).shards, str(shard))
+        if not isinstance(body, bytes):
+            raise StateLost(spec.job_id)
+        return [patch.line for patch in unpack_shard(body, spec.rows_in(shard))]
+
+    for part in (range(spec.canary_shards), range(spec.canary_shards, spec.shards)):
+        shard, place = await _halved(part, lines_of, line)
+        if place is not None:
+            return spec.first_row(shard) + place
+    return None
+
+
+async def find_unsent_line(redis: Redis, spec: JobSpec, line: int) -> tuple[str, int] | None:
+    """Return the list, `x` of rejected rows or `u` of others for which nothing is sent, and the number of a line's row.
+
+    Raises:
+        StateLost: the job's keys are torn.
+
+    """
+    keys, lists = JobKeys(spec.job_id), (("x", unpack_rejections), ("u", unpack_unsent))
+    for kind, unpack in lists:
+        key = keys.rejected if kind == "x" else keys.unsent
+
+        async def lines_of(index: int, key: str = key, unpack: Any = unpack) -> list[int]:
+            packed: Any = await redis.lindex(key, index)
+            return [row.line for row in unpack(packed, spec.shard_rows)] if packed else []
+
+        group, place = await _halved(range(await redis.llen(key)), lines_of, line)
+        if place is not None:
+            return kind, group * len(await lines_of(0)) + place
+    return None
+
+
+async def _halved(groups: range, lines_of: Callable[[int], Awaitable[list[int]]], line: int) -> tuple[int, int | None]:
+    """Return the group that has a line, of groups in order of their lines, and its place there, None where none has."""
+    first, past = groups.start, groups.stop
+    while first < past:
+        middle = (first + past) // 2
+        if (await lines_of(middle))[:1] <= [line]:
+            first = middle + 1
+        else:
+            past = middle
+    if first == groups.start:
+        return first, None
+    lines = await lines_of(first - 1)
+    return first - 1, lines.index(line) if line in lines else None
 
 
 async def read_rejections_from(redis: Redis, spec: JobSpec, first: int) -> AsyncIterator[tuple[int, Rejection]]:

@@ -6,7 +6,7 @@ from collections.abc import Collection
 from typing import Any
 
 from relabel.errors import InvalidInput
-from relabel.rows import MOST_ROWS, page_of_rows
+from relabel.rows import MOST_ROWS, RowFilter, page_of_rows
 from relabel.session import Session
 from report.rows import WORDS
 
@@ -15,10 +15,10 @@ FlatRow = dict[str, Any]
 _MAPS = ("metadata", "before", "holds")
 
 
-async def flat_page(session: Session, job_id: str, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], bool]:
-    """Return rows of a job behind the place `after`, and whether there may be more."""
-    page = await page_of_rows(session, job_id, MOST_ROWS, outcomes=outcomes, after=after)
-    return [_flat(row) for row in page.rows], page.has_more and bool(page.rows)
+async def flat_page(session: Session, job_id: str, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], str]:
+    """Return rows of a job behind the place `after`, and the place behind which more may be, '' where none are."""
+    page = await page_of_rows(session, job_id, MOST_ROWS, RowFilter(outcomes), after=after)
+    return [_flat(row) for row in page.rows], page.last if page.has_more else ""
 
 
 def outcomes_of(outcome: str | Collection[str]) -> frozenset[str]:

@@ -109,10 +109,11 @@ class Job:
 
     async def row_pages(self, outcome: str | Collection[str] = ()) -> AsyncIterator[list[FlatRow]]:
         """Yield the rows in lists of up to a thousand; otherwise as `rows`."""
-        outcomes, after, more = outcomes_of(outcome), "", True
-        while more:
-            rows, more = await self._page(outcomes, after)
-            after = rows[-1]["id"] if rows else ""
+        outcomes = outcomes_of(outcome)
+        rows, after = await self._page(outcomes, "")
+        yield rows
+        while after:
+            rows, after = await self._page(outcomes, after)
             yield rows
 
     @reported
@@ -257,7 +258,7 @@ class Job:
         return await anext(snapshots, None)
 
     @reported
-    async def _page(self, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], bool]:
+    async def _page(self, outcomes: frozenset[str], after: str) -> tuple[list[FlatRow], str]:
         return await flat_page(self._session, self.job_id, outcomes, after)
 
 

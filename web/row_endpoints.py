@@ -12,7 +12,7 @@ from config.web import Scope
 from relabel.history import history, history_facts
 from relabel.report import ReportOptions, job_report
 from relabel.results import CompletionHistory, RowResult
-from relabel.rows import page_of_rows
+from relabel.rows import RowFilter, page_of_rows
 from report.lines import WRITE_TOGETHER
 from report.rows import WORDS
 from web.callers import SessionHere, needs
@@ -26,6 +26,9 @@ Outcomes = Annotated[
     str,
     Query(max_length=200, description=f"Rows of these outcomes, such as failed,rejected: {', '.join(WORDS)}."),
 ]
+Codes = Annotated[
+    str, Query(max_length=1000, description="Rows that ended with these codes, such as timeout,not_found.")
+]
 _TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 
 
@@ -35,15 +38,21 @@ _TYPES = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
     **needs(Scope.READ),
 )
 async def list_rows(
-    session: SessionHere, job_id: JobId, *, outcome: Outcomes = "", limit: RowLimit = 20, after: After = ""
+    session: SessionHere,
+    job_id: JobId,
+    *,
+    outcome: Outcomes = "",
+    codes: Codes = "",
+    limit: RowLimit = 20,
+    after: After = "",
 ) -> JSONResponse:
     """List the rows of a job with what each changed.
 
     Those that were or will be sent come first, then those that were rejected, then those for which nothing is sent. A
-    page with a filter may be short although more follow: go on while `has_more`.
+    page with a filter may be short, even empty, although more follow: go on while `has_more`.
     """
-    found = await page_of_rows(session, job_id, limit, outcomes=outcome_words_of(outcome), after=after)
-    return page(found.rows, has_more=found.has_more)
+    found = await page_of_rows(session, job_id, limit, row_filter_of(outcome, codes), after=after)
+    return page(found.rows, has_more=found.has_more, last=found.last if found.has_more else None)
 
 
 @router.get(
@@ -91,6 +100,11 @@ def outcome_words_of(outcome: str) -> frozenset[str]:
     if words - set(WORDS):
         raise Refusal("invalid_request", f"unknown outcome; choose from {', '.join(WORDS)}.")
     return words
+
+
+def row_filter_of(outcome: str, codes: str) -> RowFilter:
+    """Return which rows a list is to have; raise Refusal with an outcome that is none."""
+    return RowFilter(outcome_words_of(outcome), frozenset(code.strip() for code in codes.split(",") if code.strip()))
 
 
 async def _behind(first: bytes, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from selenium import webdriver
 from selenium.webdriver.common.by import By
@@ -19,7 +20,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 from config.web import Scope
 from ledger.ledger import Ledger
 from tests.cli.conftest import at_work, end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
-from tests.web.conftest import Served, ledger, new_token, served  # noqa: F401 - fixtures
+from tests.web.conftest import Served, connect, document, ledger, new_token, served  # noqa: F401 - fixtures
 from web.callers import SESSION_COOKIE
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -169,3 +170,21 @@ def sign_in(
         return token
 
     return sign_in
+
+
+@pytest.fixture
+def person(
+    served: Served,  # noqa: F811
+    ledger: Ledger,  # noqa: F811
+    new_token: Callable[..., Awaitable[str]],  # noqa: F811
+) -> Callable[..., Awaitable[httpx.AsyncClient]]:
+    """Somebody who is signed in with these scopes, without a browser."""
+
+    async def open_person(*scopes: Scope | str, owner: str = "ada") -> httpx.AsyncClient:
+        token = await new_token(*scopes, name="-".join(["p", *scopes]), owner=owner)
+        session = await ledger.browser_sessions.begin(token)
+        options: dict[str, Any] = {"base_url": served.url, "timeout": LONGEST_S, "trust_env": False, "verify": False}
+        options |= {"follow_redirects": True, "cookies": {SESSION_COOKIE: session}}
+        return httpx.AsyncClient(**options, headers={"Origin": served.url, "Accept": "text/html"})
+
+    return open_person

@@ -5,15 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 
-import httpx
 import pytest
 
 from config.web import Scope
 from ledger.row import Outcome
 from tests.cli.conftest import failure
-from tests.console.conftest import LONGEST_S
 from tests.harness.rows import PatchRows
-from web.callers import SESSION_COOKIE
 from web.console.actions import ACTIONS
 
 IDS = PatchRows(6).ids
@@ -24,18 +21,6 @@ ALL_ENDED = dict.fromkeys(range(4), Outcome.UPDATED) | {
 }
 
 look = asyncio.to_thread
-
-
-@pytest.fixture
-def person(served, ledger, new_token):
-    """Somebody who is signed in with these scopes, without a browser."""
-
-    async def open_person(*scopes):
-        session = await ledger.browser_sessions.begin(await new_token(*scopes, name="-".join(["p", *scopes])))
-        options = {"base_url": served.url, "timeout": LONGEST_S, "trust_env": False, "follow_redirects": True}
-        return httpx.AsyncClient(**options, cookies={SESSION_COOKIE: session}, headers={"Origin": served.url})
-
-    return open_person
 
 
 def hidden(page):

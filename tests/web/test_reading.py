@@ -127,6 +127,15 @@ async def test_rows_are_found_by_their_outcome(client, job, outcome, lines):
         assert [row["line"] for row in rows] == lines
 
 
+async def test_rows_are_found_by_their_codes(client, job):
+    """Those that failed with one of some; none with a code that nothing ended with."""
+    rows = await read_all(client, f"/v1/jobs/{job.job_id}/rows", codes="not_found,timeout")
+    assert [row["code"] for row in rows] == ["not_found"]
+    assert await read_all(client, f"/v1/jobs/{job.job_id}/rows", codes="timeout", outcome="failed") == []
+    rejected = await read_all(client, f"/v1/jobs/{job.job_id}/rows", codes="invalid_row")
+    assert [row["outcome"] for row in rejected] == ["rejected"]
+
+
 async def test_a_report_is_what_the_command_writes(client, job, relabel):
     """In each layout."""
     for name, options in (("csv", []), ("jsonl", ["--format", "jsonl"])):

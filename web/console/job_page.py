@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
-from fastapi import Query, Request
+from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
 from ledger.job import Counts, JobState
 from relabel.errors import RowsLost
+from relabel.find_row import find_row
 from relabel.findings import Findings, collect_findings
 from relabel.jobs import JobSeen, job_log, see_job
 from relabel.rows import RowPage, page_of_rows
@@ -19,26 +20,47 @@ from web.acting import session_of
 from web.console.pages import Reader, new_router, render
 from web.job_endpoints import JobId
 from web.pages import After
-from web.row_endpoints import outcome_words_of
+from web.row_endpoints import row_filter_of
 
 router = new_router()
 SHOWN_ROWS = 25
 SHOWN_ENTRIES = 50
 """Entries of the log that a page has: the latest."""
-CAUSES_WITHIN_S = 1.0
+CAUSES_WITHIN_S = 0.4
 """Time for grouping failed rows by cause, which takes longer the more there are."""
 WORST_FIRST = ("failed", "drifted", "rejected", "updated", "would_change", "unchanged", "cancelled", "pending", FOLDED)
-_NO_ROWS = RowPage([], has_more=False)
+_NO_ROWS = RowPage([], "", has_more=False)
+
+
+class RowsAsked(NamedTuple):
+    """Which rows a page is to show: those of an outcome and of codes, behind a place, or from an id or a line on."""
+
+    outcome: str = ""
+    codes: str = ""
+    after: str = ""
+    find: str = ""
+
+
+def _rows_asked(
+    *,
+    outcome: Annotated[str, Query(max_length=200)] = "",
+    codes: Annotated[str, Query(max_length=1000)] = "",
+    after: After = "",
+    find: Annotated[str, Query(max_length=1000)] = "",
+) -> RowsAsked:
+    return RowsAsked(outcome, codes, after, find.strip())
+
+
+class RowsShown(NamedTuple):
+    """Rows of a page; `found` is the place of the row that was looked for, None where there is none."""
+
+    page: RowPage
+    found: str | None = None
 
 
 @router.get("/jobs/{job_id}")
 async def show_job(
-    request: Request,
-    _: Reader,
-    job_id: JobId,
-    *,
-    outcome: Annotated[str, Query(max_length=200)] = "",
-    after: After = "",
+    request: Request, _: Reader, job_id: JobId, asked: Annotated[RowsAsked, Depends(_rows_asked)]
 ) -> Response:
     """Show a job, and a page of its rows."""
     session = session_of(request)
@@ -49,9 +71,8 @@ async def show_job(
         "job.html",
         **_standing(session, seen),
         findings=await _findings(session, seen),
-        rows=await _rows(session, seen, outcome, after),
-        outcome=outcome,
-        after=after,
+        rows=await _rows(session, seen, asked),
+        asked=asked,
         outcomes=_outcomes(seen.job.counts),
         log=log[-SHOWN_ENTRIES:],
         earlier=max(0, len(log) - SHOWN_ENTRIES),
@@ -79,14 +100,19 @@ async def _findings(session: Session, seen: JobSeen) -> Findings | None:
         return None
 
 
-async def _rows(session: Session, seen: JobSeen, outcome: str, after: str) -> RowPage:
+async def _rows(session: Session, seen: JobSeen, asked: RowsAsked) -> RowsShown:
     job = seen.job
     if job.state in {JobState.SUBMITTING, JobState.LOST}:
-        return _NO_ROWS
+        return RowsShown(_NO_ROWS)
+    found = await find_row(session, job, asked.find) if asked.find else None
+    if asked.find and found is None:
+        return RowsShown(_NO_ROWS)
+    wanted = row_filter_of(asked.outcome, asked.codes)
     try:
-        return await page_of_rows(session, job.spec.job_id, SHOWN_ROWS, outcomes=outcome_words_of(outcome), after=after)
+        page = await page_of_rows(session, job.spec.job_id, SHOWN_ROWS, wanted, after=asked.after, start=found or "")
     except RowsLost:
-        return _NO_ROWS
+        return RowsShown(_NO_ROWS)
+    return RowsShown(page, found)
 
 
 def _outcomes(counts: Counts) -> list[tuple[str, int]]:
