@@ -136,11 +136,14 @@ class InputSettings(Group):
 
 
 class MetricsSettings(Group):
-    """Where `relabel metrics` listens."""
+    """Where `relabel metrics` listens, and `relabel serve` for scrapes."""
 
     address: str = Field("127.0.0.1", min_length=1, description="Address that `relabel metrics` listens on.")
     port: int = Field(9464, ge=1, le=65535, description="Port that `relabel metrics` listens on.")
     allowed_hosts: str | None = Field(None, description="More host names that it answers to, separated by commas.")
+    web_port: int | None = Field(
+        None, ge=1, le=65535, description="Port at the same address for the metrics of `relabel serve`. Unset: none."
+    )
     ledger_disk: Annotated[Path | None, AfterValidator(lambda value: value and value.expanduser())] = Field(
         None, description="A folder on the disk that Redis writes to, where this machine has it: its room is shown."
     )

@@ -1,16 +1,14 @@
-"""Answers scrapes over HTTP, or prints what a scrape would get."""
+"""Answers scrapes of the ledger's metrics, or prints what a scrape would get."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from contextlib import AbstractContextManager
 
-from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app, start_http_server
+from prometheus_client import CollectorRegistry, generate_latest
 
-from config.hosts import is_our_host
 from config.settings import Settings
 from metrics.collector import LedgerCollector
+from metrics.listener import listener
 
 
 def exposition(settings: Settings) -> str:
@@ -18,35 +16,14 @@ def exposition(settings: Settings) -> str:
     return generate_latest(_registry(settings)).decode()
 
 
-@contextmanager
-def endpoint(settings: Settings, *, address: str, port: int) -> Iterator[int]:
+def endpoint(settings: Settings, *, address: str, port: int) -> AbstractContextManager[int]:
     """Answer scrapes at the address until the block ends; yields the port, which 0 leaves to the system.
 
     Raises:
         OSError: the address cannot be listened on.
 
     """
-    registry = _registry(settings)
-    server, thread = start_http_server(port, address, registry=registry)
-    server.set_app(_for_our_hosts(make_wsgi_app(registry), address, settings.metrics.allowed_hosts))
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-def _for_our_hosts(application: WSGIApplication, address: str, more: str | None) -> WSGIApplication:
-    """Return the application with 403 for requests by a name that is not ours, as a foreign web page makes them."""
-
-    def guarded(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if is_our_host(environ.get("HTTP_HOST", ""), address=address, more=more):
-            return application(environ, start_response)
-        start_response("403 Forbidden", [("Content-Type", "text/plain")])
-        return [b"This name is not allowed; add it to RELABEL_METRICS__ALLOWED_HOSTS.\n"]
-
-    return guarded
+    return listener(_registry(settings), address=address, port=port, allowed_hosts=settings.metrics.allowed_hosts)
 
 
 def _registry(settings: Settings) -> CollectorRegistry:

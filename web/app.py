@@ -15,6 +15,7 @@ from starlette.types import ASGIApp
 from config.settings import Settings
 from ledger.connect import new_client
 from ledger.ledger import Ledger
+from metrics.requests import RequestMetrics
 from relabel import __version__
 from web import (
     action_endpoints,
@@ -94,8 +95,15 @@ class Api(FastAPI):
         return document
 
 
-def make_app(settings: Settings, *, stopping: asyncio.Event, link: OneTimeLink | None = None) -> ASGIApp:
+def make_app(
+    settings: Settings,
+    *,
+    stopping: asyncio.Event,
+    metrics: RequestMetrics | None = None,
+    link: OneTimeLink | None = None,
+) -> ASGIApp:
     """Return the application. Once `stopping` is set, streams end, so that the server can; `link` signs in once."""
+    metrics = metrics or RequestMetrics()
 
     @asynccontextmanager
     async def hold_open(app: FastAPI) -> AsyncIterator[None]:
@@ -103,8 +111,10 @@ def make_app(settings: Settings, *, stopping: asyncio.Event, link: OneTimeLink |
         try:
             state = app.state
             state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
-            state.callers = Callers(settings, state.ledger)
+            state.metrics = metrics
+            state.callers = Callers(settings, state.ledger, metrics)
             state.feeds = JobFeeds(settings, state.ledger)
+            metrics.count_streams(lambda: state.feeds.watchers)
             state.work = Work(settings)
             state.uploads = asyncio.Semaphore(submit_endpoints.UPLOADS_AT_ONCE)
             state.templates, state.link, state.away_since = new_environment(), link, None
@@ -127,7 +137,7 @@ def make_app(settings: Settings, *, stopping: asyncio.Event, link: OneTimeLink |
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("web.console", "static")]))
-    return guarded(app, settings.web)
+    return guarded(app, settings.web, metrics)
 
 
 def _operation_id(route: APIRoute) -> str:

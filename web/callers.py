@@ -13,6 +13,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from config.settings import Settings
 from config.web import Scope, parse_scopes
 from ledger.ledger import Ledger
+from metrics.requests import RequestMetrics
 from relabel.session import Session
 from web.acting import session_of
 from web.refusals import Refusal
@@ -47,9 +48,10 @@ class Caller(NamedTuple):
 class Callers:
     """Finds out who calls, and bounds how often each may."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, metrics: RequestMetrics) -> None:
         web = settings.web
         self._ledger = ledger
+        self._metrics = metrics
         self._user_header = web.user_header
         self._proxy_scopes = parse_scopes(web.proxy_scopes)
         self._rate = web.requests_per_minute / 60
@@ -67,6 +69,8 @@ class Callers:
             caller = await self.by_token(token)
         else:
             caller = await self.on_page(request) if request.method in SAFE else self._by_proxy(request)
+        if caller is None and token is not None:
+            self._metrics.rejected_sign_in("token")
         if caller is None:
             what = "no token was sent" if token is None else "the token is not valid: it expired, or was revoked"
             raise Refusal("unauthorized", f"{what}; `relabel token create` makes one.")

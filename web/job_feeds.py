@@ -66,11 +66,12 @@ class JobFeeds:
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._session = Session(ledger, settings, user="")
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
-        self._watchers = 0
+        self.watchers = 0
+        """Streams that are open, of all jobs."""
 
     def require_room(self) -> None:
         """Raise Refusal where there are as many watchers as there may be."""
-        if self._watchers >= MOST_WATCHERS:
+        if self.watchers >= MOST_WATCHERS:
             raise Refusal("busy", f"{MOST_WATCHERS:,} streams are open.", retry_after_s=30)
 
     @asynccontextmanager
@@ -80,12 +81,12 @@ class JobFeeds:
             feed = Feed()
             self._feeds[job_id] = feed, asyncio.create_task(self._look(job_id, feed))
         feed, looking = self._feeds[job_id]
-        self._watchers += 1
+        self.watchers += 1
         feed.watchers += 1
         try:
             yield feed
         finally:
-            self._watchers -= 1
+            self.watchers -= 1
             feed.watchers -= 1
             if not feed.watchers:
                 del self._feeds[job_id]

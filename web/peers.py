@@ -15,7 +15,9 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from config.hosts import is_our_host
 from config.web import WebSettings, networks
+from metrics.requests import RequestMetrics
 from web.bodies import BoundedBodies
+from web.measured import Measured
 from web.problems import refused
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip")
@@ -34,13 +36,13 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def guarded(app: ASGIApp, settings: WebSettings) -> ASGIApp:
+def guarded(app: ASGIApp, settings: WebSettings, metrics: RequestMetrics) -> ASGIApp:
     """Return the application behind everything that holds for each request."""
     trusted = settings.trusted_proxies
     inner: ASGIApp = OwnNames(BoundedBodies(app, settings), settings)
     if trusted:
         inner = ProxyHeadersMiddleware(inner, trusted_hosts=[part.strip() for part in trusted.split(",")])  # type: ignore[arg-type, assignment]
-    return Answers(TrustedHeaders(inner, settings))
+    return Answers(TrustedHeaders(Measured(inner, metrics), settings))
 
 
 class TrustedHeaders:

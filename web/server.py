@@ -12,13 +12,17 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.checks import is_loopback
 from config.errors import SettingsError
+from config.groups import MetricsSettings
 from config.settings import Settings
 from config.web import WebSettings
 from ledger.cancellation import end_tasks
+from metrics.listener import listener as metrics_listener
+from metrics.requests import RequestMetrics
 from relabel.session import open_session
 from relabel.worker_process import worker_process
 from web.app import make_app
@@ -82,7 +86,7 @@ async def serve(
 
     Raises:
         WorkerDied: with `run`, the worker ended by itself, again and again.
-        SettingsError: the certificate cannot be used.
+        SettingsError: the certificate cannot be used, or scrapes cannot be listened for.
 
     """
     async with contextlib.AsyncExitStack() as stack:
@@ -94,8 +98,10 @@ async def serve(
             keep_open = (server.lock_fd,) if server else ()
             worker = await stack.enter_async_context(worker_process(settings, keep_open=keep_open))
             watching.append(asyncio.create_task(worker.watch()))
-        stopping = asyncio.Event()
-        await stack.enter_async_context(_served(_config(settings, stopping, link), listener, started))
+        stopping, metrics = asyncio.Event(), RequestMetrics()
+        app = make_app(settings, stopping=stopping, metrics=metrics, link=link)
+        stack.enter_context(_scraped(settings.metrics, metrics))
+        await stack.enter_async_context(_served(_config(settings.web, app), listener, started))
         try:
             done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -121,10 +127,30 @@ async def _served(config: uvicorn.Config, listener: socket.socket, started: Call
         await task
 
 
-def _config(settings: Settings, stopping: asyncio.Event, link: OneTimeLink | None) -> uvicorn.Config:
-    web = settings.web
+@contextlib.contextmanager
+def _scraped(settings: MetricsSettings, metrics: RequestMetrics) -> Iterator[None]:
+    """Answer scrapes while the block runs, where a port is set for them."""
+    with contextlib.ExitStack() as stack:
+        if settings.web_port is not None:
+            answered = metrics_listener(
+                metrics.registry,
+                address=settings.address,
+                port=settings.web_port,
+                allowed_hosts=settings.allowed_hosts,
+            )
+            try:
+                stack.enter_context(answered)
+            except OSError as error:
+                raise SettingsError(
+                    f"cannot listen on {settings.address}:{settings.web_port} for scrapes ({error.strerror}); choose "
+                    "RELABEL_METRICS__ADDRESS and RELABEL_METRICS__WEB_PORT."
+                ) from error
+        yield
+
+
+def _config(web: WebSettings, app: ASGIApp) -> uvicorn.Config:
     config = uvicorn.Config(
-        make_app(settings, stopping=stopping, link=link),
+        app,
         http=_BoundedHead,
         ws="none",
         lifespan="on",

@@ -9,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
+from starlette.datastructures import State
 
 from config.web import Scope
 from ledger.idempotency import LOCK_S, IdempotencyKeys, SubmittedWithKey
@@ -109,7 +110,7 @@ async def _submit(request: Request, caller: Caller, key: str | None, *, plan: bo
     state = request.app.state
     keys = IdempotencyKeys(state.ledger.redis)
     owner = caller.token or caller.acts_as
-    async with upload_turn(state.uploads), _alone(keys, owner, key):
+    async with upload_turn(state), _alone(keys, owner, key):
         known = await keys.find(owner, key) if key else None
         async with uploaded(request) as upload:
 
@@ -164,17 +165,18 @@ def _answer(made: _Made) -> JSONResponse:
 
 
 @asynccontextmanager
-async def upload_turn(turns: asyncio.Semaphore) -> AsyncIterator[None]:
-    """Wait for room for one more upload."""
+async def upload_turn(state: State) -> AsyncIterator[None]:
+    """Wait for room for one more upload of this server."""
     try:
         async with asyncio.timeout(WAIT_S):
-            await turns.acquire()
+            await state.uploads.acquire()
     except TimeoutError:
         raise Refusal("busy", f"{UPLOADS_AT_ONCE} uploads are under way.", retry_after_s=WAIT_S) from None
     try:
-        yield
+        with state.metrics.uploads.track_inprogress():
+            yield
     finally:
-        turns.release()
+        state.uploads.release()
 
 
 @asynccontextmanager

@@ -21,16 +21,23 @@ rule_files: {rules}
 scrape_configs:
   - job_name: relabel
     static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
+{web}"""
+WEB = """\
+  - job_name: relabel-web
+    static_configs: [{{targets: ["127.0.0.1:{port}"]}}]
 """
 START_S = 60.0
 
 
 @contextmanager
-def prometheus(port: int, folder: Path, *, rules: str = "") -> Iterator[Callable[[str], list]]:
-    """Start it, and give what answers a query with its series; nothing of it is left at the end."""
-    config = folder / "prometheus.yml"
+def prometheus(port: int, folder: Path, *, rules: str = "", web_port: int = 0) -> Iterator[Callable[[str], list]]:
+    """Start it, and give what answers a query with its series; nothing of it is left at the end.
+
+    `web_port` is where a `relabel serve` answers scrapes, if one does.
+    """
+    config, web = folder / "prometheus.yml", WEB.format(port=web_port) if web_port else ""
     (folder / "rules.yml").write_text(rules)
-    config.write_text(CONFIG.format(port=port, rules="[rules.yml]" if rules else "[]"))
+    config.write_text(CONFIG.format(port=port, rules="[rules.yml]" if rules else "[]", web=web))
     own = free_port()
     command = [
         "prometheus",

@@ -12,10 +12,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from prometheus_client import generate_latest
 
 from config.schedule import Schedule
 from ledger.keys import JobKeys
 from metrics.endpoint import endpoint
+from metrics.listener import listener
+from metrics.requests import RequestMetrics
 from nightly.store import Nights
 from tests.harness.cluster import END_S, KEY, Cluster, settings_for
 from tests.harness.rows import PatchRows
@@ -61,8 +64,8 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(cluster
     }
     assert {"relabel_broker_up", "relabel_queue_messages"} <= last.names
     tells_nothing_of_customers(seen, rows)
-    assert named_in_deploy() - amid[-1].names == set()
-    for one in (first, amid[-1], last):
+    assert named_in_deploy() - amid[-1].names - served().names == set()
+    for one in (first, amid[-1], last, served()):
         await asyncio.to_thread(promtool_agrees, one)
 
 
@@ -78,7 +81,11 @@ async def test_the_dashboard_shows_a_real_job(cluster: Cluster, tmp_path: Path) 
     await cluster.ledger.jobs.pause(held, by="test", code="invalid_api_key", reason="the key is wrong")
     await Nights(cluster.ledger.redis).begin("2026-11-25", asked_by="schedule", overlap="skip")
     await Nights(cluster.ledger.redis).note_schedule(Schedule("30 2 * * *", "UTC"))
-    with endpoint(settings, address="127.0.0.1", port=0) as port, prometheus(port, tmp_path) as ask:
+    with (
+        endpoint(settings, address="127.0.0.1", port=0) as port,
+        listener(requests_of_a_server().registry, address="127.0.0.1", port=0, allowed_hosts=None) as web_port,
+        prometheus(port, tmp_path, web_port=web_port) as ask,
+    ):
         left = {query for panel in dashboard()["panels"] for query in queries_of(panel)}
         assert len(left) > 20
 
@@ -97,6 +104,18 @@ async def test_the_dashboard_shows_a_real_job(cluster: Cluster, tmp_path: Path) 
 async def look(port: int) -> Scrape:
     """Scrape without holding up the loop that the API's stand-in lives on."""
     return await asyncio.to_thread(scrape, port)
+
+
+def requests_of_a_server() -> RequestMetrics:
+    """What a server counts, with a request."""
+    metrics = RequestMetrics()
+    metrics.answered("GET", "/v1/jobs", 200, 0.01)
+    return metrics
+
+
+def served() -> Scrape:
+    """A scrape of it."""
+    return Scrape(generate_latest(requests_of_a_server().registry).decode())
 
 
 def promtool_agrees(one: Scrape) -> None:

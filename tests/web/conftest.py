@@ -23,9 +23,11 @@ from embedded.server import EmbeddedServer
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.tokens import TokenRequest
+from metrics.requests import RequestMetrics
 from tests.cli.conftest import end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
 from tests.harness.command import ROOT
 from tests.harness.program import start_logged
+from tests.harness.redis_node import free_port
 from tests.harness.wait import wait_until
 from web.app import make_app
 
@@ -34,11 +36,12 @@ TARGET = "https://api.openai.com/v1"
 
 
 class Served(NamedTuple):
-    """A running server: its process, its address, and the file with what it wrote."""
+    """A running server: its process, its address, the file with what it wrote, and the port for scrapes, if any."""
 
     process: Any
     url: str
     log: Path
+    web_port: int = 0
 
 
 def clean_environment(**settings: str) -> dict[str, str]:
@@ -58,7 +61,8 @@ def start_server(folder: Path, *options: str, **settings: str) -> Served:
         found = re.search(r"relabel on (https?://\S+)", log.read_text())
         return found[1] if found else ""
 
-    return Served(process, asyncio.run(wait_until(listens, within=LONGEST_S, what="the server listens")), log)
+    url = asyncio.run(wait_until(listens, within=LONGEST_S, what="the server listens"))
+    return Served(process, url, log, int(settings.get("RELABEL_METRICS__WEB_PORT", "0")))
 
 
 def end_server(served: Served) -> None:
@@ -79,6 +83,7 @@ def served(session_redis: EmbeddedServer) -> Iterator[Served]:
             "RELABEL_REDIS__URL": session_redis.ledger_url,
             "RELABEL_RATE__NAME": "tests",
             "RELABEL_WEB__REQUESTS_PER_MINUTE": "1000000",
+            "RELABEL_METRICS__WEB_PORT": str(free_port()),
             "TMPDIR": path,
         }
         served = start_server(Path(path), **settings)
@@ -176,9 +181,11 @@ async def client(
 
 
 @asynccontextmanager
-async def in_process(settings: Settings, *, peer: str = "127.0.0.1") -> AsyncIterator[httpx.AsyncClient]:
+async def in_process(
+    settings: Settings, *, peer: str = "127.0.0.1", metrics: RequestMetrics | None = None
+) -> AsyncIterator[httpx.AsyncClient]:
     """The application without a server, asked from an address that a test chooses."""
-    app: ASGIApp = make_app(settings, stopping=asyncio.Event())
+    app: ASGIApp = make_app(settings, stopping=asyncio.Event(), metrics=metrics)
     async with _started(app):
         transport = httpx.ASGITransport(app=app, client=(peer, 12345))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:

@@ -62,6 +62,7 @@ async def sign_in(
     """Begin a session for whoever has the token."""
     token = token.strip()
     if await request.app.state.callers.by_token(token) is None:
+        request.app.state.metrics.rejected_sign_in("form")
         wrong = "This token is not valid: it expired, was revoked, or is not complete."
         return render(request, "sign_in.html", status=403, next=next, wrong=wrong)
     return await _signed_in(request, token, _own_path(next))
@@ -72,6 +73,7 @@ async def sign_in_by_link(request: Request, key: Annotated[str, Query(max_length
     """Begin a session for whoever started the server: it has access to Redis, and could make any token."""
     link: OneTimeLink | None = request.app.state.link
     if link is None or not link.use(key):
+        request.app.state.metrics.rejected_sign_in("link")
         wrong = "This link was used before, or is older than 5 minutes. Sign in with a token."
         return render(request, "sign_in.html", status=403, next="/", wrong=wrong)
     session = Session(request.app.state.ledger, request.app.state.settings, current_user())

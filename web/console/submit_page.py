@@ -47,7 +47,7 @@ async def submit_file(request: Request, caller: Reader) -> Response:
     """
     if not caller.permits(Scope.SUBMIT):
         raise Refusal("missing_scope", "submitting needs the scope submit.", scope=str(Scope.SUBMIT))
-    async with upload_turn(request.app.state.uploads):
+    async with upload_turn(request.app.state):
         with ExitStack() as stack, room_for_uploads():
             form = await read_form(request, stack)
             given = dict(form.fields)
