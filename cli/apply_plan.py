@@ -12,10 +12,10 @@ from config.text import printable
 from ledger.job import Job
 from ledger.row import Outcome
 from ledger.row_reader import read_rows
-from relabel.advice import not_made
 from relabel.apply import ApplyOptions, PreparedApply, apply
 from relabel.errors import Declined, InvalidInput
 from relabel.explain import standing
+from relabel.next_steps import not_made
 from relabel.plan_findings import plan_findings
 from relabel.preview import look_ahead, preview_of, with_outlook
 from relabel.session import Session

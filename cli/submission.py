@@ -12,7 +12,7 @@ from cli.output import print_facts
 from cli.preview_view import show_content, show_outlook
 from config.settings import Settings
 from ledger.job import Job
-from producer.check import Checked
+from producer.checked import Checked
 from producer.questions import LARGE_JOB, Question
 from producer.submit import JobRequest, Submitted
 from relabel.errors import Declined

@@ -21,12 +21,12 @@ from ledger.codec import (
 )
 from ledger.errors import StateLost
 from ledger.job import JobState
-from ledger.job_spec import JobSpec, Priority
-from ledger.keys import ACTIVE, RESCUE_LOCK, TOTALS, JobKeys
+from ledger.job_spec import JobSpec
+from ledger.keys import RESCUE_LOCK, TOTALS, JobKeys
 from ledger.progress import LastError, Waits
 from ledger.row import Outcome, Patch
 from ledger.scripts import load_script
-from ledger.workers import Workers
+from ledger.window import window_of
 
 LEASE_S = 8.0
 """Life of a lease that is not renewed; with a rescue every 2 s a dead child's shard is back within 15 s."""
@@ -92,7 +92,6 @@ class Shards:
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
-        self._workers = Workers(redis)
         self._announce = load_script(redis, "announce")
         self._lease = load_script(redis, "lease")
         self._renew = load_script(redis, "renew")
@@ -107,7 +106,7 @@ class Shards:
         Where jobs of higher priority run, fewer: messages of all jobs take turns in one queue.
         """
         keys = JobKeys(job_id)
-        window = await self._window(job_id)
+        window = await window_of(self._redis, job_id)
         chosen = await self._announce([keys.job, keys.waiting, keys.announced, keys.leased], [window])
         return [int(number) for number in chosen]
 
@@ -283,26 +282,6 @@ class Shards:
     async def take_rescue(self, seconds: float) -> bool:
         """Take the right to rescue for so long; False where another worker has it."""
         return bool(await self._redis.set(RESCUE_LOCK, "1", nx=True, px=int(seconds * 1000)))
-
-    async def running(self) -> dict[str, Priority]:
-        """Return the jobs that run now, with their priorities."""
-        job_ids = [raw.decode() for raw in await self._redis.smembers(ACTIVE) if isinstance(raw, bytes)]
-        async with self._redis.pipeline(transaction=False) as pipe:
-            for job_id in job_ids:
-                pipe.hmget(JobKeys(job_id).job, ["state", "priority"])
-            standing = await pipe.execute()
-        return {
-            job_id: Priority((priority or b"normal").decode())
-            for job_id, (state, priority) in zip(job_ids, standing, strict=True)
-            if state == b"running"
-        }
-
-    async def _window(self, job_id: str) -> int:
-        children = await self._workers.children()
-        running = await self.running()
-        own = running.get(job_id, Priority.NORMAL).weight
-        heaviest = max([own, *(priority.weight for priority in running.values())])
-        return max(1, max(2, sum(children) + len(children)) * own // heaviest)
 
 
 def _may_have_left(spec: JobSpec, packed: bytes) -> bool:

@@ -25,7 +25,8 @@ from nightly.inbox import Inbox, InboxFile
 from nightly.state import FileState, Night, NightFile, NightState
 from nightly.store import Nights
 from notify.outbox import Outbox
-from producer.check import Checked, check
+from producer.check import check
+from producer.checked import Checked
 from producer.errors import UnreadableFile
 from producer.questions import questions_about
 from producer.source import open_source

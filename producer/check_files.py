@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from config.input_options import NO_OPTIONS, InputOptions
 from ledger.input_files import InputFile
-from producer.check import Checked, Intake
+from producer.check import Intake
+from producer.checked import Checked
 from producer.errors import EmptyFile, UnreadableFile
 from producer.profile import Reading
 from producer.rules import shown

@@ -16,7 +16,7 @@ from ledger.job import Job
 from ledger.ledger import Ledger
 from ledger.row import Patch
 from ledger.row_reader import read_open_patches
-from producer.check import Checked
+from producer.checked import Checked
 
 COMPARE_FOR_S = 10.0
 """Bound of the comparison, in seconds; some millions of rows."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from producer.check import Checked
+    from producer.checked import Checked
 
 ALL_EMPTY, INDEX_COLUMN, LARGE_JOB, ODD_IDS = "all_empty", "index_column", "large_job", "odd_ids"
 

@@ -15,7 +15,7 @@ from ledger.job_id import new_job_id
 from ledger.job_spec import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name
 from ledger.ledger import Ledger
 from ledger.row_index import ENTRY_BYTES, IndexBuilder
-from producer.check import Checked
+from producer.checked import Checked
 from producer.source import InputLimits
 
 STORE_TOGETHER = 16

@@ -132,20 +132,6 @@ def _failed_rows_again(job: Job) -> str:
     return f"`relabel retry {spec.job_id} --all` then tries the failed rows once more"
 
 
-def not_made(job: Job) -> str:
-    """Return the command that plans again what an apply did not change; '' where it changed all that it took up."""
-    counts = job.counts
-    words = [word for word, rows in (("drifted", counts.drifted), ("failed", counts.failed)) if rows]
-    return f"`relabel plan --from {job.spec.job_id} --only {','.join(words)}`" if words else ""
-
-
-def after_plan(job: Job) -> str:
-    """Return what makes the changes of a plan that has finished; '' where there are none."""
-    if job.spec.kind is not Kind.PLAN or job.state is not JobState.FINISHED or not job.counts.would_change:
-        return ""
-    return f"Make these changes with `relabel apply {job.spec.job_id}`."
-
-
 def _about_its_url(job: Job) -> str:
     job_id, target = job.spec.job_id, job.spec.target
     mended = "with workers that have it as OPENAI_BASE_URL " if job.reason_code == "other_target" else ""

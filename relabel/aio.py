@@ -32,7 +32,7 @@ from relabel.session import Session
 from relabel.submit import FileOptions, request_for
 
 if TYPE_CHECKING:
-    from producer.check import Checked
+    from producer.checked import Checked
 
 _STATES = {state.value.removeprefix("state "): state for state in JobState}
 

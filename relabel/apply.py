@@ -13,11 +13,11 @@ from ledger.job_spec import Kind
 from ledger.row import Outcome, Patch
 from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row
-from producer.check import Checked
+from producer.checked import Checked
 from producer.submit import JobRequest, Submitted
-from relabel.advice import not_made
 from relabel.derived import DerivedOptions, derived_request, settled_job, stage_rows
 from relabel.errors import AlteredPlan, InvalidInput, WrongState
+from relabel.next_steps import not_made
 from relabel.session import Session
 from relabel.submit import submit
 from relabel.wording import count_of

@@ -10,7 +10,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 from config.environment import load_settings
 from ledger.connect import AWAY, describe
 from ledger.errors import LedgerUnreachable, NoSuchJob
-from producer.check import Checked
+from producer.checked import Checked
 from producer.submit import JobRequest
 from relabel import control
 from relabel.gone import expired

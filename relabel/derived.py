@@ -13,7 +13,8 @@ from ledger.errors import StateLost
 from ledger.job import Job, JobState, remedy_of, rows_lost
 from ledger.job_spec import Columns, JobSpec, Kind, Mode
 from ledger.row import Patch
-from producer.check import Checked, check_made
+from producer.check import check_made
+from producer.checked import Checked
 from producer.retry import RetryRows
 from producer.submit import JobRequest, request_for
 from producer.undo import undo_columns, undo_rows

@@ -23,7 +23,7 @@ from relabel.submit import FileOptions, check_file, check_rows
 if TYPE_CHECKING:
     from config.input_options import InputOptions
     from config.settings import Settings
-    from producer.check import Checked
+    from producer.checked import Checked
 
 REMOVE: Final = "\0relabel: remove this key\0"
 """As a value: remove the key. A text, so that it can stand in any column; no file can hold it, nor can the API."""

@@ -50,21 +50,42 @@ def after_selection(output: Path, options: SelectOptions) -> NextStep | None:
     return NextStep(f"relabel plan {shlex.quote(str(output))}", f"shows what it would change{edited}")
 
 
+def after_plan(job: Job) -> str:
+    """Return what makes the changes of a plan that has finished; '' where there are none."""
+    step = _apply_step(job)
+    return f"Make these changes with `{step.command}`." if step else ""
+
+
+def not_made(job: Job) -> str:
+    """Return the command that plans again what an apply did not change; '' where it changed all that it took up."""
+    counts = job.counts
+    words = [word for word, rows in (("drifted", counts.drifted), ("failed", counts.failed)) if rows]
+    return f"`{_plan_again(job, ','.join(words))}`" if words else ""
+
+
+def _apply_step(job: Job) -> NextStep | None:
+    if job.spec.kind is not Kind.PLAN or job.state is not JobState.FINISHED or not job.counts.would_change:
+        return None
+    return NextStep(f"relabel apply {job.spec.job_id}", "makes these changes, where nobody changed the rows since")
+
+
+def _plan_again(job: Job, words: str) -> str:
+    return f"relabel plan --from {job.spec.job_id} --only {words}"
+
+
 def _after_plan(job: Job) -> Iterator[NextStep]:
-    job_id, counts = job.spec.job_id, job.counts
-    if counts.would_change:
-        yield NextStep(f"relabel report {job_id} --diff", "shows every row that would change")
-        yield NextStep(f"relabel apply {job_id}", "makes these changes, where nobody changed the rows since")
-    if counts.failed:
-        yield NextStep(f"relabel plan --from {job_id} --only failed", "plans the failed rows again")
+    if step := _apply_step(job):
+        yield NextStep(f"relabel report {job.spec.job_id} --diff", "shows every row that would change")
+        yield step
+    if job.counts.failed:
+        yield NextStep(_plan_again(job, "failed"), "plans the failed rows again")
 
 
 def _after_change(job: Job, *, run: str) -> Iterator[NextStep]:
     """Yield what follows a job that changes completions; `run` is the option of a process tree of its own."""
     job_id, counts = job.spec.job_id, job.counts
     if counts.drifted:
-        command = f"relabel plan --from {job_id} --only drifted"
-        yield NextStep(command, "shows what the drifted rows would change now")
+        yield NextStep(_plan_again(job, "drifted"), "shows what the drifted rows would change now")
     if counts.failed:
         yield NextStep(f"relabel retry {job_id}{run}", "tries the failed rows again that may succeed")
     if counts.updated:

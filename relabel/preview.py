@@ -19,7 +19,7 @@ from ledger.job_spec import Kind, Mode
 from ledger.overview import read_overview
 from ledger.row import Rejection
 from producer import submit as producer
-from producer.check import Checked, OddIds
+from producer.checked import Checked, OddIds
 from producer.overlap import Overlaps, find_overlaps
 from producer.profile import KeyProfile, Profile, Reading
 from producer.questions import LARGE_JOB, Question, questions_about

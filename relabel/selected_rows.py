@@ -22,7 +22,7 @@ from relabel.session import Session
 from selection.options import FilterOptions, LabelOptions, SelectOptions
 
 if TYPE_CHECKING:
-    from producer.check import Checked
+    from producer.checked import Checked
     from relabel.submit import FileOptions
     from selection.completion import Completion
 

@@ -6,7 +6,7 @@ from collections.abc import Set
 from itertools import islice
 from typing import Any, NamedTuple
 
-from producer.check import Checked
+from producer.checked import Checked
 from producer.errors import UnreadableFile
 from producer.submit import JobRequest, Submitted
 from relabel.errors import InvalidInput, NeedsConfirmation, RowsRejected

@@ -12,8 +12,8 @@ from config.settings import Settings
 from ledger.job import LOST_REASON, Job, JobState
 from ledger.job_spec import Mode, Priority
 from producer import submit as producer
-from producer.check import Checked
 from producer.check_files import check_files
+from producer.checked import Checked
 from producer.find_files import STDIN, FoundFile, find_files, input_name
 from producer.submit import JobRequest, Submitted
 from relabel.errors import InvalidInput

@@ -26,6 +26,7 @@ from ledger.errors import NoSuchJob, StateLost
 from ledger.job import LOST_REASON, STATE_LOST_CODE, Job
 from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
+from ledger.window import running_jobs
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limits, RateLimiter
 from ratelimit.shared_rate import endpoint_of, record_use, shared_limit
@@ -209,7 +210,7 @@ class Runtime:
     async def _run_seconds(self) -> float:
         """Return the seconds of a run: few where other jobs wait for theirs."""
         longest = self._settings.job.shard_seconds
-        return longest if len(await self._ledger.shards.running()) < 2 else min(longest, SHARED_TURN_S)
+        return longest if len(await running_jobs(self._ledger.redis)) < 2 else min(longest, SHARED_TURN_S)
 
     def _new_run(self, shard: LeasedShard, seconds: float, service: Service) -> ShardRun:
         settings = self._settings

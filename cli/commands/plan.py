@@ -18,7 +18,7 @@ from cli.submission import check_only, show_checked
 from config.settings import Settings
 from ledger.job_spec import CHANGING_KINDS
 from ledger.row import Outcome
-from producer.check import Checked
+from producer.checked import Checked
 from relabel.control import pause_orphans
 from relabel.derived import Prepared
 from relabel.plan import ROWS_OF, plan_request, prepare_plan

@@ -18,7 +18,7 @@ from cli.options import file_options
 from cli.session import in_session, need_api_key, pass_settings
 from cli.submission import check_only, confirm_submission, show_checked, show_former, show_rehearsed
 from config.settings import Settings
-from producer.check import Checked
+from producer.checked import Checked
 from producer.submit import JobRequest
 from relabel.control import pause_orphans, resume_interrupted
 from relabel.session import Session, current_user

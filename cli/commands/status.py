@@ -18,10 +18,11 @@ from config.settings import Settings
 from config.text import printable
 from ledger.job import Canary, Counts, Job, JobState
 from ledger.job_spec import JobSpec, Kind
-from relabel.advice import after_plan, next_step
+from relabel.advice import next_step
 from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
 from relabel.how_far import how_far, outcome_counts
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
+from relabel.next_steps import after_plan
 from relabel.verification import said_of
 from relabel.wording import count_of, local_time, per_minute
 

@@ -15,7 +15,7 @@ from cli.submission import check_only, confirm_submission, show_checked, show_fo
 from config.checks import base_url_hint
 from config.settings import Settings
 from ledger.connect import persistence_warnings
-from producer.check import Checked
+from producer.checked import Checked
 from producer.submit import JobRequest
 from relabel.session import Session, current_user, require_workers
 from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit

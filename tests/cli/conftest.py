@@ -27,7 +27,8 @@ from ledger.ledger import Ledger
 from ledger.progress import LastError, Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
-from producer.check import Checked, check
+from producer.check import check
+from producer.checked import Checked
 from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.harness.command import ROOT, Ended, run_command

@@ -20,7 +20,7 @@ from ledger.job import JobState
 from ledger.job_spec import Mode
 from ledger.ledger import Ledger
 from ledger.workers import Aside, WorkerFacts
-from producer.check import Checked
+from producer.checked import Checked
 from producer.questions import QUESTIONS
 from producer.submit import JobRequest
 from producer.submit import submit as producer_submit

@@ -11,7 +11,8 @@ import pytest
 from config.input_options import InputOptions
 from ledger.job_spec import Mode
 from ledger.row import Patch, Rejection
-from producer.check import Checked, check, rows_of
+from producer.check import check, rows_of
+from producer.checked import Checked
 from producer.errors import UnreadableFile
 from producer.source import open_source
 

@@ -12,8 +12,8 @@ import pytest
 from ledger.input_files import InputFile, place_of
 from ledger.job_spec import Mode
 from ledger.row import Patch
-from producer.check import Checked
 from producer.check_files import check_files
+from producer.checked import Checked
 from producer.errors import UnreadableFile
 from producer.find_files import FoundFile
 from producer.source import InputLimits

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ledger.job_spec import Mode
 from ledger.row import Patch
-from producer.check import Checked
+from producer.checked import Checked
 from producer.staging import Spool, fold
 
 decode_one = msgspec.msgpack.Decoder(Patch).decode

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from ledger.job_spec import Mode
 from ledger.row import Patch
-from producer.check import Checked
 from producer.check_files import check_files
+from producer.checked import Checked
 from producer.find_files import find_files
 from producer.oldest_first import UNKNOWN, creation_key, oldest_first
 from tests.harness.rows import dated_id

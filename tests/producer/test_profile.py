@@ -9,7 +9,7 @@ import pytest
 
 from ledger.job_spec import Mode
 from ledger.row import Patch
-from producer.check import Checked
+from producer.checked import Checked
 from producer.profile import MOST_KEYS, NULL_TEXTS, SAMPLE_CHARS, Profiler
 from producer.questions import QUESTIONS, questions_about
 from tests.harness.rows import lines, usual_id

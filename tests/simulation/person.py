@@ -14,7 +14,8 @@ from ledger.connect import AWAY
 from ledger.errors import NoSuchJob, StateLost
 from ledger.job_spec import Columns, Kind, Mode
 from ledger.row import Patch
-from producer.check import Checked, check_made
+from producer.check import check_made
+from producer.checked import Checked
 from producer.submit import JobRequest, submit
 from relabel import control
 from relabel.derived import DerivedOptions, prepare_undo

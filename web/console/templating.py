@@ -11,9 +11,10 @@ from markupsafe import Markup
 from config.text import printable
 from ledger.clock import utc_second
 from ledger.job import Counts, Job, JobState
-from relabel.advice import after_plan, next_step
+from relabel.advice import next_step
 from relabel.explain import reason_of
 from relabel.how_far import how_far, outcome_counts, outcome_words
+from relabel.next_steps import after_plan
 from relabel.possible import possible_actions
 from relabel.preview import expected_effort
 from relabel.verification import said_of
