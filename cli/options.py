@@ -118,13 +118,20 @@ def file_options(verb: F, *, without: Set[str] = frozenset()) -> F:
         options = FileOptions(mode=Mode(mode), priority=Priority(priority), reading=reading, **fields)
         return verb(*args, options=options, **kwargs)
 
+    for option in reversed(_file_options(without)):
+        gathered = option(gathered)
+    return gathered  # type: ignore[return-value]
+
+
+def _file_options(without: Set[str]) -> list[Callable[[F], F]]:
+    """Return the argument and the options, in the order of the help."""
     undo = "Keep what was there before (default). Off saves a read in replace."
     again = "Apply a file that was submitted before once more."
     writing = {
         "undo": click.option("--undo/--no-undo", default=True, help=undo),
         "again": click.option("--again", is_flag=True, help=again),
     }
-    options = [
+    return [
         click.argument("files", metavar="FILE...", nargs=-1),
         click.option(
             "--mode",
@@ -159,9 +166,6 @@ def file_options(verb: F, *, without: Set[str] = frozenset()) -> F:
         click.option("--check", "only_check", is_flag=True, help="Stop after the preview: send and store nothing."),
         *map(_input_option, INPUT_OPTIONS),
     ]
-    for option in reversed(options):
-        gathered = option(gathered)
-    return gathered  # type: ignore[return-value]
 
 
 def _input_option(option: InputOption) -> Callable[[F], F]:

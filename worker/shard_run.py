@@ -90,28 +90,11 @@ class ShardRun:
         self.stopped_by = ""
         self._counters = RunCounters()
         self._drain = Drain(limiter, seconds=bounds.seconds, stopping=resources.stopping)
-        reach, segments = resources.reach or PageReach(), []
-        if bounds.read_ahead and self._may_read_ahead(service):
-            segments = segments_of(shard.todo, reach, without=shard.images.keys())
+        reach = resources.reach or PageReach()
+        segments = self._segments(service, reach)
         self._ahead = self._new_ahead(segments, reach)
-        self._queue = RowQueue(
-            shard,
-            NoClaims(resources.ledger.redis) if shard.spec.kind.only_reads else resources.ledger.claims,
-            life_s=claim_life_s(bounds.request_s),
-            record_life_s=service.record_life_s,
-            pause_for=self._drain.pause_for,
-            order=None if self._ahead.is_off else in_turns(shard.todo, segments),
-        )
-        self._keeper = LeaseKeeper(
-            shard,
-            resources.ledger.shards,
-            self._queue,
-            self._drain,
-            clocks=resources.clocks,
-            read_waits=self._waits,
-            take_error=self._counters.take_error,
-            on_renewed=self._note_accepted,
-        )
+        self._queue = self._new_queue(segments, record_life_s=service.record_life_s)
+        self._keeper = self._new_keeper()
         self._writer = ShardWriter(
             shard,
             resources.ledger,
@@ -156,6 +139,35 @@ class ShardRun:
     def summary(self) -> dict[str, int]:
         """How many rows the run settled with each outcome, and its requests, retries and 429s."""
         return self._writer.summary
+
+    def _segments(self, service: Service, reach: PageReach) -> list[list[tuple[Place, int]]]:
+        """Return the rows that pages of the list serve, by page; none where they may not."""
+        if not (self._bounds.read_ahead and self._may_read_ahead(service)):
+            return []
+        return segments_of(self._shard.todo, reach, without=self._shard.images.keys())
+
+    def _new_queue(self, segments: Sequence[Sequence[tuple[Place, int]]], *, record_life_s: float) -> RowQueue:
+        shard, ledger = self._shard, self._resources.ledger
+        return RowQueue(
+            shard,
+            NoClaims(ledger.redis) if shard.spec.kind.only_reads else ledger.claims,
+            life_s=claim_life_s(self._bounds.request_s),
+            record_life_s=record_life_s,
+            pause_for=self._drain.pause_for,
+            order=None if self._ahead.is_off else in_turns(shard.todo, segments),
+        )
+
+    def _new_keeper(self) -> LeaseKeeper:
+        return LeaseKeeper(
+            self._shard,
+            self._resources.ledger.shards,
+            self._queue,
+            self._drain,
+            clocks=self._resources.clocks,
+            read_waits=self._waits,
+            take_error=self._counters.take_error,
+            on_renewed=self._note_accepted,
+        )
 
     def _new_lane(self, service: Service) -> RowLane:
         shard, spec, resources = self._shard, self._shard.spec, self._resources
