@@ -16,10 +16,13 @@ def possible_actions(job: Job) -> list[str]:
 
 
 def _made_of(job: Job) -> list[str]:
-    """Return which jobs can be made of its rows."""
+    """Return which jobs can be made of its rows: of a job that is held, none, as nothing was sent."""
+    counts, state = job.counts, job.state
     if job.spec.kind is Kind.PLAN:
-        return ["apply"] if job.state is JobState.FINISHED else []
-    if job.spec.kind.only_reads:
+        return ["apply"] if state is JobState.FINISHED and counts.would_change else []
+    if job.spec.kind.only_reads or state is JobState.HELD:
         return []
-    verify = [] if job.state is JobState.HELD else ["verify"]
-    return ["retry", *(["undo"] if job.spec.journal else []), *verify]
+    may_be_written = counts.updated + job.may_have_been_written + counts.failed
+    retry = ["retry"] if counts.failed else []
+    undo = ["undo"] if job.spec.journal and may_be_written else []
+    return [*retry, *undo, "verify"]

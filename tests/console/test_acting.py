@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import re
 
 import pytest
@@ -26,7 +27,8 @@ look = asyncio.to_thread
 def hidden(page):
     """The hidden fields of the form of a confirmation."""
     form = page.text[page.text.index("/actions/") :]
-    return dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[form.index("<input") :]))
+    found = re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', form[form.index("<input") :])
+    return {name: html.unescape(value) for name, value in found}
 
 
 async def test_the_scope_of_an_action_is_that_of_its_endpoint(person):
@@ -92,21 +94,103 @@ async def test_a_new_job_is_made_of_the_rows_that_were_shown(person, make_job, l
 
 
 async def test_a_stale_form_does_nothing_and_shows_both(person, make_job, ledger):
-    """The state that it was shown with, and the one that the job has now."""
+    """The state with its reason that it was shown with, and that which the job has now."""
     job = await make_job(FILE, {0: Outcome.UPDATED})
+    path = f"/jobs/{job.job_id}/actions"
     async with await person("control") as client:
-        asked = await client.get(f"/jobs/{job.job_id}/actions/cancel")
+        asked = await client.get(f"{path}/cancel")
         await ledger.jobs.pause(job.job_id, by="eve@b", code="paused", reason="by eve@b", why="")
-        stale = await client.post(f"/jobs/{job.job_id}/actions/cancel", data=hidden(asked))
-        fewer = await client.post(f"/jobs/{job.job_id}/actions/undo", data=hidden(stale) | {"rows": "3"})
+        stale = await client.post(f"{path}/cancel", data=hidden(asked))
+        resuming = await client.get(f"{path}/resume")
+        await ledger.jobs.resume(job.job_id, by="eve@b")
+        await ledger.jobs.pause(job.job_id, by="worker@a", code="tls", reason="the certificate <expired>", why="")
+        otherwise = await client.post(f"{path}/resume", data=hidden(resuming))
+
+    assert (stale.status_code, otherwise.status_code) == (409, 409)
+    for page, then, now in (
+        (stale, "running", "paused: by eve@b"),
+        (otherwise, "paused: by eve@b", "paused: the certificate &lt;expired&gt;"),
+    ):
+        assert "Nothing was done" in page.text
+        assert f"<dt>Then</dt><dd>{then}</dd>" in page.text
+        assert f"<dt>Now</dt><dd>{now}</dd>" in page.text
+    assert (await ledger.jobs.get(job.job_id)).reason_code == "tls"
+    assert await ledger.audit.made_of(job.job_id) == []
+
+
+async def test_a_form_for_other_rows_than_there_are_does_nothing_and_shows_both(person, make_job, ledger):
+    """Those that were counted when it was shown, and those of now."""
+    job = await make_job(FILE, ALL_ENDED, images=True)
+    async with await person("control") as client:
+        asked = await client.get(f"/jobs/{job.job_id}/actions/undo")
+        stale = await client.post(f"/jobs/{job.job_id}/actions/undo", data=hidden(asked) | {"rows": "3"})
 
     assert stale.status_code == 409
-    assert "Nothing was done" in stale.text
-    assert "Then: running" in stale.text
-    assert "Now: paused" in stale.text
-    assert (await ledger.jobs.get(job.job_id)).state == "paused"
-    assert fewer.status_code >= 400
+    assert "<dt>Then</dt><dd>finished, 3 rows</dd>" in stale.text
+    assert "<dt>Now</dt><dd>finished, 6 rows</dd>" in stale.text
     assert await ledger.audit.made_of(job.job_id) == []
+
+
+async def test_the_rows_of_one_cause_are_tried_again(person, make_job, ledger):
+    """Which its own button asks for; rows that cannot work as they are only where somebody says all."""
+    job = await make_job(FILE, ALL_ENDED | {3: failure("timeout")}, images=True)
+    path = f"/jobs/{job.job_id}/actions/retry"
+    async with await person("control") as client:
+        page = await client.get(f"/jobs/{job.job_id}")
+        asked = await client.get(f"{path}?codes=timeout")
+        done = await client.post(path, data=hidden(asked))
+        every = await client.get(f"{path}?all=true")
+
+    assert f'href="{path}?codes=timeout"' in page.text
+    assert "tries again 1 row with the code timeout" in asked.text
+    assert "tries again 3 rows" in every.text
+    made = await ledger.jobs.get(done.url.path.rpartition("/")[2])
+    assert made.counts.total == 1
+
+
+async def test_an_action_that_comes_to_nothing_says_why_and_what_would(person, make_job):
+    """On the page of the action, with the button for it."""
+    job = await make_job(FILE, dict.fromkeys(range(5), Outcome.UPDATED) | {5: ALL_ENDED[5]}, images=True)
+    async with await person("control") as client:
+        asked = await client.get(f"/jobs/{job.job_id}/actions/retry")
+
+    assert asked.status_code == 422
+    assert "no rows to retry that can work as they are" in asked.text
+    assert f'href="/jobs/{job.job_id}/actions/retry?all=true"' in asked.text
+
+
+async def test_a_job_has_buttons_for_what_its_rows_allow(person, make_job):
+    """None to retry where nothing failed, none to undo where nothing was sent."""
+    held, running, ended = await make_job(FILE, hold=True), await make_job(FILE), await make_job(FILE, ALL_ENDED)
+    found = {}
+    async with await person("control", "submit") as client:
+        for job in (held, running, ended):
+            page = await client.get(f"/jobs/{job.job_id}")
+            found[job.job_id] = re.findall(r'href="/jobs/[\w-]+/actions/(\w+)"', page.text)
+
+    assert list(found.values()) == [["resume", "cancel"], ["pause", "cancel"], ["retry", "undo", "verify"]]
+
+
+async def test_two_people_and_a_command_line_act_at_once(person, make_job, ledger, relabel):
+    """Each act happens once or not at all, and who came too late sees both states."""
+    job = await make_job(FILE, {0: Outcome.UPDATED})
+    path = f"/jobs/{job.job_id}/actions"
+    async with await person("control") as client, await person("control", "submit", owner="bob") as other:
+        pausing, cancelling = hidden(await client.get(f"{path}/pause")), hidden(await other.get(f"{path}/cancel"))
+        paused, cancelled, ended = await asyncio.gather(
+            client.post(f"{path}/pause", data=pausing),
+            other.post(f"{path}/cancel", data=cancelling),
+            relabel("cancel", job.job_id, "--yes"),
+        )
+
+    log = [line.verb for line in await ledger.audit.read(job.job_id)]
+    assert (await ledger.jobs.get(job.job_id)).state == "cancelled"
+    assert log.count("cancel") == 1
+    assert log.count("pause") <= 1
+    assert ended.code in {0, 2}
+    assert {paused.status_code, cancelled.status_code} <= {200, 409}
+    for page in (paused, cancelled):
+        assert ("Nothing was done" in page.text) is (page.status_code == 409)
 
 
 async def test_two_people_at_once_cancel_a_job_once(person, make_job, ledger):

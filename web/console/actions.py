@@ -26,6 +26,14 @@ class Shown(NamedTuple):
     rows: int | None = None
 
 
+class Asked(NamedTuple):
+    """What somebody chose beside the action: a reason; of a retry, the codes of the rows, or all that failed."""
+
+    reason: str = ""
+    codes: frozenset[str] = frozenset()
+    everything: bool = False
+
+
 class Changed(Exception):
     """What would happen is not what the page said that somebody confirmed."""
 
@@ -33,28 +41,30 @@ class Changed(Exception):
 class Action(NamedTuple):
     """Something that can be done. `show` says what will happen; `carry_out` does it, and returns the job to look at.
 
-    `counts_rows`: the rows are read for it, so that it is run as work that takes long.
+    `counts_rows`: the rows are read for it, so that it is run as work that takes long. `takes_codes`: it may be for the
+    rows of some codes only, or for all.
     """
 
     word: str
     scope: Scope
-    show: Callable[[Session, Job], Awaitable[Shown]]
-    carry_out: Callable[[Session, Job, Shown, str], Awaitable[str]]
+    show: Callable[[Session, Job, Asked], Awaitable[Shown]]
+    carry_out: Callable[[Session, Job, Shown, Asked], Awaitable[str]]
     takes_reason: bool = False
     counts_rows: bool = False
+    takes_codes: bool = False
 
 
-async def _show_pause(_session: Session, job: Job) -> Shown:
+async def _show_pause(_session: Session, job: Job, _asked: Asked) -> Shown:
     rest = count_of(job.counts.pending, "row")
     return Shown([f"No further row starts after 2 seconds; those in flight end. {rest} wait until the job is resumed."])
 
 
-async def _pause(session: Session, job: Job, _shown: Shown, reason: str) -> str:
-    await pause(session, job.spec.job_id, reason=reason)
+async def _pause(session: Session, job: Job, _shown: Shown, asked: Asked) -> str:
+    await pause(session, job.spec.job_id, reason=asked.reason)
     return job.spec.job_id
 
 
-async def _show_resume(_session: Session, job: Job) -> Shown:
+async def _show_resume(_session: Session, job: Job, _asked: Asked) -> Shown:
     does = "read" if job.spec.kind.only_reads else "carried out"
     said = [f"{count_of(job.counts.pending, 'row')} will be {does}, each once."]
     if job.reason:
@@ -62,38 +72,52 @@ async def _show_resume(_session: Session, job: Job) -> Shown:
     return Shown(said)
 
 
-async def _resume(session: Session, job: Job, _shown: Shown, _reason: str) -> str:
+async def _resume(session: Session, job: Job, _shown: Shown, _asked: Asked) -> str:
     await resume(session, job.spec.job_id)
     return job.spec.job_id
 
 
-async def _show_cancel(_session: Session, job: Job) -> Shown:
+async def _show_cancel(_session: Session, job: Job, _asked: Asked) -> Shown:
     pending, ended = count_of(job.counts.pending, "row"), count_of(job.counts.carried_out, "row")
     said = f"{pending} will end as cancelled; nothing happens to {ended} that ended before."
     return Shown([said, "A cancelled job cannot be resumed."])
 
 
-async def _cancel(session: Session, job: Job, _shown: Shown, reason: str) -> str:
-    await cancel(session, job.spec.job_id, reason=reason)
+async def _cancel(session: Session, job: Job, _shown: Shown, asked: Asked) -> str:
+    await cancel(session, job.spec.job_id, reason=asked.reason)
     return job.spec.job_id
 
 
+async def _prepare_retry(session: Session, job_id: str, asked: Asked) -> Prepared:
+    codes = asked.codes or None
+    return await prepare_retry(session, job_id, DerivedOptions(), codes=codes, everything=asked.everything)
+
+
+async def _prepare_undo(session: Session, job_id: str, _asked: Asked) -> Prepared:
+    return await prepare_undo(session, job_id, DerivedOptions())
+
+
+async def _prepare_verify(session: Session, job_id: str, _asked: Asked) -> Prepared:
+    return await prepare_verify(session, job_id, DerivedOptions())
+
+
 def _derived(
-    prepare: Callable[[Session, str, DerivedOptions], Awaitable[Prepared]],
+    prepare: Callable[[Session, str, Asked], Awaitable[Prepared]],
     at_most: Callable[[Job], int],
     will: str,
-) -> tuple[Callable[[Session, Job], Awaitable[Shown]], Callable[[Session, Job, Shown, str], Awaitable[str]]]:
+) -> tuple[Callable[[Session, Job, Asked], Awaitable[Shown]], Callable[[Session, Job, Shown, Asked], Awaitable[str]]]:
     """Return how an action is shown and carried out that makes a new job of a job's rows."""
 
-    async def show(session: Session, job: Job) -> Shown:
+    async def show(session: Session, job: Job, asked: Asked) -> Shown:
+        which = f" with the code {' or '.join(sorted(asked.codes))}" if asked.codes else ""
         if job.spec.rows > COUNTED_ROWS:
-            return Shown([f"A new job {will} up to {count_of(at_most(job), 'row')}."])
-        with (prepared := await prepare(session, job.spec.job_id, DerivedOptions())).checked as checked:
+            return Shown([f"A new job {will} up to {count_of(at_most(job), 'row')}{which}."])
+        with (prepared := await prepare(session, job.spec.job_id, asked)).checked as checked:
             notes = [prepared.note] if prepared.note else []
-            return Shown([f"A new job {will} {count_of(checked.total, 'row')}.", *notes], checked.total)
+            return Shown([f"A new job {will} {count_of(checked.total, 'row')}{which}.", *notes], checked.total)
 
-    async def carry_out(session: Session, job: Job, shown: Shown, _reason: str) -> str:
-        prepared = await prepare(session, job.spec.job_id, DerivedOptions())
+    async def carry_out(session: Session, job: Job, shown: Shown, asked: Asked) -> str:
+        prepared = await prepare(session, job.spec.job_id, asked)
         with prepared.checked as checked:
             if shown.rows is not None and checked.total != shown.rows:
                 raise Changed
@@ -102,7 +126,7 @@ def _derived(
     return show, carry_out
 
 
-async def _show_apply(session: Session, job: Job) -> Shown:
+async def _show_apply(session: Session, job: Job, _asked: Asked) -> Shown:
     plan = await applicable_plan(session, job.spec.job_id, here=False)
     rows = plan.counts.would_change
     return Shown(
@@ -110,7 +134,7 @@ async def _show_apply(session: Session, job: Job) -> Shown:
     )
 
 
-async def _apply(session: Session, job: Job, shown: Shown, _reason: str) -> str:
+async def _apply(session: Session, job: Job, shown: Shown, _asked: Asked) -> str:
     if job.counts.would_change != shown.rows:
         raise Changed
     return (await apply(session, job.spec.job_id, ApplyOptions())).job_id
@@ -120,16 +144,16 @@ def _may_be_written(job: Job) -> int:
     return job.counts.updated + job.may_have_been_written + job.counts.failed + job.counts.pending
 
 
-_RETRY = _derived(prepare_retry, lambda job: job.counts.failed, "tries again")
-_UNDO = _derived(prepare_undo, _may_be_written, "restores what was there before in")
-_VERIFY = _derived(prepare_verify, lambda job: job.spec.rows, "reads again")
+_RETRY = _derived(_prepare_retry, lambda job: job.counts.failed, "tries again")
+_UNDO = _derived(_prepare_undo, _may_be_written, "restores what was there before in")
+_VERIFY = _derived(_prepare_verify, lambda job: job.spec.rows, "reads again")
 ACTIONS = {
     action.word: action
     for action in (
         Action("pause", Scope.CONTROL, _show_pause, _pause, takes_reason=True),
         Action("resume", Scope.CONTROL, _show_resume, _resume),
         Action("cancel", Scope.CONTROL, _show_cancel, _cancel, takes_reason=True),
-        Action("retry", Scope.CONTROL, *_RETRY, counts_rows=True),
+        Action("retry", Scope.CONTROL, *_RETRY, counts_rows=True, takes_codes=True),
         Action("undo", Scope.CONTROL, *_UNDO, counts_rows=True),
         Action("verify", Scope.SUBMIT, *_VERIFY, counts_rows=True),
         Action("apply", Scope.SUBMIT, _show_apply, _apply, counts_rows=True),

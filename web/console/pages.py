@@ -47,15 +47,28 @@ class PageRoute(APIRoute):
             try:
                 page = await handle(request)
             except Exception as error:
-                problem = await answer_of(request, error)
-                if problem is None:
+                facts, headers = await _problem_of(request, error)
+                if facts["code"] == "internal":
                     log.error("A page failed.", exc_info=error)
-                    problem = refused("internal", "the server failed; its log says where.")
-                return _page_of(request, json.loads(bytes(problem.body)), dict(problem.headers))
-            request.app.state.away_since = None
+                return _page_of(request, facts, headers)
+            if hasattr(request.state, "caller"):  # others see pages for which nothing is read
+                request.app.state.away_since = None
             return page
 
         return answer
+
+
+async def _problem_of(request: Request, error: Exception) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return an error as the HTTP API has it, and the headers of that answer."""
+    answer = await answer_of(request, error)
+    if answer is None:
+        answer = refused("internal", "the server failed; its log says where.")
+    return json.loads(bytes(answer.body)), dict(answer.headers)
+
+
+async def problem_facts(request: Request, error: Exception) -> dict[str, Any]:
+    """Return an error with its status, code, sentence and next step, as the HTTP API has it."""
+    return (await _problem_of(request, error))[0]
 
 
 def new_router() -> APIRouter:
@@ -105,13 +118,12 @@ def _page_of(request: Request, problem: dict[str, Any], headers: dict[str, str])
     status = problem["status"]
     if status == _NO_ACCESS:
         return _to_sign_in(request)
-    state = request.app.state
-    if status == 503:
-        state.away_since = state.away_since or time.time()
+    since = None
+    if problem["code"] == "redis_unreachable":
+        since = request.app.state.away_since = request.app.state.away_since or time.time()
         headers["Refresh"] = str(AGAIN_S)
     kept = {name: value for name, value in headers.items() if name.lower() in {"refresh", "retry-after"}}
     kept |= {"Cache-Control": "no-store"}
-    since = state.away_since if status == 503 else None
     return render(request, "problem.html", status=status, headers=kept, problem=problem, since=since, again_s=AGAIN_S)
 
 
