@@ -41,7 +41,7 @@ class JobStore:
 
         """
         keys = JobKeys(spec.job_id)
-        first = (keys.job, keys.counts, keys.outcomes, keys.times)
+        first = (keys.job, keys.counts, keys.outcomes, keys.times, keys.series)
         others = [key for key in (*keys.lasting, *keys.passing) if key not in first]
         made = await self._create(
             [JOBS, *first, *others],

@@ -129,6 +129,7 @@ class JobKeys(NamedTuple):
             self.journals,
             self.audit,
             self.times,
+            self.series,
             self.row_index,
             self.digests,
             self.changes,
@@ -163,6 +164,11 @@ class JobKeys(NamedTuple):
     def times(self) -> str:
         """String: four bytes a row, big-endian: when it was settled, in seconds since the epoch; 0 for an open row."""
         return self._key("times")
+
+    @property
+    def series(self) -> str:
+        """String: how the job's counters rose over its life, at most 10 KB (`ledger.series`)."""
+        return self._key("series")
 
     @property
     def row_index(self) -> str:

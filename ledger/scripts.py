@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any, Protocol, cast
 
 from redis.asyncio import Redis
 
-from ledger.row import OUTCOMES
+from ledger.row import OUTCOMES, TRIED
 
 Argument = str | bytes | int | float
 
@@ -29,8 +29,13 @@ def _source(package: str, name: str) -> str:
 def _with_prelude(script: str) -> str:
     """Return the script with the prelude in front, but after the line that names its flags, which has to be first."""
     first, rest = script.split("\n", 1) if script.startswith("#!") else ("", script)
-    outcomes = ", ".join(f"'{word}'" for word in OUTCOMES)
-    return f"{first}\nlocal OUTCOMES = {{ {outcomes} }}\n{_source('ledger', 'prelude')}\n{rest}".lstrip("\n")
+    words = f"local OUTCOMES = {_list(OUTCOMES)}\nlocal TRIED = {_list(outcome.word for outcome in TRIED)}"
+    return f"{first}\n{words}\n{_source('ledger', 'prelude')}\n{rest}".lstrip("\n")
+
+
+def _list(words: Iterable[str]) -> str:
+    """Return words as a list of Lua."""
+    return "{ " + ", ".join(f"'{word}'" for word in words) + " }"
 
 
 def load_script(redis: Redis, name: str, *, package: str = "ledger") -> Script:

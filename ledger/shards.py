@@ -20,7 +20,7 @@ from ledger.codec import (
     unpack_tries,
 )
 from ledger.errors import StateLost
-from ledger.job import JobState
+from ledger.job import JobState, Traffic
 from ledger.job_spec import JobSpec
 from ledger.keys import RESCUE_LOCK, TOTALS, JobKeys
 from ledger.progress import LastError, Waits
@@ -36,6 +36,7 @@ PARK_AFTER = 4
 """Leases in a row that may end with the worker's death and without one row settled before a shard is parked."""
 IN_DOUBT_CODE = "may_have_been_written"
 """The code of a cancelled row of which a write may have left before."""
+_NO_TRAFFIC = Traffic()
 _IN_DOUBT = "the job was cancelled after a write of this row may have left; the completion may hold the new values"
 
 
@@ -153,18 +154,18 @@ class Shards:
         seconds, _ = await self._redis.time()
         return bool(await self._redis.zcount(JobKeys(job_id).leased, seconds, "+inf"))
 
-    async def renew(self, shard: LeasedShard, waits: Waits, error: LastError | None = None) -> JobState | None:
+    async def renew(
+        self, shard: LeasedShard, waits: Waits, error: LastError | None = None, traffic: Traffic = _NO_TRAFFIC
+    ) -> JobState | None:
         """Renew the lease and return the job's state; None where the lease is lost.
 
-        `error` is the last request since the renewal before that did not succeed.
+        `error` is the last request since the renewal before that did not succeed, `traffic` what the turn cost so far.
         """
         keys = JobKeys(shard.spec.job_id)
         met = msgspec.json.encode(error) if error else b""
-        answer = (
-            await self._renew(
-                [keys.job, keys.leased, keys.owners, keys.pace], [shard.number, shard.owner, LEASE_S, met, *waits]
-            )
-        ).decode()
+        touched = [keys.job, keys.leased, keys.owners, keys.pace, keys.counts, keys.series]
+        cost = (traffic.requests, traffic.retries, traffic.throttled)
+        answer = (await self._renew(touched, [shard.number, shard.owner, LEASE_S, met, *cost, *waits])).decode()
         return None if answer == "lost" else JobState(answer)
 
     async def release(self, shard: LeasedShard) -> ReleaseAnswer:
@@ -186,6 +187,7 @@ class Shards:
                 keys.counts,
                 keys.audit,
                 keys.details,
+                keys.series,
             ],
             [
                 shard.number,
@@ -234,6 +236,7 @@ class Shards:
                 keys.journals,
                 keys.times,
                 keys.audit,
+                keys.series,
             ],
             [
                 number,

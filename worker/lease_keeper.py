@@ -10,7 +10,7 @@ from ledger.cancellation import is_cancelled
 from ledger.clock import Clocks
 from ledger.connect import AWAY
 from ledger.errors import LeaseLost
-from ledger.job import JobState
+from ledger.job import JobState, Traffic
 from ledger.progress import LastError, Waits
 from ledger.shards import LeasedShard, Shards
 from worker.drain import Drain
@@ -24,8 +24,8 @@ KEEP_EVERY_S = 1.0
 class LeaseKeeper:
     """Renews the lease and the claims of one run. `fence` is open as long as the last renewal is recent.
 
-    Each renewal reports what the rows wait for (`read_waits`) and the last error (`take_error`), after which
-    `on_renewed` is awaited.
+    Each renewal reports what the rows wait for (`read_waits`), what the run cost so far (`read_traffic`) and the last
+    error (`take_error`), after which `on_renewed` is awaited.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class LeaseKeeper:
         *,
         clocks: Clocks,
         read_waits: Callable[[], Waits],
+        read_traffic: Callable[[], Traffic],
         take_error: Callable[[], LastError | None],
         on_renewed: Callable[[], Awaitable[None]],
     ) -> None:
@@ -46,6 +47,7 @@ class LeaseKeeper:
         self._drain = drain
         self._clocks = clocks
         self._read_waits = read_waits
+        self._read_traffic = read_traffic
         self._take_error = take_error
         self._on_renewed = on_renewed
         self.fence = LeaseFence(clocks)
@@ -72,7 +74,7 @@ class LeaseKeeper:
         waits = self._read_waits()
         sent = self._clocks.read()
         await self._queue.keep()
-        state = await self._shards.renew(self._shard, waits, self._take_error())
+        state = await self._shards.renew(self._shard, waits, self._take_error(), self._read_traffic())
         if state is None:
             self.fence.lose()
             raise LeaseLost(self._shard.spec.job_id)

@@ -165,6 +165,7 @@ class ShardRun:
             self._drain,
             clocks=self._resources.clocks,
             read_waits=self._waits,
+            read_traffic=self._counters.traffic,
             take_error=self._counters.take_error,
             on_renewed=self._note_accepted,
         )

@@ -2,7 +2,7 @@
 -- Settle every open row of a parked or cancelled shard with one outcome, and close the shard. Its before-images move to
 -- those of the other closed shards, which expire with the job.
 -- KEYS: 1 job, 2 counts, 3 outcomes, 4 details, 5 waiting, 6 announced, 7 leased, 8 tries, 9 journal of the shard,
---       10 journals, 11 times, 12 audit log
+--       10 journals, 11 times, 12 audit log, 13 series
 -- ARGV: 1 shard, 2 first row, 3 rows, 4 outcome (1-7), 5 detail (msgpack, '' for none), 6 detail of rows that may have
 --       been written, 7 who closes it, then the numbers in the job of those rows
 -- Returns: rows written; -1 where a worker is at the shard or the job is gone
@@ -34,6 +34,7 @@ end
 if written > 0 then
   redis.call('HINCRBY', KEYS[2], OUTCOMES[tonumber(ARGV[4])], written)
 end
+record_pace(KEYS[2], KEYS[13])
 if OUTCOMES[tonumber(ARGV[4])] == 'failed' then
   audit_event(KEYS[1], KEYS[12], ARGV[7], 'park', 'shard ' .. ARGV[1] .. ', of which ' .. written .. ' rows failed')
 end

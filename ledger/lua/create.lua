@@ -1,5 +1,5 @@
 -- Write a new job as `submitting`, unless its id is taken: two jobs under one id would destroy each other.
--- KEYS: 1 jobs, 2 job, 3 counts, 4 outcomes, 5 times, then the job's other keys
+-- KEYS: 1 jobs, 2 job, 3 counts, 4 outcomes, 5 times, 6 series, then the job's other keys
 -- ARGV: 1 job id, 2 maker (another one with each call), 3 spec (JSON), 4 priority, 5 rate of its own (requests a
 --       minute, '' for none), 6 rows, 7 rejected rows, 8 folded rows, 9 rows that are unchanged from the start, 10 time
 --       to live (milliseconds)
@@ -21,7 +21,8 @@ if tonumber(ARGV[6]) > 0 then
   redis.call('SETRANGE', KEYS[4], ARGV[6] - 1, '\0')
   redis.call('SETRANGE', KEYS[5], ARGV[6] * 4 - 1, '\0')
 end
-for i = 2, 5 do
+begin_series(KEYS[6], ARGV[9])
+for i = 2, 6 do
   redis.call('PEXPIRE', KEYS[i], ARGV[10])
 end
 redis.call('ZADD', KEYS[1], submitted_at, ARGV[1])

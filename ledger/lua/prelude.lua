@@ -1,5 +1,5 @@
--- In front of every script, after the list OUTCOMES (`ledger.scripts`): the clock, the end of a job, its
--- canary, a turn's traffic.
+-- In front of every script, after the lists OUTCOMES and TRIED (`ledger.scripts`): the clock, the end of a job, its
+-- canary, a turn's traffic, a job's series.
 local function now() -- seconds since the epoch by the server's clock, as a number
   local time = redis.call('TIME')
   return time[1] + time[2] / 1000000
@@ -139,15 +139,99 @@ local function is_owner(owners, shard, owner) -- whether the lease on the shard 
 end
 
 -- Add a turn's requests, retries and throttled requests so far. A worker whose answer was lost reports the same sums
--- again, so only what was not counted before is added.
+-- again, and a renewal may come behind a settlement that was sent later: only what was not counted before is added.
 local function count_traffic(counts, pace, shard, owner, sums)
   local known = redis.call('HGET', pace, 'counted:' .. shard)
   local counted = { string.match(known or '', '^(%S+) (%d+) (%d+) (%d+)$') }
   for i, name in ipairs({ 'requests', 'retries', 'throttled' }) do
-    local more = sums[i] - (counted[1] == owner and counted[i + 1] or 0)
+    local before = counted[1] == owner and tonumber(counted[i + 1]) or 0
+    local more = sums[i] - before
     if more > 0 then
       redis.call('HINCRBY', counts, name, more)
     end
+    sums[i] = before + math.max(0, more)
   end
   redis.call('HSET', pace, 'counted:' .. shard, owner .. ' ' .. table.concat(sums, ' '))
+end
+
+-- A job's series (`ledger.series`): how its counters rose over its life. HEAD is the seconds of a point, when the first
+-- one began (0 where that is not known), and the rows, requests and throttled requests that were recorded so far. A
+-- point is its time in units of its seconds, what came in that time of the same three, and the rate in force last.
+local HEAD, POINT, HEAD_BYTES, POINT_BYTES = '>I4dI4I4I4', '>I4I4I4I4f', 24, 20
+local MOST_POINTS, THINNED_POINTS, POINT_S = 500, 300, 5
+
+local function begin_series(series, rows) -- where no worker carries out so many of the rows
+  redis.call('SET', series, struct.pack(HEAD, POINT_S, 0, rows, 0, 0))
+end
+
+-- Merge points with their neighbours, so that each is of twice the seconds, until few enough are left.
+-- Returns the points, packed, and the seconds of each.
+local function thin_series(packed, width)
+  local points = {}
+  for at = 1, #packed, POINT_BYTES do
+    points[#points + 1] = { struct.unpack(POINT, packed, at) }
+  end
+  repeat
+    local merged = {}
+    for _, point in ipairs(points) do
+      point[1] = math.floor(point[1] / 2)
+      local last = merged[#merged]
+      if last and last[1] == point[1] then
+        last[2], last[3], last[4], last[5] = last[2] + point[2], last[3] + point[3], last[4] + point[4], point[5]
+      else
+        merged[#merged + 1] = point
+      end
+    end
+    points, width = merged, 2 * width
+  until #points <= THINNED_POINTS
+  for i, point in ipairs(points) do
+    points[i] = struct.pack(POINT, unpack(point, 1, 5))
+  end
+  return table.concat(points), width
+end
+
+-- Record in a job's series how far its counters have come since that was recorded last, whoever did. So nothing counts
+-- twice, and a worker that died takes nothing along. A time before the last point, after the clock was set back, is
+-- taken for that of the point. `rate` is the one in force (requests a minute), nil where the caller knows none. A job
+-- of an earlier release has no series, and gets none.
+local function record_pace(counts, series, rate)
+  local head = redis.call('GETRANGE', series, 0, HEAD_BYTES - 1)
+  if #head < HEAD_BYTES then
+    return
+  end
+  local width, began, rows, requests, throttled = struct.unpack(HEAD, head)
+  local counted = redis.call('HMGET', counts, 'requests', 'throttled', unpack(TRIED))
+  local rows_now = 0
+  for i = 3, #counted do
+    rows_now = rows_now + (counted[i] or 0)
+  end
+  local more = { rows_now - rows, (counted[1] or 0) - requests, (counted[2] or 0) - throttled }
+  for i = 1, 3 do
+    more[i] = math.max(0, more[i])
+  end
+  local grew = more[1] + more[2] + more[3] > 0
+  local ends, time = redis.call('STRLEN', series), now()
+  local last = ends > HEAD_BYTES and { struct.unpack(POINT, redis.call('GETRANGE', series, -POINT_BYTES, -1)) }
+  local known = last and last[5] or 0
+  rate = rate and struct.unpack('>f', struct.pack('>f', rate)) or known
+  if last and not grew and rate == known then
+    return
+  end
+  local point = { math.floor(time / width), 0, 0, 0 }
+  if last and point[1] <= last[1] then
+    point, ends = last, ends - POINT_BYTES
+  end
+  for i = 1, 3 do
+    point[i + 1] = point[i + 1] + more[i]
+  end
+  if not last and not grew then
+    began = time
+  end
+  redis.call('SETRANGE', series, ends, struct.pack(POINT, point[1], point[2], point[3], point[4], rate))
+  if ends >= HEAD_BYTES + MOST_POINTS * POINT_BYTES then
+    local packed
+    packed, width = thin_series(redis.call('GETRANGE', series, HEAD_BYTES, -1), width)
+    redis.call('SET', series, struct.pack(HEAD, width, began, 0, 0, 0) .. packed, 'KEEPTTL')
+  end
+  redis.call('SETRANGE', series, 0, struct.pack(HEAD, width, began, rows + more[1], requests + more[2], throttled + more[3]))
 end

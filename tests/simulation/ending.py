@@ -12,6 +12,7 @@ from ledger.keys import LASTING, LOST, TOTALS, JobKeys
 from ledger.patching import apply_patch
 from ledger.row import OUTCOMES, Outcome
 from ledger.row_reader import ReportedRow
+from ledger.series import unpack_series
 from ledger.shards import IN_DOUBT_CODE
 from report.archive import archived_jobs, find_rows
 from report.digest import job_digest, shard_digest
@@ -35,6 +36,7 @@ class Ending:
         for job in self._model.jobs.values():
             assert job.has_ended, f"{job.job_id} is {job.state} with the outcomes {job.outcomes.hex()}"
             self._check_cancelled(job)
+            self._check_series(job)
             if job.plans:
                 self._check_planned(job)
             if job.undoes and job.state == "finished":
@@ -111,6 +113,19 @@ class Ending:
             detail: Any = self._admin.hget(job.keys.details, str(row))
             is_doubted = detail is not None and unpack_detail(detail).code == IN_DOUBT_CODE
             assert is_doubted or row not in job.left, f"row {row} of {job.job_id} was written, and is cancelled unsent"
+
+    def _check_series(self, job: ModelJob) -> None:
+        """The points of a job sum up to the rows that ended otherwise than by its cancellation, and to its requests."""
+        stored: Any = self._admin.get(job.keys.series)
+        series = unpack_series(stored)
+        assert series is not None, f"{job.job_id} has no series"
+        times = [point.at for point in series.points]
+        assert times == sorted(set(times)), f"the points of {job.job_id} are not in order: {times}"
+        ended = sum(job.outcome(row) is not Outcome.CANCELLED for row in range(len(job.patches)))
+        counts: Any = self._admin.hgetall(job.keys.counts)
+        expected = [ended, *(int(counts.get(name, 0)) for name in (b"requests", b"throttled"))]
+        sums = [sum(point[part] for point in series.points) for part in (1, 2, 3)]
+        assert sums == expected, f"the series of {job.job_id} sums up to {sums}, and it has {expected}"
 
     def _check_completions(self) -> None:
         """Each completion holds what it held at first, changed by the writes that were applied and not taken back."""

@@ -39,7 +39,7 @@ MUTATIONS = {
         "ledger/lua/release.lua", "if string.find(outcomes, '%z') then", "if false then"
     ),
     "cancel a finished job": Mutation("ledger/lua/move.lua", "if ARGV[i] == state then", "if true then"),
-    "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 2, 5 do", "for i = 2, 3 do"),
+    "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 2, 6 do", "for i = 2, 3 do"),
     "announce a shard and note it nowhere": Mutation(
         "ledger/lua/announce.lua", "redis.call('ZADD', KEYS[3], now(), shard)", ""
     ),
@@ -63,6 +63,10 @@ MUTATIONS = {
     "settle a canary's row unread": Mutation(
         "worker/row_run.py", "if not (self._options.reads_back and ended.outcome is Outcome.UPDATED):", "if True:"
     ),
+    "leave a shard's last rows out of the series": Mutation(
+        "ledger/lua/release.lua", "record_pace(KEYS[11], KEYS[14])\n", ""
+    ),
+    "record rows twice in the series": Mutation("ledger/lua/prelude.lua", "rows + more[1], requests", "rows, requests"),
     "settle without the lease": Mutation(
         "ledger/lua/settle.lua", "if not is_owner(KEYS[8], ARGV[1], ARGV[2])", "if false"
     ),
@@ -186,6 +190,9 @@ MUTATIONS = {
 """The faults, each of which the simulation has to find."""
 
 UNPROVEN = {
+    "count a late renewal's requests again": Mutation(
+        "ledger/lua/prelude.lua", "sums[i] = before + math.max(0, more)", ""
+    ),
     "forget a job before its report is written": Mutation(
         "worker/archiver.py",
         "            try:\n                await write_archive",
