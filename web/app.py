@@ -41,6 +41,7 @@ from web.console import (
     submit_page,
     workers_page,
 )
+from web.console.pages import add_pages_of_problems
 from web.console.sign_in import OneTimeLink
 from web.console.templating import new_environment
 from web.documented import schemas
@@ -134,6 +135,7 @@ def make_app(
         separate_input_output_schemas=False,
     )
     add_handlers(app)
+    add_pages_of_problems(app)
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("web.console", "static")]))

@@ -16,7 +16,7 @@ from relabel.jobs import see_job
 from web.callers import Caller, CallerHere, Callers, SessionHere, needs
 from web.documented import JOB, files
 from web.job_endpoints import JobId
-from web.job_feeds import JobMoment, moment_of
+from web.job_feeds import Feed, moment_of
 
 router = APIRouter(tags=["jobs"])
 COMMENT_EVERY_S = 15.0
@@ -25,7 +25,9 @@ RETRY_MS = 2000
 """Time after which a browser comes back."""
 UNBUFFERED = {"X-Accel-Buffering": "no"}
 """Lets nginx pass each event on as it comes. Source: ngx_http_proxy_module, "proxy_buffering"."""
-ANSWERS = files("The events `state`, `progress` and `end`, each with an id.", "text/event-stream", codes=("busy", *JOB))
+ANSWERS = files(
+    "The events `state`, `progress` and `end`, each with an id, and `away`.", "text/event-stream", codes=("busy", *JOB)
+)
 ANSWERS[204] = {"description": "The job has ended, and the client knows: there is nothing to come back for."}
 
 
@@ -40,10 +42,11 @@ async def follow_job(
 ) -> Response:
     """Stream a job as it changes.
 
-    `state` is the whole job: at first, and whenever its state, reason or children change. `progress` is what changes
-    while it runs: rows, requests, waits, pace. `end` is the whole job once all rows have ended; the stream ends with
-    it. A client that comes back with the id of the present state gets only what changes from then on, any other the
-    whole job. A comment comes every 15 seconds. The stream ends where the token is revoked.
+    `state` is the whole job: at first, and whenever its state, reason or children change. `progress` is what
+    changes while it runs: rows, requests, waits, pace. `end` is the whole job once all rows have ended; the stream
+    ends with it. A client that comes back with the id of the present state gets only what changes from then on, any
+    other the whole job. `away` says that Redis does not answer, so that nobody knows more. A comment comes every 15
+    seconds. The stream ends where the token is revoked.
     """
     now = moment_of(await see_job(session, job_id))
     if now.ended and last_event_id == now.id:
@@ -62,6 +65,7 @@ class _Stream:
         self._job_id = job_id
         self._last_id = last_id
         self._standing = ""
+        self._is_away = False
         self._comment_at = time.monotonic() + COMMENT_EVERY_S
         self._look_at_token_at = time.monotonic() + LOOK_AT_TOKEN_EVERY_S
 
@@ -71,9 +75,9 @@ class _Stream:
         async with self._state.feeds.follow(self._job_id) as feed:
             while not self._state.stopping.is_set() and feed.error is None:
                 following = feed.next
-                if feed.current and (event := self._event(feed.current)):
+                if event := self._away(feed) or self._event(feed):
                     yield event
-                    if feed.current.ended:
+                    if feed.current and feed.current.ended:
                         return
                 await self._wait(following)
                 if time.monotonic() >= self._comment_at:
@@ -82,8 +86,18 @@ class _Stream:
                 if not await self._may_look():
                     return
 
-    def _event(self, moment: JobMoment) -> str:
-        """Return the event for how the job stands, '' where the client knows."""
+    def _away(self, feed: Feed) -> str:
+        """Return the event that Redis is away, '' where it is there, or the client knows."""
+        was_away, self._is_away = self._is_away, feed.away
+        if was_away and not feed.away:
+            self._last_id = self._standing = ""  # the client has to know that it is back
+        return "event: away\ndata: {}\n\n" if feed.away and not was_away else ""
+
+    def _event(self, feed: Feed) -> str:
+        """Return the event for how the job stands, '' where the client knows, or nobody does."""
+        moment = feed.current
+        if moment is None or feed.away:
+            return ""
         if moment.id == self._last_id:
             self._standing = moment.standing
             return ""

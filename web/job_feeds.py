@@ -43,19 +43,30 @@ class JobMoment(NamedTuple):
 
 
 class Feed:
-    """A job that somebody watches. `next` is done once it has changed."""
+    """A job that somebody watches. `next` is done once it has changed, or is not known any more while Redis is away."""
 
     def __init__(self) -> None:
         self.current: JobMoment | None = None
         self.error: Exception | None = None
+        self.away = False
         self.next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.watchers = 0
 
     def publish(self, moment: JobMoment | None, error: Exception | None = None) -> None:
         """Let all watchers know how the job stands, or why that is not known."""
-        if moment == self.current and error is None:
+        was_away, self.away = self.away, False
+        if moment == self.current and error is None and not was_away:
             return
         self.current, self.error = moment or self.current, error
+        self._wake()
+
+    def lose(self) -> None:
+        """Let all watchers know that Redis is away."""
+        if not self.away:
+            self.away = True
+            self._wake()
+
+    def _wake(self) -> None:
         done, self.next = self.next, asyncio.get_running_loop().create_future()
         done.set_result(None)
 
@@ -101,6 +112,8 @@ class JobFeeds:
             except AWAY as error:  # those who know how it stood wait; it goes on when Redis is back
                 if feed.current is None:
                     feed.publish(None, error)
+                else:
+                    feed.lose()
             await asyncio.sleep(LOOK_EVERY_S)
 
 

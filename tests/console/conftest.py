@@ -14,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 from selenium import webdriver
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from config.web import Scope
@@ -83,10 +85,38 @@ class Browser:
 
         return WebDriverWait(self.driver, LONGEST_S).until(shown, f"shows {words!r}: {self.driver.page_source[:4000]}")
 
+    def until_found(self, is_so: Callable[[], bool]) -> None:
+        """Wait until something is so."""
+        WebDriverWait(self.driver, LONGEST_S).until(lambda _: is_so(), f"is so: {self.driver.page_source[:4000]}")
+
+    def live(self) -> str:
+        """Return what the page says of its live updates."""
+        return self.driver.find_element(By.CLASS_NAME, "live-state").text
+
+    def run(self, script: str) -> Any:
+        """Run a script on the page, and return what it returns."""
+        return self.driver.execute_script(script)
+
+    def focus(self, text: str) -> None:
+        """Bring the keyboard to the link or button with this text."""
+        self.driver.execute_script("arguments[0].focus()", self._named(text))
+
+    def focused(self) -> str:
+        """Return the text, or the name, of what has the focus."""
+        element = self.driver.switch_to.active_element
+        return element.text.strip() or element.get_attribute("name") or element.tag_name
+
+    def press(self, *keys: str) -> None:
+        """Press keys, as somebody without a mouse does."""
+        ActionChains(self.driver).send_keys(*keys).perform()
+
     def click(self, text: str) -> None:
         """Press the link or button with this text."""
+        self._named(text).click()
+
+    def _named(self, text: str) -> WebElement:
         paths = (f"//button[normalize-space()={text!r}]", f"//a[normalize-space()={text!r}]")
-        self.driver.find_element(By.XPATH, " | ".join(paths)).click()
+        return self.driver.find_element(By.XPATH, " | ".join(paths))
 
     def fill(self, name: str, text: str) -> None:
         """Type into the field of this name."""

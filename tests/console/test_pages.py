@@ -9,7 +9,6 @@ from urllib.parse import quote
 import pytest
 
 from config.settings import Settings
-from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.workers import WorkerFacts
 from nightly.state import FileState, NightFile
@@ -182,57 +181,3 @@ async def test_what_others_wrote_acts_on_nobody(browser, sign_in, make_job, ledg
         assert "<script>" not in source
         assert "<b>key" not in source
     assert await look(browser.errors) == []
-
-
-@pytest.mark.promise
-async def test_jobs_that_are_not_there_have_a_text_each(browser, sign_in, make_job, ledger, redis_url):
-    """Unknown, expired, lost; and rows of a lost job are not said to be none."""
-    await sign_in("read")
-    job = await make_job(FILE, ENDS)
-
-    unknown = await look(browser.open, "/jobs/nothing", until="There is no such job")
-    assert await look(browser.faults, "unknown") == []
-    expired = await look(browser.open, "/jobs/20200101-000000-00000000", until="kept no more")
-    await ledger.redis.delete(JobKeys(job.job_id).shards)
-    await ledger.redis.delete(JobKeys(job.job_id).outcomes)
-    lost = await look(browser.open, f"/jobs/{job.job_id}", until="state lost")
-
-    assert "No job ever had this id" in unknown
-    assert "RELABEL_ARCHIVE__DIR" in expired
-    assert "Redis lost" in lost
-    assert "cannot be shown" in lost
-
-
-@pytest.mark.promise
-async def test_a_page_changes_while_the_job_does_and_says_where_it_cannot(browser, sign_in, make_job, end_rows):
-    """Counts change by themselves; live updates can be paused; whoever has lost them knows since when."""
-    await sign_in("read")
-    job = await make_job(FILE, {0: Outcome.UPDATED})
-    await look(browser.open, f"/jobs/{job.job_id}", until="Live")
-
-    await end_rows(job, {1: Outcome.UPDATED, 2: Outcome.UPDATED})
-    await look(browser.until, "30%, 4 of 13 rows")
-    await look(browser.click, "Pause live updates")
-    paused = await look(browser.until, "Resume live updates")
-    await look(browser.click, "Resume live updates")
-    await end_rows(job, {3: Outcome.UPDATED, 4: Outcome.UPDATED})
-    await look(browser.until, "46%, 6 of 13 rows")
-
-    assert "Paused at" in paused
-
-
-@pytest.mark.promise
-async def test_a_page_that_lost_its_stream_says_since_when_and_comes_back(browser, sign_in, make_job, end_rows):
-    """It asks again every 10 seconds, and is live once the stream is there."""
-    await sign_in("read")
-    job = await make_job(FILE, {0: Outcome.UPDATED})
-    await look(browser.open, f"/jobs/{job.job_id}", until="Live")
-
-    await look(browser.offline, True)
-    lost = await look(browser.until, "Not live since ")
-    await look(browser.offline, False)
-    await end_rows(job, {1: Outcome.UPDATED, 2: Outcome.UPDATED})
-    back = await look(browser.until, "30%, 4 of 13 rows")
-
-    assert " UTC" in lost
-    assert "There is no" not in back

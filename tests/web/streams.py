@@ -37,7 +37,7 @@ class Stream:
                 if line and name:
                     found[name] = value
                 elif not line and "event" in found:
-                    return Event(found["event"], found["id"], json.loads(found["data"]))
+                    return Event(found["event"], found.get("id", ""), json.loads(found["data"]))
                 elif not line:
                     found = {}
         return None

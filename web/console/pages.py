@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -10,13 +11,14 @@ from collections.abc import Callable, Coroutine
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
-from fastapi import APIRouter, Depends, Request
-from fastapi.responses import HTMLResponse, RedirectResponse, Response
+from fastapi import APIRouter, Depends, FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment
 
 from config.text import printable
 from config.web import Scope
+from ledger.connect import AWAY
 from relabel import __version__
 from web.callers import Caller, Callers
 from web.console.templating import commands
@@ -111,6 +113,21 @@ def render(request: Request, template: str, *, status: int = 200, headers: Any =
 def form_check(caller: Caller) -> str:
     """Return what each form of a caller carries: no page of another site knows it."""
     return hashlib.sha256(f"form\0{caller.session or caller.acts_as}".encode()).hexdigest()[:32]
+
+
+def add_pages_of_problems(app: FastAPI) -> None:
+    """Let a browser that asks for what is not there have a page, and programs the problem of the HTTP API."""
+    for status in (404, 405):
+        app.add_exception_handler(status, _not_there)
+
+
+async def _not_there(request: Request, error: Exception) -> Response:
+    facts, headers = await _problem_of(request, error)
+    if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
+        return JSONResponse(facts, facts["status"], headers, media_type="application/problem+json")
+    with contextlib.suppress(*AWAY):
+        request.state.caller = await request.app.state.callers.on_page(request)
+    return _page_of(request, facts, headers)
 
 
 def _page_of(request: Request, problem: dict[str, Any], headers: dict[str, str]) -> Response:
