@@ -125,9 +125,15 @@ class Job:
         format: Literal["csv", "jsonl"] | None = None,  # noqa: A002 - as the option is called
         diff: bool = False,
         bom: bool = False,
+        pace: bool = False,
     ) -> None:
-        """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed."""
-        lines = await job_report(self._session, self.job_id, ReportOptions(outcomes_of(outcome), format, diff, bom))
+        """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed.
+
+        With `pace` it is how the job went over its life: the rows, requests and 429s in each stretch of time.
+        """
+        lines = await job_report(
+            self._session, self.job_id, ReportOptions(outcomes_of(outcome), format, diff, bom, pace)
+        )
         with whole_file(Path(path)) as write:
             async for line in lines:
                 write(line)

@@ -1,4 +1,4 @@
-"""Reports a job: its rows with what became of each, or its counts and causes."""
+"""Reports a job: its rows with what became of each, its pace, or its counts and causes."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ledger.job_spec import JobSpec, Kind
 from ledger.row import Outcome
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.findings import Findings, collect_findings
+from relabel.pace import job_pace, pace_lines
 from relabel.session import Session
 from report.diff import WRITTEN, CsvDiff, JsonlDiff, diff_lines
 from report.lines import report_lines
@@ -30,14 +31,15 @@ class ReportOptions(NamedTuple):
     """Which rows, and how. No word means all, with `diff` those that may have been written; no layout the input's.
 
     `only` holds words of `report.rows.WORDS`: outcomes, and `folded`, of which a diff has none. `diff` reports each
-    changed key with its value before and after instead. `bom` begins a CSV report with the mark by which Excel knows
-    UTF-8.
+    changed key with its value before and after instead, `pace` how the job went over its life (`relabel.pace`). `bom`
+    begins a CSV report with the mark by which Excel knows UTF-8.
     """
 
     only: frozenset[str] = frozenset()
     layout: Literal["csv", "jsonl"] | None = None
     diff: bool = False
     bom: bool = False
+    pace: bool = False
 
 
 async def job_report(session: Session, job_id: str, options: ReportOptions) -> AsyncIterator[bytes]:
@@ -46,7 +48,8 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
     Raises:
         NoSuchJob: there is no such job.
         WrongState: the job is still being stored.
-        InvalidInput: a diff was asked for, and the job kept no before-images, or of folded rows, which have none.
+        InvalidInput: a diff was asked for, and the job kept no before-images, or of folded rows, which have none; the
+            pace together with rows, or of a job that kept none.
         RowsLost: rows of the job are gone from Redis; also while the lines are taken.
 
     """
@@ -61,7 +64,8 @@ async def job_report(session: Session, job_id: str, options: ReportOptions) -> A
         raise InvalidInput("a diff has no folded rows; the row that took one over shows the change.")
     if options.bom and not _is_csv(job, options):
         raise InvalidInput("--bom is for CSV reports, and this one is JSONL; leave it out, or add --format csv.")
-    return _whole(_lines(session, job, options), job.spec, BOM if options.bom else b"")
+    lines = await _pace(session, job, options) if options.pace else _lines(session, job, options)
+    return _whole(lines, job.spec, BOM if options.bom else b"")
 
 
 async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
@@ -73,6 +77,20 @@ async def job_findings(session: Session, job_id: str) -> tuple[Job, Findings]:
     """
     job = await session.ledger.jobs.get(job_id)
     return job, await collect_findings(session, job)
+
+
+async def _pace(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[bytes]:
+    if options.diff or options.only:
+        raise InvalidInput("--pace is of the whole job and not of rows; leave --diff and --only (outcome) out.")
+    pace = await job_pace(session, job)
+    if pace is None:
+        raise InvalidInput(f"job {job.spec.job_id} was submitted with relabel 0.1, which kept nothing of its pace.")
+    return _each(pace_lines(pace, "csv" if _is_csv(job, options) else "jsonl"))
+
+
+async def _each(lines: list[bytes]) -> AsyncIterator[bytes]:
+    for line in lines:
+        yield line
 
 
 def _lines(session: Session, job: Job, options: ReportOptions) -> AsyncIterator[bytes]:

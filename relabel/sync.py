@@ -231,9 +231,13 @@ class Job:
         format: Literal["csv", "jsonl"] | None = None,  # noqa: A002 - as the option is called
         diff: bool = False,
         bom: bool = False,
+        pace: bool = False,
     ) -> None:
-        """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed."""
-        self._run(self._job.report(path, outcome=outcome, format=format, diff=diff, bom=bom))
+        """Write the report to a file, whole or not at all: what became of each row, or with `diff` what it changed.
+
+        With `pace` it is how the job went over its life: the rows, requests and 429s in each stretch of time.
+        """
+        self._run(self._job.report(path, outcome=outcome, format=format, diff=diff, bom=bom, pace=pace))
 
     def receipt(self) -> dict[str, Any]:
         """Return what proves an ended job to others: its counts, its digests, its last verification."""

@@ -75,9 +75,11 @@ async def get_report(
     ] = None,
     diff: Annotated[bool, Query(description="What was changed, key by key: the value before and after.")] = False,
     bom: Annotated[bool, Query(description="Begin a CSV report with a byte order mark, for Excel.")] = False,
+    pace: Annotated[bool, Query(description="How the job went over its life, instead of its rows.")] = False,
 ) -> StreamingResponse:
     """Stream the report of a job, as `relabel report` writes it."""
-    lines = await job_report(session, job_id, ReportOptions(outcome_words_of(outcome), format, diff, bom))
+    options = ReportOptions(outcome_words_of(outcome), format, diff, bom, pace)
+    lines = await job_report(session, job_id, options)
     layout = format or (await session.ledger.jobs.get(job_id)).spec.columns.format
     headers = {"Content-Disposition": f'attachment; filename="report.{layout}"'}
     pieces = _together(lines)

@@ -36,6 +36,7 @@ _FORMATS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl"
 @click.option("-o", "--output", metavar="FILE", type=click.Path(dir_okay=False), help="Default: standard output.")
 @click.option("--bom", is_flag=True, help="Begin a CSV report with a byte order mark, by which Excel knows UTF-8.")
 @click.option("--diff", is_flag=True, help="Write what was changed, key by key: the value before and after.")
+@click.option("--pace", is_flag=True, help="Write how the job went over its life instead of its rows.")
 @click.option("--summary", is_flag=True, help="Print counts and causes instead of rows.")
 @click.option("--json", "as_json", is_flag=True, help="With --summary: print it as JSON.")
 @pass_settings
@@ -48,6 +49,7 @@ def report_command(
     output: str | None,
     bom: bool,
     diff: bool,
+    pace: bool,
     summary: bool,
     as_json: bool,
 ) -> None:
@@ -69,13 +71,17 @@ def report_command(
     --diff gives a line a changed key (CSV: id, key, before, after, change, outcome) or an object a changed row
     (JSONL), of rows that were updated or failed after a write may have been sent, unless --only names others; after
     is what the job meant the key to hold.
+
+    --pace gives a line for each stretch of the job's life, of 5 seconds or longer (CSV: time, seconds, rows, requests,
+    throttled, rate_per_minute): the rows that ended in it, cancelled ones left out, the requests, those answered 429,
+    and the rate in force in the end. There are some hundreds at most: the longer the job, the longer each of them.
     """
-    _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or bom or diff))
+    _refuse_together(summary=summary, as_json=as_json, rows=bool(only or layout or output or bom or diff or pace))
     if summary:
         _print_summary(*with_job(settings, reference, job_findings), as_json=as_json)
         return
     path = None if output in {None, "-"} else Path(str(output))
-    options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff, bom)
+    options = ReportOptions(frozenset[str]().union(*only), layout or _format_named(path), diff, bom, pace)
     with_job(settings, reference, lambda session, job_id: _write(session, job_id, options, path))
 
 
@@ -83,7 +89,7 @@ async def _write(session: Session, job_id: str, options: ReportOptions, path: Pa
     lines = await job_report(session, job_id, options)
     with report_file(path) as write:
         await write_lines(lines, write)
-    if path is not None and not options.diff:
+    if path is not None and not (options.diff or options.pace):
         echo(f"{path}: {HOW_TO_FEED_BACK}", err=True)
 
 
@@ -99,7 +105,7 @@ def _refuse_together(*, summary: bool, as_json: bool, rows: bool) -> None:
     if as_json and not summary:
         raise click.UsageError("--json goes with --summary; for rows as JSON, say --format jsonl.")
     if summary and rows:
-        raise click.UsageError("--summary takes none of --only, --format, --bom, --diff and -o.")
+        raise click.UsageError("--summary takes none of --only, --format, --bom, --diff, --pace and -o.")
 
 
 def _format_named(path: Path | None) -> Literal["csv", "jsonl"] | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
+import json
 import os
 import signal
 import sqlite3
@@ -223,10 +224,13 @@ async def test_rows_are_read_in_the_thread_of_the_caller(sync_client, tmp_path):
             job = sync_client.submit(((completion_id, {"team": team}) for completion_id, team in cursor), again=True)
         status = job.wait()
         job.report(tmp_path / "report.jsonl", outcome="updated")
+        job.report(tmp_path / "pace.jsonl", pace=True)
         return status
 
     assert (await asyncio.to_thread(work)).rows.updated == 4
     assert len((tmp_path / "report.jsonl").read_text().splitlines()) == 4
+    pace = [json.loads(line) for line in (tmp_path / "pace.jsonl").read_text().splitlines()]
+    assert sum(stretch["rows"] for stretch in pace) == 4
 
 
 async def test_ctrl_c_ends_the_wait_and_not_the_job(client, api, idle_worker, clean, tmp_path):

@@ -152,6 +152,20 @@ async def test_a_report_is_what_the_command_writes(client, job, relabel):
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_input")
 
 
+async def test_the_pace_is_what_the_command_writes(client, make_job, relabel):
+    """In each layout; with what is about rows it is refused."""
+    job = await make_job(f"id,team\n{IDS[0]},red\n", {0: Outcome.UPDATED})
+    for layout in ("csv", "jsonl"):
+        written = (await relabel("report", job.job_id, "--pace", "--format", layout)).out
+        answer = await client.get(f"/v1/jobs/{job.job_id}/report", params={"pace": "true", "format": layout})
+        assert answer.text.replace("\r\n", "\n") == written.replace("\r\n", "\n")
+        assert "throttled" in written
+
+    for more in ({"outcome": "failed"}, {"diff": "true"}):
+        wrong = await client.get(f"/v1/jobs/{job.job_id}/report", params={"pace": "true", **more})
+        assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_input")
+
+
 async def test_a_log_is_what_the_command_prints(client, job, ledger, relabel):
     """Page by page, oldest first."""
     for reason in ("one", "two", "three"):
