@@ -36,9 +36,14 @@ async def open_api(
         SettingsError: the CAs that the environment names cannot be used.
 
     """
-    bounds = aiohttp.ClientTimeout(total=target.timeout_s, sock_connect=target.connect_timeout_s)
-    route = route_to(target.base_url, target.proxy)
-    async with open_transport(route, target.headers(), in_flight=in_flight, bounds=bounds) as transport:
+    async with open_transport(
+        route_to(target.base_url, target.proxy),
+        target.base_url,
+        target.headers(),
+        in_flight=in_flight,
+        total_s=target.timeout_s,
+        connect_s=target.connect_timeout_s,
+    ) as transport:
         yield CompletionsApi(transport, target, Credential(target.secret, read_key))
 
 
@@ -128,7 +133,7 @@ class CompletionsApi:
             raise refusal_of(error, writes=call.writes) from error
         content, fault = b"", ""
         try:
-            content = response.read()
+            content = _content_of(response)
         except httpx.DecodingError as error:
             fault = str(error)
         self.rate_headers.observe(response.headers)
@@ -168,6 +173,18 @@ class CompletionsApi:
             writes=call.writes,
             completion_id=call.completion_id,
         )
+
+
+def _content_of(response: httpx.Response) -> bytes:
+    """Return the body, which the transport has read and decoded; `response.read()` costs as much as to receive it.
+
+    Raises:
+        httpx.DecodingError: it could not be decoded, or is too large.
+
+    """
+    if not isinstance(response.stream, httpx.SyncByteStream):
+        raise TypeError("the transport has to read the body of an answer")
+    return b"".join(response.stream)
 
 
 class _Call(NamedTuple):

@@ -17,24 +17,24 @@ MAX_BODY_BYTES = 4 << 20
 _STEP = 1 << 16  # bytes decompressed without a break: some 0.2 ms
 
 
-async def read_body(answer: aiohttp.ClientResponse, most: int = MAX_BODY_BYTES) -> bytes:
-    """Return the whole body, decompressed, which may have `most` bytes.
+async def read_body(payload: aiohttp.StreamReader, coding: str, most: int = MAX_BODY_BYTES) -> bytes:
+    """Return the whole body, decompressed, which may have `most` bytes; the rest of one that has more is left unread.
+
+    `coding` is the answer's `Content-Encoding`, '' where it has none.
 
     Raises:
         httpx.DecodingError: it is too large, or not in the coding that its header names.
         aiohttp.ClientError: the connection was lost.
 
     """
-    coding = answer.headers.get("Content-Encoding", "").strip().lower()
     blocks, size = [], 0
-    while block := await answer.content.readany():
+    while block := await payload.readany():
         blocks.append(block)
         size += len(block)
         if size > most:
-            answer.close()  # the rest would be read in vain
             raise _too_large(most)
     body = b"".join(blocks)
-    return await _decompressed(body, coding, most) if coding and body else body
+    return await _decompressed(body, coding.strip().lower(), most) if coding and body else body
 
 
 async def _decompressed(body: bytes, coding: str, most: int) -> bytes:

@@ -468,6 +468,48 @@ async def test_a_redirect_is_not_followed(serve, key):
     assert visits == []
 
 
+async def test_answers_that_only_inform_are_passed_over(serve, key):
+    """The one that counts follows them (RFC 9110, section 15.2)."""
+
+    async def handle(reader, writer):
+        await request_of(reader)
+        writer.write(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+        writer.write(answer_of(b'{"id": "x", "metadata": {"a": "1"}}'))
+        await writer.drain()
+
+    port = await serve(handle)
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        assert (await api.read("x", request_name="1")).metadata == {"a": "1"}
+
+
+async def test_a_header_with_the_end_of_a_line_is_not_sent(serve, key):
+    """It could be read as another header, or as another request."""
+    port = await serve(silence)
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        with pytest.raises(ValueError, match="end of a line"):
+            await api.read("x", request_name="1\r\nX-Other: 2")
+
+
+async def test_a_connection_that_the_server_closes_is_not_used_again(serve, key):
+    """Whether it says so or not, the next request opens another one."""
+    opened = []
+
+    async def handle(reader, writer):
+        opened.append(await request_of(reader))
+        headers = ("Connection: close",) if len(opened) == 1 else ()
+        writer.write(answer_of(b'{"id": "x", "metadata": {}}', headers=headers))
+        await writer.drain()
+        if len(opened) == 1:
+            await asyncio.Event().wait()  # left to the client to close
+
+    port = await serve(handle)
+    async with calling(f"http://127.0.0.1:{port}", key) as api:
+        for name in ("1", "2"):
+            await api.read("x", request_name=name)
+
+    assert len(opened) == 2
+
+
 # --- every call ends ---
 
 
@@ -487,6 +529,16 @@ async def dripping(reader, writer):
         await asyncio.sleep(0.02)
 
 
+async def dripping_to_the_end(reader, writer):
+    """Answer a byte at a time, in a body that only the end of the connection ends."""
+    await request_of(reader)
+    writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while True:
+        writer.write(b" ")
+        await writer.drain()
+        await asyncio.sleep(0.02)
+
+
 async def dripping_headers(reader, writer):
     """Never come to the end of the headers."""
     await request_of(reader)
@@ -497,7 +549,7 @@ async def dripping_headers(reader, writer):
         await asyncio.sleep(0.02)
 
 
-@pytest.mark.parametrize("handle", [silence, dripping, dripping_headers])
+@pytest.mark.parametrize("handle", [silence, dripping, dripping_to_the_end, dripping_headers])
 async def test_a_call_ends_at_its_deadline_whatever_the_server_does(serve, key, handle):
     """The deadline is for the request in all, so bytes that drip do not lengthen it."""
     port = await serve(handle)
