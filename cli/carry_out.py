@@ -17,6 +17,7 @@ from cli.summary import print_summary
 from ledger.job import Job
 from producer.submit import Submitted
 from relabel.control import resume_here, resume_interrupted
+from relabel.explain import standing
 from relabel.facts import job_facts
 from relabel.findings import collect_findings, kind_facts
 from relabel.run import carry_out, require_api
@@ -106,6 +107,8 @@ async def carry_on(session: Session, submitted: Submitted, signals: StopSignals 
         await show_end(session, job, view.console, as_json=view.as_json)
         return exit_code_of(job)
     job = await session.ledger.jobs.get(job_id)
+    if not submitted.existed and job.waits_for_approval:
+        view.console.print(shown(f"Job {job_id} is {standing(job)}"), soft_wrap=True)
     if view.as_json:
         print_json(job)
     return exit_code_after(submitted, job)
@@ -119,7 +122,8 @@ async def carry_out_shown(
     with progress_display(console, session.settings.rate.per_minute) as progress:
         job = await carry_out(session, job_id, stop=signals.stop, progress=progress)
     interrupted = signals.stop.is_set()
-    await show_end(session, job, console, as_json=as_json, after_follow=not interrupted)
+    was_followed = not (interrupted or job.waits_for_approval)
+    await show_end(session, job, console, as_json=as_json, after_follow=was_followed)
     return INTERRUPTED if interrupted and not job.state.ended else exit_code_of(job)
 
 

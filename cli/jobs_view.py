@@ -41,7 +41,7 @@ def _print_lines(jobs: list[JobSeen], shared_rate: float | None, columns: int) -
     for seen, cell in zip(jobs, cells[1:], strict=True):
         styles = ("", STATE_STYLES.get(seen.job.state, ""), count_style(seen.job.counts), "")
         _print_line(_padded(cell, widths), _about(seen), columns, styles=styles)
-        if reason := seen.explanation(shared_rate):
+        if reason := _why(seen, shared_rate):
             style = WAIT_STYLE if seen.job.state is JobState.RUNNING else ""
             echo_indented(printable(reason, REASON_CHARS), indent=len(_GAP), style=style)
 
@@ -100,8 +100,14 @@ def _cells(seen: JobSeen, shared_rate: float | None) -> list[str]:
         f"{counts.failed:,}",
         f"{counts.rejected:,}",
         local_time(job.submitted_at),
-        printable(seen.explanation(shared_rate), ROW_REASON_CHARS),
+        printable(_why(seen, shared_rate), ROW_REASON_CHARS),
     ]
+
+
+def _why(seen: JobSeen, shared_rate: float | None) -> str:
+    """Return what the job waits for, and of one that is held since when."""
+    said, held_at = seen.explanation(shared_rate), seen.job.held_at
+    return said if held_at is None else f"since {local_minute(held_at)}{f': {said}' if said else ''}"
 
 
 def _kind(job: Job) -> str:

@@ -21,6 +21,7 @@ VERBS = (
     "report",
     "pause",
     "resume",
+    "approve",
     "cancel",
     "rate",
     "retry",

@@ -98,5 +98,5 @@ async def show_former(session: Session, submitted: Submitted, console: Console, 
 
 def exit_code_after(submitted: Submitted, job: Job) -> int:
     """Return the exit code of a verb that does not wait for the job: what `run` ends with, where that is known now."""
-    known = is_idle(job) if submitted.existed else not job.spec.rows
+    known = is_idle(job) if submitted.existed else not job.spec.rows or job.waits_for_approval
     return exit_code_of(job) if known else DONE

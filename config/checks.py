@@ -17,6 +17,9 @@ MAX_HOST_CHARS = 253
 """Characters in the name of a host. Source: RFC 1035, section 2.3.4, as text."""
 LEAST_SECRET = 16
 """Bytes of a signing secret."""
+PERSON = "one word of up to 100 letters, digits and . @ + - _, such as ada@example.org"
+"""What the name of a person is."""
+_PERSON = re.compile(r"\w[\w.@+-]{0,99}")
 
 
 def is_loopback(host: str) -> bool:
@@ -52,6 +55,18 @@ def api_key(value: SecretStr | None) -> SecretStr | None:
     if not (key.isascii() and key.isprintable()) or " " in key:
         raise ValueError("must be one word of plain characters, as it travels in a header")
     return SecretStr(key)
+
+
+def is_person_name(text: str) -> bool:
+    """Return whether a text can be the name of a person (`PERSON`)."""
+    return _PERSON.fullmatch(text) is not None
+
+
+def person_name(value: str) -> str:
+    """Return the name of a person; ValueError where it is none."""
+    if not is_person_name(value):
+        raise ValueError(f"must be {PERSON}")
+    return value
 
 
 def command_line(value: SecretStr) -> SecretStr:

@@ -169,8 +169,9 @@ def _refuse_unknown(name: str, where: str) -> None:
         return
     from difflib import get_close_matches  # noqa: PLC0415 - for a mistake alone
 
-    close = get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]}?" if close else "`relabel config` lists what can be set."
+    own = {each.removeprefix(PREFIX): each for each in known}
+    close = get_close_matches(name.removeprefix(PREFIX), own, n=1)
+    hint = f"did you mean {own[close[0]]}?" if close else "`relabel config` lists what can be set."
     raise SettingsError(f"{where} is not a setting of relabel; {hint}")
 
 

@@ -196,6 +196,17 @@ class NightlySettings(Group):
         return local_date(at, self.time_zone)
 
 
+class ApprovalSettings(Group):
+    """Which jobs somebody else than their submitter has to approve, and who may."""
+
+    above_rows: int | None = Field(
+        None, ge=0, description="Jobs that change more rows are held until somebody else approves them. Unset: none."
+    )
+    allow_local: bool = Field(
+        False, description="Let command lines and Python programs with access to Redis approve, by unverified names."
+    )
+
+
 class ArchiveSettings(Group):
     """Where workers archive the reports of ended jobs."""
 

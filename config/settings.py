@@ -15,10 +15,11 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from config.checks import api_key, base_url, header_value
+from config.checks import api_key, base_url, header_value, person_name
 from config.errors import SettingsError
 from config.groups import (
     ApiSettings,
+    ApprovalSettings,
     ArchiveSettings,
     FlowerSettings,
     InputSettings,
@@ -76,6 +77,11 @@ class Settings(BaseSettings):
         description="Folder of files named like these variables in lower case, each with a value, such as container "
         "secrets and systemd credentials. The environment takes precedence.",
     )
+    user: Annotated[str | None, AfterValidator(lambda value: value and person_name(value))] = Field(
+        None,
+        description="Your name in jobs and their logs, where they are marked as unverified: best that of your tokens. "
+        "Unset: user@host.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="Lowest level logged.")
     log_format: LogFormat = Field("text", description="Form of the log: `text` for people, `json` for programs.")
     redis: RedisSettings = RedisSettings()
@@ -89,6 +95,7 @@ class Settings(BaseSettings):
     nightly: NightlySettings = NightlySettings()
     notify: NotifySettings = NotifySettings()
     archive: ArchiveSettings = ArchiveSettings()
+    approval: ApprovalSettings = ApprovalSettings()
     web: WebSettings = WebSettings()
 
     @classmethod

@@ -25,6 +25,19 @@ class NoSuchJob(RelabelError):
         self.job_id = job_id
 
 
+class NeedsApproval(RelabelError):
+    """The job is held until somebody other than its submitter approves it."""
+
+    code = "needs_approval"
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            f"job {job_id} needs approval by somebody other than its submitter: `relabel approve {job_id}`; "
+            f"`relabel cancel {job_id}` refuses it."
+        )
+        self.job_id = job_id
+
+
 class JobIdTaken(Exception):
     """There is a job of that id already; retry with a new id."""
 

@@ -6,6 +6,7 @@ import enum
 
 import msgspec
 
+from ledger.approval import NEEDS_APPROVAL_CODE, Approval
 from ledger.job_spec import JobSpec, Kind
 from ledger.progress import Standstill, Waits
 
@@ -87,10 +88,11 @@ class Traffic(msgspec.Struct, frozen=True, kw_only=True):
 class Job(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands now. Times are seconds since the epoch by the Redis server's clock.
 
-    `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` is None in
-    every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill` is there
-    where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes, in hex,
-    once the job has finished; only a plan has one. `canary` is None where the job has none.
+    `may_have_been_written` counts the cancelled rows of which a write may have left before. `paused_at` and `held_at`
+    are None in every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill`
+    is there where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes,
+    in hex, once the job has finished; only a plan has one. `canary` is None where the job has none, `approval` where it
+    needs none.
     """
 
     spec: JobSpec
@@ -110,6 +112,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     standstill: Standstill | None = None
     digest: str | None = None
     canary: Canary | None = None
+    held_at: float | None = None
+    approval: Approval | None = None
 
     @property
     def state_reason(self) -> str | None:
@@ -127,6 +131,16 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     def waits_for_confirmation(self) -> bool:
         """Whether the job is held as its file raises questions: resuming it is the yes, cancelling it the no."""
         return self.state is JobState.HELD and self.reason_code == NEEDS_CONFIRMATION_CODE
+
+    @property
+    def waits_for_approval(self) -> bool:
+        """Whether nothing but the approval of somebody other than its submitter is missing."""
+        return self.state is JobState.HELD and self.reason_code == NEEDS_APPROVAL_CODE
+
+    @property
+    def lacks_approval(self) -> bool:
+        """Whether the job waits for an approval that it needs, if not for that alone."""
+        return self.state is JobState.HELD and self.approval is not None and self.approval.is_missing
 
     @property
     def canary_ended(self) -> int:

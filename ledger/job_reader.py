@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from ledger.approval import approval_of
 from ledger.job import Canary, Counts, Job, JobState, Traffic
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
@@ -54,6 +55,8 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         waits=waits(pace, now),
         may_have_been_written=int(fields.get(b"may_have_been_written", 0)),
         paused_at=_number(fields, b"paused_at") if state is JobState.PAUSED else None,
+        held_at=_number(fields, b"held_at") if state is JobState.HELD else None,
+        approval=approval_of(fields),
         progress_at=progress_at(fields, pace),
         canary=Canary(fields[b"canary"].decode()) if b"canary" in fields else None,
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 
 from ledger.job_spec import ALL_KINDS, Kind
 from ledger.keys import JOBS, JobKeys
+from ledger.person import name_of
 
 SEARCHED = 1000
 """Jobs that are looked at for those of one person, the newest first."""
@@ -58,7 +59,7 @@ async def latest_id_of(redis: Redis, who: str, kinds: Container[Kind] = ALL_KIND
         newest: list[Any] = await redis.zrevrange(JOBS, first, first + _TOGETHER - 1)
         ids: list[str] = [name.decode() for name in newest]
         for job_id, (who_submitted, kind) in zip(ids, await _submissions(redis, ids), strict=True):
-            if who_submitted == who and kind in kinds:
+            if name_of(who_submitted) == name_of(who) and kind in kinds:
                 return job_id
         if len(ids) < _TOGETHER:
             break

@@ -9,9 +9,10 @@ import msgspec
 from redis.asyncio import Redis
 
 from config.text import CODE_CHARS, REASON_CHARS, sanitize
+from ledger.approval import NEEDS_APPROVAL_CODE
 from ledger.audit import WHO_CHARS, audit_entry
 from ledger.clock import server_time
-from ledger.errors import NoSuchJob
+from ledger.errors import NeedsApproval, NoSuchJob
 from ledger.failures import note_known
 from ledger.job import CANCELLED_CODE, Job, JobState
 from ledger.job_reader import job_of, job_reads
@@ -56,8 +57,11 @@ class Jobs:
     async def resume(self, job_id: str, *, by: str) -> JobState:
         """Let workers run a paused or held job, one without a row left is finished; return the state that it had.
 
+        One that lacks the approval that it needs stays held.
+
         Raises:
             NoSuchJob: there is no such job.
+            NeedsApproval: it is held for nothing but its approval.
 
         """
         keys = JobKeys(job_id)
@@ -75,6 +79,8 @@ class Jobs:
         had = (await self._resume(touched, [sanitize(by, WHO_CHARS)])).decode()
         if not had:
             return await self._state_of_lost(job_id)
+        if had == NEEDS_APPROVAL_CODE:
+            raise NeedsApproval(job_id)
         if had == JobState.PAUSED and (await self.get(job_id)).state.ended:
             await self.retire(job_id)
         return JobState(had)

@@ -8,6 +8,7 @@ from typing import Any, TypedDict
 import msgspec
 from redis.asyncio import Redis
 
+from ledger.approval import NEEDS_APPROVAL_CODE, NO_APPROVAL, ApprovalRule, require_approval
 from ledger.audit import audit_entry, made_entry
 from ledger.codec import pack_rejections, pack_shard, pack_unsent
 from ledger.errors import JobIdTaken
@@ -82,14 +83,23 @@ class JobStore:
         await self._append(JobKeys(job_id).unsent, pack_unsent(group))
 
     async def open(
-        self, job_id: str, *, by: str = "", remark: str = "", hold: bool = False, questions: str = ""
+        self,
+        job_id: str,
+        *,
+        by: str = "",
+        remark: str = "",
+        hold: bool = False,
+        questions: str = "",
+        approval: ApprovalRule = NO_APPROVAL,
     ) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once.
 
-        One with `questions` is held until somebody confirms them. Its audit log, and that of the job it was made of,
-        name who submitted it (`by`), with a remark.
+        One with `questions` is held until somebody confirms them, one that needs `approval` until somebody other than
+        its submitter gives it. Its audit log, and that of the job it was made of, name who submitted it (`by`), with a
+        remark.
         """
         spec = await self._jobs.spec(job_id)
+        unapproved = await require_approval(self._redis, spec, approval, by=by)
         await watch_first_failures(self._redis, spec)
         if spec.canary:
             shares: dict[Any, Any] = {
@@ -98,8 +108,13 @@ class JobStore:
                 "canary_shards": spec.canary_shards,
             }
             await self._redis.hset(JobKeys(job_id).job, mapping=shares)
-        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if hold or questions else JobState.RUNNING
-        code, reason = (NEEDS_CONFIRMATION_CODE, questions) if questions and state is JobState.HELD else ("", "")
+        is_held = hold or questions or unapproved
+        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if is_held else JobState.RUNNING
+        code, reason = "", ""
+        if state is JobState.HELD and questions:
+            code, reason = NEEDS_CONFIRMATION_CODE, questions
+        elif state is JobState.HELD and not hold:
+            code, reason = NEEDS_APPROVAL_CODE, unapproved
         await self._jobs.expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
         entries = _entries(spec, by, remark)

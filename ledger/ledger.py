@@ -9,6 +9,7 @@ from typing import TypeVar
 from redis.asyncio import Redis
 
 from ledger.accepted_keys import AcceptedKeys
+from ledger.approval import Approvals
 from ledger.archive_queue import ArchiveQueue
 from ledger.audit import Audit
 from ledger.browser_sessions import BrowserSessions
@@ -49,6 +50,7 @@ class Ledger:
     shards = _part(Shards)
     workers = _part(Workers)
     audit = _part(Audit)
+    approvals = _part(Approvals)
     accepted_keys = _part(AcceptedKeys)
     behaviours = _part(Behaviours)
     claims = _part(Claims)

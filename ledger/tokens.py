@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from config.web import Scope
 from ledger.connect import AWAY
 from ledger.keys import TOKENS, TOKENS_USED
+from ledger.person import by_token
 from ledger.scripts import load_script
 from ledger.snapshot import as_hash, read_together
 
@@ -23,7 +24,6 @@ MOST_TOKENS = 1000
 """Tokens of a ledger; scripts look at all of them."""
 USED_EVERY_S = 60.0
 """How often a use of a token is written: a token that is used all the time costs one write a minute."""
-_ACTING = " (token "
 
 
 class Token(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,16 +39,11 @@ class Token(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def acts_as(self) -> str:
         """The name under which what is done by the token stands in a job's log."""
-        return f"{self.owner}{_ACTING}{self.name})"
+        return by_token(self.owner, self.name)
 
     def permits(self, scope: Scope) -> bool:
         """Return whether the token permits what needs this scope."""
         return scope is Scope.READ or scope in self.scopes
-
-
-def person_of(who: str) -> str:
-    """Return the person of a name in a log, which may have acted by a token."""
-    return who.partition(_ACTING)[0]
 
 
 class KnownToken(NamedTuple):

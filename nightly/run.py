@@ -146,12 +146,12 @@ class NightRun:
         now = await self._ledger.jobs.now()
         found = self._inbox.list_files(quiet_s=self._settings.nightly.quiet_s, now=now)
         held = {
-            listed_file(file): (each.date, file)
+            listed_file(file): (each.date, await self._left(file, now))
             for each in await self._nights.held()
             for file in each.of(FileState.HELD)
         }
         files = [
-            _file(listed, now) if listed not in held else _left(held[listed][1], now)
+            _file(listed, now) if listed not in held else held[listed][1]
             for listed in found
             if listed not in held or held[listed][0] != night.date
         ]
@@ -160,6 +160,12 @@ class NightRun:
         taken = sum(file.state is FileState.TAKEN for file in files)
         log.info("The run of %s takes %d files and leaves %d.", night.date, taken, len(files) - taken)
         return listed
+
+    async def _left(self, held: NightFile, now: float) -> NightFile:
+        """Return the entry of a file that a run before this one holds."""
+        job = await find_job(self._ledger, held.job_id)
+        reason = f"it is held as job {held.job_id}{f'; {_decide(job)}' if job else ''}"
+        return replace(_file(listed_file(held), now), state=FileState.LEFT, reason=reason)
 
     async def _submit(self, date: str, file: NightFile) -> None:
         if file.state is not FileState.TAKEN:
@@ -218,14 +224,14 @@ class NightRun:
         # a run that is taken up again after a crash finds the job that it made itself
         named = job is not None and job.spec.name == job_name(file.name)
         own = not existed or (named and job is not None and job.submitted_at >= file.taken_at)
-        held = job is not None and job.waits_for_confirmation
+        held = job is not None and (job.waits_for_confirmation or job.waits_for_approval)
         state = FileState.HELD if held else FileState.SUBMITTED
         file = replace(file, state=state, job_id=job_id, own=own, reason="")
         if not own:
             await self._wait_for_former(date, file, job)
             return
         if held and job is not None:
-            file = replace(file, reason=f"{job.reason}; {_decide(job_id)}")
+            file = replace(file, reason=f"{job.reason}; {_decide(job)}")
         elif former:
             file = replace(file, reason=f"job {former} of the same content applied nothing, so a new job was made")
         await self._nights.put_file(date, file)
@@ -272,14 +278,10 @@ def _next(job: Job) -> str:
     return f"`relabel {verb} {job.spec.job_id}`; the file stays here until that job has ended"
 
 
-def _decide(job_id: str) -> str:
-    return f"`relabel resume {job_id}` applies it, `relabel cancel {job_id}` files it under rejected"
-
-
-def _left(held: NightFile, now: float) -> NightFile:
-    """Return the entry of a file that a run before this one holds."""
-    reason = f"it is held as job {held.job_id}; {_decide(held.job_id or '')}"
-    return replace(_file(listed_file(held), now), state=FileState.LEFT, reason=reason)
+def _decide(job: Job) -> str:
+    job_id, then = job.spec.job_id, ", once somebody else approved it" if job.lacks_approval else ""
+    yes = "approve" if job.waits_for_approval else "resume"
+    return f"`relabel {yes} {job_id}` applies it{then}, `relabel cancel {job_id}` files it under rejected"
 
 
 def _file(listed: InboxFile, now: float) -> NightFile:

@@ -10,6 +10,7 @@ from typing import NamedTuple, TypeVar
 
 from config.canary import CanaryShare
 from config.settings import Settings
+from ledger.approval import NO_APPROVAL, ApprovalRule
 from ledger.errors import JobIdTaken
 from ledger.job_id import new_job_id
 from ledger.job_spec import KEPT_KEYS, JobSpec, Kind, Mode, Priority, job_name
@@ -40,7 +41,7 @@ class JobRequest(NamedTuple):
     audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
     which completion its rows are found (`ledger.row_index`). `canary` is the share of the rows that is carried out
     first and read back. `exact` as in `ledger.job_spec.JobSpec`. `identity` is by what a job counts as submitted
-    before, in place of its rows.
+    before, in place of its rows. `approval` is when somebody other than `by` has to approve the job.
     """
 
     name: str
@@ -64,6 +65,7 @@ class JobRequest(NamedTuple):
     canary: CanaryShare | None = None
     exact: bool = False
     identity: str = ""
+    approval: ApprovalRule = NO_APPROVAL
 
 
 class Submitted(NamedTuple):
@@ -99,7 +101,12 @@ async def submit(
             return Submitted(holder, existed=True)
     await _store(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
     await ledger.job_store.open(
-        spec.job_id, hold=request.hold, questions=request.questions, by=request.by, remark=_remark(request, former)
+        spec.job_id,
+        hold=request.hold,
+        questions=request.questions,
+        by=request.by,
+        remark=_remark(request, former),
+        approval=request.approval,
     )
     announce(spec.job_id, await ledger.shards.to_announce(spec.job_id))
     return Submitted(spec.job_id, existed=False, former=former)
@@ -213,6 +220,7 @@ def request_for(settings: Settings, name: str, *, by: str, mode: Mode, journal: 
         keep_s=settings.job.keep_days * DAY_S,
         by=by,
         indexed=settings.job.index,
+        approval=ApprovalRule(settings.approval.above_rows),
     )
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from config.errors import RelabelError, SettingsError
-    from ledger.errors import LedgerUnreachable, NoSuchJob
+    from ledger.errors import LedgerUnreachable, NeedsApproval, NoSuchJob
     from producer.errors import UnreadableFile
     from relabel import aio
     from relabel.errors import (
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
         InvalidInput,
         JobExpired,
         NeedsConfirmation,
+        NotAnApprover,
+        OtherDigest,
+        OwnJob,
         RowsFailed,
         RowsLost,
         RowsRejected,
@@ -41,8 +44,12 @@ __all__ = [
     "JobExpired",
     "JobStatus",
     "LedgerUnreachable",
+    "NeedsApproval",
     "NeedsConfirmation",
     "NoSuchJob",
+    "NotAnApprover",
+    "OtherDigest",
+    "OwnJob",
     "RelabelError",
     "RowsFailed",
     "RowsLost",
@@ -59,7 +66,7 @@ __all__ = [
 _FROM = {
     **dict.fromkeys(("Client", "Job", "connect"), "relabel.sync"),
     **dict.fromkeys(("RelabelError", "SettingsError"), "config.errors"),
-    **dict.fromkeys(("LedgerUnreachable", "NoSuchJob"), "ledger.errors"),
+    **dict.fromkeys(("LedgerUnreachable", "NeedsApproval", "NoSuchJob"), "ledger.errors"),
     "UnreadableFile": "producer.errors",
     "REMOVE": "relabel.input_rows",
     "JobStatus": "relabel.job_status",

@@ -103,12 +103,8 @@ def next_step(job: Job) -> str:
     if job.state is JobState.LOST or job.reason_code == STATE_LOST_CODE:
         remedy = remedy_of(job.spec)
         return f"{remedy[0].upper()}{remedy[1:]}."
-    if job.waits_for_confirmation:
-        return (
-            f"If the file is right all the same, `relabel resume {job_id}` applies it; else `relabel cancel {job_id}`."
-        )
     if job.state is JobState.HELD:
-        return f"Start it with `relabel resume {job_id}`."
+        return _about_held(job)
     if job.state is not JobState.PAUSED or "--resume" in (job.reason or ""):
         return ""
     if job.reason_code in URL_CODES:
@@ -120,6 +116,17 @@ def next_step(job: Job) -> str:
     then = f"go on with `relabel resume {job_id}`, or without deployed workers `relabel run --resume {job_id}`{again}."
     text = f"{first}, then {then}" if first else then
     return text[0].upper() + text[1:]
+
+
+def _about_held(job: Job) -> str:
+    job_id = job.spec.job_id
+    if job.waits_for_approval:
+        return f"`relabel approve {job_id}` approves it, `relabel cancel {job_id}` refuses it."
+    then = "; somebody else has to approve it, too" if job.lacks_approval else ""
+    if job.waits_for_confirmation:
+        confirms = f"`relabel resume {job_id}` {'confirms' if then else 'applies'} it"
+        return f"If the file is right all the same, {confirms}{then}; else `relabel cancel {job_id}`."
+    return f"Start it with `relabel resume {job_id}`{then}."
 
 
 def _failed_rows_again(job: Job) -> str:

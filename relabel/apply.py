@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import NamedTuple
 
 from config.canary import CanaryShare
-from ledger.errors import NoSuchJob
+from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job, JobState
 from ledger.job_spec import Kind
 from ledger.row import Outcome, Patch
@@ -15,7 +15,7 @@ from ledger.row_reader import read_rows, read_shard
 from producer.apply import applied_row
 from producer.checked import Checked
 from producer.submit import JobRequest, Submitted
-from relabel.derived import DerivedOptions, derived_request, settled_job, stage_rows
+from relabel.derived import DerivedOptions, derived_request, derived_rows_lost, settled_job, stage_rows
 from relabel.errors import AlteredPlan, InvalidInput, WrongState
 from relabel.next_steps import not_made
 from relabel.session import Session
@@ -146,7 +146,8 @@ async def prepare_apply(session: Session, plan: Job, options: ApplyOptions) -> P
     former = await _last_apply(session, plan)
     if former and former.state is not JobState.CANCELLED:
         return former
-    checked = await stage_rows(_sealed_rows(session, plan, former), plan.spec)
+    digest = await _digest_of(session, plan)
+    checked = await stage_rows(_sealed_rows(session, plan, former, digest), plan.spec)
     try:
         _require_some(plan, checked, former)
         _require_few(plan, checked, options.max_changes)
@@ -154,10 +155,17 @@ async def prepare_apply(session: Session, plan: Job, options: ApplyOptions) -> P
         checked.close()
         raise
     age_s = await session.ledger.jobs.now() - (plan.finished_at or plan.submitted_at)
-    return PreparedApply(plan, checked, _request(session, plan, options), max(0.0, age_s), former)
+    return PreparedApply(plan, checked, _request(session, plan, options, digest), max(0.0, age_s), former)
 
 
-def _request(session: Session, plan: Job, options: ApplyOptions) -> JobRequest:
+async def _digest_of(session: Session, plan: Job) -> str:
+    try:
+        return plan.digest or await complete_digest(session.ledger, plan.spec)
+    except StateLost as error:
+        raise derived_rows_lost(plan.spec) from error
+
+
+def _request(session: Session, plan: Job, options: ApplyOptions, digest: str) -> JobRequest:
     spec, derived = plan.spec, DerivedOptions(options.rate, options.name)
     request = derived_request(session, plan, derived, kind=Kind.APPLY, mode=spec.mode, journal=True, remark="")
     return request._replace(
@@ -166,6 +174,7 @@ def _request(session: Session, plan: Job, options: ApplyOptions) -> JobRequest:
         identity=_THE_APPLY,
         max_failures=spec.max_failures,
         priority=spec.priority,
+        approval=request.approval._replace(digest=digest),
     )
 
 
@@ -185,7 +194,7 @@ async def _lines_left(session: Session, former: Job) -> set[int]:
     return {row.line async for row in read_rows(session.ledger.redis, former.spec, only=_LEFT)}
 
 
-async def _sealed_rows(session: Session, plan: Job, former: Job | None) -> AsyncIterator[Patch]:
+async def _sealed_rows(session: Session, plan: Job, former: Job | None, digest: str) -> AsyncIterator[Patch]:
     """Yield the rows that apply a plan, those that a former apply left, and check that nobody altered the plan.
 
     Raises:
@@ -195,7 +204,6 @@ async def _sealed_rows(session: Session, plan: Job, former: Job | None) -> Async
     """
     ledger, spec = session.ledger, plan.spec
     left = await _lines_left(session, former) if former else None
-    digest = plan.digest or await complete_digest(ledger, spec)
     stored, found = await ledger.plans.digests(spec), list[str]()
     counts = Recount(await ledger.plans.read(spec.job_id))
     for number in range(spec.shards):

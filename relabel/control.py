@@ -47,10 +47,11 @@ class Resumed(NamedTuple):
 
 
 async def resume(session: Session, job_id: str) -> Resumed:
-    """Let workers run a paused or held job; one that runs already stays as it is.
+    """Let workers run a paused or held job; one that runs already stays as it is, as does one that needs approval.
 
     Raises:
         NoSuchJob: there is no such job.
+        NeedsApproval: the job is held for nothing but its approval.
         WrongState: the job is neither paused, held nor running.
 
     """

@@ -54,6 +54,24 @@ class Unreachable(RelabelError):
     code = "unreachable"
 
 
+class OwnJob(RelabelError):
+    """Who is to approve a job has submitted it."""
+
+    code = "own_job"
+
+
+class NotAnApprover(RelabelError):
+    """Nobody vouches for the name of who is to approve a job."""
+
+    code = "not_an_approver"
+
+
+class OtherDigest(RelabelError):
+    """What somebody approves is not what the job would do."""
+
+    code = "other_digest"
+
+
 class JobExpired(RelabelError):
     """The job was kept as long as jobs are, and is there no more."""
 

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.clock import utc_time
 from ledger.job import STATE_LOST_CODE, Job, JobState
+from ledger.person import name_of
 from relabel.explain import reason_of
 
 
@@ -15,6 +16,7 @@ def job_facts(job: Job) -> dict[str, Any]:
     """Return a job as JSON takes it; `rate_per_minute` is null where only the shared rate counts."""
     spec, counts = job.spec, job.counts
     lost, stands_still = job.state is JobState.LOST, job.standstill
+    approval = job.approval
     error = stands_still.last_error if stands_still else None
     return {
         "job_id": spec.job_id,
@@ -26,7 +28,7 @@ def job_facts(job: Job) -> dict[str, Any]:
         "parent": spec.parent,
         "digest": job.digest,
         "canary": {"rows": spec.canary, "state": str(job.canary)} if job.canary else None,
-        "by": spec.by or None,
+        "by": name_of(spec.by) or None,
         "keys": spec.keys,
         "more_keys": spec.more_keys,
         "priority": job.spec.priority,
@@ -47,6 +49,10 @@ def job_facts(job: Job) -> dict[str, Any]:
         "eta_s": None if job.eta_s is None else round(job.eta_s, 1),
         "no_row_ended_since": utc_time(stands_still.since) if stands_still else None,
         "last_error": msgspec.to_builtins(error) if error else None,
+        "approval_digest": approval.digest if approval else None,
+        "approved_by": approval.approved_by if approval else None,
+        "approved_at": utc_time(approval.approved_at) if approval and approval.approved_at else None,
+        "held_at": None if job.held_at is None else utc_time(job.held_at),
         "submitted_at": utc_time(job.submitted_at),
         "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
     }

@@ -22,7 +22,7 @@ from relabel.health_notifications import check_notifications
 from relabel.health_rate import check_rate
 from relabel.health_workers import check_worker_here, check_workers, check_workers_key
 from relabel.remember import remember_once
-from relabel.session import current_user
+from relabel.session import local_name
 
 if TYPE_CHECKING:
     from completions.errors import Refusal
@@ -245,7 +245,7 @@ async def check_health(settings: Settings, names: Iterable[str] = (), *, deploye
     """
     if not deployed:
         async with open_ledger(settings.ledger_url) as redis:
-            await remember_once(Ledger(redis), settings.state_folder, seen_by=current_user())
+            await remember_once(Ledger(redis), settings.state_folder, seen_by=local_name(settings))
     return await HealthChecks(settings, deployed=deployed).run(names or DEFAULT_CHECKS)
 
 

@@ -11,6 +11,7 @@ from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job, JobState
 from ledger.job_spec import Kind
 from ledger.ledger import Ledger
+from ledger.person import name_of
 from ledger.row import Outcome
 from ledger.row_reader import read_row
 from relabel.session import Session
@@ -161,7 +162,7 @@ def _entry_facts(entry: HistoryEntry) -> dict[str, Any]:
         "parent": job.parent,
         "mode": job.mode,
         "target": job.target,
-        "by": job.by or None,
+        "by": name_of(job.by) or None,
         "submitted_at": utc_time(job.submitted_at),
         "outcome": row.outcome,
         "code": row.code or None,

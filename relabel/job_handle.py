@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, cast
 import msgspec
 
 from config.canary import CanaryShare
+from ledger.job import JobState
 from relabel import control
 from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
+from relabel.approve import approve
 from relabel.arguments import ApplyArguments, DerivedArguments, PlanArguments, VerifyArguments, file_options
 from relabel.connection import Connection, reported
 from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
@@ -162,6 +164,22 @@ class Job:
     async def resume(self) -> JobStatus:
         """Let workers go on with a paused or held job: the client's own, where it has no others."""
         await self.connection.carry_on(self.job_id)
+        return await self.status()
+
+    @reported
+    async def approve(self, digest: str | None = None) -> JobStatus:
+        """Let the job run, which somebody else submitted; with a digest only where its `approval_digest` is that.
+
+        Raises:
+            NotAnApprover: nobody vouches for the name of who asks (`RELABEL_APPROVAL__ALLOW_LOCAL`).
+            OwnJob: who asks has submitted it.
+            OtherDigest: the job does something else.
+            WrongState: it needs no approval, or does not wait for it any more.
+
+        """
+        approved = await approve(self._session, self.job_id, digest=digest)
+        if self.connection.is_own and approved.job.state is JobState.RUNNING:
+            await self.connection.carry_on(self.job_id)
         return await self.status()
 
     @reported

@@ -114,7 +114,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A job as it stands: what it is, its state with the reason, its rows, what it waits for.
 
     `changes`, `changes_other` (rows of the changes that are not listed, by key) and `samples` are there for a plan
-    only, `digest` once it has finished.
+    only, `digest` once it has finished. `approval_digest` is what has to be approved, None where nothing has.
     """
 
     object: Literal["job"] = "job"
@@ -146,6 +146,10 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     submitted_at: str
     finished_at: str | None
     digest: str | None = None
+    approval_digest: str | None = None
+    approved_by: str | None = None
+    approved_at: str | None = None
+    held_at: str | None = None
     canary: CanaryStatus | None = None
     verification: VerificationResult | None = None
     changes: list[ValueChange] = []

@@ -13,7 +13,7 @@ from ledger.job import Job, JobState
 from ledger.job_id import submitted_at
 from ledger.job_search import Submission, newest_first, submission_of
 from ledger.job_spec import JobSpec, Kind, Mode
-from ledger.tokens import person_of
+from ledger.person import person_of
 from relabel.errors import InvalidInput
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
@@ -41,7 +41,7 @@ class JobFilter(NamedTuple):
         spec = job.spec
         return (
             (not self.states or job.state in self.states)
-            and self.by in {"", spec.by, person_of(spec.by), spec.by.partition("@")[0]}
+            and self.by in {"", spec.by, person_of(spec.by), person_of(spec.by).partition("@")[0]}
             and self.name.casefold() in spec.name.casefold()
             and (not self.key or may_touch(spec, self.key))
         )

@@ -11,7 +11,9 @@ def possible_actions(job: Job) -> list[str]:
     if job.state is JobState.RUNNING:
         return ["pause", "cancel"]
     if job.state in {JobState.PAUSED, JobState.HELD}:
-        return ["resume", "cancel", *_made_of(job)]
+        approve = ["approve"] if job.lacks_approval else []
+        resume = [] if job.waits_for_approval else ["resume"]
+        return [*resume, *approve, "cancel", *_made_of(job)]
     return _made_of(job) if job.state in {JobState.FINISHED, JobState.CANCELLED} else []
 
 

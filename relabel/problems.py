@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from config.errors import RelabelError, SettingsError
 from embedded.errors import NotPrivate, ServerNotStarted
-from ledger.errors import LedgerUnreachable, NoSuchJob
+from ledger.errors import LedgerUnreachable, NeedsApproval, NoSuchJob
 from producer.errors import UnreadableFile
 from relabel import errors
 
@@ -27,6 +27,12 @@ class Problem(NamedTuple):
 
 PROBLEMS = (
     Problem(errors.WrongState, "wrong_state", 409, 2, "The state does not allow this", "choose one of `actions`"),
+    Problem(
+        NeedsApproval, "needs_approval", 409, 3, "Somebody else has to approve this", "have it approved, or cancel it"
+    ),
+    Problem(errors.OwnJob, "own_job", 403, 2, "Nobody approves a job of their own", "ask somebody else to approve it"),
+    Problem(errors.NotAnApprover, "not_an_approver", 403, 2, "This name approves nothing", "approve it by a token"),
+    Problem(errors.OtherDigest, "other_digest", 409, 2, "The job does something else", "look at it, and approve that"),
     Problem(errors.RowsLost, "state_lost", 410, 3, "Redis lost rows of the job", "submit the rows again"),
     Problem(errors.JobExpired, "job_expired", 410, 2, "The job is kept no more", "look for its archived report"),
     Problem(NoSuchJob, "no_such_job", 404, 2, "There is no such job", "list the jobs with GET /v1/jobs"),

@@ -12,6 +12,7 @@ from ledger.clock import utc_time
 from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job, JobState, remedy_of, rows_lost
 from ledger.job_spec import JobSpec, Kind
+from ledger.person import name_of
 from relabel import __version__
 from relabel.errors import InvalidInput, RowsLost, WrongState
 from relabel.session import Session
@@ -80,10 +81,20 @@ def _job_facts(job: Job) -> dict[str, Any]:
         "mode": str(spec.mode),
         "target": spec.target,
         "journal": spec.journal,
-        "submitted_by": spec.by or None,
+        "approval": _approval_facts(job),
+        "submitted_by": name_of(spec.by) or None,
         "submitted_at": utc_time(job.submitted_at),
         "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
     }
+
+
+def _approval_facts(job: Job) -> dict[str, Any] | None:
+    """Return who approved what, and when; None of a job that nobody approved."""
+    approval = job.approval
+    if approval is None or approval.approved_by is None or approval.approved_at is None:
+        return None
+    approved_at = utc_time(approval.approved_at)
+    return {"digest": approval.digest, "approved_by": approval.approved_by, "approved_at": approved_at}
 
 
 async def _plan_facts(session: Session, job: Job) -> dict[str, Any] | None:

@@ -16,16 +16,17 @@ from config.groups import RedisSettings
 from config.settings import Settings
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
+from ledger.person import unverified
 
 if TYPE_CHECKING:
     from embedded.server import EmbeddedServer
 
 
 class Session(NamedTuple):
-    """An open ledger, the settings that name its server, and who asks, for audit logs (user@host).
+    """An open ledger, the settings that name its server, and who asks, as audit logs name them (`ledger.person`).
 
     `server` is the embedded server, None where the settings named another. `rehearsal` tells that the API is the
-    bundled one, which ends with the session.
+    bundled one, which ends with the session. `verified`: a token or a trusted proxy vouches for who asks.
     """
 
     ledger: Ledger
@@ -33,6 +34,7 @@ class Session(NamedTuple):
     user: str
     server: EmbeddedServer | None = None
     rehearsal: bool = False
+    verified: bool = False
 
 
 @asynccontextmanager
@@ -49,13 +51,13 @@ async def open_session(settings: Settings, *, server: EmbeddedServer | None = No
     """
     with server_for(settings) as (reachable, started):
         async with open_ledger(reachable.ledger_url) as redis:
-            session = Session(Ledger(redis), reachable, current_user(), server or started)
+            session = Session(Ledger(redis), reachable, local_user(settings), server or started)
             if session.server is None:
                 yield session
                 return
             from relabel.remember import remembering  # noqa: PLC0415 - only who has an embedded server needs it
 
-            async with remembering(session.ledger, settings.state_folder, seen_by=session.user):
+            async with remembering(session.ledger, settings.state_folder, seen_by=local_name(settings)):
                 yield session
 
 
@@ -87,8 +89,15 @@ def require_workers(settings: Settings, instead: str) -> None:
         raise SettingsError(f"RELABEL_REDIS__URL is not set, so there are no deployed workers; use {instead}.")
 
 
-def current_user() -> str:
-    """Return user@host, for audit logs."""
+def local_user(settings: Settings) -> str:
+    """Return who uses this command line or program, as audit logs name them: nobody vouches for it."""
+    return unverified(local_name(settings))
+
+
+def local_name(settings: Settings) -> str:
+    """Return the name that the settings have for who uses this machine, else user@host."""
+    if settings.user:
+        return settings.user
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name

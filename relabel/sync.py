@@ -255,6 +255,10 @@ class Job:
         """Let workers go on with a paused or held job: the client's own, where it has no others."""
         return self._run(self._job.resume())
 
+    def approve(self, digest: str | None = None) -> JobStatus:
+        """Let the job run, which somebody else submitted; with a digest only where its `approval_digest` is that."""
+        return self._run(self._job.approve(digest))
+
     def cancel(self, reason: str = "") -> JobStatus:
         """End the job: rows that are done stay so, the others end as cancelled."""
         return self._run(self._job.cancel(reason))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+from config.checks import PERSON, is_person_name
 from config.text import printable
 from config.web import Scope
 from ledger.clock import utc_second
+from ledger.person import person_of
 from ledger.tokens import MOST_TOKENS, KnownToken, NameTaken, Token, TokenRequest, TooManyTokens
 from relabel.errors import InvalidInput
 from relabel.session import Session
@@ -18,7 +20,6 @@ MOST_DAYS = 3650.0
 DAY_S = 86_400.0
 SHOWN_CHARS = 80
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-_OWNER = re.compile(r"[\w][\w.@+-]{0,99}")
 
 
 class NewToken(NamedTuple):
@@ -38,9 +39,9 @@ async def create_token(
 
     """
     wanted = sorted({Scope.READ, *scopes}, key=list(Scope).index)
-    owner = owner or session.user
-    _require(_NAME, name, "a token's name is up to 64 letters, digits, dots, hyphens and underscores")
-    _require(_OWNER, owner, "an owner is one word of up to 100 letters, digits and . @ + - _, such as ada@example.org")
+    owner = owner or person_of(session.user)
+    _require(name, _NAME.fullmatch, "a token's name is up to 64 letters, digits, dots, hyphens and underscores")
+    _require(owner, is_person_name, f"an owner is {PERSON}")
     if not 0 < days <= MOST_DAYS:
         raise InvalidInput(f"a token is valid for up to {MOST_DAYS:,.0f} days; choose fewer.")
     request = TokenRequest(name=name, owner=owner, scopes=wanted, created_by=session.user)
@@ -82,6 +83,6 @@ def token_facts(token: Token, used_at: float | None = None) -> dict[str, Any]:
     }
 
 
-def _require(form: re.Pattern[str], text: str, what: str) -> None:
-    if not form.fullmatch(text):
+def _require(text: str, fits: Callable[[str], object], what: str) -> None:
+    if not fits(text):
         raise InvalidInput(f"{printable(text, SHOWN_CHARS)!r} cannot be used: {what}.")

@@ -12,6 +12,7 @@ from ledger.failures import Cause, read_causes
 from ledger.job import Job, JobState
 from ledger.job_spec import Kind
 from ledger.ledger import Ledger
+from ledger.person import name_of
 from ledger.row import Outcome
 from relabel.wording import count_of
 
@@ -91,7 +92,7 @@ def verification_facts(found: Verification) -> dict[str, Any]:
     return {
         "job_id": job.spec.job_id,
         "state": str(job.state),
-        "by": job.spec.by or None,
+        "by": name_of(job.spec.by) or None,
         "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
         "rows": job.counts.total,
         "holds": found.holds,

@@ -10,4 +10,4 @@ from relabel.session import Session
 def session_of(request: Request) -> Session:
     """Return a session in which the caller acts; at an endpoint without `web.callers.needs` there is none."""
     state = request.app.state
-    return Session(state.ledger, state.settings, request.state.caller.acts_as)
+    return Session(state.ledger, state.settings, request.state.caller.acts_as, verified=True)

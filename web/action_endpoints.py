@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from config.web import Scope
 from ledger.job import JobState
+from relabel.approve import approve
 from relabel.control import cancel, pause, resume
 from relabel.errors import WrongState
 from relabel.job_status import JobStatus
@@ -57,6 +58,12 @@ class Rate(ActionBody):
     job_id: str | None = Field(None, min_length=1, max_length=64)
 
 
+class Approval(ActionBody):
+    """What was looked at: the job's `approval_digest`. Without it, what the job has counts."""
+
+    digest: str | None = Field(None, min_length=1, max_length=128)
+
+
 CHANGED = answers(JobStatus, "wrong_state", *JOB)
 
 
@@ -67,10 +74,25 @@ async def pause_job(session: SessionHere, job_id: JobId, body: WithReason | None
     return await _job(session, job_id)
 
 
-@router.post("/v1/jobs/{job_id}/resume", responses=CHANGED, **needs(Scope.CONTROL))
+@router.post(
+    "/v1/jobs/{job_id}/resume",
+    responses=answers(JobStatus, "wrong_state", "needs_approval", *JOB),
+    **needs(Scope.CONTROL),
+)
 async def resume_job(session: SessionHere, job_id: JobId) -> JSONResponse:
-    """Continue a paused or held job; one that runs stays so."""
+    """Continue a paused or held job; one that runs stays so, and one that needs approval stays held."""
     await resume(session, job_id)
+    return await _job(session, job_id)
+
+
+@router.post(
+    "/v1/jobs/{job_id}/approve",
+    responses=answers(JobStatus, "wrong_state", "own_job", "other_digest", *JOB),
+    **needs(Scope.APPROVE),
+)
+async def approve_job(session: SessionHere, job_id: JobId, body: Approval | None = None) -> JSONResponse:
+    """Approve a job that somebody else submitted; one that is approved stays so. To refuse it, cancel it."""
+    await approve(session, job_id, digest=body.digest if body else None)
     return await _job(session, job_id)
 
 

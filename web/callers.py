@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections import OrderedDict
 from typing import Annotated, Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Annotated, Any, NamedTuple
 from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
+from config.checks import is_person_name
 from config.settings import Settings
 from config.web import Scope, parse_scopes
 from ledger.ledger import Ledger
@@ -25,7 +25,6 @@ REMEMBERED = 10_000
 """Callers whose requests are counted at the same time."""
 BURST_S = 10.0
 """Seconds' worth of requests that a caller may send at once."""
-_PERSON = re.compile(r"\w[\w.@+-]{0,99}")
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token of `relabel token create`.")
 
 
@@ -100,7 +99,7 @@ class Callers:
     def _by_proxy(self, request: Request) -> Caller | None:
         """Return the person whom a trusted proxy names; from others the header never comes this far (`web.peers`)."""
         name = request.headers.get(self._user_header, "") if self._user_header else ""
-        return Caller(name, self._proxy_scopes) if _PERSON.fullmatch(name) else None
+        return Caller(name, self._proxy_scopes) if is_person_name(name) else None
 
     def count(self, name: str) -> None:
         """Raise Refusal where the caller is ahead of the rate by more than the burst (GCRA)."""

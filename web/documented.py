@@ -49,8 +49,8 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True):
     """An error (RFC 9457). `code` is stable; `detail` says what happened, `next_step` what to do.
 
     `line` and `column` are the place in the input where there is one. The others are there by code: `state` and
-    `actions` of the job (`wrong_state`), `questions` (`needs_confirmation`), `scope` (`missing_scope`), `errors`
-    (`invalid_request`), `limit` (`too_large`).
+    `actions` of the job (`wrong_state`, `needs_approval`), `questions` (`needs_confirmation`), `scope`
+    (`missing_scope`), `errors` (`invalid_request`), `limit` (`too_large`).
     """
 
     type: str

@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 
 from config.text import printable, redact
 from ledger.connect import AWAY, describe
-from ledger.errors import NoSuchJob
+from ledger.errors import NeedsApproval, NoSuchJob
 from relabel.errors import NeedsConfirmation, RowsRejected, WrongState
 from relabel.gone import expired
 from relabel.possible import possible_actions
@@ -61,7 +61,8 @@ def add_handlers(app: FastAPI) -> None:
     for known in PROBLEMS:
         app.add_exception_handler(known.error, _known)
     app.add_exception_handler(NoSuchJob, _no_such_job)
-    app.add_exception_handler(WrongState, _wrong_state)
+    for refused in (WrongState, NeedsApproval):
+        app.add_exception_handler(refused, _wrong_state)
     for away in set(AWAY) - {OSError}:  # what a disk or a client's connection raises, too
         app.add_exception_handler(away, _away)
     app.add_exception_handler(HTTPException, _http)

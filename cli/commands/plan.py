@@ -22,7 +22,7 @@ from producer.checked import Checked
 from relabel.control import pause_orphans
 from relabel.derived import Prepared
 from relabel.plan import ROWS_OF, plan_request, prepare_plan
-from relabel.session import Session, current_user
+from relabel.session import Session, local_user
 from relabel.submit import FileOptions, check_file, require_valid_rows
 
 _WITH_FROM = {"parent", "only", "rate", "max_failures", "priority", "name", "yes", "here", "no_wait", "as_json"}
@@ -81,7 +81,7 @@ def plan_command(
             return await _plan_again(session, job_id, options, words or DRIFTED, view)
 
         return with_job(settings, parent, plan_again, kinds=CHANGING_KINDS)
-    request = plan_request(options, settings, by=current_user())
+    request = plan_request(options, settings, by=local_user(settings))
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
             return check_only(settings, checked, options, view.console, request, deployed=not here, as_json=as_json)

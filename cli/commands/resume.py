@@ -5,11 +5,13 @@ from __future__ import annotations
 import click
 
 from cli.console import echo, stderr_console
+from cli.exit_codes import DONE, NOT_FINISHED
 from cli.job_argument import changed_job_argument, with_changed_job
 from cli.session import need_api_key, pass_settings
 from config.settings import Settings
 from ledger.job import JobState
 from relabel.control import pause_orphans, resume
+from relabel.explain import standing
 from relabel.session import Session
 
 
@@ -21,7 +23,8 @@ from relabel.session import Session
 def resume_command(settings: Settings, *, reference: str, yes: bool, carry_out: bool, as_json: bool) -> int:
     """Continue a paused or held JOB.
 
-    Deployed workers start on it within seconds.
+    Deployed workers start on it within seconds. One that needs approval stays held until somebody gives it
+    (`relabel approve`); the exit code is 3 then.
 
     \b
     Examples:
@@ -39,12 +42,15 @@ def resume_command(settings: Settings, *, reference: str, yes: bool, carry_out: 
         echo(f"Job {job_id} is running already.", err=True)
     elif job.state.ended:
         echo(f"Job {job_id} has no row left, so it is finished.", err=True)
-        return 0
+        return DONE
+    elif job.waits_for_approval:
+        echo(f"Job {job_id} is still {standing(job)}", err=True)
+        return NOT_FINISHED
     else:
         echo(f"Job {job_id} goes on.", err=True)
     if idle:
         echo(f"It waits, as {idle}: see `relabel health`, or use `relabel resume {job_id} --run`.", err=True)
-    return 0
+    return DONE
 
 
 async def _carry_out(session: Session, job_id: str, *, as_json: bool) -> int:

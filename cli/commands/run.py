@@ -18,10 +18,11 @@ from cli.options import file_options
 from cli.session import in_session, need_api_key, pass_settings
 from cli.submission import check_only, confirm_submission, show_checked, show_former, show_rehearsed
 from config.settings import Settings
+from ledger.approval import NO_APPROVAL
 from producer.checked import Checked
 from producer.submit import JobRequest
 from relabel.control import pause_orphans, resume_interrupted
-from relabel.session import Session, current_user
+from relabel.session import Session, local_user
 from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit
 from sandbox import Sandbox, SandboxOptions
 
@@ -70,7 +71,7 @@ def run_command(
             lambda session, job_id: _resume(session, job_id, console, sandbox=sandbox, as_json=as_json),
             yes=yes,
         )
-    request = request_for(options, settings, by=current_user())
+    request = request_for(options, settings, by=local_user(settings))
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
             return check_only(settings, checked, options, console, request, deployed=False, as_json=as_json)
@@ -107,7 +108,9 @@ async def _run(
 
 
 def _request(options: FileOptions, session: Session) -> JobRequest:
-    return request_for(options, session.settings, by=session.user)
+    request = request_for(options, session.settings, by=session.user)
+    # nothing of a rehearsal leaves the machine, so that nobody need approve it
+    return request._replace(approval=NO_APPROVAL) if session.rehearsal else request
 
 
 async def _resume(session: Session, job_id: str, console: Console, *, sandbox: bool, as_json: bool) -> int:

@@ -83,7 +83,9 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Target", printable(spec.target, NAME_CHARS)),
         _Fact("Rate", f"at most {per_minute(job.rate_per_minute)} for this job" if job.rate_per_minute else ""),
         _Fact("Keys", _keys(spec)),
+        _Fact("Held", f"since {local_time(job.held_at)}" if job.held_at else ""),
         _Fact("Submitted", local_time(job.submitted_at) + (f" by {printable(spec.by, NAME_CHARS)}" if spec.by else "")),
+        *_approval(job),
         _Fact("Ended", local_time(job.finished_at) if job.finished_at is not None else ""),
     ]
     return [fact for fact in facts if fact.said]
@@ -120,6 +122,16 @@ def _about_child(child: ChildJob) -> _Fact:
         return _Fact(word, f"{named}{remark}, which is kept no more")
     state = "" if has_ended else f"{job.state}, "
     return _Fact(word, f"{named}{remark}: {state}{outcome_counts(job.counts, kind=job.spec.kind, pending=True)}")
+
+
+def _approval(job: Job) -> Iterator[_Fact]:
+    """Yield who approved the job, or what has to be approved."""
+    approval = job.approval
+    if approval and approval.approved_by and approval.approved_at:
+        who = printable(approval.approved_by, NAME_CHARS)
+        yield _Fact("Approved", f"{local_time(approval.approved_at)} by {who}, digest {approval.digest}")
+    elif approval and job.lacks_approval:
+        yield _Fact("Approve", f"digest {approval.digest}")
 
 
 def _canary(job: Job) -> str:

@@ -17,7 +17,7 @@ from config.settings import Settings
 from ledger.connect import persistence_warnings
 from producer.checked import Checked
 from producer.submit import JobRequest
-from relabel.session import Session, current_user, require_workers
+from relabel.session import Session, local_user, require_workers
 from relabel.submit import FileOptions, check_file, request_for, require_valid_rows, submit
 
 
@@ -59,7 +59,7 @@ def submit_command(
         raise click.UsageError("Missing argument 'FILE'.")
     console = stderr_console()
     view = JobView(console, here=False, yes=yes, wait=wait, as_json=as_json)
-    request = request_for(options, settings, by=current_user(), hold=hold)
+    request = request_for(options, settings, by=local_user(settings), hold=hold)
     with check_file(options, settings, stdin=sys.stdin.buffer) as checked:
         if only_check:
             return check_only(settings, checked, options, console, request, deployed=True, as_json=as_json)

@@ -2,8 +2,9 @@
 -- canary is open, only those of the canary.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased
 -- ARGV: 1 window (shards)
--- Returns: list of shard numbers that the caller now sends messages for; empty unless the job is running
-if redis.call('HGET', KEYS[1], 'state') ~= 'running' then
+-- Returns: list of shard numbers that the caller now sends messages for; empty unless the job is running and
+--          needs no approval
+if redis.call('HGET', KEYS[1], 'state') ~= 'running' or lacks_approval(KEYS[1]) then
   return {}
 end
 local busy = redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])

@@ -2,7 +2,7 @@
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 owners
 -- ARGV: 1 shard, 2 owner, 3 lease (seconds)
 -- Returns: 'leased', or why not: 'gone' (no such job), 'done' (shard has ended), 'busy' (another's lease),
---          'idle' (the job is not running, or its canary is open; the shard waits)
+--          'idle' (the job is not running or not approved, or its canary is open; the shard waits)
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return 'gone'
@@ -22,7 +22,7 @@ if known == 0 then
   return 'done'
 end
 local gate = canary_gate(KEYS[1])
-if state ~= 'running' or (gate and tonumber(ARGV[1]) >= gate) then
+if state ~= 'running' or (gate and tonumber(ARGV[1]) >= gate) or lacks_approval(KEYS[1]) then
   redis.call('ZADD', KEYS[2], ARGV[1], ARGV[1])
   return 'idle'
 end

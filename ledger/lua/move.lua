@@ -15,6 +15,8 @@ for i = 6, #ARGV do
       finish(KEYS[1], ARGV[1])
     elseif ARGV[1] == 'paused' then
       redis.call('HSET', KEYS[1], 'state', 'paused', 'paused_at', timestamp())
+    elseif ARGV[1] == 'held' then
+      redis.call('HSET', KEYS[1], 'state', 'held', 'held_at', timestamp())
     else
       redis.call('HSET', KEYS[1], 'state', ARGV[1])
     end

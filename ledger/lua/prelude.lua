@@ -58,6 +58,14 @@ local function canary_gate(job)
   return (canary[1] == 'running' or canary[1] == 'failed') and tonumber(canary[2]) or nil
 end
 
+-- Return whether a job still waits for the approval that it needs; nothing of it is given out before.
+-- Of the job's hash, `needs_approval` is why (absent: it needs none), `approval_digest` what has to be approved,
+-- `submitter` who may not, and `approved_digest`, `approved_by`, `approved_at` what was approved, by whom and when.
+local function lacks_approval(job)
+  local approval = redis.call('HMGET', job, 'needs_approval', 'approval_digest', 'approved_digest')
+  return approval[1] and approval[2] ~= approval[3]
+end
+
 -- Return how many of the details of rows have each code, in words: 'not_found 2, timeout 1'. Beyond MOST_CODES they are
 -- counted together, as codes come from the server.
 local MOST_CODES = 5

@@ -19,7 +19,7 @@ from ledger.tombstone import tombstone_of
 from producer.submit import request_for, submit
 from relabel.errors import InvalidInput
 from relabel.job_reference import find_job
-from relabel.session import Session, current_user
+from relabel.session import Session, local_user
 
 Make = Callable[..., Awaitable[JobSpec]]
 CSV = "completion_id,team\nchatcmpl-1,blue\n"
@@ -31,7 +31,7 @@ def make(ledger: Ledger, read: Callable[..., Any]) -> Make:
 
     async def make(job_id: str, *, by: str = "", kind: Kind = Kind.FILE) -> JobSpec:
         with read(CSV) as checked:
-            request = request_for(Settings(), "a.csv", by=by or current_user(), mode="merge")
+            request = request_for(Settings(), "a.csv", by=by or local_user(Settings()), mode="merge")
             request = request._replace(again=True, kind=kind)
             await submit(checked, request, ledger=ledger, announce=lambda *_: None, new_id=lambda: job_id)
         return (await ledger.jobs.get(job_id)).spec

@@ -11,7 +11,8 @@ from redis.asyncio import Redis
 
 from config.web import Scope
 from ledger.keys import TOKENS, TOKENS_USED
-from ledger.tokens import PREFIX, NameTaken, Token, TokenRequest, Tokens, TooManyTokens, person_of
+from ledger.person import person_of
+from ledger.tokens import PREFIX, NameTaken, Token, TokenRequest, Tokens, TooManyTokens
 
 LIFE_S = 600.0
 

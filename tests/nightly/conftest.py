@@ -11,6 +11,7 @@ from zlib import crc32
 
 import pytest
 
+from config.groups import ApprovalSettings
 from config.settings import Settings
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
@@ -47,9 +48,10 @@ def settings(redis_url: str, inbox: Path) -> Settings:
 def start_run(settings: Settings, ledger: Ledger) -> StartRun:
     """Make what carries runs on, as a worker does; its messages go nowhere."""
 
-    def start(**nightly: Any) -> NightRun:
+    def start(approve_above: int | None = None, **nightly: Any) -> NightRun:
         changed = settings.nightly.model_copy(update=nightly)
-        chosen = settings.model_copy(update={"nightly": changed})
+        approval = ApprovalSettings(above_rows=approve_above)
+        chosen = settings.model_copy(update={"nightly": changed, "approval": approval})
         return NightRun(chosen, ledger, lambda *_: None, stopping=lambda: False)
 
     return start

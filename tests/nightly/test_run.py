@@ -508,6 +508,40 @@ async def test_a_held_file_is_filed_once_its_job_was_decided_and_has_ended(
     assert not await has_pending_work(ledger, inbox_id)
 
 
+async def test_a_large_file_is_held_until_somebody_approves_it(
+    ledger: Ledger, start_run: StartRun, drop: Drop, inbox: Path, end_job: Any
+) -> None:
+    """Where its content raises a question, too, both have to be answered; the night needs attention meanwhile."""
+    drop("odd.csv", ROW_NUMBERS)
+    drop("plain.csv", lines("good", "bad", header="completion_id,quality"))
+    drop("small.csv")
+    await begun(ledger, "2026-11-25")
+    await start_run(approve_above=1).carry_on()
+
+    entries = {file.name: file for file in (await night_of(ledger, "2026-11-25")).entries}
+    odd, plain = (entries[name].job_id or "" for name in ("odd.csv", "plain.csv"))
+    assert {name: file.state for name, file in entries.items()} == {
+        "odd.csv": FileState.HELD,
+        "plain.csv": FileState.HELD,
+        "small.csv": FileState.SUBMITTED,
+    }
+    assert f"`relabel approve {plain}` applies it" in entries["plain.csv"].reason
+    assert f"`relabel resume {odd}` applies it, once somebody else approved it" in entries["odd.csv"].reason
+    assert (await ledger.jobs.get(plain)).reason_code == "needs_approval"
+
+    await ledger.jobs.resume(odd, by="ada")
+    for job_id in (odd, plain):
+        job = await ledger.jobs.get(job_id)
+        assert job.waits_for_approval
+        await ledger.approvals.approve(job_id, job.approval.digest if job.approval else "", by="lead")
+        await end_job(job_id)
+    await end_job(entries["small.csv"].job_id)
+    await start_run(approve_above=1).carry_on()
+
+    assert {"odd.csv", "plain.csv", "small.csv"} <= names(inbox / "done")
+    assert (await night_of(ledger, "2026-11-25")).state is NightState.FINISHED
+
+
 async def test_the_same_question_is_not_asked_of_a_copy_of_the_file(
     ledger: Ledger, start_run: StartRun, drop: Drop
 ) -> None:

@@ -27,6 +27,7 @@ METHODS = {
     "report": JOB.report,
     "pause": JOB.pause,
     "resume": JOB.resume,
+    "approve": JOB.approve,
     "cancel": JOB.cancel,
     "undo": JOB.undo,
     "retry": JOB.retry,
@@ -65,6 +66,7 @@ LEFT_OUT = {
     "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"}
     | {"apply", "canary", "max_changes"},
     "cancel": {"yes"},  # a job is named by its id
+    "approve": {"yes"},
     "pause": {"yes"},
     "resume": {"yes"},
     "report": {"output", "stats", "summary", "o"},

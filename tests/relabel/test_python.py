@@ -291,3 +291,33 @@ def test_a_client_that_nobody_closed_holds_no_program_up(clean):
         relabel.connect(redis_url="redis://127.0.0.1:1/0")
 
     assert threading.active_count() == before
+
+
+async def test_a_large_job_waits_for_somebody_else(api, idle_worker, clean, monkeypatch):
+    """Who submitted it can neither resume nor approve it; who approves names what they looked at."""
+
+    def connected(user: str):
+        monkeypatch.setenv("RELABEL_USER", user)
+        return relabel.aio.connect(
+            redis_url=idle_worker.redis_url, openai_base_url=api.base_url, openai_api_key="sk-test"
+        )
+
+    monkeypatch.setenv("RELABEL_APPROVAL__ABOVE_ROWS", "3")
+    async with connected("ada") as client:
+        job = await client.submit([(each, {"team": "red"}) for each in IDS], again=True)
+        status = await job.wait()
+        assert (status.state, status.reason_code, status.approved_by) == ("held", "needs_approval", None)
+        with pytest.raises(relabel.NeedsApproval):
+            await job.resume()
+        with pytest.raises(relabel.NotAnApprover):
+            await job.approve()
+    monkeypatch.setenv("RELABEL_APPROVAL__ALLOW_LOCAL", "true")
+    async with connected("ada@laptop") as client:
+        with pytest.raises(relabel.OwnJob):
+            await (await client.job(job.job_id)).approve()
+    async with connected("lead") as client:
+        job = await client.job(job.job_id)
+        with pytest.raises(relabel.OtherDigest):
+            await job.approve(digest="other")
+        assert (await job.approve(digest=status.approval_digest)).approved_by == "lead (unverified)"
+        assert (await job.wait()).rows.updated == len(IDS)

@@ -27,6 +27,7 @@ JOB_MOMENTS = (
     "leave",
     "move",
     "resume",
+    "approve",
     "create",
     "hold",
     "ZREM",

@@ -21,6 +21,10 @@ MOVES = {
     "paused": {"running", "finished", "cancelled"},
 }
 """The states that a job may come to from each."""
+SUBMITTER, LEAD = "person", "lead"
+"""Who submits all jobs, and who else may approve those that need it."""
+UNAPPROVED = {"submitting", "held", "cancelled"}
+"""The states of a job that needs approval and has none."""
 
 
 class Step:
@@ -39,6 +43,7 @@ class Step:
         for job, was, now in zip(jobs, self._before.jobs, self._after.jobs, strict=True):
             if was != now and now.state:
                 self._check_state(job, was, now)
+                self._check_approval(job, was, now)
                 self._check_rows(job, was, now)
                 self._check_leases(job, was, now)
                 self._check_tries(job, was, now)
@@ -50,6 +55,17 @@ class Step:
     def _check_state(self, job: ModelJob, was: JobView, now: JobView) -> None:
         is_allowed = was.state == now.state or now.state in MOVES.get(was.state, set())
         assert is_allowed, f"{job.job_id} was {was.state}, and is {now.state}"
+
+    def _check_approval(self, job: ModelJob, was: JobView, now: JobView) -> None:
+        """Nothing of a job that needs approval is given out before somebody else gave it, of what the job does."""
+        if now.approved_by:
+            is_right = job.needs_approval and job.was_approved and now.approved_by == LEAD
+            assert is_right, f"{job.job_id} was approved by {now.approved_by}"
+            assert was.approved_by or was.state == "held", f"{job.job_id} was {was.state} when it was approved"
+        elif job.needs_approval:
+            assert now.state in UNAPPROVED, f"{job.job_id} is {now.state}, and nobody approved it"
+            given_out = [*now.announced, *now.leased]
+            assert not given_out, f"shards {given_out} of {job.job_id} are given out, and nobody approved it"
 
     def _check_rows(self, job: ModelJob, was: JobView, now: JobView) -> None:
         """A row is settled by the holder of its shard's lease, or closed while nobody has it."""

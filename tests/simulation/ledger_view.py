@@ -48,6 +48,7 @@ for job = 2, #ARGV do
     redis.call('HGETALL', KEYS[key + 7]),
     tries,
     images,
+    redis.call('HGET', KEYS[key], 'approved_by') or '',
   }
   of_jobs = of_jobs + 9 + tonumber(ARGV[job])
 end
@@ -79,6 +80,7 @@ class JobView(NamedTuple):
     owners: dict[str, str]
     tries: dict[str, str]
     images: list[int]
+    approved_by: str
 
     def holds(self, shard: int, owner: str) -> bool:
         """Return whether the lease on the shard is this owner's."""
@@ -141,7 +143,8 @@ def _keys(job: JobKeys, shards: int) -> list[str]:
 
 
 def _job(found: list[Any]) -> JobView:
-    state, outcomes, counts, times, waiting, announced, leased, owners, tries, images = found
+    state, outcomes, counts, times, waiting, announced, leased, owners, tries, images, approved_by = found
     pairs = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in (counts, leased, owners, tries)]
     counted, leases, holders, tried = pairs
-    return JobView(state, outcomes.encode(), counted, times, waiting, announced, leases, holders, tried, images)
+    places = (waiting, announced, leases, holders)
+    return JobView(state, outcomes.encode(), counted, times, *places, tried, images, approved_by)

@@ -16,7 +16,7 @@ from tests.simulation.disasters import Disasters
 from tests.simulation.ending import Ending
 from tests.simulation.link import Wire
 from tests.simulation.model import Model
-from tests.simulation.people import MOST_JOBS, AskedJob, People, jobs
+from tests.simulation.people import MOST_JOBS, AskedJob, Attempt, People, jobs
 from tests.simulation.person import Person
 from tests.simulation.scripts import scripts
 from tests.simulation.server import ClockedRedis
@@ -123,6 +123,8 @@ class LedgerSimulation(AimedFaults, Disasters, People):
         for job in list(self.model.jobs.values()):
             if job.state == "paused":
                 self.request(job.job_id, "cancel" if self.model.is_undone(job) else "resume")
+            elif job.state == "held":
+                self.request_approval(job.job_id, Attempt.RIGHT)
         self.workers[turn % WORKERS].rescue()
         self.world.pass_time(1.7)
 

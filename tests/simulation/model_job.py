@@ -26,6 +26,7 @@ class ModelJob:
     undoes: str | None = None
     canary: int = 0
     plans: bool = False
+    needs_approval: bool = False
     state: str = ""
     outcomes: bytes = b""
     times: list[int] = field(default_factory=list)
@@ -45,6 +46,8 @@ class ModelJob:
     """Rows that a read has shown as they were written."""
     resumed: bool = False
     """Whether somebody resumed it, who may so overrule its canary."""
+    was_approved: bool = False
+    """Whether somebody who may has asked to approve what it does."""
 
     def __post_init__(self) -> None:
         """Put the rows in the order in which they are stored."""

@@ -52,6 +52,15 @@ MUTATIONS = {
     "pass a canary that had drifted": Mutation(
         "ledger/lua/prelude.lua", "if drifted * 10 > #ended then", "if false then"
     ),
+    "let a job approve itself": Mutation("ledger/lua/approve.lua", "if job[4] == ARGV[2] then", "if false then"),
+    "approve something else": Mutation("ledger/lua/approve.lua", "if job[3] ~= ARGV[1] then", "if false then"),
+    "run a job for having been resumed": Mutation(
+        "ledger/lua/resume.lua", "local lacks = lacks_approval(KEYS[1])", "local lacks = false"
+    ),
+    "open a job that needs approval": Mutation(
+        "ledger/job_store.py", "is_held = hold or questions or unapproved", "is_held = hold or questions"
+    ),
+    "approve a job that was cancelled": Mutation("ledger/lua/approve.lua", "if job[1] ~= 'held' then", "if false then"),
     "count a plan's shard twice": Mutation(
         "ledger/lua/count_shard.lua",
         "redis.call('HSETNX', KEYS[2], ARGV[1], ARGV[2]) == 0",

@@ -9,6 +9,7 @@ from hypothesis import strategies
 from hypothesis.stateful import precondition, rule
 
 from ledger.row import Patch
+from tests.simulation.authority import LEAD, SUBMITTER
 from tests.simulation.model import FOREIGN
 from tests.simulation.service import TIMEOUT_S
 from tests.simulation.setting import COMPLETIONS, Setting, places
@@ -26,8 +27,18 @@ class Expected(enum.Enum):
     NOT_BY_FIRST = enum.auto()
 
 
+class Attempt(enum.Enum):
+    """How somebody approves a job."""
+
+    RIGHT = "which somebody else submitted"
+    OWN_JOB = "which they submitted"
+    OTHER_DIGEST = "by another digest"
+
+
 class AskedJob(NamedTuple):
     """What a job is asked to be; `journal` keeps before-images. `canary` rows are carried out first.
+
+    A job that `needs_approval` is held until somebody else gives it.
 
     As in the product, only a job that keeps before-images has a canary.
     """
@@ -37,6 +48,7 @@ class AskedJob(NamedTuple):
     journal: bool
     canary: int
     expects: Expected
+    needs_approval: bool = False
 
 
 jobs = strategies.builds(
@@ -46,11 +58,12 @@ jobs = strategies.builds(
     strategies.sampled_from([True, True, False]),
     strategies.sampled_from([0, 0, 1, 2]),
     strategies.sampled_from(Expected),
+    strategies.sampled_from([False, False, False, True]),
 )
 
 
 class People(Setting):
-    """People submit, pause, resume, cancel and undo jobs."""
+    """People submit, pause, resume, approve, cancel and undo jobs."""
 
     @rule(job=jobs)
     @precondition(lambda self: self._may_submit())
@@ -62,7 +75,11 @@ class People(Setting):
         expects = [None if job.expects is Expected.NOTHING else {key: value} for value in (first, held, held)]
         patches = [Patch(row + 2, COMPLETIONS[row], {key: "new"}, expects[row]) for row in range(job.rows)]
         job_id = self.person.submits(
-            patches, shard_rows=job.shard_rows, journal=job.journal, canary=job.canary if job.journal else 0
+            patches,
+            shard_rows=job.shard_rows,
+            journal=job.journal,
+            canary=job.canary if job.journal else 0,
+            needs_approval=job.needs_approval,
         )
         self.world.note(f"person: submits {job_id}")
         self.world.settle()
@@ -94,6 +111,21 @@ class People(Setting):
         """Somebody pauses, resumes, cancels or undoes a job."""
         job_ids = sorted(self.model.jobs)
         self.request(job_ids[which % len(job_ids)], what)
+
+    @rule(which=places, attempt=strategies.sampled_from(Attempt))
+    @precondition(lambda self: any(job.needs_approval for job in self.model.jobs.values()))
+    def approve(self, which: int, attempt: Attempt) -> None:
+        """Somebody approves a job that needs it: as it should be, their own one, or something else."""
+        job_ids = sorted(job_id for job_id, job in self.model.jobs.items() if job.needs_approval)
+        self.request_approval(job_ids[which % len(job_ids)], attempt)
+
+    def request_approval(self, job_id: str, attempt: Attempt) -> None:
+        """Let somebody approve this job."""
+        self.world.note(f"person: approves {job_id}, {attempt.value}")
+        self.model.jobs[job_id].was_approved |= attempt is Attempt.RIGHT
+        by = SUBMITTER if attempt is Attempt.OWN_JOB else LEAD
+        self.person.approves(job_id, by=by, digest="other" if attempt is Attempt.OTHER_DIGEST else None)
+        self.world.settle()
 
     def request(self, job_id: str, what: str) -> None:
         """Let somebody ask this of a job; nobody resumes one that is undone, or undoes one twice."""

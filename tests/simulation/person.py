@@ -10,8 +10,9 @@ import msgspec
 
 from config.canary import CanaryShare
 from config.settings import Settings
+from ledger.approval import NO_APPROVAL, ApprovalRule
 from ledger.connect import AWAY
-from ledger.errors import NoSuchJob, StateLost
+from ledger.errors import NeedsApproval, NoSuchJob, StateLost
 from ledger.job_spec import Columns, Kind, Mode
 from ledger.row import Patch
 from producer.check import check_made
@@ -21,6 +22,7 @@ from relabel import control
 from relabel.derived import DerivedOptions, prepare_undo
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
+from tests.simulation.authority import SUBMITTER
 from tests.simulation.model import Model
 from tests.simulation.model_job import ModelJob
 from tests.simulation.process import Process
@@ -41,14 +43,14 @@ class Share(CanaryShare):
 
 
 class Person:
-    """Submits, pauses, resumes, cancels and undoes jobs. `watch` is told of each job before it is stored."""
+    """Submits, pauses, resumes, approves, cancels and undoes jobs. `watch` is told of each job before it is stored."""
 
     def __init__(self, process: Process, model: Model, announce: Callable[[str, int], None]) -> None:
         self.process = process
         self._model = model
         self._announce = announce
         self._submitted = 0
-        self._session = Session(process.ledger, SETTINGS, "person")
+        self._session = Session(process.ledger, SETTINGS, SUBMITTER)
 
     def plans(self, patches: list[Patch], *, shard_rows: int) -> str:
         """Submit a plan of these patches and return its id."""
@@ -57,11 +59,22 @@ class Person:
         self.process.start(self._if_possible(self._plan(job_id, patches, shard_rows)))
         return job_id
 
-    def submits(self, patches: list[Patch], *, shard_rows: int, journal: bool, canary: int = 0) -> str:
+    def submits(
+        self,
+        patches: list[Patch],
+        *,
+        shard_rows: int,
+        journal: bool,
+        canary: int = 0,
+        needs_approval: bool = False,
+    ) -> str:
         """Submit a job of these patches and return its id."""
         job_id, share = self._new_id(), Share(canary, is_share=False) if canary else None
-        self._model.add(ModelJob(job_id, patches, shard_rows, journal, canary=min(canary, len(patches))))
-        self.process.start(self._if_possible(self._submit(job_id, patches, shard_rows, journal=journal, canary=share)))
+        job = ModelJob(
+            job_id, patches, shard_rows, journal, canary=min(canary, len(patches)), needs_approval=needs_approval
+        )
+        self._model.add(job)
+        self.process.start(self._if_possible(self._submit(job, patches, canary=share)))
         return job_id
 
     def pauses(self, job_id: str) -> None:
@@ -71,6 +84,10 @@ class Person:
     def resumes(self, job_id: str) -> None:
         """Let a job go on, if it is paused."""
         self.process.start(self._if_possible(control.resume(self._session, job_id)))
+
+    def approves(self, job_id: str, *, by: str, digest: str | None = None) -> None:
+        """Approve a job, for what it does unless a digest is given, if it needs that."""
+        self.process.start(self._if_possible(self._approve(job_id, by, digest)))
 
     def cancels(self, job_id: str) -> None:
         """End a job, if it has not ended."""
@@ -92,16 +109,29 @@ class Person:
             is_there = job.job_id not in self._model.jobs or found.get(job.job_id) == rows
             assert is_there, f"{job.job_id} has {completion_id} in rows {rows}, and found were {found}"
 
-    async def _submit(
-        self, job_id: str, patches: list[Patch], shard_rows: int, *, journal: bool, canary: CanaryShare | None
-    ) -> None:
+    async def _submit(self, job: ModelJob, patches: list[Patch], *, canary: CanaryShare | None) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
-        exact = journal and any(patch.expect for patch in patches)  # as the apply of a plan is
         request = JobRequest(
-            "simulated", Mode.MERGE, journal, BASE_URL, shard_rows, KEEP_S, again=True, canary=canary, exact=exact
+            "simulated",
+            Mode.MERGE,
+            job.journal,
+            BASE_URL,
+            job.shard_rows,
+            KEEP_S,
+            by=SUBMITTER,
+            again=True,
+            canary=canary,
+            exact=job.journal and any(patch.expect for patch in patches),  # as the apply of a plan is
+            approval=ApprovalRule(0) if job.needs_approval else NO_APPROVAL,
         )
         with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
-            await self._store(job_id, checked, request)
+            await self._store(job.job_id, checked, request)
+
+    async def _approve(self, job_id: str, by: str, digest: str | None) -> None:
+        # as the use case does, which asks nothing of the ledger where it knows the answer
+        approval = (await self.process.ledger.jobs.get(job_id)).approval
+        if approval is not None:
+            await self.process.ledger.approvals.approve(job_id, digest or approval.digest, by=by)
 
     async def _plan(self, job_id: str, patches: list[Patch], shard_rows: int) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
@@ -128,7 +158,7 @@ class Person:
     async def _if_possible(self, step: object) -> None:
         try:
             await step  # type: ignore[misc]
-        except (WrongState, InvalidInput, NoSuchJob, StateLost, *AWAY):
+        except (WrongState, InvalidInput, NeedsApproval, NoSuchJob, StateLost, *AWAY):
             return
 
     def _new_id(self) -> str:

@@ -34,6 +34,7 @@ NEEDED = {
     "POST /v1/jobs/{job_id}/retry": Scope.CONTROL,
     "POST /v1/jobs/{job_id}/undo": Scope.CONTROL,
     "PUT /v1/rate": Scope.CONTROL,
+    "POST /v1/jobs/{job_id}/approve": Scope.APPROVE,
     "DELETE /v1/tokens/{name}": Scope.ADMIN,
     "GET /v1/tokens": Scope.ADMIN,
     "POST /v1/tokens": Scope.ADMIN,

@@ -13,7 +13,7 @@ from relabel.explain import reason_of
 from relabel.possible import possible_actions
 from web.acting import session_of
 from web.callers import Caller
-from web.console.actions import ACTIONS, Action, Asked, Changed, Shown
+from web.console.actions import ACTIONS, Action, Asked, Changed, Shown, refusal_of
 from web.console.forms import FormCheck
 from web.console.pages import Reader, new_router, problem_facts, render
 from web.job_endpoints import JobId
@@ -88,9 +88,9 @@ async def _ask(
 ) -> Response:
     """Return the confirmation; where the job has changed since it was shown last, with both."""
     job = await session_of(request).ledger.jobs.get(job_id)
-    possible, permitted = action.word in possible_actions(job), caller.permits(action.scope)
+    possible, refusal = action.word in possible_actions(job), refusal_of(action, job, caller)
     shown, problem = None, None
-    if possible and permitted:
+    if possible and not refusal:
         try:
             shown = await _run(request, caller, action, lambda session: action.show(session, job, asked))
         except (InvalidInput, WrongState) as error:
@@ -105,7 +105,7 @@ async def _ask(
         asked=asked,
         shown=shown,
         problem=problem,
-        permitted=permitted,
+        refusal=refusal,
         possible=possible,
         others=possible_actions(job),
         before=before,

@@ -7,13 +7,16 @@ from typing import NamedTuple
 
 from config.web import Scope
 from ledger.job import Job
+from ledger.job_spec import Kind
 from relabel.apply import ApplyOptions, applicable_plan, apply
+from relabel.approve import approve, is_submitter
 from relabel.control import cancel, pause, resume
 from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
 from relabel.session import Session
 from relabel.submit import submit
 from relabel.verify import prepare_verify
 from relabel.wording import count_of
+from web.callers import Caller
 
 COUNTED_ROWS = 100_000
 """Rows of a job up to which those that a new job would have are counted for its confirmation."""
@@ -88,6 +91,24 @@ async def _cancel(session: Session, job: Job, _shown: Shown, asked: Asked) -> st
     return job.spec.job_id
 
 
+async def _show_approve(_session: Session, job: Job, _asked: Asked) -> Shown:
+    approval, spec = job.approval, job.spec
+    kind = "" if spec.kind is Kind.FILE else f", {spec.kind} of job {spec.parent}"
+    said = [
+        f"{count_of(spec.rows, 'row')} will be carried out, each once, {spec.mode}{kind}.",
+        f"Submitted by {spec.by or 'somebody who was not recorded'}, for {spec.target}.",
+        f"Your approval is for the digest `{approval.digest if approval else ''}`, and counts for nothing else.",
+    ]
+    if not job.waits_for_approval:
+        said.append("The job is also held for another reason, and waits until it is resumed.")
+    return Shown(said, spec.rows)
+
+
+async def _approve(session: Session, job: Job, _shown: Shown, _asked: Asked) -> str:
+    await approve(session, job.spec.job_id, digest=job.approval.digest if job.approval else None)
+    return job.spec.job_id
+
+
 async def _prepare_retry(session: Session, job_id: str, asked: Asked) -> Prepared:
     codes = asked.codes or None
     return await prepare_retry(session, job_id, DerivedOptions(), codes=codes, everything=asked.everything)
@@ -140,6 +161,15 @@ async def _apply(session: Session, job: Job, shown: Shown, _asked: Asked) -> str
     return (await apply(session, job.spec.job_id, ApplyOptions())).job_id
 
 
+def refusal_of(action: Action, job: Job, viewer: Caller) -> str:
+    """Return why somebody may not do this with the job; '' where they may."""
+    if not viewer.permits(action.scope):
+        return f"this needs the scope `{action.scope}`, which you have not."
+    if action.word == "approve" and is_submitter(job, viewer.acts_as):
+        return "you have submitted this job, so that somebody else has to approve it."
+    return ""
+
+
 def _may_be_written(job: Job) -> int:
     return job.counts.updated + job.may_have_been_written + job.counts.failed + job.counts.pending
 
@@ -152,6 +182,7 @@ ACTIONS = {
     for action in (
         Action("pause", Scope.CONTROL, _show_pause, _pause, takes_reason=True),
         Action("resume", Scope.CONTROL, _show_resume, _resume),
+        Action("approve", Scope.APPROVE, _show_approve, _approve),
         Action("cancel", Scope.CONTROL, _show_cancel, _cancel, takes_reason=True),
         Action("retry", Scope.CONTROL, *_RETRY, counts_rows=True, takes_codes=True),
         Action("undo", Scope.CONTROL, *_UNDO, counts_rows=True),

@@ -12,7 +12,7 @@ from fastapi.responses import RedirectResponse, Response
 
 from config.web import Scope
 from ledger.browser_sessions import LIFE_S
-from relabel.session import Session, current_user
+from relabel.session import Session, local_user
 from relabel.tokens import DAY_S, create_token
 from web.callers import SESSION_COOKIE
 from web.console.forms import FormCheck
@@ -70,15 +70,20 @@ async def sign_in(
 
 @router.get(_LINK_PATH)
 async def sign_in_by_link(request: Request, key: Annotated[str, Query(max_length=100)] = "") -> Response:
-    """Begin a session for whoever started the server: it has access to Redis, and could make any token."""
+    """Begin a session for whoever started the server: it has access to Redis, and could make any token.
+
+    Nobody vouches for their name, so that they approve only where command lines may.
+    """
     link: OneTimeLink | None = request.app.state.link
     if link is None or not link.use(key):
         request.app.state.metrics.rejected_sign_in("link")
         wrong = "This link was used before, or is older than 5 minutes. Sign in with a token."
         return render(request, "sign_in.html", status=403, next="/", wrong=wrong)
-    session = Session(request.app.state.ledger, request.app.state.settings, current_user())
+    settings = request.app.state.settings
+    session = Session(request.app.state.ledger, settings, local_user(settings))
+    scopes = set(Scope) if settings.approval.allow_local else set(Scope) - {Scope.APPROVE}
     name = f"link-{secrets.token_hex(4)}"
-    made = await create_token(session, name, Scope, days=LIFE_S / DAY_S)
+    made = await create_token(session, name, scopes, days=LIFE_S / DAY_S)
     return await _signed_in(request, made.text, "/")
 
 

@@ -19,7 +19,7 @@ from relabel.possible import possible_actions
 from relabel.preview import expected_effort
 from relabel.verification import said_of
 from relabel.wording import count_of, duration, per_minute, size
-from web.console.actions import ACTIONS
+from web.console.actions import ACTIONS, refusal_of
 
 BAR = ("updated", "unchanged", "would_change", "drifted", "failed", "rejected", "cancelled")
 """Outcomes in the order in which a bar shows them; the rest of it is pending."""
@@ -97,6 +97,7 @@ def new_environment() -> Environment:
         "next_step": _of_job(next_step),
         "outcome_counts": outcome_counts,
         "reason_of": reason_of,
+        "refusal_of": refusal_of,
         "said_of": said_of,
         "FOLD_CHARS": FOLD_CHARS,
     }
