@@ -1,1 +1,1 @@
-"""Notifications of jobs that ended or paused: events, an outbox that outlives workers, and a signed webhook."""
+"""Notifications of jobs that ended, paused or are held: events, an outbox that outlives workers, a signed webhook."""

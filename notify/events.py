@@ -1,4 +1,4 @@
-"""Finds the jobs that ended, or paused by themselves, and were not notified yet."""
+"""Finds the jobs that ended, paused by themselves or are held for somebody, and were not notified yet."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _night = msgspec.json.Decoder(_Night).decode
 
 
 class JobEvent(NamedTuple):
-    """A job that ended or paused. `event_id` is the same each time it is found, and differs for another pause."""
+    """A job that ended, paused or is held. `event_id` is the same each time it is found; another pause has another."""
 
     job: Job
     event_id: str
 
 
 class JobEvents:
-    """The ends and pauses of one ledger's jobs."""
+    """The ends, pauses and holds of one ledger's jobs."""
 
     def __init__(self, redis: Redis, jobs: Jobs) -> None:
         self._redis = redis
@@ -114,6 +114,8 @@ def _moment(job: Job, paused_at: str) -> str | None:
     """Return when the job reached a state that is notified, None where it is in no such state."""
     if job.state is JobState.PAUSED and job.reason_code not in BY_PEOPLE:
         return paused_at or None
+    if job.waits_for_confirmation or job.waits_for_approval:
+        return None if job.held_at is None else str(job.held_at)
     if job.state is JobState.LOST:
         return str(job.submitted_at)
     if not job.state.ended or job.counts.pending:

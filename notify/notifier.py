@@ -1,4 +1,4 @@
-"""Delivers an event for each job that ended or paused by itself to the webhook, at least once."""
+"""Delivers an event for each job that ended, paused by itself or is held to the webhook, at least once."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a notification reports of a job, as it was when it ended or paused; times as UTC text."""
+    """What a notification reports of a job, as it was when it ended, paused or was held; times as UTC text."""
 
     timestamp: str
     job_id: str
@@ -93,7 +93,7 @@ class Notice(msgspec.Struct, frozen=True):
         """Whether something waits for somebody, so that it goes before what is well."""
         if self.night is not None:
             return self.night.held_files > 0
-        return self.facts is not None and self.facts.state in {JobState.PAUSED, JobState.LOST}
+        return self.facts is not None and self.facts.state in {JobState.PAUSED, JobState.HELD, JobState.LOST}
 
     @property
     def subject(self) -> str:

@@ -114,6 +114,8 @@ def _text(facts: Facts) -> str:
     text = f"relabel: job {name} ({job_id}) is {facts.state}: {_reported(rows)}."
     if facts.state is JobState.PAUSED:
         text += f" It paused by itself: {reason}. `relabel status {job_id}` shows what to do."
+    elif facts.state is JobState.HELD:
+        text += f" It waits for somebody: {reason}. `relabel status {job_id}` shows what to do."
     elif facts.state is JobState.LOST:
         text += f" {reason.rstrip('.')}."
     elif facts.state is JobState.CANCELLED:

@@ -69,4 +69,4 @@ async def find_attention(session: Session) -> Attention:
 
 def _since(job: Job) -> float:
     """Return since when a job needs somebody."""
-    return job.standstill.since if job.standstill else job.paused_at or job.submitted_at
+    return job.standstill.since if job.standstill else job.paused_at or job.held_at or job.submitted_at

@@ -63,7 +63,7 @@ def judge_job(job: Job, idle: str, now: float) -> CheckResult | None:
 
 def _waits(job: Job, now: float) -> CheckResult:
     """Return since when a job waits for somebody, or that it is lost, with the reason and what to do."""
-    since, lost = job.paused_at or job.submitted_at, job.state is JobState.LOST
+    since, lost = job.paused_at or job.held_at or job.submitted_at, job.state is JobState.LOST
     said = f"job {job.spec.job_id} {'is lost' if lost else f'has been {job.state} for {in_words(now - since)}'}"
     by_people = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
     reason, step = printable(reason_of(job) or "", MESSAGE_CHARS).rstrip("."), next_step(job)

@@ -17,6 +17,7 @@ from standardwebhooks import Webhook as StandardWebhook
 from standardwebhooks import WebhookVerificationError
 
 from config.groups import NotifySettings
+from ledger.approval import ApprovalRule
 from ledger.connect import new_client
 from ledger.job import JobState
 from ledger.job_spec import Columns, JobSpec, Kind, Mode
@@ -88,8 +89,9 @@ async def make_job(
     rows: int = 1,
     nightly: str = "",
     kind: Kind = Kind.FILE,
+    **opened: Any,
 ) -> str:
-    """Make a job that runs, or one without rows, which has ended."""
+    """Make a job that runs, or one without rows, which has ended; `opened` may hold it."""
     await ledger.job_store.create(
         JobSpec(
             job_id=job_id,
@@ -109,7 +111,7 @@ async def make_job(
             kind=kind,
         )
     )
-    await ledger.job_store.open(job_id)
+    await ledger.job_store.open(job_id, **opened)
     return job_id
 
 
@@ -259,6 +261,29 @@ async def test_a_job_that_pauses_by_itself_is_told_each_time_and_one_that_people
     assert receiver.notices[0]["reason"] == "Invalid URL (GET /v1/chat/completions/[id]) for [id]"
     assert "paused by itself: Invalid URL" in receiver.notices[0]["text"]
     assert not any(b"Secret" in body for _, body in receiver.came)
+
+
+@pytest.mark.parametrize("nightly", ["", "2026-11-25"])
+async def test_a_held_job_is_told_once_for_each_reason(ledger, start, receiver, nightly):
+    """A question, then the approval, each at once; not one that somebody holds for themselves."""
+    held = {"questions": "a column looks like row numbers", "approval": ApprovalRule(0), "by": "ada"}
+    job_id = await make_job(ledger, nightly=nightly, **held)
+    await make_job(ledger, "mine", hold=True)
+    notifier = await start()
+
+    for _ in range(2):
+        await notifier.step()
+    await ledger.jobs.resume(job_id, by="ada")
+    for _ in range(2):
+        await notifier.step()
+    await ledger.approvals.approve(job_id, "f", by="lead")
+    await notifier.step()
+
+    found = [(notice["type"], notice["job_id"], notice["reason_code"]) for notice in receiver.notices]
+    assert found == [("job.held", job_id, "needs_confirmation"), ("job.held", job_id, "needs_approval")]
+    assert len({notice["delivery_id"] for notice in receiver.notices}) == 2
+    said = "waits for somebody: 1 row, more than 0: somebody other than ada has to approve it."
+    assert said in receiver.notices[1]["text"]
 
 
 async def test_pauses_and_losses_go_before_what_is_well(ledger, start, receiver):

@@ -93,9 +93,9 @@ async def _cancel(session: Session, job: Job, _shown: Shown, asked: Asked) -> st
 
 async def _show_approve(_session: Session, job: Job, _asked: Asked) -> Shown:
     approval, spec = job.approval, job.spec
-    kind = "" if spec.kind is Kind.FILE else f", {spec.kind} of job {spec.parent}"
+    kind = "" if spec.kind is Kind.FILE else f", as the {spec.kind} of job {spec.parent}"
     said = [
-        f"{count_of(spec.rows, 'row')} will be carried out, each once, {spec.mode}{kind}.",
+        f"{count_of(spec.rows, 'row')} will be carried out, each once, in mode {spec.mode}{kind}.",
         f"Submitted by {spec.by or 'somebody who was not recorded'}, for {spec.target}.",
         f"Your approval is for the digest `{approval.digest if approval else ''}`, and counts for nothing else.",
     ]
