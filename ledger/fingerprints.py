@@ -76,6 +76,10 @@ class Fingerprints:
         """Record that the job's producer is alive."""
         await self._redis.set(JobKeys(job_id).producer, "1", px=int(ALIVE_S * 1000))
 
+    async def is_storing(self, job_id: str) -> bool:
+        """Return whether the job's producer is alive."""
+        return bool(await self._redis.exists(JobKeys(job_id).producer))
+
     async def _find(self, job_id: str) -> Job | None:
         try:
             return await self._jobs.get(job_id)
@@ -85,7 +89,7 @@ class Fingerprints:
     async def _whole(self, job_id: str) -> Job | None:
         """Return the job, None where it is gone or was left half stored; wait while its producer is at it."""
         while True:
-            alive = await self._redis.exists(JobKeys(job_id).producer)
+            alive = await self.is_storing(job_id)
             job = await self._find(job_id)
             if job is not None and job.state is not JobState.SUBMITTING:
                 return job

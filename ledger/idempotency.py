@@ -1,4 +1,7 @@
-"""What was submitted with which idempotency key, so that a request that is sent again makes no second job."""
+"""What was submitted with which idempotency key, so that a request that is sent again makes no second job.
+
+The id of the job stands there before the job does: whoever dies in between leaves nothing that is made twice.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +20,14 @@ LOCK_S = 30.0
 
 
 class SubmittedWithKey(msgspec.Struct, frozen=True):
-    """The job that a request made, and a digest of the request: its content and its options."""
+    """The job that a request made, and a digest of the request: its content and its options.
+
+    `is_stored` is false as long as the job may not be there yet.
+    """
 
     job_id: str
     digest: str
+    is_stored: bool = True
 
 
 class IdempotencyKeys:
@@ -39,8 +46,12 @@ class IdempotencyKeys:
         return msgspec.json.decode(packed, type=SubmittedWithKey) if isinstance(packed, bytes) else None
 
     async def keep(self, caller: str, key: str, submitted: SubmittedWithKey) -> None:
-        """Record what was submitted with a key."""
+        """Record what is or was submitted with a key."""
         await self._redis.set(idempotency_key(_name(caller, key)), msgspec.json.encode(submitted), ex=KEEP_S)
+
+    async def forget(self, caller: str, key: str) -> None:
+        """Free a key with which nothing was submitted."""
+        await self._redis.delete(idempotency_key(_name(caller, key)))
 
 
 def _name(caller: str, key: str) -> str:

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.approval import NEEDS_APPROVAL_CODE, Approval
 from ledger.job_spec import JobSpec, Kind
+from ledger.list_reads import JobSelection
 from ledger.progress import Standstill, Waits
 
 SAME_FAILURE_CODE = "same_failure"
@@ -92,7 +93,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     are None in every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill`
     is there where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes,
     in hex, once the job has finished; only a plan has one. `canary` is None where the job has none, `approval` where it
-    needs none.
+    needs none, `selection` where its rows are not selected by workers.
     """
 
     spec: JobSpec
@@ -114,6 +115,12 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     canary: Canary | None = None
     held_at: float | None = None
     approval: Approval | None = None
+    selection: JobSelection | None = None
+
+    @property
+    def is_read_by_workers(self) -> bool:
+        """Whether workers have yet to read the list for it, or just do."""
+        return self.selection is not None and self.state is JobState.SUBMITTING
 
     @property
     def state_reason(self) -> str | None:

@@ -11,6 +11,7 @@ from ledger.approval import approval_of
 from ledger.job import Canary, Counts, Job, JobState, Traffic
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
+from ledger.list_reads import selection_of
 from ledger.progress import progress_at, rows_per_s, standstill, waits
 from ledger.row import OUTCOMES
 from ledger.snapshot import as_hash
@@ -61,6 +62,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         canary=Canary(fields[b"canary"].decode()) if b"canary" in fields else None,
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
         digest=_text(fields, b"digest"),
+        selection=selection_of(fields),
     )
 
 

@@ -24,6 +24,8 @@ from ledger.totals import Totals
 
 SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
+READING = "reading"
+"""As a state that a job comes from: `submitting` while workers have yet to read the list for it."""
 TRIMMED = 10
 """Members of the list of jobs that each new job looks at; those that are gone stay below about a tenth of the list."""
 _NO_END = -1  # what PTTL says of a key that does not expire
@@ -40,7 +42,7 @@ class Jobs:
         self._totals = Totals(redis)
 
     async def pause(self, job_id: str, *, by: str, code: str, reason: str, why: str | None = None) -> JobState:
-        """Pause a running job; return the state that the job had.
+        """Pause a running job, or one for which the list is read; return the state that the job had.
 
         Workers start no row after a second or two, and rows in flight end. `why` is for the audit log, the reason where
         it is left out.
@@ -51,7 +53,7 @@ class Jobs:
         """
         entry = audit_entry(by, "pause", reason if why is None else why)
         return await self.move(
-            job_id, JobState.PAUSED, come_from=(JobState.RUNNING,), code=code, reason=reason, entry=entry
+            job_id, JobState.PAUSED, come_from=(JobState.RUNNING, READING), code=code, reason=reason, entry=entry
         )
 
     async def resume(self, job_id: str, *, by: str) -> JobState:
@@ -95,7 +97,7 @@ class Jobs:
         return await self.move(
             job_id,
             JobState.CANCELLED,
-            come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD),
+            come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD, READING),
             code=CANCELLED_CODE,
             reason=f"{reason} ({by})" if reason else f"by {by}",
             entry=audit_entry(by, "cancel", reason),
@@ -106,7 +108,7 @@ class Jobs:
         job_id: str,
         state: JobState,
         *,
-        come_from: Iterable[JobState],
+        come_from: Iterable[str],
         code: str = "",
         reason: str = "",
         entry: bytes = b"",
@@ -143,6 +145,7 @@ class Jobs:
     async def retire(self, job_id: str) -> None:
         """Let an ended job expire after the days it was to be kept, and forget it among the active ones."""
         spec = await self.spec(job_id)
+        await self._redis.unlink(JobKeys(job_id).selected)
         await self.expire(job_id, spec.keep_s, spec)
         await self._totals.take_over(job_id)
 

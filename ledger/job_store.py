@@ -34,18 +34,22 @@ class JobStore:
         self._create = load_script(redis, "create")
         self._totals = Totals(redis)
 
-    async def create(self, spec: JobSpec, *, rate_per_minute: float | None = None) -> None:
+    async def create(
+        self, spec: JobSpec, *, rate_per_minute: float | None = None, selection: bytes = b"", entry: bytes = b""
+    ) -> None:
         """Write the job as `submitting`: workers do not see it yet.
+
+        One of a `selection` (JSON) they do: they read the list for it. `entry` goes to its audit log.
 
         Raises:
             JobIdTaken: there is a job of that id; it is left as it is.
 
         """
         keys = JobKeys(spec.job_id)
-        first = (keys.job, keys.counts, keys.outcomes, keys.times, keys.series)
+        first = (keys.job, keys.counts, keys.outcomes, keys.times, keys.series, keys.audit)
         others = [key for key in (*keys.lasting, *keys.passing) if key not in first]
         made = await self._create(
-            [JOBS, *first, *others],
+            [JOBS, ACTIVE, *first, *others],
             [
                 spec.job_id,
                 secrets.token_hex(8),
@@ -56,7 +60,9 @@ class JobStore:
                 spec.rejected,
                 spec.folded,
                 spec.unchanged,
-                int(STORING_KEEP_S * 1000),
+                int((SUBMITTED_KEEP_S if selection else STORING_KEEP_S) * 1000),
+                selection,
+                entry,
             ],
         )
         if not made:
@@ -91,12 +97,13 @@ class JobStore:
         hold: bool = False,
         questions: str = "",
         approval: ApprovalRule = NO_APPROVAL,
+        why_empty: tuple[str, str] = ("", ""),
     ) -> None:
         """Let workers see a job whose shards are all stored; one without any rows to send is finished at once.
 
-        One with `questions` is held until somebody confirms them, one that needs `approval` until somebody other than
-        its submitter gives it. Its audit log, and that of the job it was made of, name who submitted it (`by`), with a
-        remark.
+        `why_empty` is the reason of that, after its code. One with `questions` is held until somebody confirms them,
+        one that needs `approval` until somebody other than its submitter gives it. Its audit log, and that of the job
+        it was made of, name who submitted it (`by`), with a remark.
         """
         spec = await self._jobs.spec(job_id)
         unapproved = await require_approval(self._redis, spec, approval, by=by)
@@ -110,7 +117,7 @@ class JobStore:
             await self._redis.hset(JobKeys(job_id).job, mapping=shares)
         is_held = hold or questions or unapproved
         state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if is_held else JobState.RUNNING
-        code, reason = "", ""
+        code, reason = why_empty if state.ended else ("", "")
         if state is JobState.HELD and questions:
             code, reason = NEEDS_CONFIRMATION_CODE, questions
         elif state is JobState.HELD and not hold:

@@ -138,7 +138,16 @@ class JobKeys(NamedTuple):
     @property
     def passing(self) -> tuple[str, ...]:
         """The keys that matter while the job runs."""
-        return (self.waiting, self.announced, self.leased, self.owners, self.crashes, self.tries, self.pace)
+        return (
+            self.waiting,
+            self.announced,
+            self.leased,
+            self.owners,
+            self.crashes,
+            self.tries,
+            self.pace,
+            self.selected,
+        )
 
     @property
     def job(self) -> str:
@@ -254,6 +263,16 @@ class JobKeys(NamedTuple):
     def producer(self) -> str:
         """String: there as long as the job's producer lives and is storing it."""
         return self._key("producer")
+
+    @property
+    def selected(self) -> str:
+        """List: what a plan's selection took of each page of the list so far, packed; gone once it is read."""
+        return self._key("selected")
+
+    @property
+    def reader(self) -> str:
+        """String: held by the worker that reads the list for the job's selection just now."""
+        return self._key("reader")
 
     @property
     def tombstone(self) -> str:

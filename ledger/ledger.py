@@ -18,6 +18,7 @@ from ledger.fingerprints import Fingerprints
 from ledger.identity import Identities
 from ledger.job_states import Jobs
 from ledger.job_store import JobStore
+from ledger.list_reads import ListReads
 from ledger.log_state import LogStates
 from ledger.losses import Losses
 from ledger.plan_counts import Plans
@@ -54,6 +55,7 @@ class Ledger:
     accepted_keys = _part(AcceptedKeys)
     behaviours = _part(Behaviours)
     claims = _part(Claims)
+    list_reads = _part(ListReads)
     archive_queue = _part(ArchiveQueue)
     row_indexes = _part(RowIndexes)
     log_states = _part(LogStates)

@@ -27,6 +27,11 @@ class Lock:
         self._owner = secrets.token_hex(8)
         self._hold = load_script(redis, "hold")
 
+    @property
+    def owner(self) -> str:
+        """What stands in the lock while it is this one's."""
+        return self._owner
+
     async def take(self) -> bool:
         """Take or renew it; return False where another has it."""
         return bool(await self._hold([self._key], [self._owner, int(self._life_s * 1000)]))

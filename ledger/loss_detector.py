@@ -60,7 +60,9 @@ class LossDetector:
 
         """
         await ledger.identity.establish()
-        now = await _look(ledger, self.memory.jobs if self.memory else {})
+        jobs = self.memory.jobs if self.memory else {}
+        known = {job_id: job for job_id, job in jobs.items() if job.state is not JobState.SUBMITTING}  # may get rows
+        now = await _look(ledger, known)
         if now is None:  # emptied since the line before
             return []
         before = self.memory
@@ -137,5 +139,6 @@ def _jobs(
             job = changed_job(known[job_id], list(islice(answers, CHANGE_READS)))
         else:
             job = job_of(list(islice(answers, JOB_READS)), now)
-        if job is not None and job.state not in {JobState.SUBMITTING, JobState.LOST}:
-            yield job, leased
+        is_stored = job is not None and (job.state is not JobState.SUBMITTING or job.selection is not None)
+        if job is not None and is_stored and job.state is not JobState.LOST:
+            yield msgspec.structs.replace(job, selection=None), leased  # what is remembered may go to a file

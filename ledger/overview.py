@@ -56,7 +56,8 @@ def _seen(answers: Iterable[tuple[Any, ...]], now: float) -> Iterator[SeenJob]:
     for *of_job, oldest in answers:
         fields = as_hash(of_job[0])
         # one that has left since is in the totals by now (lua/leave.lua); one that is being stored counts nowhere yet
-        if b"counted" in fields or fields.get(b"state") == JobState.SUBMITTING.encode():
+        is_stored = fields.get(b"state") != JobState.SUBMITTING.encode() or b"selection" in fields
+        if b"counted" in fields or not is_stored:
             continue
         job = job_of(of_job, now)
         if job is not None:

@@ -85,10 +85,12 @@ def check_rows(rows: Rows, *, mode: Mode, spool_dir: Path, oldest_first: bool = 
         return intake.checked(rows.columns)
 
 
-async def check_made(patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path) -> Checked:
-    """Check patches that are derived from the rows of another job; otherwise as `check`."""
+async def check_made(
+    patches: AsyncIterator[Patch], *, columns: Columns, mode: Mode, spool_dir: Path, oldest_first: bool = False
+) -> Checked:
+    """Check patches that are derived from the rows of another job, or selected; otherwise as `check`."""
     with ExitStack() as stack:
-        intake, batch = Intake(stack, spool_dir, mode), list[Patch]()
+        intake, batch = Intake(stack, spool_dir, mode, oldest_first=oldest_first), list[Patch]()
         async for patch in patches:
             batch.append(patch)
             if len(batch) == _TOGETHER:

@@ -41,7 +41,8 @@ class JobRequest(NamedTuple):
     audit log, and `remark` what else it is to tell. `nightly` is the date of the run that asks. `indexed` keeps by
     which completion its rows are found (`ledger.row_index`). `canary` is the share of the rows that is carried out
     first and read back. `exact` as in `ledger.job_spec.JobSpec`. `identity` is by what a job counts as submitted
-    before, in place of its rows. `approval` is when somebody other than `by` has to approve the job.
+    before, in place of its rows. `approval` is when somebody other than `by` has to approve the job. `job_id` is an id
+    that was kept for the job, '' for any.
     """
 
     name: str
@@ -66,6 +67,7 @@ class JobRequest(NamedTuple):
     exact: bool = False
     identity: str = ""
     approval: ApprovalRule = NO_APPROVAL
+    job_id: str = ""
 
 
 class Submitted(NamedTuple):
@@ -85,6 +87,7 @@ async def submit(
     """Store the job and open it; workers see either all of it or nothing.
 
     Raises:
+        JobIdTaken: the id that was kept for it is another job's.
         RedisError: the ledger is away or full. The job stays `submitting`; the same call again replaces it.
 
     """
@@ -99,7 +102,7 @@ async def submit(
         if holder != spec.job_id:
             await ledger.jobs.discard(spec.job_id)
             return Submitted(holder, existed=True)
-    await _store(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
+    await store_rows(checked, spec, ledger, index=IndexBuilder(spec.rows) if request.indexed else None)
     await ledger.job_store.open(
         spec.job_id,
         hold=request.hold,
@@ -129,6 +132,11 @@ def _fingerprint(checked: Checked, request: JobRequest) -> str:
 
 async def _create(checked: Checked, request: JobRequest, ledger: Ledger, new_id: Callable[[], str]) -> JobSpec:
     """Write the job under an id of its own: only then may anything else name it."""
+    if request.job_id:
+        spec = _spec(checked, request, request.job_id)
+        await ledger.fingerprints.still_storing(spec.job_id)  # whoever knows the id may look for it already
+        await ledger.job_store.create(spec, rate_per_minute=request.rate_per_minute)
+        return spec
     for _ in range(TRIED_IDS):
         spec = _spec(checked, request, new_id())
         with contextlib.suppress(JobIdTaken):
@@ -171,7 +179,8 @@ def _spec(checked: Checked, request: JobRequest, job_id: str) -> JobSpec:
     )
 
 
-async def _store(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: IndexBuilder | None) -> None:
+async def store_rows(checked: Checked, spec: JobSpec, ledger: Ledger, *, index: IndexBuilder | None = None) -> None:
+    """Store the rows of a job that workers do not see yet."""
     first = 0
     for shards in _groups(checked.shards(spec.shard_rows, canary=spec.canary), STORE_TOGETHER):
         await ledger.fingerprints.still_storing(spec.job_id)

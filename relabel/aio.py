@@ -27,7 +27,13 @@ from relabel.plan import plan_request
 from relabel.preview import preview_facts
 from relabel.rate import RateResult, read_rate, reset_shared_rate, set_shared_rate
 from relabel.results import CompletionHistory, PreviewResult, result_of
-from relabel.selected_rows import SelectArguments, SelectedRows, select_rows
+from relabel.selected_rows import (
+    PlanSelectionArguments,
+    SelectArguments,
+    SelectedRows,
+    SelectionArguments,
+    select_rows,
+)
 from relabel.session import Session
 from relabel.submit import FileOptions, request_for
 
@@ -98,6 +104,22 @@ class Client:
         checked, of = await self._check(rows, options, seen=True)
         with checked:
             return await self.plan_input(checked, of, options)
+
+    @reported
+    async def plan_selection(self, **options: Unpack[PlanSelectionArguments]) -> Job:
+        """Let workers read the list of stored completions, and plan those that match, as one job.
+
+        The program needs no API key, and waits for nothing; where it has no workers, its own reads.
+
+        Raises:
+            InvalidInput: an argument cannot be used, or nothing would change.
+
+        """
+        given: dict[str, Any] = dict(options)
+        names = given.keys() & SelectionArguments.__annotations__
+        asked = {name: given.pop(name) for name in sorted(names)}
+        of = file_options(("selection",), **given)
+        return Job(self.connection, await self.connection.plan_selection(asked, of))
 
     @reported
     async def submit_input(

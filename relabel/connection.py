@@ -15,6 +15,7 @@ from producer.submit import JobRequest
 from relabel import control
 from relabel.gone import expired
 from relabel.own_worker import OwnWorker
+from relabel.plan_selection import plan_selection
 from relabel.session import Session, open_session
 from relabel.submission import SubmittedInput, submit_checked
 from relabel.submit import FileOptions
@@ -71,6 +72,20 @@ class Connection:
             self.worker.work_on(found.submitted.job_id)
             await control.resume_interrupted(self.session, found.submitted)
         return found
+
+    async def plan_selection(self, asked: Mapping[str, Any], options: FileOptions) -> str:
+        """Submit a plan of a selection and return its id; workers read it, the client's own where it has no others.
+
+        Raises:
+            InvalidInput: what is asked for makes no selection, or would change nothing.
+
+        """
+        if self.is_own:
+            await self.worker.start()
+        plan_id = await plan_selection(self.session, asked, options)
+        if self.is_own:
+            self.worker.work_on(plan_id)
+        return plan_id
 
     async def carry_on(self, job_id: str) -> None:
         """Let workers go on with a job: the client's own, where it has no others.

@@ -26,6 +26,8 @@ CLOSE_EVERY_S = 0.2
 async def pause(session: Session, job_id: str, *, reason: str = "") -> JobState:
     """Pause a running job and return the state that it had; one that is paused already stays as it is.
 
+    One for which workers still read the list pauses, too.
+
     Raises:
         NoSuchJob: there is no such job.
         WrongState: the job neither runs nor is paused.
@@ -33,9 +35,14 @@ async def pause(session: Session, job_id: str, *, reason: str = "") -> JobState:
     """
     text = f"{reason} ({session.user})" if reason else f"by {session.user}"
     had = await session.ledger.jobs.pause(job_id, by=session.user, code=PAUSED_CODE, reason=text, why=reason)
-    if had not in {JobState.RUNNING, JobState.PAUSED}:
+    if had not in {JobState.RUNNING, JobState.PAUSED} and not await _was_read(session.ledger, job_id, had):
         raise WrongState(f"job {job_id} is {had}; only a running job can be paused.")
     return had
+
+
+async def _was_read(ledger: Ledger, job_id: str, had: JobState) -> bool:
+    """Return whether a job that was `submitting` is so no more: the list was read for it, and that could be ended."""
+    return had is JobState.SUBMITTING and (await ledger.jobs.get(job_id)).state is not JobState.SUBMITTING
 
 
 class Resumed(NamedTuple):
@@ -123,7 +130,8 @@ async def cancel(session: Session, job_id: str, *, reason: str = "") -> Cancelle
     """
     ledger = session.ledger
     had = await ledger.jobs.cancel(job_id, by=session.user, reason=reason)
-    if had not in {JobState.RUNNING, JobState.PAUSED, JobState.HELD}:
+    may = {JobState.RUNNING, JobState.PAUSED, JobState.HELD}
+    if had not in may and not await _was_read(ledger, job_id, had):
         raise WrongState(f"job {job_id} is {had}; there is nothing to cancel.")
     closed = await _close(ledger, (await ledger.jobs.get(job_id)).spec)
     return Cancelled(await ledger.jobs.get(job_id), closed)

@@ -12,9 +12,16 @@ if TYPE_CHECKING:
 
 
 class InvalidInput(RelabelError):
-    """What was asked for, or a file, cannot be used as it is."""
+    """What was asked for, or a file, cannot be used as it is.
+
+    `column` is the place in an expression, counted from 1; None for anything else.
+    """
 
     code = "invalid_input"
+
+    def __init__(self, message: str, *, column: int | None = None) -> None:
+        super().__init__(message)
+        self.column = column
 
 
 class WrongState(RelabelError):

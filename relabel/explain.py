@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from config.text import printable
 from ledger.job import Canary, Job, JobState
+from ledger.list_reads import JobSelection
 from ledger.progress import Waits
 from relabel.advice import next_step
 from relabel.wording import clock_time, count_of, duration, in_words, per_minute
@@ -38,11 +39,23 @@ def waiting_for(job: Job, idle: str, *, shared_rate: float | None = None) -> str
     that all jobs may send together.
     """
     if job.state is JobState.SUBMITTING:
-        return "its rows are being stored"
+        return _reading(job.selection, idle) if job.selection else "its rows are being stored"
     if job.state is not JobState.RUNNING:
         return ""
     waiting = _waiting_for(job, idle, shared_rate)
     return "; ".join(said for said in (canary_under_way(job), waiting, standstill_of(job)) if said)
+
+
+def _reading(selection: JobSelection, idle: str) -> str:
+    """Return how far the reading of the list is, and what it waits for."""
+    found = selection.found
+    if idle:
+        return f"the list of completions is to be read; waiting, as {idle}"
+    if selection.is_read:
+        return f"its rows are being stored ({found.matched:,} completions match)"
+    share = f" ({found.share:.0%} of the time span)" if found.share else ""
+    read = f"the list of completions is being read: {found.read:,} read{share}, {found.matched:,} match"
+    return f"{read}; tried again: {printable(found.waits_for, MESSAGE_CHARS)}" if found.waits_for else read
 
 
 def canary_under_way(job: Job) -> str:

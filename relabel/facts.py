@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.clock import utc_time
 from ledger.job import STATE_LOST_CODE, Job, JobState
+from ledger.list_reads import JobSelection
 from ledger.person import name_of
 from relabel.explain import reason_of
 
@@ -53,6 +54,13 @@ def job_facts(job: Job) -> dict[str, Any]:
         "approved_by": approval.approved_by if approval else None,
         "approved_at": utc_time(approval.approved_at) if approval and approval.approved_at else None,
         "held_at": None if job.held_at is None else utc_time(job.held_at),
+        "selection": selection_facts(job.selection) if job.selection else None,
         "submitted_at": utc_time(job.submitted_at),
         "finished_at": None if job.finished_at is None else utc_time(job.finished_at),
     }
+
+
+def selection_facts(selection: JobSelection) -> dict[str, Any]:
+    """Return what workers select for a job, and how far that is, as JSON takes it."""
+    found: dict[str, Any] = msgspec.to_builtins(selection.found)
+    return {"asked": selection.asked, "is_read": selection.is_read} | found

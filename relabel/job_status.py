@@ -10,6 +10,7 @@ from typing import Literal
 import msgspec
 
 from relabel.errors import RowsFailed
+from relabel.selection_status import SelectionStatus
 
 
 class RowCounts(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +153,7 @@ class JobStatus(msgspec.Struct, frozen=True, kw_only=True):
     held_at: str | None = None
     canary: CanaryStatus | None = None
     verification: VerificationResult | None = None
+    selection: SelectionStatus | None = None
     changes: list[ValueChange] = []
     changes_other: dict[str, int] = {}
     samples: list[PlanSample] = []

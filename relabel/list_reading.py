@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from contextlib import aclosing
 
-from completions.errors import Refusal, StopJob
-from config.checks import base_url_hint
-from config.settings import Settings
+from completions.errors import Refusal
 from ledger.errors import LedgerUnreachable
-from ratelimit.shared_rate import shared_limit
 from relabel.errors import Unreachable
 from relabel.session import Session
 from selection.collect import Progress, collect, found_so_far
+from selection.list_access import open_list_of, said, why_unreadable
 from selection.selection import Selection
 from selection.spool import Spool
-
-if TYPE_CHECKING:
-    from completions.listing import ListReader
 
 AWAY_S = 60.0
 """Time that Redis may be away or full: without it there are no slots of the rate, and nothing can be read."""
@@ -38,61 +30,21 @@ async def read_list(
     """
 
     def on_wait(refusal: Refusal) -> None:
-        progress(found_so_far(selection, spool)._replace(waits_for=_said(refusal)))
+        progress(found_so_far(selection, spool)._replace(waits_for=said(refusal)))
 
+    settings, ledger, cursor = session.settings, session.ledger, spool.mark.cursor
     try:
-        async with _open_reader(session, selection, spool, on_wait, away_s) as reader:
-            await collect(reader, selection, spool, progress)
+        async with (
+            open_list_of(selection, settings, ledger, cursor=cursor, on_wait=on_wait, away_s=away_s) as reader,
+            aclosing(collect(reader, selection, spool.mark)) as found,
+        ):
+            async for taken, mark in found:
+                spool.add(taken, mark)
+                progress(found_so_far(selection, spool))
     except Refusal as refusal:
-        raise Unreachable(f"{_why(refusal, session.settings)}.{_goes_on(spool)}") from refusal
+        raise Unreachable(f"{why_unreadable(refusal, settings)}.{_goes_on(spool)}") from refusal
     except LedgerUnreachable as error:
         raise LedgerUnreachable(f"{error}{_goes_on(spool)}") from error
-
-
-@asynccontextmanager
-async def _open_reader(
-    session: Session, selection: Selection, spool: Spool, on_wait: Callable[[Refusal], None], away_s: float
-) -> AsyncIterator[ListReader]:
-    from completions.client import open_api  # noqa: PLC0415 - loads an HTTP client
-    from completions.listing import open_list  # noqa: PLC0415 - as above
-    from completions.target import read_target  # noqa: PLC0415 - as above
-    from config.api_key import read_api_key  # noqa: PLC0415 - as above
-
-    settings, filters = session.settings, selection.filters
-    target = await read_target(settings)
-    async with (
-        open_api(target, in_flight=1, read_key=lambda: read_api_key(settings)) as api,
-        open_list(
-            session.ledger,
-            api,
-            shared_limit(settings, target.secret),
-            filters.query,
-            name=f"select-{secrets.token_hex(6)}",
-            cursor=spool.mark.cursor,
-            since=filters.since,
-            until=filters.until,
-            on_wait=on_wait,
-            away_s=away_s,
-        ) as reader,
-    ):
-        yield reader
-
-
-def _why(refusal: Refusal, settings: Settings) -> str:
-    """Return why the list cannot be read, and what to do."""
-    hint = ""
-    if refusal.status in {401, 403}:
-        hint = "; check OPENAI_API_KEY"
-    elif not isinstance(refusal, StopJob) and not refusal.status:
-        hint = f"; check OPENAI_BASE_URL{base_url_hint(settings.openai_base_url)}"
-    elif refusal.status == 404:
-        hint = base_url_hint(settings.openai_base_url)
-    return f"the list of completions cannot be read: {_said(refusal)}{hint}"
-
-
-def _said(refusal: Refusal) -> str:
-    message, status = refusal.message.rstrip("."), str(refusal.status)
-    return message if not refusal.status or status in message else f"{message} ({status})"
 
 
 def _goes_on(spool: Spool) -> str:

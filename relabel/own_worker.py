@@ -71,6 +71,7 @@ class OwnWorker:
     async def _pause_all(self) -> None:
         for job_id in self._jobs:
             with contextlib.suppress(NoSuchJob):
-                if (await self._session.ledger.jobs.get(job_id)).state is JobState.RUNNING:
+                job = await self._session.ledger.jobs.get(job_id)
+                if job.state is JobState.RUNNING or job.is_read_by_workers:
                     await pause_interrupted(self._session, job_id, ENDED)
         self._jobs.clear()

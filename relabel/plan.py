@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Set
 
 from config.settings import Settings
-from ledger.job_spec import Columns, Kind, Mode
+from ledger.job_spec import Kind, Mode
 from ledger.row import OUTCOMES, Outcome, Patch
 from producer import submit as producer
 from producer.again import intended_rows
 from producer.check import check_made
+from producer.selected import SELECTED_COLUMNS
 from producer.submit import JobRequest
 from relabel.derived import DerivedOptions, Prepared, derived_request, settled_job, spool_folder, stage_rows
 from relabel.errors import InvalidInput
@@ -18,9 +19,6 @@ from relabel.submit import FileOptions, request_for
 
 ROWS_OF = tuple(word for word in OUTCOMES if word != Outcome.REJECTED.word)
 """Outcomes whose rows can be planned again: those that were or could have been carried out."""
-
-_COLUMNS = Columns("jsonl", "completion_id", [])
-"""How a report of a plan is laid out that no file was made for."""
 
 
 def plan_request(options: FileOptions, settings: Settings, *, by: str, hold: bool = False) -> JobRequest:
@@ -55,7 +53,7 @@ async def prepare_plan(session: Session, job_id: str, options: FileOptions, *, o
 
 async def prepare_selection(session: Session, patches: AsyncIterator[Patch]) -> Prepared:
     """Return the rows of a selection, with what it saw of each completion. The caller closes them."""
-    checked = await check_made(patches, columns=_COLUMNS, mode=Mode.MERGE, spool_dir=spool_folder())
+    checked = await check_made(patches, columns=SELECTED_COLUMNS, mode=Mode.MERGE, spool_dir=spool_folder())
     request = producer.request_for(session.settings, "selection", by=session.user, mode=Mode.MERGE)
     return Prepared(checked, _as_plan(request), "")
 

@@ -8,7 +8,7 @@ from ledger.job_spec import Kind
 
 def possible_actions(job: Job) -> list[str]:
     """Return what can be done with a job as it stands; whether anything comes of it, its rows decide."""
-    if job.state is JobState.RUNNING:
+    if job.state is JobState.RUNNING or job.is_read_by_workers:
         return ["pause", "cancel"]
     if job.state in {JobState.PAUSED, JobState.HELD}:
         approve = ["approve"] if job.lacks_approval else []

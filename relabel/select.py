@@ -12,7 +12,7 @@ import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from config.settings import Settings
 from ledger.row import Patch
@@ -21,17 +21,14 @@ from relabel.errors import InvalidInput
 from relabel.list_reading import read_list
 from relabel.session import Session
 from report.whole_file import whole_file
+from selection.chosen import chosen
 from selection.collect import Found, Progress, found_so_far
 from selection.completion import Completion
 from selection.errors import BadSelection
 from selection.options import SelectOptions
 from selection.patch_file import Layout, patch_file
 from selection.selection import Selection, read_selection
-from selection.shares import SampleEnd
 from selection.spool import Spool, open_spool
-
-if TYPE_CHECKING:
-    pass
 
 KEEP_S = 86_400.0
 """Age up to which an interrupted selection is gone on with: what an older one saw may long have changed."""
@@ -73,19 +70,10 @@ class Selecting:
         line = 0
         async for completion in self._chosen():
             line += 1
-            yield Patch(line, completion.id, self._selection.labels.patch_of(completion), seen=completion.metadata)
+            yield self._selection.patch_of(completion, line=line)
 
-    async def _chosen(self) -> AsyncIterator[Completion]:
-        """Yield the completions of the sample; all of them, where there is none."""
-        sample = self._selection.sample
-        end = SampleEnd(sample) if sample else None
-        if end and sample and sample.share is None:
-            async for completion in self._stored():
-                end.add(completion.id)
-        last = end.end() if end else 0
-        async for completion in self._stored():
-            if sample is None or sample.point_of(completion.id) < last:
-                yield completion
+    def _chosen(self) -> AsyncIterator[Completion]:
+        return chosen(self._selection, self._stored, lambda completion: completion.id)
 
     async def _stored(self) -> AsyncIterator[Completion]:
         for number, completion in enumerate(self._spool.completions()):
@@ -94,21 +82,25 @@ class Selecting:
             yield completion
 
 
-def check_selection(options: SelectOptions, output: Path | None = None, *, for_plan: bool = False) -> None:
-    """Raise InvalidInput where the options make no selection, or the file cannot be written: before any request.
+def check_selection(options: SelectOptions, output: Path | None = None, *, for_plan: bool = False) -> Selection:
+    """Return what the options select. With `for_plan` they have to change something, and not to be for editing.
 
-    With `for_plan` also where they change nothing, or are for editing.
+    Raises:
+        InvalidInput: they make no selection, or the file cannot be written: before any request.
+
     """
-    labels = _read(options, time.time()).labels
+    selection = _read(options, time.time())
+    labels = selection.labels
     if for_plan and labels.shown:
         raise InvalidInput("--keys writes values to be edited; write them with -o FILE, and plan the edited file.")
     if for_plan and not labels.change:
         raise InvalidInput("nothing would change; say what, with --set, --set-default, --unset or --split.")
     if output is None:
-        return
+        return selection
     layout_of(output)
     if os.path.lexists(output):  # False where the name cannot be one, which is named once it is to be written
         raise InvalidInput(f"{output} is there already; choose another name, or delete it.")
+    return selection
 
 
 def layout_of(output: Path) -> Layout:
@@ -183,7 +175,7 @@ def _read(options: SelectOptions, now: float) -> Selection:
     try:
         return read_selection(options, now=now)
     except BadSelection as error:
-        raise InvalidInput(f"{error}.") from error
+        raise InvalidInput(f"{error}.", column=error.column) from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ import tempfile
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypedDict
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, TypedDict
 
 import msgspec
 
@@ -19,7 +19,7 @@ from relabel.input_rows import REMOVE, Row
 from relabel.results import SelectionResult, result_of
 from relabel.select import Selected, check_selection, select_facts, selecting, write_selected
 from relabel.session import Session
-from selection.options import FilterOptions, LabelOptions, SelectOptions
+from selection.options import options_of
 
 if TYPE_CHECKING:
     from producer.checked import Checked
@@ -30,11 +30,10 @@ _decode = msgspec.json.Decoder().decode
 _encode = msgspec.json.Encoder().encode
 
 
-class SelectArguments(TypedDict, total=False):
+class SelectionArguments(TypedDict, total=False):
     """What is selected, and what each is to get: the options of `relabel select`.
 
-    `where` is an expression, or a function of a completion (its `id`, `created`, `model`, `metadata`). `output` is the
-    path of a patch file to write.
+    `where` is an expression, or a function of a completion (its `id`, `created`, `model`, `metadata`).
     """
 
     model: str
@@ -52,7 +51,22 @@ class SelectArguments(TypedDict, total=False):
     keys: Collection[str]
     split: str
     split_by: str
+
+
+class SelectArguments(SelectionArguments, total=False):
+    """What `select` takes besides: `output` is the path of a patch file to write."""
+
     output: str | os.PathLike[str]
+
+
+class PlanSelectionArguments(SelectionArguments, total=False):
+    """What the plan of a selection takes besides, as in `relabel.arguments.PlanArguments`; `where` is an expression."""
+
+    rate: float
+    max_failures: str | float
+    priority: Literal["high", "normal", "low"]
+    name: str
+    oldest_first: bool
 
 
 class SelectedRows:
@@ -110,7 +124,9 @@ async def select_rows(session: Session, arguments: SelectArguments) -> SelectedR
         Unreachable: the API cannot be used; the same call goes on where this one ended.
 
     """
-    options, output = _options(**arguments)
+    given: dict[str, Any] = dict(arguments)
+    path = given.pop("output", None)
+    options, output = options_of(given), None if path is None else Path(path)
     check_selection(options, output)
     file = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the rows
     try:
@@ -122,17 +138,3 @@ async def select_rows(session: Session, arguments: SelectArguments) -> SelectedR
     except BaseException:
         file.close()
         raise
-
-
-def _options(**given: Any) -> tuple[SelectOptions, Path | None]:
-    output = given.pop("output", None)
-    for name in ("metadata", "set", "set_default"):
-        given[name] = tuple(f"{key}={value}" for key, value in (given.get(name) or {}).items())
-    for name in ("unset", "keys"):
-        names = given.get(name) or ()
-        given[name] = (names,) if isinstance(names, str) else tuple(names)
-    if given.get("sample") is not None:
-        given["sample"] = str(given["sample"])
-    filters = FilterOptions(**{name: given.pop(name) for name in FilterOptions._fields if name in given})
-    labels = LabelOptions(**{name: given.pop(name) for name in LabelOptions._fields if name in given})
-    return SelectOptions(filters, labels, **given), None if output is None else Path(output)

@@ -27,7 +27,7 @@ from relabel.loop_thread import LoopThread
 from relabel.progress_line import progress_of
 from relabel.rate import RateResult
 from relabel.results import CompletionHistory, PreviewResult
-from relabel.selected_rows import SelectArguments, SelectedRows
+from relabel.selected_rows import PlanSelectionArguments, SelectArguments, SelectedRows
 
 T = TypeVar("T")
 
@@ -128,6 +128,10 @@ class Client:
         checked, of = self._client.check_input(rows, options, seen=True)
         with checked:
             return self._job(self._run(self._client.plan_input(checked, of, options)))
+
+    def plan_selection(self, **options: Unpack[PlanSelectionArguments]) -> Job:
+        """Let workers read the list of stored completions, and plan those that match, as one job."""
+        return self._job(self._run(self._client.plan_selection(**options)))
 
     def job(self, reference: str) -> Job:
         """Return a job by its id, the beginning of one that no other has, or `last`: your latest one."""

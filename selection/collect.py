@@ -1,12 +1,12 @@
-"""Reads the list for a selection, page by page, and keeps what it takes."""
+"""Reads the list for a selection, page by page, and tells what it takes and how far it is."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from completions.age import KEPT_DAYS
 from selection.spool import Mark
@@ -14,8 +14,8 @@ from selection.spool import Mark
 if TYPE_CHECKING:
     from completions.list_place import Cursor
     from completions.listing import ListReader
+    from selection.completion import Completion
     from selection.selection import Selection
-    from selection.spool import Spool
 
 LEAST_SHARE = 0.02
 """Share of the time span that must have been read before the rest is estimated by it."""
@@ -46,37 +46,50 @@ Progress = Callable[[Found], None]
 """Shows how far a selection is."""
 
 
-async def collect(reader: ListReader, selection: Selection, spool: Spool, progress: Progress) -> None:
-    """Read to the end of the list, or to the limit, from where the spool stands.
+class Standing(Protocol):
+    """What knows where a selection stands, and when it began, in seconds since the epoch."""
+
+    @property
+    def mark(self) -> Mark:
+        """Where it stands."""
+
+    @property
+    def began(self) -> float:
+        """When it began."""
+
+
+async def collect(
+    reader: ListReader, selection: Selection, mark: Mark
+) -> AsyncGenerator[tuple[list[Completion], Mark], None]:
+    """Read to the end of the list, or to the limit, from a mark; yield what is taken of each page, and the mark behind.
 
     Raises:
         Refusal: the API cannot be used, or a page cannot be read.
-        BadSelection: there is no room for what is found.
 
     """
-    sent, began = spool.mark.requests, time.monotonic() - spool.mark.seconds
+    sent, began = mark.requests, time.monotonic() - mark.seconds
     async with aclosing(reader.pages()) as pages:
         async for page in pages:
-            mark, left_out = spool.mark, Counter(spool.mark.left_out)
+            left_out = Counter(mark.left_out)
             # a page that shows no metadata proves nothing, and neither does one that shows null (contract section 0)
             items = [item if item.metadata is not None else await reader.confirm(item) for item in page.items]
             taken = selection.take(items, matched=mark.matched, left_out=left_out)
             matched = mark.matched + len(taken)
             complete = page.cursor.ended or selection.is_full(matched)
             seconds = time.monotonic() - began
-            spool.add(taken, Mark(page.cursor, matched, sent + reader.requests, seconds, left_out, complete))
-            progress(found_so_far(selection, spool))
+            mark = Mark(page.cursor, matched, sent + reader.requests, seconds, left_out, complete)
+            yield taken, mark
             if complete:
                 return
 
 
-def found_so_far(selection: Selection, spool: Spool) -> Found:
+def found_so_far(selection: Selection, standing: Standing) -> Found:
     """Return how far the selection is by its last mark."""
-    mark, cursor = spool.mark, spool.mark.cursor
+    mark, cursor = standing.mark, standing.mark.cursor
     counted = Found(0, mark.matched, mark.left_out, mark.requests, mark.seconds)
     if cursor is None:
         return counted
-    end, is_known = _end(selection, spool.began)
+    end, is_known = _end(selection, standing.began)
     return counted._replace(
         read=cursor.read,
         at=cursor.created,

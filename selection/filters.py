@@ -91,7 +91,7 @@ def _where(where: str | Callable[[Completion], bool] | None, now: float) -> Wher
     try:
         return compile_where(where, now=now)
     except BadExpression as error:
-        raise BadSelection(f"--where, {error}") from None
+        raise BadSelection(f"--where, {error}", error.column) from None
 
 
 def _until(options: FilterOptions, now: float) -> float | None:

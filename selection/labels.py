@@ -72,7 +72,7 @@ def read_labels(options: LabelOptions) -> Labels:
     try:
         split = None if options.split is None else parse_split(options.split, by)
     except BadExpression as error:
-        raise BadSelection(f"--split-by, {error}") from None
+        raise BadSelection(f"--split-by, {error}", error.column) from None
     labels = Labels(
         dict(_templates("--set", options.set)),
         dict(_templates("--set-default", options.set_default)),
@@ -99,7 +99,7 @@ def _templates(option: str, texts: Iterable[str]) -> Iterator[tuple[str, Templat
         try:
             yield key, read_template(template, key=key)
         except BadSelection as error:
-            raise BadSelection(f"{option} {key}, {error}") from None
+            raise BadSelection(f"{option} {key}, {error}", error.column) from None
 
 
 def _refuse_bad_keys(options: LabelOptions, split: Split | None) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -61,3 +61,18 @@ class SelectOptions(NamedTuple):
         return hashlib.sha256(
             msgspec.json.encode([endpoint, named, filters, self._replace(filters=FilterOptions())])
         ).hexdigest()
+
+
+def options_of(given: Mapping[str, Any]) -> SelectOptions:
+    """Return the options by their names in snake case: keys with values as a mapping, and lists of keys."""
+    named = dict(given)
+    for name in ("metadata", "set", "set_default"):
+        named[name] = tuple(f"{key}={value}" for key, value in (named.get(name) or {}).items())
+    for name in ("unset", "keys"):
+        names = named.get(name) or ()
+        named[name] = (names,) if isinstance(names, str) else tuple(names)
+    if named.get("sample") is not None:
+        named["sample"] = str(named["sample"])
+    filters = FilterOptions(**{name: named.pop(name) for name in FilterOptions._fields if name in named})
+    labels = LabelOptions(**{name: named.pop(name) for name in LabelOptions._fields if name in named})
+    return SelectOptions(filters, labels, **named)

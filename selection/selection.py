@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
+from ledger.row import Patch
 from selection.completion import Completion
 from selection.errors import BadSelection, LeftOut
 from selection.filters import Filters, read_filters
@@ -42,6 +43,10 @@ class Selection(NamedTuple):
             except LeftOut as error:
                 left_out[error.reason] += 1
         return taken
+
+    def patch_of(self, completion: Completion, *, line: int) -> Patch:
+        """Return what a completion that was taken is to get, with the metadata that was seen."""
+        return Patch(line, completion.id, self.labels.patch_of(completion), seen=completion.metadata)
 
     def is_full(self, matched: int) -> bool:
         """Return whether so many completions are all that are asked for."""

@@ -1,4 +1,4 @@
-"""The messages that ask workers for shards and for nightly runs; sending one loads nothing of a worker."""
+"""The messages that ask workers for shards, selections and nightly runs; sending one loads nothing of a worker."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from celery import Celery
 from kombu.exceptions import OperationalError
 
 APPLY_SHARD = "relabel.apply_shard"
+READ_SELECTION = "relabel.read_selection"
 CARRY_ON = "relabel.nightly_carry_on"
 NIGHTLY_QUEUE = "relabel.nightly"
 """A queue of its own: workers that do not have the inbox leave it to those that have."""
@@ -35,6 +36,18 @@ def announce(app: Celery, job_id: str, shards: Iterable[int]) -> None:
         log.warning(
             "The broker accepts no messages (%s); shards are announced again later.", error, extra={"job": job_id}
         )
+
+
+def ask_to_read(app: Celery, job_id: str) -> None:
+    """Send a message that asks a worker to read the list for a job. One that cannot be sent is sent again later."""
+    message = {
+        "args": (job_id,),
+        "task_id": f"{job_id}.list.{secrets.token_hex(3)}",
+        "argsrepr": f"job {job_id}",
+    }
+    if error := _send(app, READ_SELECTION, [message]):
+        what = "The broker accepts no messages (%s); the list is read later."
+        log.warning(what, error, extra={"job": job_id})
 
 
 def ask_to_carry_on(app: Celery) -> None:

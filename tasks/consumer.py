@@ -9,11 +9,11 @@ from typing import Any
 
 from celery.worker.consumer import Consumer as CeleryConsumer
 
-from tasks.announce import APPLY_SHARD
+from tasks.announce import APPLY_SHARD, READ_SELECTION
 
 OURS = "relabel."
 """Prefix of the names of our tasks; Celery registers a few of its own, which are not used here."""
-ARGUMENTS: dict[str, list[type]] = {APPLY_SHARD: [str, int]}
+ARGUMENTS: dict[str, list[type]] = {APPLY_SHARD: [str, int], READ_SELECTION: [str]}
 """Types of a task's arguments; a task that is not listed has none."""
 MOST_SHARDS = 1 << 53
 _ID = re.compile(r"[\w.-]{1,100}", re.ASCII)

@@ -22,7 +22,7 @@ from ledger.loss_detector import LossDetector
 from ledger.server_info import write_and_forget
 from ledger.shards import LEASE_S
 from ledger.workers import Aside, WorkerFacts, of_release_one
-from tasks.announce import announce
+from tasks.announce import announce, ask_to_read
 from tasks.worker_thread import WorkerThread
 from worker.job_log import RateLog
 from worker.redis_outage import OUTAGE
@@ -92,7 +92,12 @@ class RescueThread(WorkerThread):
         OUTAGE.end(tried_at=tried_at)
         await rate.log_change()
         if time.monotonic() > self._rescue_from:
-            await rescue_all(ledger, lambda job_id, shards: announce(self._app, job_id, shards), worker=self._worker)
+            await rescue_all(
+                ledger,
+                lambda job_id, shards: announce(self._app, job_id, shards),
+                lambda job_id: ask_to_read(self._app, job_id),
+                worker=self._worker,
+            )
 
     def _stand_aside(self, others: list[str]) -> None:
         """Take no shards beside workers of release one: what either writes, the other reads as something else."""

@@ -27,6 +27,7 @@ from tasks.key_watch import KeyWatch, ShardQueue
 from tasks.logs import set_up_logs
 from tasks.nightly import add_nightly_tasks
 from tasks.rescue_thread import RescueThread
+from tasks.selection import add_selection_task
 from tasks.shard import add_shard_task
 from tasks.worker_thread import thread_step
 from worker.worker_key import Standby
@@ -47,6 +48,7 @@ def make_worker_app(settings: Settings, *, owner: int | None = None) -> Celery:
     celeryd_init.connect(lambda **_: _check_routes(settings), weak=False)
     worker = add_shard_task(app, settings)
     celeryd_init.connect(lambda **_: _check_ledger(settings, worker.standby), weak=False)
+    add_selection_task(app, settings, worker)
     add_nightly_tasks(app, settings, stopping=worker.stopping, serves=owner is None)
     app.steps["consumer"].add(HideBrokerCredentials)
     app.steps["worker"] |= {

@@ -60,9 +60,10 @@ def test_the_diagrams_of_states_show_the_states_that_are_stored():
     """And the scripts named in them are there."""
     text = (ROOT / "docs/states.md").read_text(encoding="utf-8")
     diagrams = re.findall(r"```mermaid\n(.*?)```", text, flags=re.DOTALL)
-    jobs, shards, rows = (set(re.findall(r"(?<=> )\w+|\w+(?= -->)", diagram)) for diagram in diagrams)
+    jobs, lists, shards, rows = (set(re.findall(r"(?<=> )\w+|\w+(?= -->)", diagram)) for diagram in diagrams)
 
     assert jobs == set(JobState) - {JobState.LOST}
+    assert lists == {"unread", "stored"}
     assert shards == {"waiting", "announced", "leased", "closed"}
     assert rows == {"pending", *OUTCOMES}
     scripts = {path.name for path in ROOT.glob("ledger/lua/*.lua")}

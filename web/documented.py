@@ -12,6 +12,7 @@ import msgspec
 from relabel import job_status, rate, results
 from relabel.problems import PROBLEMS
 from web.refusals import REFUSALS
+from web.selection_body import PlanOfSelection
 
 ALWAYS = ("invalid_request", "unauthorized", "missing_scope", "host_not_allowed", "too_many_requests")
 """What any request that needs a token may meet."""
@@ -79,7 +80,9 @@ def schemas() -> dict[str, Any]:
         if each.__module__ == module.__name__ and issubclass(each, msgspec.Struct)
     ]
     _, components = msgspec.json.schema_components([*mine, *types], ref_template=_REF)
-    return components
+    body = PlanOfSelection.model_json_schema(ref_template="#/components/schemas/{model}")
+    found: dict[str, Any] = components | body.pop("$defs") | {PlanOfSelection.__name__: body}
+    return found
 
 
 def answers(result: type | UnionType, *codes: str, status: int = 200) -> Answers:

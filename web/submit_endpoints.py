@@ -12,10 +12,11 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import State
 
 from config.web import Scope
-from ledger.idempotency import LOCK_S, IdempotencyKeys, SubmittedWithKey
+from ledger.ledger import Ledger
 from relabel.job_status import SubmittedJob
 from relabel.jobs import JobSeen, see_job
 from relabel.plan import plan_request
+from relabel.plan_selection import plan_selection
 from relabel.preview import preview_facts
 from relabel.results import PreviewResult
 from relabel.session import Session
@@ -24,6 +25,7 @@ from relabel.submit import check_opened, request_for
 from web.callers import Caller, CallerHere, needs
 from web.documented import answers
 from web.job_endpoints import job_answer
+from web.keyed_requests import KeyedRequest
 from web.refusals import Refusal
 from web.submit_options import SubmitOptions
 from web.uploads import JSON, MULTIPART, TYPES, Upload, uploaded
@@ -49,37 +51,30 @@ ANSWERS = answers(SubmittedJob | PreviewResult, *CODES)
 ANSWERS[201] = answers(SubmittedJob)[200] | {"description": "The new job."}
 _FILE = {"type": "string", "format": "binary"}
 _ROWS = {"type": "object", "required": ["rows"], "properties": {"rows": {"type": "array", "items": {"type": "object"}}}}
-BODY = {
-    "required": True,
-    "content": {
-        MULTIPART: {
-            "schema": {
-                "type": "object",
-                "required": ["file"],
-                "properties": {"file": {"type": "array", "items": _FILE}},
-            }
-        },
-        JSON: {"schema": _ROWS},
-        **{kind: {"schema": {"type": "string"}} for kind in TYPES},
-    },
-}
+_FORM = {"type": "object", "required": ["file"], "properties": {"file": {"type": "array", "items": _FILE}}}
+_SELECTION = {"$ref": "#/components/schemas/PlanOfSelection"}
 
 
 class _Made(NamedTuple):
-    """What came of a submission, and its digest."""
+    """What came of a submission: a job, None where the input was only to be checked, and how that stands.
 
-    digest: str
-    known: bool
+    `existed`: the job was made before. `input` is what was submitted, None where nothing is known of it.
+    """
+
+    job_id: str | None
+    existed: bool
     input: SubmittedInput | None
-    seen: JobSeen | None
+    seen: JobSeen | None = None
 
 
-def _submits() -> dict[str, Any]:
-    needed = needs(Scope.SUBMIT)
-    return needed | {"openapi_extra": needed["openapi_extra"] | {"requestBody": BODY}, "responses": ANSWERS}
+def _submits(json: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of an endpoint that takes a file, or JSON of this schema."""
+    needed, lines = needs(Scope.SUBMIT), {kind: {"schema": {"type": "string"}} for kind in TYPES}
+    body = {"required": True, "content": {MULTIPART: {"schema": _FORM}, JSON: {"schema": json}, **lines}}
+    return needed | {"openapi_extra": needed["openapi_extra"] | {"requestBody": body}, "responses": ANSWERS}
 
 
-@router.post("/v1/jobs", **_submits())
+@router.post("/v1/jobs", **_submits(_ROWS))
 async def submit_job(
     request: Request,
     caller: CallerHere,
@@ -95,58 +90,78 @@ async def submit_job(
     return await _submit(request, caller, idempotency_key, plan=False)
 
 
-@router.post("/v1/plans", **_submits())
+@router.post("/v1/plans", **_submits({"anyOf": [_ROWS, _SELECTION]}))
 async def submit_plan(
     request: Request,
     caller: CallerHere,
     options: Annotated[SubmitOptions, Query()],  # noqa: ARG001 - as above
     idempotency_key: Key = None,
 ) -> JSONResponse:
-    """Submit a file or rows as a plan: a job that reads what is there and shows what would change. As for a job."""
+    """Submit a file, rows or a selection as a plan: a job that reads what is there and shows what would change.
+
+    A file and rows as for a job. For `{"select": {"where": ...}, "set": {"team": ...}}` workers read the list of
+    completions first: meanwhile the plan is `submitting`, and its `selection` says how far that is.
+    """
     return await _submit(request, caller, idempotency_key, plan=True)
 
 
 async def _submit(request: Request, caller: Caller, key: str | None, *, plan: bool) -> JSONResponse:
     state = request.app.state
-    keys = IdempotencyKeys(state.ledger.redis)
-    owner = caller.token or caller.acts_as
-    async with upload_turn(state), _alone(keys, owner, key):
-        known = await keys.find(owner, key) if key else None
-        async with uploaded(request) as upload:
+    keyed = KeyedRequest(caller.token or caller.acts_as, key) if key else None
+    async with upload_turn(state), _alone(state.ledger, keyed), uploaded(request) as upload:
+        if upload.selection is not None and not plan:
+            raise Refusal("invalid_request", "what is selected is planned first: send it to POST /v1/plans.")
 
-            async def submit(session: Session) -> _Made:
-                digest = upload.digest() if key else ""
-                if known is not None:
-                    return await _repeated(session, known, digest)
-                return await _made(session, upload, digest, plan=plan)
+        async def submit(session: Session) -> _Made:
+            return await _once(session, upload, keyed, plan=plan)
 
-            made = await state.work.run(caller.acts_as, submit)
-        if key and made.seen and not made.known:
-            await keys.keep(owner, key, SubmittedWithKey(made.seen.job.spec.job_id, made.digest))
+        made: _Made = await state.work.run(caller.acts_as, submit)
     return _answer(made)
 
 
-async def _repeated(session: Session, known: SubmittedWithKey, digest: str) -> _Made:
-    if known.digest != digest:
-        raise Refusal("idempotency_key_reused", f"the key made job {known.job_id}, of other content or options.")
-    return _Made(digest, known=True, input=None, seen=await see_job(session, known.job_id))
+@asynccontextmanager
+async def _alone(ledger: Ledger, keyed: KeyedRequest | None) -> AsyncIterator[None]:
+    """Hold the key of a request, where it has one."""
+    if keyed is None:
+        yield
+        return
+    async with keyed.alone(ledger):
+        yield
 
 
-async def _made(session: Session, upload: Upload, digest: str, *, plan: bool) -> _Made:
+async def _once(session: Session, upload: Upload, keyed: KeyedRequest | None, *, plan: bool) -> _Made:
+    """Make the job of an upload, or find the one that the same request made before."""
+    made: _Made | None = None
+
+    async def make(job_id: str) -> str | None:
+        nonlocal made
+        made = await _made(session, upload, job_id, plan=plan)
+        return made.job_id
+
+    if keyed is None:
+        await make("")
+    else:
+        job_id, _ = await keyed.once(session.ledger, upload.digest(), make)
+        made = made or _Made(job_id, existed=True, input=None)
+    assert made is not None  # noqa: S101 - for the types: whoever returns has made or found one
+    seen = None if made.job_id is None else await see_job(session, made.job_id)
+    return made._replace(seen=seen)
+
+
+async def _made(session: Session, upload: Upload, job_id: str, *, plan: bool) -> _Made:
+    if upload.selection is not None:
+        asked, of = upload.selection.asked, upload.selection.options
+        return _Made(await plan_selection(session, asked, of, job_id=job_id), existed=False, input=None)
     options = upload.options
     for_files = options.for_files([file.name for file in upload.files], upload.layout)
     ask = plan_request if plan else request_for
+    request = ask(for_files, session.settings, by=session.user, hold=options.hold)._replace(job_id=job_id)
     with check_opened(for_files, session.settings, upload.files) as checked:
         made = await submit_checked(
-            session,
-            checked,
-            for_files,
-            ask(for_files, session.settings, by=session.user, hold=options.hold),
-            confirmed=options.confirmed,
-            only_check=options.check,
+            session, checked, for_files, request, confirmed=options.confirmed, only_check=options.check
         )
-    seen = None if made.submitted is None else await see_job(session, made.submitted.job_id)
-    return _Made(digest, known=False, input=made, seen=seen)
+    submitted = made.submitted
+    return _Made(submitted.job_id if submitted else None, existed=bool(submitted and submitted.existed), input=made)
 
 
 def _answer(made: _Made) -> JSONResponse:
@@ -159,9 +174,8 @@ def _answer(made: _Made) -> JSONResponse:
         "rejections": found.rejections if found else [],
         "warnings": list(found.preview.outlook.warnings) if found and found.preview.outlook else [],
     }
-    existed = found is None or found.submitted is None or found.submitted.existed
     headers = {"Location": f"/v1/jobs/{job['job_id']}"}
-    return JSONResponse(job, 200 if existed else 201, headers)
+    return JSONResponse(job, 200 if made.existed else 201, headers)
 
 
 @asynccontextmanager
@@ -177,16 +191,3 @@ async def upload_turn(state: State) -> AsyncIterator[None]:
             yield
     finally:
         state.uploads.release()
-
-
-@asynccontextmanager
-async def _alone(keys: IdempotencyKeys, owner: str, key: str | None) -> AsyncIterator[None]:
-    """Refuse a request whose key another one has that is still running."""
-    if key is None:
-        yield
-        return
-    async with keys.lock(owner, key).held() as ours:
-        if not ours:
-            what = "the first request with this key is still running."
-            raise Refusal("idempotency_in_progress", what, retry_after_s=LOCK_S / 10)
-        yield

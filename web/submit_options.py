@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, cast
+from typing import Annotated, Any, Literal, TypeVar, cast
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import ImmutableMultiDict
@@ -17,6 +17,7 @@ from producer.questions import QUESTIONS
 from relabel.submit import FileOptions
 from web.refusals import Refusal
 
+M = TypeVar("M", bound=BaseModel)
 MOST_CHARS = 1000
 MOST_VALUES = 100
 Text = Annotated[str, Field(max_length=MOST_CHARS)]
@@ -122,8 +123,18 @@ def options_of(*given: ImmutableMultiDict[str, Any] | Mapping[str, Any]) -> Subm
             fields |= {name: each.getlist(name) if name in LISTS else each[name] for name in each}
         else:
             fields |= each
+    return validated(SubmitOptions, fields)
+
+
+def validated(kind: type[M], fields: Mapping[str, Any]) -> M:
+    """Return fields as what they are to be.
+
+    Raises:
+        Refusal: one of them cannot be understood.
+
+    """
     try:
-        return SubmitOptions.model_validate(fields)
+        return kind.model_validate(fields)
     except ValidationError as error:
         found = [
             {"in": ".".join(map(str, part["loc"]))[:80] or "options", "reason": part["msg"][:300]}

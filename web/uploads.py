@@ -8,13 +8,13 @@ import gzip
 import hashlib
 import tempfile
 import zlib
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
-from typing import Any, BinaryIO, Literal, NamedTuple
+from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 from fastapi import Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import ImmutableMultiDict, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.formparsers import MultiPartException
 
@@ -22,7 +22,8 @@ from config.text import sanitize
 from producer.decompress import DAMAGED, compression_of, decompressed
 from producer.find_files import MAX_FILES, FoundFile
 from web.refusals import Refusal
-from web.submit_options import SubmitOptions, options_of
+from web.selection_body import PlanOfSelection
+from web.submit_options import SubmitOptions, options_of, validated
 
 TOGETHER = 1 << 20
 """Bytes that are written at once."""
@@ -33,6 +34,7 @@ NAME_CHARS = 200
 UNNAMED = "upload"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 Layout = Literal["csv", "jsonl"]
+T = TypeVar("T")
 
 MULTIPART, JSON = "multipart/form-data", "application/json"
 TYPES: dict[str, Layout | None] = {
@@ -47,22 +49,20 @@ TYPES: dict[str, Layout | None] = {
 ENCODINGS = {"": "", "identity": "", "gzip": ".gz", "zstd": ".zst"}
 
 
-class JsonRows(msgspec.Struct):
-    """Rows as JSON; the options beside them are read by themselves."""
-
-    rows: list[msgspec.Raw]
-
-
 class Upload(NamedTuple):
-    """Files that were uploaded, with their options. `layout` is what the type of the body says."""
+    """Files that were uploaded, with their options; or a selection in their place.
+
+    `layout` is what the type of the body says.
+    """
 
     files: list[FoundFile]
     options: SubmitOptions
-    layout: Layout | None
+    layout: Layout | None = None
+    selection: PlanOfSelection | None = None
 
     def digest(self) -> str:
         """Return a SHA-256 of names, contents and options; reads all of it."""
-        digest = hashlib.sha256(self.options.canonical())
+        digest = hashlib.sha256((self.selection or self.options).canonical())
         for path, _, opened in self.files:
             if opened is None:
                 continue
@@ -99,8 +99,8 @@ async def uploaded(request: Request) -> AsyncIterator[Upload]:
             yield await _form(request, stack)
         elif kind == JSON:
             file = await _spooled(request, stack)
-            rows, members = await asyncio.to_thread(_rows_of_json, file, ENCODINGS[encoding], stack)
-            yield Upload([rows], options_of(request.query_params, members), "jsonl")
+            members = await asyncio.to_thread(_members_of_json, file, ENCODINGS[encoding])
+            yield await asyncio.to_thread(_upload_of_json, members, request.query_params, stack)
         elif kind in TYPES:
             options = options_of(request.query_params)
             file = await _spooled(request, stack)
@@ -175,8 +175,8 @@ def _require_encoding(file: BinaryIO, compression: str) -> None:
         raise Refusal("invalid_request", "the body is not encoded as its Content-Encoding says.")
 
 
-def _rows_of_json(file: BinaryIO, compression: str, stack: ExitStack) -> tuple[FoundFile, Mapping[str, Any]]:
-    """Return the rows of a JSON body as lines, and the options beside them."""
+def _members_of_json(file: BinaryIO, compression: str) -> dict[str, msgspec.Raw]:
+    """Return the members of a JSON body."""
     _require_encoding(file, compression)
     try:
         body = decompressed(file, compression).read(JSON_BYTES + 1)
@@ -185,15 +185,28 @@ def _rows_of_json(file: BinaryIO, compression: str, stack: ExitStack) -> tuple[F
     if len(body) > JSON_BYTES:
         what = f"rows as JSON may have {JSON_BYTES:,} bytes; send them as application/x-ndjson."
         raise Refusal("too_large", what, limit="JSON_BYTES")
-    try:
-        rows = msgspec.json.decode(body, type=JsonRows).rows
-        options = msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refusal("invalid_request", 'the body must be an object such as {"rows": [{"id": ...}]}.') from None
+    return _decoded(body, dict[str, msgspec.Raw])
+
+
+def _upload_of_json(members: dict[str, msgspec.Raw], query: ImmutableMultiDict[str, Any], stack: ExitStack) -> Upload:
+    """Return the rows of a JSON body as a file of lines, or its selection; with the options beside them."""
+    if "select" in members:
+        given = {name: _decoded(value, Any) for name, value in members.items()}
+        return Upload([], SubmitOptions(), selection=validated(PlanOfSelection, dict(query) | given))
+    rows = _decoded(members.pop("rows", msgspec.Raw(b"null")), list[msgspec.Raw])
+    options = options_of(query, {name: _decoded(value, Any) for name, value in members.items()})
     lines = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - as above
     lines.writelines(_lines(rows))
     lines.seek(0)
-    return FoundFile("-", UNNAMED, lines), {name: value for name, value in options.items() if name != "rows"}
+    return Upload([FoundFile("-", UNNAMED, lines)], options, "jsonl")
+
+
+def _decoded(body: bytes | msgspec.Raw, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        what = 'the body must be an object such as {"rows": [{"id": ...}]}; for a plan, {"select": {...}}, too.'
+        raise Refusal("invalid_request", what) from None
 
 
 def _lines(rows: Sequence[msgspec.Raw]) -> Iterator[bytes]:

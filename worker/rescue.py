@@ -18,15 +18,22 @@ RESCUE_EVERY_S = 2.0
 
 log = logging.getLogger(__name__)
 Announce = Callable[[str, Iterable[int]], None]
+AskToRead = Callable[[str], None]
 
 
-async def rescue_all(ledger: Ledger, announce: Announce, *, worker: str = "") -> None:
-    """Rescue every active job's shards once, unless another worker has just done so; `worker` is who rescues."""
+async def rescue_all(ledger: Ledger, announce: Announce, ask_to_read: AskToRead, *, worker: str = "") -> None:
+    """Rescue every active job once, unless another worker has just done so; `worker` is who rescues.
+
+    Its shards are announced again; or, where the list is to be read for it, workers are asked to do so.
+    """
     if not await ledger.shards.take_rescue(RESCUE_EVERY_S / 2):
         return
     for job_id in await ledger.jobs.active():
         try:
-            await _rescue(ledger, await ledger.jobs.get(job_id), announce, worker)
+            job = await ledger.jobs.get(job_id)
+            if job.is_read_by_workers and await ledger.list_reads.should_call(job_id):
+                ask_to_read(job_id)
+            await _rescue(ledger, job, announce, worker)
         except NoSuchJob:
             await ledger.jobs.forget(job_id)
 

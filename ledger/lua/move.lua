@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
 -- Move a job from one of some states to another, with an entry in its audit log, and in that of a second job.
+-- `reading` as a state that it may come from is `submitting` while workers have yet to read the list for it.
 -- KEYS: 1 job, 2 its audit log, 3 second job, 4 audit log of that, 5 counts
 -- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), 4 audit entry, 5 that for the
 --       second job ('' for none, JSON without the time), then the states it may come from
@@ -8,8 +9,9 @@ local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return ''
 end
+local is_read = redis.call('HEXISTS', KEYS[1], 'reading') == 0
 for i = 6, #ARGV do
-  if ARGV[i] == state then
+  if ARGV[i] == state or (ARGV[i] == 'reading' and state == 'submitting' and not is_read) then
     redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
     if ARGV[1] == 'finished' or ARGV[1] == 'cancelled' then
       finish(KEYS[1], ARGV[1])
@@ -19,6 +21,9 @@ for i = 6, #ARGV do
       redis.call('HSET', KEYS[1], 'state', 'held', 'held_at', timestamp())
     else
       redis.call('HSET', KEYS[1], 'state', ARGV[1])
+    end
+    if ARGV[1] ~= 'paused' then
+      redis.call('HDEL', KEYS[1], 'reading')
     end
     if ARGV[1] == 'running' then
       redis.call('HSET', KEYS[1], 'running_at', timestamp())

@@ -1,6 +1,6 @@
--- Let workers run a paused or held job. Whoever resumes a paused one knows of its first failures by
--- now, and of its canary where that failed: the other shards are then given out. A job that lacks the approval that it
--- needs stays held, for that reason from then on.
+-- Let workers run a paused or held job, or read the list for one of a selection that was paused before it was read.
+-- Whoever resumes a paused one knows of its first failures by now, and of its canary where that failed: the other shards
+-- are then given out. A job that lacks the approval that it needs stays held, for that reason from then on.
 -- KEYS: 1 job, 2 waiting, 3 announced, 4 leased, 5 pace, 6 outcomes, 7 audit log, 8 counts
 -- ARGV: 1 who resumes it
 -- Returns: the state that the job had, '' where there is no such job; 'needs_approval' where it is held for that alone
@@ -31,6 +31,11 @@ if redis.call('HGET', KEYS[1], 'canary') == 'failed' then
 end
 redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
 audit_event(KEYS[1], KEYS[7], ARGV[1], 'resume', was .. '; rows: ' .. counted(KEYS[8]))
+if redis.call('HEXISTS', KEYS[1], 'reading') == 1 then
+  redis.call('HSET', KEYS[1], 'state', 'submitting', 'reading', 0, 'read_at', timestamp())
+  redis.call('HDEL', KEYS[1], 'called_at')
+  return state
+end
 -- the time in which it did not run says nothing of its pace
 redis.call('HDEL', KEYS[5], 'before_at', 'before_rows', 'mark_at', 'mark_rows')
 local shards = redis.call('ZCARD', KEYS[2]) + redis.call('ZCARD', KEYS[3]) + redis.call('ZCARD', KEYS[4])

@@ -64,7 +64,7 @@ async def cancelled(harness: LedgerHarness) -> JobSpec:
     """In mid-job."""
     spec = await begin(harness)
     await harness.ledger.jobs.cancel(spec.job_id, by="test")
-    await rescue_all(harness.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
     return spec
 
 
@@ -85,9 +85,9 @@ async def parked(harness: LedgerHarness) -> JobSpec:
         await harness.lease(spec, 0)
         await harness.expire_lease(spec, 0)
         await harness.redis.delete("relabel:rescue")
-        await rescue_all(harness.ledger, lambda *_: None)
+        await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
     await harness.redis.delete("relabel:rescue")
-    await rescue_all(harness.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
     assert (await harness.counts(spec)).failed == 3
     return spec
 
@@ -167,7 +167,7 @@ async def test_a_job_that_is_under_way_has_an_end_too(harness: LedgerHarness, re
     """Once the workers' rescue has seen it; it lives longer than KEEP_DAYS, as it has not ended."""
     spec = await begin(harness)
     await harness.ledger.workers.beat("worker", 2)
-    await rescue_all(harness.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
 
     found = await lives(redis)
     assert {name for name, life in found.items() if life == -1} <= LASTING
@@ -207,7 +207,7 @@ async def test_what_is_left_of_a_job_that_is_gone_expires(harness: LedgerHarness
     await redis.delete(JobKeys(spec.job_id).job)
     await redis.persist(JobKeys(spec.job_id).shards)
 
-    await rescue_all(harness.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
 
     assert {name for name, life in (await lives(redis)).items() if life == -1} <= LASTING
     with pytest.raises(NoSuchJob):

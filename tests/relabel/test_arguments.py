@@ -13,6 +13,7 @@ from cli.main import VERBS, cli
 from relabel import aio, job_handle, sync
 from relabel.arguments import file_options
 from relabel.errors import InvalidInput
+from web.selection_body import PlanOfSelection, Select
 
 JOB, CLIENT = job_handle.Job, aio.Client
 METHODS = {
@@ -134,6 +135,16 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(of_aio, of_s
     assert there.keys() - own == here.keys() - own
     for name in here.keys() - own - {"watch"}:
         assert here[name] == there[name], name
+
+
+def test_a_plan_of_a_selection_takes_what_select_and_plan_take():
+    """In Python and over HTTP: what is selected and what it is to get, and what is about the plan."""
+    of_python = arguments_of(CLIENT.plan_selection)
+    of_select = arguments_of(CLIENT.select) - {"output"}
+
+    assert of_python - of_select == {"rate", "max_failures", "priority", "name", "oldest_first"}
+    assert of_select <= of_python
+    assert of_python == (set(PlanOfSelection.model_fields) - {"select"}) | set(Select.model_fields)
 
 
 def test_every_public_name_is_there_and_only_those():

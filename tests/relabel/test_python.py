@@ -69,6 +69,30 @@ def sync_client(api: Sandbox, idle_worker: IdleWorker, clean: None) -> Iterator[
         yield client
 
 
+async def test_what_is_selected_is_read_and_planned_by_workers(client, api):
+    """As one job: the program reads nothing itself."""
+    job = await client.plan_selection(where='metadata.team == "blue"', set={"team": "green"}, name="to green")
+    status = await job.wait(timeout=60)
+
+    assert (status.kind, status.name, status.state, status.rows.would_change) == ("plan", "to green", "finished", 4)
+    assert (status.selection.read, status.selection.matched, status.selection.is_read) == (4, 4, True)
+    assert status.selection.asked == {"where": 'metadata.team == "blue"', "set": {"team": "green"}}
+    assert [(each.who.partition("@")[0], each.verb) for each in (await job.log())[1:2]] == [("idle", "read")]
+    applied = await (await job.apply()).wait(timeout=60)
+    assert applied.rows.updated == 4
+    assert {each["team"] for each in api.store.dump().values()} == {"green"}
+
+
+async def test_what_makes_no_selection_is_refused_at_once(client):
+    """With the column of an expression; workers cannot call a function."""
+    with pytest.raises(relabel.InvalidInput) as found:
+        await client.plan_selection(where="created > ago(", set={"team": "green"})
+    assert found.value.column == 15
+    for wrong in ({"where": lambda _: True, "set": {"a": "b"}}, {"keys": ["team"]}, {"limit": 3}):
+        with pytest.raises(relabel.InvalidInput):
+            await client.plan_selection(**wrong)
+
+
 async def test_rows_are_submitted_waited_for_and_undone(client, api):
     """The loop of a user's work; results have the fields of `--json`."""
 

@@ -136,7 +136,7 @@ class Process:
     async def _look_after_jobs(self) -> None:
         with contextlib.suppress(*AWAY):
             await self.losses.check(self.ledger)
-            await rescue_all(self.ledger, self._announce_all)
+            await rescue_all(self.ledger, self._announce_all, lambda _: None)
 
     async def _archive(self, archiver: Archiver) -> None:
         with contextlib.suppress(*AWAY):

@@ -339,6 +339,62 @@ async def test_a_plan_is_submitted_alike(client):
     assert len({answer.json()["job_id"] for answer in made}) == 2
 
 
+async def test_what_workers_are_to_select_is_a_plan_at_once(client, ledger):
+    """It is stored with what was asked for, and has no rows yet; its key finds it again."""
+    selected = {"where": "metadata.team == 'a'", "since": "3d"}
+    body = {"select": selected, "set": {"team": "b"}, "name": "mine", "rate": 60}
+    made = [
+        await client.post("/v1/plans", json=body, headers={"Idempotency-Key": key}) for key in ("one", "one", "another")
+    ]
+
+    assert [answer.status_code for answer in made] == [201, 200, 201], made[0].text
+    job = made[0].json()
+    assert made[0].headers["location"] == f"/v1/jobs/{job['job_id']}"
+    assert (job["kind"], job["state"], job["name"], job["rate_per_minute"]) == ("plan", "submitting", "mine", 60)
+    assert job["selection"]["asked"] == {"where": "metadata.team == 'a'", "since": "3d", "set": {"team": "b"}}
+    assert (job["selection"]["is_read"], job["rows"]["total"], job["keys"]) == (False, 0, ["team"])
+    assert made[1].json()["job_id"] == job["job_id"] != made[2].json()["job_id"]
+    assert job["job_id"] in await ledger.jobs.active()
+    reused = await client.post("/v1/plans", json=body | {"name": "other"}, headers={"Idempotency-Key": "one"})
+    assert (reused.status_code, reused.json()["code"]) == (422, "idempotency_key_reused")
+    rows = await client.get(f"/v1/jobs/{job['job_id']}/rows")
+    assert (rows.status_code, rows.json()["code"]) == (409, "wrong_state")
+    assert rows.json()["actions"] == ["pause", "cancel"]
+    for verb, state in (("pause", "paused"), ("resume", "submitting"), ("cancel", "cancelled")):
+        answer = await client.post(f"/v1/jobs/{job['job_id']}/{verb}")
+        assert (answer.status_code, answer.json()["state"]) == (200, state)
+
+
+SELECTIONS = {
+    "a bad expression": ({"select": {"where": "created > ago("}, "set": {"a": "b"}}, "invalid_input", 15),
+    "a bad template": ({"select": {}, "set": {"a": "{metadata.}"}}, "invalid_input", 11),
+    "nothing to change": ({"select": {"limit": 3}}, "invalid_input", None),
+    "keys to edit": ({"select": {}, "keys": ["a"]}, "invalid_input", None),
+    "an unknown member": ({"select": {"limits": 3}, "set": {"a": "b"}}, "invalid_request", None),
+    "no selection": ({"select": 3, "set": {"a": "b"}}, "invalid_request", None),
+    "rows, too": ({"select": {}, "rows": [], "set": {"a": "b"}}, "invalid_request", None),
+    "a check": ({"select": {}, "check": True, "set": {"a": "b"}}, "invalid_request", None),
+}
+
+
+@pytest.mark.parametrize(("body", "code", "column"), SELECTIONS.values(), ids=SELECTIONS)
+async def test_what_cannot_be_selected_is_refused_at_once(client, ledger, body, code, column):
+    """With the column of an expression; nothing is stored."""
+    answer = await client.post("/v1/plans", json=body)
+
+    assert (answer.status_code, answer.json()["code"]) == (422, code)
+    assert answer.json().get("column") == column
+    assert not await ledger.redis.exists(JOBS)
+
+
+async def test_a_job_that_changes_something_is_not_selected(client):
+    """What is selected is looked at as a plan first."""
+    answer = await client.post("/v1/jobs", json={"select": {}, "set": {"a": "b"}})
+
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
+    assert "/v1/plans" in answer.json()["detail"]
+
+
 async def test_submissions_at_once_are_all_answered(client):
     """Each with its own job, however many come together."""
     bodies = [CSV.replace(b",t0", f",n{number}".encode()) for number in range(12)]

@@ -169,7 +169,7 @@ async def test_what_a_plan_would_change_is_counted_and_digested_though_its_worke
     job = await harness.job(plan)
     assert (job.state, job.digest) == (JobState.FINISHED, None)
 
-    await rescue_all(harness.ledger, lambda *_: None)
+    await rescue_all(harness.ledger, lambda *_: None, lambda _: None)
 
     read = await harness.rows(plan)
     digests = [shard_digest(read[:2], job.spec.mode), shard_digest(read[2:], job.spec.mode)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.job import JobState
+from ledger.job_spec import Columns, JobSpec, Kind, Mode
 from ledger.keys import ACTIVE, RESCUE_LOCK, JobKeys
 from ledger.row import Outcome
 from ledger.shards import PARK_AFTER, LeaseAnswer
@@ -18,7 +19,9 @@ def rescue(harness):
     async def once():
         announced = {}
         await harness.redis.delete(RESCUE_LOCK)
-        await rescue_all(harness.ledger, lambda job_id, shards: announced.update({job_id: list(shards)}))
+        await rescue_all(
+            harness.ledger, lambda job_id, shards: announced.update({job_id: list(shards)}), lambda _: None
+        )
         return announced
 
     return once
@@ -46,7 +49,7 @@ async def test_only_one_worker_rescues_at_a_time(harness):
     assert await harness.ledger.shards.take_rescue(30)
     announced = []
 
-    await rescue_all(harness.ledger, lambda *each: announced.append(each))
+    await rescue_all(harness.ledger, lambda *each: announced.append(each), lambda _: None)
 
     assert announced == []
 
@@ -106,3 +109,33 @@ async def test_the_keys_of_a_job_under_way_all_have_an_end(harness, rescue):
 
     keys = await harness.redis.keys(f"*{job_id}*")
     assert [key for key in keys if await harness.redis.ttl(key) < 0] == []
+
+
+async def test_workers_are_asked_to_read_the_list_for_a_job_once(harness, redis):
+    """Where its message is unanswered; nothing is announced for it."""
+    asked, announced = [], []
+    spec = JobSpec(
+        job_id="job-selected",
+        name="selection",
+        mode=Mode.MERGE,
+        journal=True,
+        target="http://127.0.0.1/v1",
+        columns=Columns("jsonl", "completion_id", []),
+        rows=0,
+        shards=0,
+        shard_rows=2,
+        rejected=0,
+        folded=0,
+        fingerprint="",
+        keep_s=600.0,
+        kind=Kind.PLAN,
+    )
+    await harness.ledger.job_store.create(spec, selection=b"{}")
+
+    for lost in (False, True, False):
+        if lost:
+            await redis.hset(JobKeys(spec.job_id).job, "called_at", "1.0")
+        await redis.delete(RESCUE_LOCK)
+        await rescue_all(harness.ledger, lambda _, shards: announced.extend(shards), asked.append)
+
+    assert (asked, announced) == ([spec.job_id], [])
