@@ -30,6 +30,7 @@ from bench import (
     select,
     startup,
     verify,
+    watched,
 )
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
@@ -39,6 +40,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "verify": verify.main,
     "flat": flat.main,
     "latency": latency.main,
+    "watched": watched.main,
     "producer": producer.main,
     "preview": preview.main,
     "history": history.main,
