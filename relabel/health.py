@@ -23,6 +23,7 @@ from relabel.health_rate import check_rate
 from relabel.health_workers import check_worker_here, check_workers, check_workers_key
 from relabel.remember import remember_once
 from relabel.session import local_name
+from relabel.wording import count_of
 
 if TYPE_CHECKING:
     from completions.errors import Refusal
@@ -97,7 +98,7 @@ class HealthChecks:
             what = f"Celery's broker cannot be reached ({error})"
             name = "RELABEL_BROKER_URL" if self._settings.broker_url else "RELABEL_REDIS__URL"
             return CheckResult(Verdict.FAIL, what, f"check {name} and that it runs", unreachable=True)
-        return CheckResult(Verdict.OK, f"Celery's broker answers; {waiting} messages wait for a worker")
+        return CheckResult(Verdict.OK, f"Celery's broker answers; {count_of(waiting, 'message')} for workers")
 
     async def workers(self) -> CheckResult:
         """Check that a worker takes rows, that all agree, and that none is started again and again."""

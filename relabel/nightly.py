@@ -152,6 +152,18 @@ async def nightly_status(session: Session) -> NightlyStatus:
     )
 
 
+async def schedule_in_force(session: Session) -> Schedule | None:
+    """Return the schedule of the settings, else that which beat was last started with; None where none is known."""
+    noted = await Nights(session.ledger.redis).beat_schedule()
+    return session.settings.nightly.schedule or (Schedule(*noted) if noted else None)
+
+
+def due_at(night: Night, schedule: Schedule | None) -> float | None:
+    """Return when a run was due by the schedule; None where it was not, or by another one."""
+    due = schedule.until(night.started_at) if schedule else None
+    return due.at if due and due.date == night.date else None
+
+
 def beat_fault(seen_at: float | None, now: float) -> str:
     """Return why beat begins no run, '' where it is alive; `seen_at` is when it gave its last sign of life."""
     if seen_at is not None and now - seen_at <= BEAT_SILENT_S:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import importlib.resources
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -16,11 +18,13 @@ import pytest
 from selenium import webdriver
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.wait import WebDriverWait
 
 from config.web import Scope
 from ledger.ledger import Ledger
+from nightly.state import FileState, NightFile
 from tests.cli.conftest import at_work, end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
 from tests.web.conftest import Served, connect, document, ledger, new_token, served  # noqa: F401 - fixtures
 from web.callers import SESSION_COOKIE
@@ -30,6 +34,7 @@ PICTURES = os.environ.get("CONSOLE_PICTURES", "")
 """Folder for a picture of each page at each width, as in docs/."""
 LONGEST_S = 30
 WIDE, NARROW = 1280, 400
+MOST_TABS = 60
 _AXE = (importlib.resources.files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 _RUN_AXE = """
 const done = arguments[arguments.length - 1];
@@ -47,6 +52,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(skip)
 
 
+def night_file(name: str, state: FileState, **more: Any) -> NightFile:
+    """A file of a nightly run."""
+    return NightFile(name=name, state=state, size=1, changed_ns=1, taken_at=1.0, **more)
+
+
+def words_of(page: httpx.Response) -> str:
+    """What a page says, without its markup, on one line."""
+    return " ".join(html.unescape(re.sub(r"<[^>]*>", " ", page.text)).split())
+
+
 class Browser:
     """A browser that may be signed in. Its calls block, so that tests make them in a thread (`look`)."""
 
@@ -61,6 +76,14 @@ class Browser:
         if session:
             self.driver.execute_cdp_cmd("Network.setCookie", cookie)
 
+    def prefer(self, feature: str, value: str) -> None:
+        """Have a preference, such as prefers-reduced-motion, and no other."""
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [{"name": feature, "value": value}]})
+
+    def print_view(self) -> None:
+        """Show the page as it is printed; `resize` shows it on the screen again."""
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+
     def resize(self, width: int, *, dark: bool = False) -> None:
         """Have a window of this width, and light or dark colours."""
         size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": False}
@@ -69,7 +92,7 @@ class Browser:
             {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]
-        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": scheme})
+        self.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "", "features": scheme})
 
     def open(self, path: str, *, until: str = "") -> str:
         """Go to a page and wait until it shows these words; return what it shows."""
@@ -109,6 +132,14 @@ class Browser:
     def press(self, *keys: str) -> None:
         """Press keys, as somebody without a mouse does."""
         ActionChains(self.driver).send_keys(*keys).perform()
+
+    def tab_to(self, name: str) -> None:
+        """Go on with the tabulator to what has this text or name."""
+        for _ in range(MOST_TABS):
+            self.press(Keys.TAB)
+            if self.focused() == name:
+                return
+        raise AssertionError(f"no tabulator leads to {name}")
 
     def click(self, text: str) -> None:
         """Press the link or button with this text."""

@@ -10,6 +10,7 @@ from markupsafe import Markup
 
 from config.text import printable
 from ledger.clock import utc_second
+from ledger.input_files import place_of
 from ledger.job import Counts, Job, JobState
 from relabel.advice import next_step
 from relabel.explain import reason_of
@@ -96,6 +97,7 @@ def new_environment() -> Environment:
         "marks": MARKS,
         "next_step": _of_job(next_step),
         "outcome_counts": outcome_counts,
+        "place_of": place_of,
         "reason_of": reason_of,
         "refusal_of": refusal_of,
         "said_of": said_of,
