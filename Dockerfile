@@ -4,6 +4,13 @@ WORKDIR /src
 COPY . .
 RUN deploy/build.sh /opt/relabel
 
+# What the image holds, as CycloneDX; on request: docker build --target sbom --output . .
+FROM build AS sbom-maker
+RUN deploy/sbom.sh /opt/relabel /relabel.cdx.json
+
+FROM scratch AS sbom
+COPY --from=sbom-maker /relabel.cdx.json /
+
 FROM python:3.11.14-slim-bookworm
 RUN groupadd --gid 10001 relabel \
     && useradd --uid 10001 --gid relabel --no-create-home --home-dir /var/lib/relabel --shell /usr/sbin/nologin relabel \

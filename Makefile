@@ -11,10 +11,14 @@ PARTS  ?=
 # the rehearsal need not wait for the cautious default of 600 requests a minute
 REHEARSAL_RATE := 6000
 
+# the oldest Python, and each platform that there is
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --constraint constraints.txt \
+	--generate-hashes --no-annotate --custom-compile-command 'make lock'
+
 # compiled anew in each process, the tests would take a minute of CPU more
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check unit promises chaos simulate soak bench docs flower clean
+.PHONY: help run test test-fast check unit promises chaos simulate soak bench lock docs flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -55,6 +59,11 @@ soak: $(VENV)/.installed-dev ## What takes longest: promises, long outages, 1,00
 bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use today (half an hour); PARTS=cost
 	$(BIN)/python -W ignore -m bench $(PARTS)
 
+lock: $(VENV)/bin/uv ## Pin what the image is built of, with hashes, after a change of pyproject.toml or constraints.txt
+	$(LOCK) pyproject.toml --extra flower --extra web --output-file deploy/requirements.txt
+	$(LOCK) --group build --output-file deploy/build-requirements.txt
+	$(LOCK) --group sbom --output-file deploy/sbom-requirements.txt
+
 docs: $(VENV)/.installed-docs ## Build the docs as a site in docs/_site
 	$(BIN)/python -m docs.generate
 	$(BIN)/sphinx-build -q -E -W --keep-going -c docs . docs/_site
@@ -85,3 +94,7 @@ $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower $(VENV)/.installed-dev
+
+$(VENV)/bin/uv: constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt uv
+	@touch $@

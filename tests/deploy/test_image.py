@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
 import re
 import shutil
@@ -11,9 +12,17 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+LOCKED = ("requirements", "build-requirements", "sbom-requirements")
+"""What the image is made of, what builds it, and what lists what it holds; `make lock` writes them."""
+OLDER = {"async-timeout"}
+"""What Python before 3.11.3 needs, which the tests do not run with."""
+PINNED = re.compile(r"^([\w.-]+)==([^\s;]+)", flags=re.MULTILINE)
 LONGEST_S = 240.0
 
 
@@ -26,13 +35,57 @@ def build_context() -> list[str]:
 
 def test_every_package_and_nothing_secret_goes_into_the_image():
     """A package that is new is let through; what is let through is in the repository's own list of files."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
-    packages = set(project["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
-    files = {"pyproject.toml", "constraints.txt", "README.md", "LICENSE", "deploy/build.sh", "examples"}
+    packages = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    files = {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "examples",
+        "deploy/build.sh",
+        "deploy/sbom.sh",
+        "deploy/sbom.py",
+    }
+    files |= {f"deploy/{name}.txt" for name in LOCKED}
 
     assert set(build_context()) == packages | files
     for secret in (".env", "secrets/"):
         assert secret in (ROOT / ".gitignore").read_text().splitlines()
+
+
+def pins(file: str) -> dict[str, str]:
+    """The version of each package that a file pins."""
+    return {canonicalize_name(name): version for name, version in PINNED.findall((ROOT / file).read_text())}
+
+
+def test_the_image_is_built_of_what_the_tests_run_with_and_each_file_is_known_by_its_hash():
+    """The versions of constraints.txt; all that relabel needs, down to the last."""
+    tested, built = pins("constraints.txt"), pins("deploy/requirements.txt")
+    for name in LOCKED:
+        entries = re.split(r"\n(?=\w)", (ROOT / "deploy" / f"{name}.txt").read_text())[1:]
+        assert entries
+        assert [entry for entry in entries if "--hash=sha256:" not in entry] == []
+
+    assert needed("relabel", frozenset({"flower", "web"})) <= built.keys()
+    assert built.items() - tested.items() <= {item for item in built.items() if item[0] in OLDER}
+    (backend,) = PROJECT["dependency-groups"]["build"]
+    assert PROJECT["build-system"]["requires"] == [backend]
+    assert canonicalize_name(Requirement(backend).name) in pins("deploy/build-requirements.txt")
+
+
+def needed(package: str, extras: frozenset[str]) -> set[str]:
+    """Return what an installed package needs here, and what that needs."""
+    found: set[str] = set()
+    waiting = [(package, extras)]
+    while waiting:
+        name, wanted = waiting.pop()
+        for line in importlib.metadata.requires(name) or ():
+            requirement = Requirement(line)
+            marker = requirement.marker
+            counts = marker is None or any(marker.evaluate({"extra": extra}) for extra in ("", *wanted))
+            if counts and canonicalize_name(requirement.name) not in found:
+                found.add(canonicalize_name(requirement.name))
+                waiting.append((requirement.name, frozenset(requirement.extras)))
+    return found
 
 
 def test_the_dockerfile_has_nothing_that_its_linter_knows_better():
@@ -47,8 +100,8 @@ def test_the_image_has_one_pinned_base_and_no_root():
     """The Python that the tests ran with, twice, and a user by number."""
     bases = re.findall(r"^FROM (\S+)", DOCKERFILE, flags=re.MULTILINE)
 
-    assert len(bases) == 2
-    assert set(bases) == {bases[0]}
+    assert set(bases) == {bases[0], "build", "scratch"}
+    assert bases.count(bases[0]) == 2
     assert re.fullmatch(r"python:3\.\d+\.\d+-slim-\w+", bases[0])
     assert DOCKERFILE.rindex("USER 10001:10001") > DOCKERFILE.rindex("RUN ")
 
