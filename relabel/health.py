@@ -45,12 +45,6 @@ class HealthChecks:
     """The checks of what these settings name. `deployed`: workers are expected."""
 
     def __init__(self, settings: Settings, *, deployed: bool) -> None:
-        # an HTTP client and Celery: loaded here, where no check's time runs
-        from completions.preflight import look_at_api  # noqa: PLC0415
-        from tasks.broker import Broker  # noqa: PLC0415
-
-        self._open_broker = Broker
-        self._look_at_api = look_at_api
         self._settings = settings
         self._deployed = deployed
         self._ping_task: asyncio.Task[ApiSeen] | None = None
@@ -59,6 +53,7 @@ class HealthChecks:
     async def run(self, names: Iterable[str]) -> dict[str, CheckResult]:
         """Run these checks at the same time; return the result of each."""
         wanted = list(names)
+        load_libraries(wanted)
         results = await asyncio.gather(*(self._bounded(CHECKS[name](self)) for name in wanted))
         found = dict(zip(wanted, results, strict=True))
         if "ledger" in found and found["ledger"].unreachable:
@@ -90,10 +85,10 @@ class HealthChecks:
 
     async def broker(self) -> CheckResult:
         """Check that Celery's broker answers."""
-        from tasks.broker import BrokerUnreachable  # noqa: PLC0415 - as above
+        from tasks.broker import Broker, BrokerUnreachable  # noqa: PLC0415 - as in `load_libraries`
 
         try:
-            waiting = await asyncio.to_thread(self._open_broker(self._settings).queue_length)
+            waiting = await asyncio.to_thread(Broker(self._settings).queue_length)
         except BrokerUnreachable as error:
             what = f"Celery's broker cannot be reached ({error})"
             name = "RELABEL_BROKER_URL" if self._settings.broker_url else "RELABEL_REDIS__URL"
@@ -176,7 +171,20 @@ class HealthChecks:
             secret = await asyncio.to_thread(read_api_key, self._settings)
         except KeyUnavailable as error:
             secret, self._no_key = "", str(error)
-        return await self._look_at_api(self._settings, secret=secret, tries=1, longest_s=LONGEST_PING_S)
+        from completions.preflight import look_at_api  # noqa: PLC0415 - as in `load_libraries`
+
+        return await look_at_api(self._settings, secret=secret, tries=1, longest_s=LONGEST_PING_S)
+
+
+def load_libraries(checks: Iterable[str]) -> None:
+    """Import Celery and the HTTP client for the checks that need them, before a check's time runs.
+
+    A check that a container repeats for ever needs neither; they would take a second of CPU each time.
+    """
+    if "broker" in checks:
+        import tasks.broker  # noqa: F401, PLC0415
+    if {"api", "key"} & set(checks):
+        import completions.preflight  # noqa: F401, PLC0415
 
 
 def _why_key_unknown(seen: ApiSeen) -> str:

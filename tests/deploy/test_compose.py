@@ -107,8 +107,24 @@ def test_what_can_be_set_is_in_the_example_and_what_is_in_it_counts():
 
 def test_the_rate_must_be_said():
     """Compose refuses to start without it, in words that say what to do."""
-    assert COMPOSE["x-settings"]["RELABEL_RATE__PER_MINUTE"].startswith("${RELABEL_RATE__PER_MINUTE:?is missing")
+    assert COMPOSE["x-settings"]["RELABEL_RATE__PER_MINUTE"].startswith("${RELABEL_RATE__PER_MINUTE:?copy ")
     assert example()["RELABEL_RATE__PER_MINUTE"].isdigit()
+
+
+def test_no_registry_is_asked_for_what_is_built_here():
+    """A rehearsal would show itself; another's image of that name would be run."""
+    assert {(SERVICES[name]["build"], SERVICES[name]["pull_policy"]) for name in OURS} == {(".", "never")}
+
+
+def test_a_ca_of_ones_own_reaches_all_that_call_the_api():
+    """By the file that is laid over this one."""
+    over = YAML(typ="safe").load(ROOT / "deploy" / "private-ca.yml")["services"]
+    keyed = {name for name in OURS if "openai_api_key" in SERVICES[name].get("secrets", [])}
+
+    assert over.keys() == keyed
+    for service in over.values():
+        (mount,) = service["volumes"]
+        assert mount == f"./ca.pem:{service['environment']['SSL_CERT_FILE']}:ro"
 
 
 def test_redis_and_the_rehearsal_reach_nothing_outside():
