@@ -124,6 +124,12 @@ class Browser:
         """Bring the keyboard to the link or button with this text."""
         self.driver.execute_script("arguments[0].focus()", self._named(text))
 
+    def unfold(self, text: str) -> None:
+        """Open what is folded under this text, as the keyboard does."""
+        summary = self.driver.find_element(By.XPATH, f"//summary[normalize-space()={text!r}]")
+        self.driver.execute_script("arguments[0].focus()", summary)
+        self.press(Keys.ENTER)
+
     def focused(self) -> str:
         """Return the text, or the name, of what has the focus."""
         element = self.driver.switch_to.active_element

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Query, Request
 from fastapi.responses import Response
 
-from ledger.job import Counts, JobState
+from ledger.audit import AuditLine
+from ledger.job import Counts, Job, JobState
 from relabel.errors import RowsLost
 from relabel.find_row import find_row
 from relabel.findings import Findings, collect_findings
 from relabel.jobs import JobSeen, job_log, see_job
+from relabel.pace import job_pace, pauses
 from relabel.rows import RowPage, page_of_rows
 from relabel.session import Session
 from report.rows import FOLDED
 from web.acting import session_of
+from web.console.chart import chart_of
 from web.console.pages import Reader, new_router, render
 from web.job_endpoints import JobId
 from web.pages import After
@@ -70,6 +74,7 @@ async def show_job(
         request,
         "job.html",
         **_standing(session, seen),
+        **await _pace(session, seen.job, log),
         findings=await _findings(session, seen),
         rows=await _rows(session, seen, asked),
         asked=asked,
@@ -84,6 +89,20 @@ async def show_standing(request: Request, _: Reader, job_id: JobId) -> Response:
     """Show what changes while a job runs, for pages that show it already."""
     session = session_of(request)
     return render(request, "job_standing.html", **_standing(session, await see_job(session, job_id)))
+
+
+@router.get("/jobs/{job_id}/pace")
+async def show_pace(request: Request, _: Reader, job_id: JobId) -> Response:
+    """Show how a job went over its life, for pages that show it already."""
+    session = session_of(request)
+    job, log = await session.ledger.jobs.get(job_id), await session.ledger.audit.read(job_id)
+    return render(request, "job_pace.html", **await _pace(session, job, log))
+
+
+async def _pace(session: Session, job: Job, log: Sequence[AuditLine]) -> dict[str, Any]:
+    pace = await job_pace(session, job)
+    chart = chart_of(pace, pauses(log, pace[-1].until)) if pace else None
+    return {"pace": pace, "chart": chart, "job_id": job.spec.job_id}
 
 
 def _standing(session: Session, seen: JobSeen) -> dict[str, Any]:

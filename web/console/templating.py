@@ -21,6 +21,7 @@ from relabel.preview import expected_effort
 from relabel.verification import said_of
 from relabel.wording import count_of, duration, per_minute, size
 from web.console.actions import ACTIONS, refusal_of
+from web.console.chart import rate_text
 
 BAR = ("updated", "unchanged", "would_change", "drifted", "failed", "rejected", "cancelled")
 """Outcomes in the order in which a bar shows them; the rest of it is pending."""
@@ -69,6 +70,12 @@ def moment(at: float) -> Markup:
     return Markup('<time datetime="{}">{} UTC</time>').format(utc_second(at), shown)
 
 
+def short_moment(at: float) -> Markup:
+    """Return a moment without its year, for a table whose head names the zone."""
+    shown = datetime.fromtimestamp(at, tz=UTC).strftime("%d %b %H:%M:%S")
+    return Markup('<time datetime="{}">{}</time>').format(utc_second(at), shown)
+
+
 def _shown(value: Any) -> Any:
     return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
@@ -84,6 +91,7 @@ def new_environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.filters |= {"moment": moment, "duration": duration, "per_minute": per_minute, "size": size}
+    environment.filters |= {"rate_text": rate_text, "short_moment": short_moment}
     environment.filters |= {"words": outcome_words, "pretty": lambda number: f"{number:,}"}
     environment.globals |= {
         "after_plan": _of_job(after_plan),

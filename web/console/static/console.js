@@ -1,14 +1,14 @@
 // Keeps a page up to date. The server renders everything; this only makes the parts of the page like new ones.
 "use strict";
 (() => {
-  const POLL_MS = 10000, REFRESH_MS = 1500, ANNOUNCE_MS = 10000;
+  const POLL_MS = 10000, REFRESH_MS = 1500, ANNOUNCE_MS = 10000, CHART_MS = 10000;
   const main = document.querySelector("main");
   const events = main.dataset.events, standing = main.dataset.standing;
   if (!events && !main.dataset.poll) return;
   const box = document.querySelector(".live"), state = box.querySelector(".live-state");
   const button = box.querySelector(".live-button"), announcer = document.querySelector(".announce");
   let source = null, paused = false, ended = false, polling = 0, due = 0, wanted = "", lostAt = "";
-  let announcedAt = 0, announcing = 0;
+  let announcedAt = 0, announcing = 0, drawnAt = Date.now();
   box.hidden = false;
 
   const clock = () => new Date().toISOString().slice(11, 19) + " UTC";
@@ -51,14 +51,22 @@
     return new DOMParser().parseFromString(await answer.text(), "text/html");
   }
 
+  // The whole page, or of a job how it stands, and its chart no more often than every 10 seconds.
   async function refresh(whole) {
-    const page = await load(whole || !standing ? location.href : standing);
+    if (whole || !standing) { await show(location.href); drawnAt = Date.now(); }
+    else {
+      await show(standing);
+      if (Date.now() - drawnAt >= CHART_MS) { drawnAt = Date.now(); await show(main.dataset.pace); }
+    }
+    announce();
+  }
+  async function show(url) {
+    const page = await load(url);
     document.querySelectorAll("[data-live]").forEach((old) => {
       const fresh = page.querySelector(`[data-live="${old.dataset.live}"]`);
       if (fresh) become(old, fresh);
     });
     if (page.title) document.title = page.title;
-    announce();
   }
 
   // One refresh at a time, however many events come.
@@ -68,7 +76,7 @@
     due = setTimeout(async () => {
       const what = wanted;
       wanted = "";
-      try { await refresh(what === "whole"); } catch { lost(); }
+      try { if (!paused) await refresh(what === "whole"); } catch { lost(); }
       due = 0;
       if (wanted && !paused) soon(wanted === "whole");
     }, REFRESH_MS);
