@@ -109,4 +109,5 @@ def _said(approved: Approved) -> Iterator[str]:
     if job.state is JobState.HELD:
         yield f"It is still {standing(job)}"
     elif job.state is JobState.RUNNING and approved.idle:
-        yield f"It waits, as {approved.idle}: see `relabel health`."
+        here = f"use `relabel run --resume {job.spec.job_id}`"
+        yield f"It waits, as {approved.idle}: see `relabel health`, or {here}."

@@ -47,7 +47,8 @@ async def test_approve_shows_what_it_lets_happen(relabel: Relabel, job: JobSpec)
     ]
     no_terminal = "relabel: there is no terminal to ask at whether to approve this; add --yes. Nothing was approved."
     assert asked.err.splitlines() == [*shown, no_terminal]
-    idle = "It waits, as no worker is alive: see `relabel health`."
+    here = f"`relabel run --resume {job.job_id}`"
+    idle = f"It waits, as no worker is alive: see `relabel health`, or use {here}."
     assert (ended.code, ended.err.splitlines()) == (0, [*shown, f"Job {job.job_id} is approved.", idle])
 
 

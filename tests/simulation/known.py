@@ -8,7 +8,7 @@ from typing import NamedTuple
 from tests.simulation.aimed import Blow, Meanwhile
 from tests.simulation.machine import LedgerSimulation
 from tests.simulation.network import Fate
-from tests.simulation.people import AskedJob, Expected
+from tests.simulation.people import AskedJob, Attempt, Expected
 
 
 class Known(NamedTuple):
@@ -19,6 +19,7 @@ class Known(NamedTuple):
     shard_rows: int = 3
     may_be_emptied: bool = False
     archives: bool = False
+    needs_approval: bool = False
 
 
 def run_known(name: str) -> None:
@@ -29,7 +30,7 @@ def run_known(name: str) -> None:
 
     """
     known = KNOWN[name]
-    job = AskedJob(known.rows, known.shard_rows, True, 0, Expected.NOTHING)
+    job = AskedJob(known.rows, known.shard_rows, True, 0, Expected.NOTHING, known.needs_approval)
     simulation = LedgerSimulation()
     simulation.begin(merges=True, first=job, second=job, may_be_emptied=known.may_be_emptied, archives=known.archives)
     try:
@@ -80,6 +81,26 @@ def _lose_all(simulation: LedgerSimulation) -> None:
     simulation.empty_redis()
 
 
+def _approve_cancelled(simulation: LedgerSimulation) -> None:
+    """Cancel a job that waits for its approval, which then comes all the same."""
+    simulation.work_for(60)
+    simulation.ask(0, "cancel")
+    simulation.work_for(30)
+    simulation.approve(0, Attempt.RIGHT)
+    simulation.work_for(10)
+
+
+def _once_stored(act: Callable[[LedgerSimulation], None]) -> Known:
+    """Let two jobs be stored that need approval, and something be done then."""
+
+    def steps(simulation: LedgerSimulation) -> None:
+        simulation.work_for(60)
+        act(simulation)
+        simulation.work_for(20)
+
+    return Known(steps, needs_approval=True)
+
+
 def _search_all(simulation: LedgerSimulation) -> None:
     simulation.work_for(80)
     for which in range(3):
@@ -121,6 +142,11 @@ KNOWN = {
     "hand back without the lease": Known(_hand_back_late, rows=1, shard_rows=1),
     "miss the row in the middle": Known(_search_all),
     "sort no index": Known(_search_all),
+    "let a job approve itself": _once_stored(lambda on: on.approve(0, Attempt.OWN_JOB)),
+    "approve something else": _once_stored(lambda on: on.approve(0, Attempt.OTHER_DIGEST)),
+    "run a job for having been resumed": _once_stored(lambda on: on.ask(0, "resume")),
+    "open a job that needs approval": _once_stored(lambda _: None),
+    "approve a job that was cancelled": Known(_approve_cancelled, needs_approval=True),
     "give a ledger another identity": Known(_all_look),
     "record a loss twice": Known(_lose_all, may_be_emptied=True),
     "record no reset": Known(_lose_all, may_be_emptied=True),
