@@ -11,16 +11,10 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.action_chains import ActionChains
-from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.wait import WebDriverWait
 
 from config.web import Scope
 from ledger.ledger import Ledger
@@ -28,6 +22,11 @@ from nightly.state import FileState, NightFile
 from tests.cli.conftest import at_work, end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
 from tests.web.conftest import Served, connect, document, ledger, new_token, served  # noqa: F401 - fixtures
 from web.callers import SESSION_COOKIE
+
+if TYPE_CHECKING:
+    # half a second in each process of the tests, of which one has a browser
+    from selenium import webdriver
+    from selenium.webdriver.remote.webelement import WebElement
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PICTURES = os.environ.get("CONSOLE_PICTURES", "")
@@ -101,20 +100,23 @@ class Browser:
 
     def until(self, words: str) -> str:
         """Wait until the page shows these words; return what it shows."""
+        from selenium.webdriver.support.wait import WebDriverWait
 
         def shown(driver: webdriver.Chrome) -> str:
-            text = driver.find_element(By.TAG_NAME, "body").text
+            text = driver.find_element("tag name", "body").text
             return text if words in text else ""
 
         return WebDriverWait(self.driver, LONGEST_S).until(shown, f"shows {words!r}: {self.driver.page_source[:4000]}")
 
     def until_found(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so."""
+        from selenium.webdriver.support.wait import WebDriverWait
+
         WebDriverWait(self.driver, LONGEST_S).until(lambda _: is_so(), f"is so: {self.driver.page_source[:4000]}")
 
     def live(self) -> str:
         """Return what the page says of its live updates."""
-        return self.driver.find_element(By.CLASS_NAME, "live-state").text
+        return self.driver.find_element("class name", "live-state").text
 
     def run(self, script: str) -> Any:
         """Run a script on the page, and return what it returns."""
@@ -126,7 +128,9 @@ class Browser:
 
     def unfold(self, text: str) -> None:
         """Open what is folded under this text, as the keyboard does."""
-        summary = self.driver.find_element(By.XPATH, f"//summary[normalize-space()={text!r}]")
+        from selenium.webdriver.common.keys import Keys
+
+        summary = self.driver.find_element("xpath", f"//summary[normalize-space()={text!r}]")
         self.driver.execute_script("arguments[0].focus()", summary)
         self.press(Keys.ENTER)
 
@@ -137,10 +141,14 @@ class Browser:
 
     def press(self, *keys: str) -> None:
         """Press keys, as somebody without a mouse does."""
+        from selenium.webdriver.common.action_chains import ActionChains
+
         ActionChains(self.driver).send_keys(*keys).perform()
 
     def tab_to(self, name: str) -> None:
         """Go on with the tabulator to what has this text or name."""
+        from selenium.webdriver.common.keys import Keys
+
         for _ in range(MOST_TABS):
             self.press(Keys.TAB)
             if self.focused() == name:
@@ -153,17 +161,17 @@ class Browser:
 
     def _named(self, text: str) -> WebElement:
         paths = (f"//button[normalize-space()={text!r}]", f"//a[normalize-space()={text!r}]")
-        return self.driver.find_element(By.XPATH, " | ".join(paths))
+        return self.driver.find_element("xpath", " | ".join(paths))
 
     def fill(self, name: str, text: str) -> None:
         """Type into the field of this name."""
-        field = self.driver.find_element(By.NAME, name)
+        field = self.driver.find_element("name", name)
         field.clear()
         field.send_keys(text)
 
     def choose(self, name: str, file: Path) -> None:
         """Choose a file for the field of this name."""
-        self.driver.find_element(By.NAME, name).send_keys(str(file))
+        self.driver.find_element("name", name).send_keys(str(file))
 
     def offline(self, is_offline: bool) -> None:
         """Cut the browser off, or connect it again; streams that are open end."""
@@ -200,6 +208,8 @@ class Browser:
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[webdriver.Chrome]:
     """A browser that knows nothing of the machine."""
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER or ""
     quiet = "no-first-run disable-background-networking disable-component-update disable-sync disable-quic disable-gpu"

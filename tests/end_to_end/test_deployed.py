@@ -46,6 +46,7 @@ async def test_a_submitted_file_is_carried_out_by_the_workers(
     assert [line["verb"] for line in log] == ["submit", "resume", "finished"]
 
 
+@pytest.mark.promise
 async def test_a_running_job_is_paused_resumed_and_cancelled(
     relabel: CliProcess, serve: StartServer, start_worker: StartCelery
 ) -> None:

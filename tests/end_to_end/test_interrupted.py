@@ -84,6 +84,7 @@ async def test_a_second_interrupt_ends_at_once_and_the_job_goes_on_later(
     assert server.completions == {completion_id: {"team": "blue"} for completion_id in ids}
 
 
+@pytest.mark.promise
 async def test_a_killed_run_takes_everything_with_it_and_its_job_waits_to_be_resumed(
     relabel: CliProcess, serve: StartServer
 ) -> None:

@@ -91,6 +91,7 @@ def late_beat_file(relabel: CliProcess, name: str) -> str:
     return name
 
 
+@pytest.mark.promise
 async def test_a_night_in_fast_motion(relabel: CliProcess, serve: StartServer, start: Start, inbox: Path) -> None:
     """Two beats fire late and one run is made of it; each file is filed away with what became of it, or left alone."""
     ids = new_ids(30)

@@ -27,6 +27,7 @@ async def api(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> AsyncIterator[
         yield sandbox
 
 
+@pytest.mark.promise
 async def test_a_job_pauses_when_its_client_is_closed_and_the_next_one_goes_on(api: Sandbox, state_dir: Path) -> None:
     """It is known by what ended it; and where there is no key, nothing is stored."""
 

@@ -46,6 +46,7 @@ async def test_a_job_goes_on_where_the_key_is_rotated(cluster: Cluster, tmp_path
     assert NEW_KEY not in said
 
 
+@pytest.mark.promise
 async def test_a_worker_with_a_wrong_key_stands_aside_until_its_key_works(cluster: Cluster, tmp_path: Path) -> None:
     """The other one does the job; health names the one that does not."""
     folder = secrets(tmp_path / "secrets", "sk-canary-wrong-5d7a9b31")

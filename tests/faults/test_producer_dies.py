@@ -67,6 +67,7 @@ async def test_a_submit_killed_in_the_middle_is_invisible_and_can_be_repeated(
     assert await cluster.ledger.redis.keys(f"*{left}*") == []
 
 
+@pytest.mark.promise
 async def test_two_submits_of_the_same_rows_at_the_same_instant_are_one_job(
     cluster: Cluster, producer: Callable[..., ProducerProcess]
 ) -> None:

@@ -17,8 +17,9 @@ from ledger.row import Outcome
 from ledger.series import MOST_POINTS, read_series
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
+from tests.harness.faketime import faketime_library
 from tests.ledger.conftest import LedgerHarness
-from tests.simulation.server import BEGIN, ClockedRedis, faketime_library
+from tests.simulation.server import BEGIN, ClockedRedis
 
 SHARD_ROWS = 1000
 

@@ -69,6 +69,7 @@ async def test_a_job_is_counted_from_its_first_row_to_long_after_its_end(cluster
         await asyncio.to_thread(promtool_agrees, one)
 
 
+@pytest.mark.promise
 @pytest.mark.skipif(
     not shutil.which("prometheus"), reason="prometheus is not installed (Debian's package of that name)"
 )

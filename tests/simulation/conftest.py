@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from tests.harness.faketime import faketime_library
 from tests.simulation.run import run_seed, simulated_redis
-from tests.simulation.server import ClockedRedis, faketime_library
+from tests.simulation.server import ClockedRedis
 
 
 @pytest.fixture

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from tests.harness.faketime import faketime_library
 from tests.simulation.known import run_known
 from tests.simulation.link import Wire
 from tests.simulation.machine import LedgerSimulation
-from tests.simulation.server import ClockedRedis, faketime_library
+from tests.simulation.server import ClockedRedis
 
 SCHEDULES, RULES = 10, 30
 """Schedules of a seed unless fewer are asked for, and rules of a schedule at most."""

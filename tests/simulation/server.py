@@ -12,12 +12,6 @@ BEGIN = 2_000_000_000.0
 """When a simulation begins, seconds since the epoch."""
 
 
-def faketime_library() -> Path | None:
-    """The library that stands between a program and its clocks; None where it is not installed."""
-    folders = (Path("/usr/lib"), Path("/usr/local/lib"))
-    return next((path for folder in folders for path in sorted(folder.glob("**/libfaketime.so.1"))), None)
-
-
 class ClockedRedis(PrivateRedis):
     """A server in a folder in memory; `admin` is a blocking client, which is not part of the simulation.
 
