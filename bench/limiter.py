@@ -20,15 +20,18 @@ from tests.harness.wait import wait_until
 
 GOAL_USED, GOAL_REFUSED = 0.9, 0.02
 WINDOW_S = 5
+FIRST_ROWS = 1000
+"""Rows of the job by which a limit was used before: enough for any rate to have been tried."""
 
 
 class Case(NamedTuple):
-    """A server's limit and what the workers are told. `options` are the sandbox's."""
+    """A server's limit and what the workers are told. `options` are the sandbox's; `used_before`: by a first job."""
 
     name: str
     configured: float
     allowed: float
     options: dict[str, Any]
+    used_before: bool = False
 
 
 CASES = [
@@ -39,6 +42,7 @@ CASES = [
     Case("unknown 50/s, bucket of 1 s, rate headers", 500, 50, {"rate_headers": True}),
     Case("100/s configured and allowed", 100, 100, {}),
     Case("1,000/s configured and allowed", 1000, 1000, {}),
+    Case("1,000/s configured and allowed, used before", 1000, 1000, {}, used_before=True),
 ]
 
 
@@ -68,9 +72,13 @@ async def main(options: argparse.Namespace) -> None:
 
 async def measure(case: Case, seconds: int) -> Figures:
     async with on_cluster(case) as cluster:
+        if case.used_before:
+            first = await cluster.start_job(PatchRows(FIRST_ROWS, seed=1), shard_rows=500)
+            await cluster.finished(first, within=60)
+        before = cluster.sandbox.log.total
         await _job_under_way(cluster, seconds * max(case.allowed, 60) + case.options.get("burst", 0))
         await asyncio.sleep(seconds)
-        return figures(list(cluster.sandbox.log.entries), case.allowed, seconds)
+        return figures(cluster.sandbox.log.since(before), case.allowed, seconds)
 
 
 async def measure_lifted() -> float:
@@ -100,8 +108,9 @@ async def on_cluster(case: Case) -> AsyncIterator[Cluster]:
 
 
 async def _job_under_way(cluster: Cluster, requests: float) -> None:
+    asked = cluster.asked
     await cluster.start_job(PatchRows(int(requests * 0.6) + 500), shard_rows=500)
-    await wait_until(lambda: cluster.asked, within=30, what="the workers are at the job")
+    await wait_until(lambda: cluster.asked > asked, within=30, what="the workers are at the job")
 
 
 def figures(entries: list[Entry], allowed: float, seconds: float) -> Figures:
