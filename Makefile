@@ -56,8 +56,9 @@ promises: $(VENV)/.installed-dev ## The promises at full scale, which CI runs af
 soak: $(VENV)/.installed-dev ## What takes longest: promises, long outages, 1,000 examples of each property
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n 4 --dist worksteal -m "promise or slow or hypothesis"
 
-bench: $(VENV)/.installed-dev ## What relabel costs, beside what people use today (half an hour); PARTS=cost
-	$(BIN)/python -W ignore -m bench $(PARTS)
+bench: $(VENV)/.installed-dev ## Measure into bench/RESULTS.md what relabel costs, beside its peers (an hour); PARTS=cost
+	$(BIN)/python -W ignore -m bench --write $(PARTS)
+	$(BIN)/python -m docs.generate
 
 lock: $(VENV)/bin/uv ## Pin what the image is built of, with hashes, after a change of pyproject.toml or constraints.txt
 	$(LOCK) pyproject.toml --extra flower --extra web --output-file deploy/requirements.txt

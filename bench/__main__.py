@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 from bench import (
@@ -32,6 +33,7 @@ from bench import (
     verify,
     watched,
 )
+from bench.results_file import record, write
 
 PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "startup": startup.main,
@@ -62,20 +64,25 @@ def main() -> None:
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}")
     parser.add_argument("--rows", type=int, help="rows of a run; each part has its own default")
     parser.add_argument("--repeats", type=int, help="runs of which the median is taken; each part has its own default")
+    parser.add_argument("--write", action="store_true", help="put what is measured into bench/RESULTS.md")
     parser.add_argument("--seconds", type=int, default=30, help="limiter: length of a run")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)
     if unknown:
         parser.error(f"there is no part {', '.join(sorted(unknown))}")
-    print_machine()
+    print(machine())
+    if options.write:
+        write("machine", machine() + "\n")
     for name in options.parts or [name for name in PARTS if name not in LONG]:
         print(f"\n## {name} (load before: {os.getloadavg()[0]:.1f})\n", flush=True)
-        PARTS[name](options)
+        measure = partial(PARTS[name], options)
+        record(name, measure) if options.write else measure()
 
 
-def print_machine() -> None:
+def machine() -> str:
+    """Return what the figures depend on."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("celery", "httpx", "aiohttp", "redis", "openai"))
-    print(f"{os.cpu_count()} cores, {platform.system()}, Python {sys.version.split()[0]}; {libraries}")
+    return f"{os.cpu_count()} cores, {platform.system()}, Python {sys.version.split()[0]}; {libraries}"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
-"""Writes the generated parts of the docs: the table of settings and the page of verbs.
+"""Writes the generated parts of the docs: the table of settings, the page of verbs, the figures that are quoted.
 
-Run `python -m docs.generate` after a change of a setting or of a verb's help; `tests/test_docs.py` compares.
+Run `python -m docs.generate` after a change of a setting or of a verb's help; `make bench` runs it, too.
+`tests/test_docs.py` compares.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import click
 
 from cli.main import VERBS, cli
 from config.environment import environment_names
+from docs.figures import QUOTING, RESULTS, Results, quoted
 
 DOCS = Path(__file__).parent
 SETTINGS = DOCS / "settings.md"
@@ -58,3 +60,6 @@ def _section(verb: str) -> str:
 if __name__ == "__main__":
     SETTINGS.write_text(settings_page(), encoding="utf-8")
     VERB_PAGE.write_text(verbs_page(), encoding="utf-8")
+    measured = Results(RESULTS.read_text(encoding="utf-8"))
+    for page in QUOTING:
+        page.write_text(quoted(page.read_text(encoding="utf-8"), measured), encoding="utf-8")

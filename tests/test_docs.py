@@ -9,6 +9,7 @@ import click
 import pytest
 
 from cli.main import VERBS, cli
+from docs.figures import FIGURES, QUOTING, RESULTS, Results, quoted
 from docs.generate import SETTINGS, VERB_PAGE, settings_page
 from ledger.job import JobState
 from ledger.row import OUTCOMES
@@ -37,6 +38,39 @@ def test_the_page_of_verbs_is_that_of_the_command_line():
     written = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True, encoding="utf-8")
 
     assert VERB_PAGE.read_text(encoding="utf-8") == written.stdout, REGENERATE
+
+
+@pytest.mark.parametrize("page", QUOTING, ids=lambda page: page.name)
+def test_quoted_figures_are_those_that_were_measured(page):
+    """A figure in a page is a cell of bench/RESULTS.md, or made of some."""
+    text = page.read_text(encoding="utf-8")
+
+    assert quoted(text, Results(RESULTS.read_text(encoding="utf-8"))) == text, REGENERATE
+    assert "<!-- figure: " in text
+
+
+def test_no_other_page_gives_a_figure_of_cost():
+    """It would not change with the next run."""
+    cost = re.compile(r"\d (?:µs|ms of CPU|rows/s)\b")
+    unquoted = {
+        name: found
+        for name in DOCUMENTS
+        if name != "CHANGELOG.md" and not name.startswith("docs/adr/")
+        for found in cost.findall((ROOT / name).read_text(encoding="utf-8"))
+    }
+
+    assert unquoted == {}
+
+
+def test_a_figure_comes_from_the_first_number_of_its_cell():
+    """Of a median with its least and most, the median."""
+    table = "| | CPU µs a row | rows/s |\n|---|---|---|\n| a row | 1,773 (1,690 to 1,815) | 564 |"
+    results = Results(f"<!-- cost: written by make bench -->\n{table}\n<!-- /cost -->")
+
+    assert results.number("cost", "a row", "CPU µs a row") == 1773
+    with pytest.raises(LookupError):
+        results.number("cost", "another", "CPU µs a row")
+    assert FIGURES
 
 
 @pytest.mark.parametrize("verb", VERBS)
