@@ -21,8 +21,8 @@ from ledger.scripts import load_script
 
 NEEDS_APPROVAL_CODE = "needs_approval"
 """The reason code of a job that is held until somebody else than its submitter approves it."""
-APPROVED_KINDS = frozenset({Kind.FILE, Kind.RETRY, Kind.APPLY})
-"""Kinds of jobs that may need approval: those that write something new. An undo restores, and has to be quick."""
+FREE_KINDS = frozenset(kind for kind in Kind if kind.only_reads or kind is Kind.UNDO)
+"""Kinds of jobs that need no approval: those that change nothing, and an undo, which restores and has to be quick."""
 
 
 class Approval(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,7 +89,7 @@ async def require_approval(redis: Redis, spec: JobSpec, rule: ApprovalRule, *, b
 
     `by` is who submits the job, and may not approve it.
     """
-    if rule.above is None or spec.rows <= rule.above or spec.kind not in APPROVED_KINDS:
+    if rule.above is None or spec.rows <= rule.above or spec.kind in FREE_KINDS:
         return ""
     rows, more = f"{spec.rows:,} row{'' if spec.rows == 1 else 's'}", f"more than {rule.above:,}"
     other = printable(person_of(by), WHO_CHARS) or "its submitter"

@@ -115,13 +115,8 @@ class JobStore:
                 "canary_shards": spec.canary_shards,
             }
             await self._redis.hset(JobKeys(job_id).job, mapping=shares)
-        is_held = hold or questions or unapproved
-        state = JobState.FINISHED if spec.rows == 0 else JobState.HELD if is_held else JobState.RUNNING
-        code, reason = why_empty if state.ended else ("", "")
-        if state is JobState.HELD and questions:
-            code, reason = NEEDS_CONFIRMATION_CODE, questions
-        elif state is JobState.HELD and not hold:
-            code, reason = NEEDS_APPROVAL_CODE, unapproved
+        first = _held_for(hold=hold, questions=questions, unapproved=unapproved) or (JobState.RUNNING, "", "")
+        state, code, reason = first if spec.rows else (JobState.FINISHED, *why_empty)
         await self._jobs.expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
         entries = _entries(spec, by, remark)
@@ -134,6 +129,15 @@ class JobStore:
             pipe.rpush(key, packed)
             pipe.pexpire(key, int(STORING_KEEP_S * 1000))
             await pipe.execute()
+
+
+def _held_for(*, hold: bool, questions: str, unapproved: str) -> tuple[JobState, str, str] | None:
+    """Return what holds a job first, as its state with the reason's code and the reason; None where nothing does."""
+    if questions:
+        return JobState.HELD, NEEDS_CONFIRMATION_CODE, questions
+    if hold:
+        return JobState.HELD, "", ""
+    return (JobState.HELD, NEEDS_APPROVAL_CODE, unapproved) if unapproved else None
 
 
 class _Entries(TypedDict):

@@ -172,8 +172,7 @@ class Job:
 
         Raises:
             NotAnApprover: nobody vouches for the name of who asks (`RELABEL_APPROVAL__ALLOW_LOCAL`).
-            OwnJob: who asks has submitted it.
-            OtherDigest: the job does something else.
+            OwnJob, OtherDigest: who asks has submitted it, or the job does something else.
             WrongState: it needs no approval, or does not wait for it any more.
 
         """

@@ -68,8 +68,8 @@ def apply_command(
       relabel apply last --canary 1%
       relabel apply 20261123-205318-c81e4f02 --yes --max-changes 500
 
-    The exit code is that of the job: 0 all rows as wanted, 1 some failed or had drifted, 3 paused (by the canary, for
-    example) or cancelled; 2 where the plan cannot be applied.
+    The exit code is that of the job: 0 all rows as wanted, 1 some failed or had drifted, 3 held for approval,
+    paused (by the canary, for example) or cancelled; 2 where the plan cannot be applied.
     """
     here = here or settings.redis.url is None
     require_carrier(settings, here=here, wait=not no_wait)

@@ -9,13 +9,14 @@ from config.settings import Settings
 from ledger.job import JobState
 from ledger.job_spec import Mode
 from ledger.keys import JOBS
+from ledger.person import unverified
 from relabel.jobs import JobFilter, latest_jobs
 from relabel.session import Session
 
 JOBS_MADE = {
     "old": {"by": "ada@laptop", "name": "first.csv", "keys": ["team"]},
     "bob": {"by": "bob@desk", "name": "Second.csv", "keys": ["draft", "team"]},
-    "replace": {"by": "bob@desk", "name": "third", "keys": ["draft"], "mode": Mode.REPLACE},
+    "replace": {"by": unverified("bob@desk"), "name": "third", "keys": ["draft"], "mode": Mode.REPLACE},
     "wide": {"by": "ada@laptop", "name": "wide", "keys": ["a"], "more_keys": True},
     "release-one": {"by": "", "name": "fifth", "keys": None},
 }

@@ -58,7 +58,9 @@ MUTATIONS = {
         "ledger/lua/resume.lua", "local lacks = lacks_approval(KEYS[1])", "local lacks = false"
     ),
     "open a job that needs approval": Mutation(
-        "ledger/job_store.py", "is_held = hold or questions or unapproved", "is_held = hold or questions"
+        "ledger/job_store.py",
+        "NEEDS_APPROVAL_CODE, unapproved) if unapproved",
+        "NEEDS_APPROVAL_CODE, unapproved) if False",
     ),
     "approve a job that was cancelled": Mutation("ledger/lua/approve.lua", "if job[1] ~= 'held' then", "if false then"),
     "count a plan's shard twice": Mutation(
