@@ -25,6 +25,7 @@ IDS = PatchRows(8).ids
 FILE = "id,team,note\n" + "".join(f"{each},t{number},{'n' * 512}\n" for number, each in enumerate(IDS)) + "bad id,x,y\n"
 ENDS = dict.fromkeys(range(4), Outcome.UPDATED) | {4: failure("not_found", "No such completion", status=404)}
 ENDS |= {5: (Outcome.DRIFTED, failure("changed_since")[1]), 6: failure("timeout"), 7: Outcome.UNCHANGED}
+BY = "ada (token labels)"
 WAITS = {"code": "invalid_api_key", "reason": "the API refuses the key", "by": "worker@a"}
 
 look = asyncio.to_thread
@@ -81,7 +82,7 @@ async def test_pages_with_something_on_them(faults_of, sign_in, browser, make_jo
     pages = {
         "workers": ("/workers", "They differ"),  # first, as heartbeats are forgotten within seconds
         "home": ("/", "the API refuses the key"),
-        "jobs": ("/jobs", "running.csv"),
+        "jobs": ("/jobs", "team-split.csv"),
         "job-finished": (f"/jobs/{ended.job_id}", "Timeline"),
         "job-running": (f"/jobs/{running.job_id}", "rows in all"),
         "job-paused": (f"/jobs/{paused.job_id}", "the API refuses the key"),
@@ -188,13 +189,13 @@ async def test_nothing_moves_for_those_who_asked_for_that(browser, sign_in, make
 
 async def _jobs(make_job, ledger):
     """A job that has ended, and one that runs, is paused, held and lost."""
-    ended = await make_job(FILE, ENDS, images=True, name="ended.csv")
-    running = await make_job(FILE, name="running.csv")
+    ended = await make_job(FILE, ENDS, images=True, name="quality-labels.csv", by=BY)
+    running = await make_job(FILE, name="team-split.csv", by=BY)
     some = {row: end for row, end in ENDS.items() if row < 7}
-    paused = await make_job(FILE, some, name="paused.csv", images=True)
+    paused = await make_job(FILE, some, name="reviewed.csv", images=True, by=BY)
     await ledger.jobs.pause(paused.job_id, **WAITS)
-    held = await make_job(FILE, name="held.csv", hold=True)
-    lost = await make_job(FILE, ENDS, name="lost.csv")
+    held = await make_job(FILE, name="new-teams.csv", hold=True, by=BY)
+    lost = await make_job(FILE, ENDS, name="lost.csv", by=BY)
     await ledger.redis.delete(JobKeys(lost.job_id).shards, JobKeys(lost.job_id).outcomes)
     return ended, running, paused, held, lost
 
