@@ -170,6 +170,11 @@ def unpack_detail(packed: bytes) -> Detail:
     return msgspec.structs.replace(found, **said)
 
 
+def unpack_code(packed: bytes) -> str:
+    """Return the code alone, sanitized: of many rows that costs a tenth of `unpack_detail`."""
+    return sanitize(_detail.decode(packed).code, CODE_CHARS)
+
+
 def pack_tries(tries: Tries) -> bytes:
     """Pack how often a row has failed."""
     return _encode(tries)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from config.failure_limit import NO_LIMIT, FailureLimit
-from ledger.codec import Detail, unpack_detail, unpack_shard
+from ledger.codec import Detail, unpack_code, unpack_detail, unpack_shard
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
 from ledger.row import TRIED, Outcome, Patch
@@ -105,12 +105,13 @@ async def read_causes(redis: Redis, spec: JobSpec, outcome: Outcome = Outcome.FA
     """
     numbers: dict[str, int] = {}
     first: dict[str, list[tuple[int, Detail]]] = {}
-    async for row, detail in _details(redis, spec, outcome):
-        code = detail.code if detail.code in numbers or len(numbers) < MOST_CAUSES else OTHER_CODES
+    async for row, packed in _details(redis, spec, outcome):
+        code = unpack_code(packed)
+        code = code if code in numbers or len(numbers) < MOST_CAUSES else OTHER_CODES
         numbers[code] = numbers.get(code, 0) + 1
         samples = first.setdefault(code, [])
         if len(samples) < SAMPLES:
-            samples.append((row, detail))
+            samples.append((row, unpack_detail(packed)))
     ranked = sorted(numbers, key=lambda code: -numbers[code])
     return [Cause(code, numbers[code], await _with_patches(redis, spec, first[code])) for code in ranked]
 
@@ -133,8 +134,11 @@ async def too_many_failures(redis: Redis, spec: JobSpec) -> str | None:
     return f"{numbers}, more than {spec.max_failures} (--max-failures): {', '.join(said)}"
 
 
-async def _details(redis: Redis, spec: JobSpec, outcome: Outcome) -> AsyncIterator[tuple[int, Detail]]:
-    """Yield the rows of an outcome in order. The outcomes show which: a byte a row, and no row is read twice."""
+async def _details(redis: Redis, spec: JobSpec, outcome: Outcome) -> AsyncIterator[tuple[int, bytes]]:
+    """Yield the rows of an outcome in order, with what is said about each.
+
+    The outcomes show which: a byte a row, and no row is read twice.
+    """
     keys = JobKeys(spec.job_id)
     for start in range(0, spec.rows, _OUTCOMES_TOGETHER):
         outcomes = await read_outcomes(redis, spec, start, min(spec.rows - start, _OUTCOMES_TOGETHER))
@@ -144,7 +148,7 @@ async def _details(redis: Redis, spec: JobSpec, outcome: Outcome) -> AsyncIterat
             packed = await redis.hmget(keys.details, [str(row) for row in group])
             for row, raw in zip(group, packed, strict=True):
                 if isinstance(raw, bytes):
-                    yield row, unpack_detail(raw)
+                    yield row, raw
 
 
 def _places(outcomes: bytes, outcome: int) -> Iterator[int]:

@@ -10,7 +10,7 @@ from typing import Any
 
 from redis.asyncio import Redis
 
-from ledger.codec import unpack_detail, unpack_rejections, unpack_shard, unpack_unsent
+from ledger.codec import unpack_code, unpack_rejections, unpack_shard, unpack_unsent
 from ledger.errors import StateLost
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
@@ -55,7 +55,7 @@ async def in_groups(numbers: AsyncIterator[int], size: int) -> AsyncIterator[lis
 async def with_codes(redis: Redis, spec: JobSpec, numbers: Sequence[int], codes: Collection[str]) -> list[int]:
     """Return those of these rows that ended with one of the codes."""
     packed: Any = await redis.hmget(JobKeys(spec.job_id).details, [str(number) for number in numbers])
-    return [number for number, raw in zip(numbers, packed, strict=True) if raw and unpack_detail(raw).code in codes]
+    return [number for number, raw in zip(numbers, packed, strict=True) if raw and unpack_code(raw) in codes]
 
 
 async def read_numbered(redis: Redis, spec: JobSpec, numbers: Sequence[int]) -> list[ReportedRow]:
