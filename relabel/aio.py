@@ -23,6 +23,7 @@ from relabel.job_handle import Job
 from relabel.job_reference import find_job
 from relabel.job_status import JobStatus
 from relabel.jobs import JobFilter, list_jobs, seen_facts
+from relabel.operations import Operations
 from relabel.plan import plan_request
 from relabel.preview import preview_facts
 from relabel.rate import RateResult, read_rate, reset_shared_rate, set_shared_rate
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 _STATES = {state.value.removeprefix("state "): state for state in JobState}
 
 
-class Client:
+class Client(Operations):
     """The verbs, for the ledger that the settings name; made by `connect`."""
 
     def __init__(self, connection: Connection, stack: AsyncExitStack) -> None:

@@ -266,5 +266,12 @@ def health_facts(found: dict[str, CheckResult]) -> list[dict[str, Any]]:
     ]
 
 
+def health_answer(found: dict[str, CheckResult], checked_at: str) -> dict[str, Any]:
+    """Return the results with the worst verdict, as callers of Python and HTTP get them."""
+    verdicts = {result.verdict for result in found.values()}
+    worst = next((verdict for verdict in (Verdict.FAIL, Verdict.WARN) if verdict in verdicts), Verdict.OK)
+    return {"object": "health", "status": str(worst), "checked_at": checked_at, "checks": health_facts(found)}
+
+
 def _facts(result: CheckResult) -> dict[str, Any]:
     return {"verdict": str(result.verdict), "said": result.said, "next": result.next_step or None}

@@ -223,7 +223,7 @@ class SelectionResult(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     output: str | None
     rows: int
-    doubts: list[Any] = []
+    doubts: list[str] = []
 
 
 def result_of(facts: dict[str, Any], result: type[T]) -> T:

@@ -28,6 +28,7 @@ from relabel.progress_line import progress_of
 from relabel.rate import RateResult
 from relabel.results import CompletionHistory, PreviewResult
 from relabel.selected_rows import PlanSelectionArguments, SelectArguments, SelectedRows
+from relabel.sync_operations import Operations
 
 T = TypeVar("T")
 
@@ -63,7 +64,7 @@ def connect(
         raise
 
 
-class Client:
+class Client(Operations):
     """The verbs, for the ledger that the settings name; made by `connect`. Its methods are those of `aio.Client`."""
 
     def __init__(self, client: aio.Client, thread: LoopThread) -> None:

@@ -34,10 +34,11 @@ class _Bound(NamedTuple):
 
 
 class BoundedBodies:
-    """Refuses a body that is too large, or comes too slowly."""
+    """Refuses a body that is too large, or comes too slowly: `part_s` is the time for the next part of one."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, *, part_s: float = PART_WITHIN_S) -> None:
         self._app = app
+        self._part_s = part_s
         self._small = _Bound(SMALL_BYTES, SMALL_S, "")
         self._upload = _Bound(int(settings.upload_gib * GIB), settings.upload_minutes * 60, "RELABEL_WEB__UPLOAD_GIB")
 
@@ -51,10 +52,10 @@ class BoundedBodies:
         if length.isdecimal() and int(length) > bound.size:
             await refused("too_large", bound.too_large(), limit=bound.setting)(scope, receive, send)
             return
-        await self._app(scope, _bounded(receive, bound), send)
+        await self._app(scope, _bounded(receive, bound, self._part_s), send)
 
 
-def _bounded(receive: Receive, bound: _Bound) -> Receive:
+def _bounded(receive: Receive, bound: _Bound, part_s: float) -> Receive:
     size, ended, until = 0, False, time.monotonic() + bound.seconds
 
     async def receive_part() -> Message:
@@ -62,10 +63,10 @@ def _bounded(receive: Receive, bound: _Bound) -> Receive:
         if ended:  # from now on only the end of the connection comes
             return await receive()
         try:
-            async with asyncio.timeout(min(PART_WITHIN_S, max(0.0, until - time.monotonic()))):
+            async with asyncio.timeout(min(part_s, max(0.0, until - time.monotonic()))):
                 message = await receive()
         except TimeoutError:
-            limit = f"{PART_WITHIN_S:.0f} s for the next part, {bound.seconds:,.0f} s in all"
+            limit = f"{part_s:.0f} s for the next part, {bound.seconds:,.0f} s in all"
             raise Refusal("too_slow", f"the body came too slowly: {limit}.") from None
         size += len(message.get("body", b""))
         ended = not message.get("more_body", False)

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import msgspec
 
-from relabel import job_status, rate, results
+from relabel import job_status, rate, receipt_result, results
 from relabel.problems import PROBLEMS
 from web.refusals import REFUSALS
 from web.selection_body import PlanOfSelection
@@ -75,7 +75,7 @@ def schemas() -> dict[str, Any]:
     mine = [Alive, Problem]
     types = [
         each
-        for module in (job_status, rate, results)
+        for module in (job_status, rate, receipt_result, results)
         for _, each in inspect.getmembers(module, inspect.isclass)
         if each.__module__ == module.__name__ and issubclass(each, msgspec.Struct)
     ]

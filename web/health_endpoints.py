@@ -7,8 +7,7 @@ from fastapi.responses import JSONResponse
 
 from config.web import Scope
 from ledger.clock import utc_time
-from relabel.check_result import Verdict
-from relabel.health import SERVED_CHECKS, check_health, health_facts
+from relabel.health import SERVED_CHECKS, check_health, health_answer
 from relabel.results import HealthResult
 from web.callers import SessionHere, needs
 from web.documented import Alive, Answers, answers, problems_of
@@ -38,8 +37,4 @@ async def readyz(request: Request) -> JSONResponse:
 async def health(session: SessionHere) -> JSONResponse:
     """Check the deployment, as `relabel health` does; of the API, what workers found last, and when."""
     found = await check_health(session.settings, SERVED_CHECKS, deployed=True)
-    verdicts = {result.verdict for result in found.values()}
-    worst = next((verdict for verdict in (Verdict.FAIL, Verdict.WARN) if verdict in verdicts), Verdict.OK)
-    now = utc_time(await session.ledger.jobs.now())
-    checks = health_facts(found)
-    return JSONResponse({"object": "health", "status": str(worst), "checked_at": now, "checks": checks})
+    return JSONResponse(health_answer(found, utc_time(await session.ledger.jobs.now())))

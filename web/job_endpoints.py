@@ -6,7 +6,7 @@ import time
 from typing import Annotated, Any, Literal, get_args
 
 import msgspec
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Request
 from fastapi.responses import JSONResponse
 
 from config.moment import parse_moment
@@ -14,7 +14,9 @@ from config.web import Scope
 from ledger.job import JobState
 from relabel.job_status import JobStatus, LogEntry
 from relabel.jobs import JobFilter, JobSeen, job_log, page_of_jobs, see_job, seen_facts
-from web.callers import SessionHere, needs
+from relabel.receipt import make_receipt
+from relabel.receipt_result import ReceiptResult
+from web.callers import CallerHere, SessionHere, needs
 from web.documented import JOB, answers, lists
 from web.pages import After, Limit, page
 from web.refusals import Refusal
@@ -71,6 +73,17 @@ async def get_job_log(session: SessionHere, job_id: JobId, *, limit: Limit = 20,
         entries.append({"object": "log_entry", "id": f"{line.at:.6f}-{same}"} | msgspec.to_builtins(line))
     first = next((place + 1 for place, each in enumerate(entries) if each["id"] == after), 0)
     return page(entries[first : first + limit], has_more=len(entries) > first + limit)
+
+
+@router.get(
+    "/v1/jobs/{job_id}/receipt",
+    responses=answers(ReceiptResult, "wrong_state", "state_lost", "invalid_input", "busy", *JOB),
+    **needs(Scope.READ),
+)
+async def get_receipt(request: Request, caller: CallerHere, job_id: JobId) -> JSONResponse:
+    """Return the receipt of a job that has ended: its counts, its digests, what its latest verification found."""
+    receipt = await request.app.state.work.run(caller.acts_as, lambda session: make_receipt(session, job_id))
+    return JSONResponse({"object": "receipt"} | receipt)
 
 
 def _moment(text: str) -> float:

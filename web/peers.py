@@ -117,10 +117,14 @@ class ClientTooSlow(Exception):
 
 
 class Answers:
-    """Adds the headers of each answer, and leaves a client that does not take its answer, or whose answer broke off."""
+    """Adds the headers of each answer, and leaves a client that does not take its answer, or whose answer broke off.
 
-    def __init__(self, app: ASGIApp) -> None:
+    `send_s` is the time that a client may take for the next part of an answer.
+    """
+
+    def __init__(self, app: ASGIApp, *, send_s: float = SEND_WITHIN_S) -> None:
         self._app = app
+        self._send_s = send_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on."""
@@ -135,7 +139,7 @@ class Answers:
             if message["type"] == "http.response.start":
                 _add(message, HEADERS.items())
             try:
-                async with asyncio.timeout(SEND_WITHIN_S):
+                async with asyncio.timeout(self._send_s):
                     await send(message)
             except TimeoutError:
                 raise ClientTooSlow from None

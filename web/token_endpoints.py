@@ -25,7 +25,7 @@ class NewToken(BaseModel):
 
     name: str = Field(max_length=64)
     scopes: list[Scope] = Field(min_length=1, max_length=len(Scope))
-    owner: str = Field(max_length=100)
+    owner: str = Field(min_length=1, max_length=100)
     days: float = Field(DEFAULT_DAYS, gt=0, le=MOST_DAYS)
 
 

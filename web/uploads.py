@@ -14,9 +14,8 @@ from typing import Any, BinaryIO, Literal, NamedTuple, TypeVar
 
 import msgspec
 from fastapi import Request
-from starlette.datastructures import ImmutableMultiDict, UploadFile
-from starlette.exceptions import HTTPException
-from starlette.formparsers import MultiPartException
+from starlette.datastructures import FormData, ImmutableMultiDict, UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
 
 from config.text import sanitize
 from producer.decompress import DAMAGED, compression_of, decompressed
@@ -82,6 +81,25 @@ class Form(NamedTuple):
     fields: list[tuple[str, str]]
 
 
+class WholeForm(MultiPartParser):
+    """Reads a form to its end, and refuses one that has none: files and options that came last would be missing."""
+
+    _has_ended = False
+
+    def on_end(self) -> None:
+        """Record that the last boundary was read."""
+        self._has_ended = True
+
+    async def parse(self) -> FormData:
+        """Return the form. Raises MultiPartException where it cannot be read, or is cut short."""
+        form = await super().parse()
+        if not self._has_ended:
+            for file in self._files_to_close_on_error:
+                file.close()
+            raise MultiPartException("the last boundary is missing")
+        return form
+
+
 @asynccontextmanager
 async def uploaded(request: Request) -> AsyncIterator[Upload]:
     """Take the body of a request to disk for as long as the block runs.
@@ -124,15 +142,15 @@ async def read_form(request: Request, stack: ExitStack) -> Form:
 
     """
     try:
-        form = await request.form(max_files=MAX_FILES, max_fields=MOST_FIELDS)
-    except (MultiPartException, HTTPException) as error:
-        if isinstance(error, Refusal):
-            raise
+        form = await WholeForm(request.headers, request.stream(), max_files=MAX_FILES, max_fields=MOST_FIELDS).parse()
+    except MultiPartException:
         raise Refusal("invalid_request", "the multipart body cannot be read; it may be cut short.") from None
-    files, fields = list[FoundFile](), list[tuple[str, str]]()
-    for name, value in form.multi_items():
+    files, fields, items = list[FoundFile](), list[tuple[str, str]](), form.multi_items()
+    for _, value in items:  # all of them, also where one is refused
         if isinstance(value, UploadFile):
             stack.callback(value.file.close)
+    for name, value in items:
+        if isinstance(value, UploadFile):
             if name != "file":
                 raise Refusal("invalid_request", "each file must be in a field called file.")
             files.append(_named(value.filename or "", value.file))
@@ -192,13 +210,28 @@ def _upload_of_json(members: dict[str, msgspec.Raw], query: ImmutableMultiDict[s
     """Return the rows of a JSON body as a file of lines, or its selection; with the options beside them."""
     if "select" in members:
         given = {name: _decoded(value, Any) for name, value in members.items()}
-        return Upload([], SubmitOptions(), selection=validated(PlanOfSelection, dict(query) | given))
+        return Upload([], SubmitOptions(), selection=validated(PlanOfSelection, _of_query(query) | given))
     rows = _decoded(members.pop("rows", msgspec.Raw(b"null")), list[msgspec.Raw])
     options = options_of(query, {name: _decoded(value, Any) for name, value in members.items()})
     lines = stack.enter_context(tempfile.TemporaryFile())  # noqa: SIM115 - as above
     lines.writelines(_lines(rows))
     lines.seek(0)
     return Upload([FoundFile("-", UNNAMED, lines)], options, "jsonl")
+
+
+def _of_query(query: ImmutableMultiDict[str, Any]) -> dict[str, Any]:
+    """Return the options of a query that a selection has, too; others may be there as they are without being named.
+
+    Raises:
+        Refusal: one that is for files and rows alone says something.
+
+    """
+    options, fields = options_of(query), SubmitOptions.model_fields
+    given = {name: getattr(options, name) for name in options.model_fields_set}
+    for name, value in given.items():
+        if name not in PlanOfSelection.model_fields and value != fields[name].default:
+            raise Refusal("invalid_request", f"{name} is for files and rows; leave it out.")
+    return {name: value for name, value in given.items() if name in PlanOfSelection.model_fields}
 
 
 def _decoded(body: bytes | msgspec.Raw, kind: type[T]) -> T:

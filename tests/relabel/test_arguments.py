@@ -36,17 +36,17 @@ METHODS = {
     "apply": JOB.apply,
     "log": JOB.log,
     "receipt": JOB.receipt,
+    "health": CLIENT.health,
+    "probe": CLIENT.probe,
 }
 NOT_OF_PROGRAMS = {
     "rate": "rate(), set_rate() and reset_rate(), of the client and of a job",
-    "nightly": "for operators, as the following ones are",
-    "config": "",
-    "health": "",
-    "probe": "",
-    "metrics": "",
-    "sandbox": "",
-    "serve": "",
-    "token": "",
+    "nightly": "its own verbs are nightly_status(), nightly_next() and nightly_run()",
+    "config": "shows what the environment sets; a program has given or read it itself",
+    "metrics": "a process of its own, which a program that has one reads over HTTP",
+    "sandbox": "a process of its own; tests of programs start it as one",
+    "serve": "a process of its own",
+    "token": "made by whoever may write to Redis on the command line, or over HTTP with the scope admin",
 }
 """Verbs that no method is, and why."""
 SHOWN = {"json", "help", "as_json"}
@@ -66,6 +66,7 @@ LEFT_OUT = {
     # plan() takes what is selected, and Job.apply makes it
     "select": {"plan", "yes", "strict", "rate", "max_failures", "priority", "name", "oldest_first", "check"}
     | {"apply", "canary", "max_changes"},
+    "probe": {"yes"},  # who calls it means it
     "cancel": {"yes"},  # a job is named by its id
     "approve": {"yes"},
     "pause": {"yes"},
@@ -93,7 +94,8 @@ def options_of(verb: str) -> set[str]:
         if isinstance(param, click.Option):
             name = max((each for each in param.opts if each.startswith("--")), key=len, default=param.opts[0])
             found.add(name.lstrip("-").replace("-", "_"))
-    return {OTHERWISE.get(name, name) for name in found - SHOWN - LEFT_OUT["*"] - LEFT_OUT.get(verb, set())}
+    otherwise = {} if verb == "health" else OTHERWISE  # whose `only` names checks
+    return {otherwise.get(name, name) for name in found - SHOWN - LEFT_OUT["*"] - LEFT_OUT.get(verb, set())}
 
 
 def arguments_of(method: Any) -> set[str]:
@@ -135,6 +137,15 @@ def test_both_clients_have_the_same_methods_with_the_same_arguments(of_aio, of_s
     assert there.keys() - own == here.keys() - own
     for name in here.keys() - own - {"watch"}:
         assert here[name] == there[name], name
+
+
+def test_each_verb_on_nightly_runs_is_a_method_that_takes_the_same():
+    """`nightly_status` for `nightly status`."""
+    group = cli.get_command(click.Context(cli), "nightly")
+    assert isinstance(group, click.Group)
+    found = {f"nightly_{name}": {param.name for param in verb.params} - SHOWN for name, verb in group.commands.items()}
+
+    assert {name: arguments_of(getattr(CLIENT, name)) for name in found} == found
 
 
 def test_a_plan_of_a_selection_takes_what_select_and_plan_take():

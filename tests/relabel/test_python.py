@@ -345,3 +345,34 @@ async def test_a_large_job_waits_for_somebody_else(api, idle_worker, clean, monk
             await job.approve(digest="other")
         assert (await job.approve(digest=status.approval_digest)).approved_by == "lead (unverified)"
         assert (await job.wait()).rows.updated == len(IDS)
+
+
+async def test_operators_ask_whether_all_is_well(client, sync_client):
+    """With the fields of HTTP; a check that is none is named."""
+    found = await client.health(only=["ledger", "jobs"])
+
+    assert [check.check for check in found.checks] == ["ledger", "jobs"]
+    assert found.status in {"ok", "warn", "fail"}
+    assert sync_client.health(only="broker").checks[0].verdict == "ok"
+    with pytest.raises(relabel.InvalidInput, match="everything"):
+        await client.health(only=["everything"])
+
+
+async def test_operators_ask_for_the_nightly_runs(client):
+    """Where none is scheduled, that is said."""
+    status = await client.nightly_status()
+
+    assert (status.missed, status.next, status.cron) == (None, None, None)
+    with pytest.raises(relabel.SettingsError):
+        await client.nightly_next()
+
+
+async def test_operators_probe_the_service(client, api):
+    """The completion holds afterwards what it held before."""
+    before = api.store.dump()
+
+    behaviour = await client.probe(IDS[0])
+
+    assert behaviour is not None
+    assert behaviour.semantics == "replaces"
+    assert api.store.dump() == before

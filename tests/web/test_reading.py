@@ -14,6 +14,7 @@ from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome
 from nightly.store import Nights
 from relabel.job_status import JobStatus
+from relabel.receipt_result import ReceiptResult
 from relabel.results import result_of
 from tests.cli.conftest import failure
 from tests.harness.rows import PatchRows
@@ -29,6 +30,24 @@ async def job(make_job):
     ends = {0: Outcome.UPDATED, 1: failure("not_found", "No such completion", status=404), 2: Outcome.UNCHANGED}
     ends |= {3: Outcome.DRIFTED, 4: Outcome.UPDATED, 5: Outcome.UPDATED}
     return await make_job(FILE, ends, images=True)
+
+
+async def test_a_receipt_is_that_of_the_command(client, relabel, make_job):
+    """But for when it was made; what the command refuses is refused with its code."""
+    done = (await make_job(FILE, dict.fromkeys(range(12), Outcome.UPDATED), images=True)).job_id
+    still_open = (await make_job(FILE.replace("t0", "n0"), {})).job_id
+    printed = json.loads((await relabel("receipt", done)).out)
+
+    answer = await client.get(f"/v1/jobs/{done}/receipt")
+    refused = await client.get(f"/v1/jobs/{still_open}/receipt")
+    unknown = await client.get("/v1/jobs/none/receipt")
+
+    assert answer.status_code == 200, answer.text
+    assert answer.json() | {"made_at": ""} == {"object": "receipt"} | printed | {"made_at": ""}
+    assert result_of(answer.json(), ReceiptResult).digests.input == printed["digests"]["input"]
+    assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
+    assert refused.json()["state"] == "running"
+    assert (unknown.status_code, unknown.json()["code"]) == (404, "no_such_job")
 
 
 async def read_all(client, path, **params):

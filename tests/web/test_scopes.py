@@ -20,6 +20,7 @@ NEEDED = {
     "GET /v1/jobs/{job_id}": Scope.READ,
     "GET /v1/jobs/{job_id}/events": Scope.READ,
     "GET /v1/jobs/{job_id}/log": Scope.READ,
+    "GET /v1/jobs/{job_id}/receipt": Scope.READ,
     "GET /v1/jobs/{job_id}/report": Scope.READ,
     "GET /v1/jobs/{job_id}/rows": Scope.READ,
     "GET /v1/nightly/runs": Scope.READ,

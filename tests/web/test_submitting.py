@@ -387,6 +387,16 @@ async def test_what_cannot_be_selected_is_refused_at_once(client, ledger, body, 
     assert not await ledger.redis.exists(JOBS)
 
 
+async def test_options_of_a_query_count_for_a_selection_too(client):
+    """Those that it has; of others only that they say nothing, as a generated client sends them all."""
+    body = {"select": {"limit": 3}, "set": {"a": "b"}}
+    taken = await client.post("/v1/plans", json=body, params={"name": "mine", "mode": "merge", "check": "false"})
+    refused = await client.post("/v1/plans", json=body, params={"mode": "replace"})
+
+    assert (taken.status_code, taken.json()["name"]) == (201, "mine")
+    assert (refused.status_code, refused.json()["code"]) == (422, "invalid_request")
+
+
 async def test_a_job_that_changes_something_is_not_selected(client):
     """What is selected is looked at as a plan first."""
     answer = await client.post("/v1/jobs", json={"select": {}, "set": {"a": "b"}})

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+
+from config.web import Scope
+from ledger.keys import TOKENS
+from ledger.tokens import digest_of
 
 WANTED = {"name": "ci", "scopes": ["submit"], "owner": "eve@example.org", "days": 7}
 
@@ -49,3 +55,25 @@ async def test_tokens_are_listed_page_by_page(client):
 
     assert [each["name"] for each in first["data"] + rest["data"]] == ["all", "t0", "t1", "t2"]
     assert (first["has_more"], rest["has_more"]) == (True, False)
+
+
+async def test_a_wrong_token_is_looked_up_like_a_right_one(ledger, new_token):
+    """By its hash, with the same command: how long that takes says nothing of how much of a guess is right."""
+    token = await new_token(Scope.READ)
+    await ledger.tokens.find(token)  # records that it was used, which is done once a minute
+    last = "A" if token[-1] != "A" else "B"
+    guesses = [token, token[:-1] + last, token[:8] + "x" * (len(token) - 8), "rlb_" + "0" * 43]
+    sent = []
+    async with ledger.redis.monitor() as monitor:
+        for guess in guesses:
+            await ledger.tokens.find(guess)
+            command = ""
+            while not (command.startswith("EVALSHA") and TOKENS in command):  # the connection says hello, too
+                command = (await monitor.next_command())["command"]
+            sent.append(command.split())
+
+    digests = [re.findall(r"[0-9a-f]{64}", " ".join(command)) for command in sent]
+    shapes = {re.sub(r"[0-9a-f]{64}", "*", " ".join(command)) for command in sent}
+    assert len(shapes) == 1
+    assert [set(each) for each in digests] == [{digest_of(guess)} for guess in guesses]
+    assert not any(guess in str(sent) for guess in guesses)

@@ -1,0 +1,137 @@
+"""Slow clients: none of them holds the server, whether it sends too slowly or does not take what it asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+
+import pytest
+
+from config.web import Scope, WebSettings
+from ledger.row import Outcome
+from tests.harness.rows import PatchRows
+from tests.web.conftest import LONGEST_S
+from web.bodies import BoundedBodies
+from web.peers import SEND_WITHIN_S, Answers
+
+SOON_S = 0.05
+"""Time that a client has here for what takes seconds in the product."""
+HTTP = {"type": "http", "method": "POST", "path": "/v1/jobs", "headers": [], "client": ("127.0.0.1", 1)}
+IDS = PatchRows(3000).ids
+
+
+class Endpoint:
+    """Reads a body to its end, then answers in so many parts; `ended` tells how it ended."""
+
+    def __init__(self, parts=1):
+        self.parts, self.ended = parts, ""
+
+    async def __call__(self, scope, receive, send):  # noqa: ARG002 - the signature is that of ASGI
+        try:
+            while (await receive()).get("more_body"):
+                pass
+            await send({"type": "http.response.start", "status": 200, "headers": []})
+            for left in reversed(range(self.parts)):
+                await send({"type": "http.response.body", "body": b"x", "more_body": bool(left)})
+            self.ended = "answered"
+        except BaseException as error:
+            self.ended = type(error).__name__
+            raise
+
+
+def body_of(*parts, then_waits):
+    """What a client sends: these parts, and then nothing more."""
+    left = [{"type": "http.request", "body": part, "more_body": True} for part in parts]
+
+    async def receive():
+        if left:
+            return left.pop(0)
+        if then_waits:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    return receive
+
+
+async def test_a_body_that_stops_coming_is_given_up():
+    """Whoever waits for it is told, and lets go of what it holds for the request."""
+    endpoint = Endpoint()
+    app = BoundedBodies(endpoint, WebSettings(), part_s=SOON_S)
+
+    with pytest.raises(Exception, match="too slowly") as found:
+        await app(dict(HTTP), body_of(b"id,", b"team", then_waits=True), None)
+
+    assert (found.value.code, found.value.status_code, endpoint.ended) == ("too_slow", 408, "Refusal")
+
+
+async def test_a_body_that_comes_drop_by_drop_has_an_end():
+    """Each part is soon enough, and all of them together are not."""
+    app = BoundedBodies(Endpoint(), WebSettings(upload_minutes=SOON_S / 60), part_s=LONGEST_S)
+
+    async def drops():
+        await asyncio.sleep(SOON_S / 10)
+        return {"type": "http.request", "body": b"x", "more_body": True}
+
+    with pytest.raises(Exception, match="too slowly"):
+        await app(dict(HTTP), drops, None)
+
+
+async def test_an_answer_that_is_not_taken_is_broken_off():
+    """After the part that the client left; the endpoint lets go."""
+    endpoint, taken = Endpoint(parts=5), []
+
+    async def send(message):
+        taken.append(message["type"])
+        if len(taken) == 3:
+            await asyncio.Event().wait()
+
+    await Answers(endpoint, send_s=SOON_S)(dict(HTTP), body_of(then_waits=False), send)
+
+    assert (len(taken), endpoint.ended) == (3, "ClientTooSlow")
+
+
+async def open_and_ask(served, path, token):
+    """Ask, and read nothing of the answer; the smallest window there is."""
+    host, port = served.url.removeprefix("http://").split(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (host, int(port)))
+    request = f"GET {path} HTTP/1.1\r\nHost: {host}:{port}\r\nAuthorization: Bearer {token}\r\n\r\n"
+    await loop.sock_sendall(client, request.encode())
+    return client
+
+
+@pytest.mark.promise
+async def test_clients_that_never_read_are_left(served, new_token, make_job, connect):
+    """A report of megabytes and a stream of events: others are answered meanwhile, and in the end they are cut off."""
+    rows = "".join(json.dumps({"id": each, "metadata": {"note": "n" * 500}}) + "\n" for each in IDS)
+    job_id = (await make_job(rows, dict.fromkeys(range(len(IDS)), Outcome.UPDATED), name="big.jsonl")).job_id
+    token = await new_token(Scope.READ)
+    clients = [await open_and_ask(served, f"/v1/jobs/{job_id}/report", token) for _ in range(20)]
+    try:
+        async with connect(token) as client:
+            assert (await client.get(f"/v1/jobs/{job_id}")).status_code == 200
+        await asyncio.sleep(SEND_WITHIN_S + 5)
+        for each in clients:
+            assert await _is_cut_off(each)
+        async with connect(token) as client:
+            assert (await client.get(f"/v1/jobs/{job_id}")).status_code == 200
+    finally:
+        for each in clients:
+            each.close()
+    assert "Traceback" not in served.log.read_text()
+
+
+async def _is_cut_off(client):
+    """Read what had been sent: an answer that is not whole, and then the end of the connection."""
+    loop, found = asyncio.get_running_loop(), b""
+    async with asyncio.timeout(LONGEST_S):
+        try:
+            while part := await loop.sock_recv(client, 65536):
+                found += part
+        except ConnectionResetError:
+            return True
+    return not found.endswith(b"0\r\n\r\n")
