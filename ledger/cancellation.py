@@ -20,6 +20,12 @@ def is_cancelled() -> bool:
     return task is not None and task.cancelling() > 0
 
 
+def raise_if_cancelled() -> None:
+    """Raise the cancellation of this task where it was swallowed, as the end of a bound of time may be."""
+    if is_cancelled():
+        raise asyncio.CancelledError
+
+
 async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
     """Cancel tasks until all of them have ended."""
     alive = {task for task in tasks if not task.done()}

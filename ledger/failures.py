@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from redis.asyncio import Redis
 
 from config.failure_limit import NO_LIMIT, FailureLimit
+from ledger.cancellation import raise_if_cancelled
 from ledger.codec import Detail, unpack_code, unpack_detail, unpack_shard
 from ledger.job_spec import JobSpec
 from ledger.keys import JobKeys
@@ -106,6 +107,7 @@ async def read_causes(redis: Redis, spec: JobSpec, outcome: Outcome = Outcome.FA
     numbers: dict[str, int] = {}
     first: dict[str, list[tuple[int, Detail]]] = {}
     async for row, packed in _details(redis, spec, outcome):
+        raise_if_cancelled()
         code = unpack_code(packed)
         code = code if code in numbers or len(numbers) < MOST_CAUSES else OTHER_CODES
         numbers[code] = numbers.get(code, 0) + 1

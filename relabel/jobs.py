@@ -100,8 +100,10 @@ class JobPage(NamedTuple):
     has_more: bool
 
 
-async def see_job(session: Session, job_id: str) -> JobSeen:
+async def see_job(session: Session, job_id: str, *, causes_within_s: float | None = None) -> JobSeen:
     """Return a job with what was made of it.
+
+    What a verification found is shown without its causes where they are not counted within `causes_within_s`.
 
     Raises:
         NoSuchJob: there is no such job.
@@ -110,7 +112,9 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
     ledger = session.ledger
     job, idle = await ledger.jobs.get(job_id), await read_idle(ledger)
     is_verify = job.spec.kind is Kind.VERIFY
-    verification = await (verification_of(ledger, job) if is_verify else latest_verification(ledger, job_id))
+    within_s = causes_within_s
+    found = verification_of(ledger, job, within_s) if is_verify else latest_verification(ledger, job_id, within_s)
+    verification = await found
     return JobSeen(job, idle, await _children(session, job_id), await plan_findings(ledger, job), verification)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
@@ -20,11 +21,13 @@ from relabel.wording import count_of
 class Verification(NamedTuple):
     """The job that verifies another one, as it stands, and how many rows differ by cause (`worker.verifying`).
 
-    Rows that `differ` do not hold what the verified job left; those that are `unread` could not be read.
+    Rows that `differ` do not hold what the verified job left; those that are `unread` could not be read. Where the
+    causes were too many to be counted in the time that there was, `is_counted` is false, and none is named.
     """
 
     job: Job
     differences: dict[str, int]
+    is_counted: bool = True
 
     @property
     def holding(self) -> int:
@@ -47,7 +50,7 @@ class Verification(NamedTuple):
         return self.job.state is JobState.FINISHED and self.holding == self.job.counts.total
 
 
-async def latest_verification(ledger: Ledger, job_id: str) -> Verification | None:
+async def latest_verification(ledger: Ledger, job_id: str, within_s: float | None = None) -> Verification | None:
     """Return the last verification of a job that has finished, the last one of all where none has; None without one."""
     ids = [made.job_id for made in await ledger.audit.made_of(job_id) if made.kind == Kind.VERIFY]
     latest: Job | None = None
@@ -58,14 +61,22 @@ async def latest_verification(ledger: Ledger, job_id: str) -> Verification | Non
             continue
         latest = latest or job
         if job.state is JobState.FINISHED:
-            return await verification_of(ledger, job)
-    return await verification_of(ledger, latest) if latest else None
+            return await verification_of(ledger, job, within_s)
+    return await verification_of(ledger, latest, within_s) if latest else None
 
 
-async def verification_of(ledger: Ledger, job: Job) -> Verification:
-    """Return what a verification has found so far; it costs a read of each row that differs."""
+async def verification_of(ledger: Ledger, job: Job, within_s: float | None = None) -> Verification:
+    """Return what a verification has found so far.
+
+    It costs a read of each row that differs, which is given up after `within_s` seconds, where that is given.
+    """
+    if not job.counts.drifted:
+        return found_in(job, [])
     try:
-        return found_in(job, await read_causes(ledger.redis, job.spec, Outcome.DRIFTED) if job.counts.drifted else [])
+        async with asyncio.timeout(within_s):
+            return found_in(job, await read_causes(ledger.redis, job.spec, Outcome.DRIFTED))
+    except TimeoutError:
+        return Verification(job, {}, is_counted=False)
     except StateLost:
         return found_in(job, [])
 
@@ -81,7 +92,8 @@ def said_of(found: Verification) -> str:
     said = f"{found.holding:,} of {count_of(total, 'row')} hold"
     if found.differing:
         causes = ", ".join(f"{printable(code)} {rows:,}" for code, rows in found.differences.items())
-        said += f", {found.differing:,} differ ({causes})"
+        causes = causes if found.is_counted else f"`relabel report {job.spec.job_id} --summary` counts why"
+        said += f", {found.differing:,} differ ({causes})" if causes else f", {found.differing:,} differ"
     said += f", {found.unread:,} could not be read" if found.unread else ""
     return said if job.state is JobState.FINISHED else f"{said}; it is {job.state}"
 

@@ -13,6 +13,7 @@ from ledger.job_spec import JobSpec, Kind, Mode
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from producer.submit import JobRequest, submit
+from relabel.verification import said_of, verification_of
 from tests.cli.conftest import Ends, settle
 from worker.verifying import CHANGED_BY_JOB, GONE
 
@@ -134,3 +135,16 @@ async def test_a_receipt_of_a_cancelled_job_waits_for_the_rows_in_flight(
     assert (early.code, "rows in flight" in early.err) == (2, True)
     assert (receipt["rows"]["cancelled"], receipt["rows"]["updated"], receipt["job"]["state"]) == (2, 1, "cancelled")
     assert receipt["job"]["finished_at"] is not None
+
+
+async def test_causes_that_take_too_long_to_count_are_left_out(make_job, verify_of, ledger):
+    """What is known is shown, with the command that counts them; without a bound they are counted."""
+    parent = await make_job(CSV, dict.fromkeys(range(5), Outcome.UPDATED))
+    spec = await verify_of(parent, {**HOLDING, 1: differs(GONE, "Completion not found", status=404)})
+    job = await ledger.jobs.get(spec.job_id)
+
+    counted, bounded = await verification_of(ledger, job), await verification_of(ledger, job, 0)
+
+    assert (counted.differences, counted.is_counted) == ({GONE: 1}, True)
+    assert (bounded.differences, bounded.is_counted, bounded.differing) == ({}, False, 1)
+    assert said_of(bounded) == f"4 of 5 rows hold, 1 differ (`relabel report {spec.job_id} --summary` counts why)"
