@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from ledger.job import Job, JobState
 from ledger.job_spec import Kind
 from relabel.session import Session
-from selection.options import LabelOptions
 
 if TYPE_CHECKING:
     from selection.options import SelectOptions
@@ -44,6 +43,8 @@ def next_steps(session: Session, job: Job) -> list[NextStep]:
 
 def after_selection(output: Path, options: SelectOptions) -> NextStep | None:
     """Return what follows a file that a selection wrote; None where it names no key, so that nothing would change."""
+    from selection.options import LabelOptions  # noqa: PLC0415 - most verbs that name a next step select nothing
+
     if options.labels == LabelOptions():
         return None
     edited = ", once it is edited" if options.labels.keys else ""

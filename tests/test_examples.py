@@ -76,12 +76,13 @@ def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment,
     assert "updated 0  unchanged 2\n" in printed
 
 
+@pytest.mark.promise
 @pytest.mark.parametrize(
     ("program", "said"),
     [
         ("labels.py", "updated 2\nfailed chatcmpl-ElXmqexampleselect0000000gone: not_found\nrestored 2\n"),
-        pytest.param("frame.py", "updated    fair                1\n", marks=pytest.mark.promise),
-        pytest.param("planned.py", "in 7 rows\nverified 7\n", marks=pytest.mark.promise),
+        ("frame.py", "updated    fair                1\n"),
+        ("planned.py", "in 7 rows\nverified 7\n"),
     ],
     ids=["pairs", "DataFrame", "plan"],
 )

@@ -30,6 +30,7 @@ ENDS |= {3: Outcome.DRIFTED, 4: Outcome.UPDATED, 5: failure("server_error", "Dow
 look = asyncio.to_thread
 
 
+@pytest.mark.promise
 async def test_an_operator_finds_a_job_and_what_went_wrong_in_it(browser, sign_in, make_job):
     """The list, and the job with its causes, advice, rows with before and after, and timeline."""
     await sign_in("read")

@@ -43,6 +43,7 @@ async def last(ledger: Ledger) -> Night | None:
     return await Nights(ledger.redis).last()
 
 
+@pytest.mark.promise
 async def test_a_run_goes_on_after_its_worker_was_killed(start_cluster: StartCluster, inbox: Path) -> None:
     """It dies while it reads the second of three files, and with rows of the first in flight."""
     cluster = await start_cluster(latency_s=0.02)

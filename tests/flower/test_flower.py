@@ -17,6 +17,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 TABLE = "/tasks/datatable?draw=1&start=0&length=100&order[0][column]=0&columns[0][data]=name&order[0][dir]=asc"
 
 
+@pytest.mark.promise
 async def test_shards_are_shown_and_nothing_of_their_rows(scene: Scene) -> None:
     """Job and shard can be read; no id, value, key or password is on any page or in any answer of the API."""
     async with httpx.AsyncClient(base_url=scene.url, auth=(USER, PASSWORD), timeout=30) as client:
