@@ -15,12 +15,17 @@ from ledger.errors import NoSuchJob, StateLost
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ledger.row import Patch
-from ledger.row_reader import read_open_patches
+from ledger.row_reader import read_open_patches, read_outcomes
 from producer.checked import Checked
 
 COMPARE_FOR_S = 10.0
 """Bound of the comparison, in seconds; some millions of rows."""
 SAMPLES = 3
+ROWS_OF_A_SEARCH = 200
+"""Open rows of a job for each id of the file, from which on its index is searched: 1,000 ids took 0.4 s of it, where
+reading 200,000 rows took 1.2 s."""
+OPEN = b"\0"
+"""The outcome of a row that has not ended."""
 
 
 class Overlap(NamedTuple):
@@ -64,7 +69,11 @@ async def find_overlaps(checked: Checked, target: str, *, ledger: Ledger, within
     ids = KnownIds(checked)
     for job in others:
         marks = _Marks(len(ids))
-        if not await _compare(ledger, job, ids, marks, deadline):
+        few = checked.total * ROWS_OF_A_SEARCH <= job.counts.pending
+        compared = await _search(ledger, job, ids, marks, deadline) if few else None
+        if compared is None:
+            compared = await _compare(ledger, job, ids, marks, deadline)
+        if not compared:
             result.unread.append(job.spec.job_id)
         if marks.number:
             first = list(islice(ids.lines(marks), SAMPLES))
@@ -82,6 +91,28 @@ async def _active(ledger: Ledger) -> list[Job]:
         if not (job.state.ended or job.spec.kind.only_reads):
             jobs.append(job)
     return jobs
+
+
+async def _search(ledger: Ledger, job: Job, ids: KnownIds, marks: _Marks, deadline: float) -> bool | None:
+    """Mark the ids that the job's index has; return whether all were looked for, None where the job has no index.
+
+    Two ids of one hash of 64 bits are not told apart: a warning may then count a row too many.
+    """
+    job_id, spec = job.spec.job_id, job.spec
+    try:
+        for completion_id in ids.completion_ids():
+            if time.monotonic() > deadline:
+                return False
+            rows = (await ledger.row_indexes.find([job_id], completion_id))[job_id]
+            if rows is None:
+                return None
+            outcomes = [await read_outcomes(ledger.redis, spec, row, 1) for row in rows]
+            place = ids.place(completion_id)
+            if place is not None and any(outcome == OPEN for outcome in outcomes):
+                marks.add(place)
+    except StateLost:
+        pass  # it will change nothing more
+    return True
 
 
 async def _compare(ledger: Ledger, job: Job, ids: KnownIds, marks: _Marks, deadline: float) -> bool:
@@ -121,6 +152,10 @@ class KnownIds:
 
     def __len__(self) -> int:
         return self._first[-1]
+
+    def completion_ids(self) -> Iterator[str]:
+        """Return the ids, in file order."""
+        return self._checked.completion_ids()
 
     def place(self, completion_id: str) -> int | None:
         """Return the id's place, None where the file does not have it."""

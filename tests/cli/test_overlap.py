@@ -8,8 +8,9 @@ import pytest
 from rich.console import Console
 
 from cli.preview_view import show_overlaps
+from ledger.keys import JobKeys
 from ledger.row import Outcome
-from producer.overlap import Overlap, Overlaps, find_overlaps
+from producer.overlap import ROWS_OF_A_SEARCH, Overlap, Overlaps, find_overlaps
 
 API = {"OPENAI_BASE_URL": "https://api.openai.com/v1"}
 OTHER = "id,team\na-1,x\na-2,x\na-3,x\na-4,x\na-5,x\n"
@@ -89,3 +90,17 @@ async def test_large_files_are_compared_exactly(make_job, ledger, read):
         overlaps = await find_overlaps(checked, API["OPENAI_BASE_URL"], ledger=ledger, within_s=600)
 
     assert overlaps == Overlaps([Overlap(spec.job_id, 34, [2001, 4001, 6001])], [])
+
+
+@pytest.mark.parametrize("has_index", [True, False])
+async def test_few_completions_are_searched_in_the_index_of_a_large_job(make_job, read, ledger, has_index):
+    """And found alike where it has none: only rows that have not ended count."""
+    rows = "".join(f"a-{number},x\n" for number in range(ROWS_OF_A_SEARCH * 3))
+    spec = await make_job(f"id,team\n{rows}", {1: Outcome.UPDATED})
+    if not has_index:
+        await ledger.redis.delete(JobKeys(spec.job_id).row_index)
+
+    with read("id,note\na-0,x\na-1,x\n", "few.csv") as checked:
+        found = await find_overlaps(checked, spec.target, ledger=ledger)
+
+    assert found == Overlaps([Overlap(spec.job_id, 1, [2])], [])
