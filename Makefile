@@ -56,7 +56,7 @@ promises: $(VENV)/.installed-dev ## The promises at full scale, which CI runs af
 soak: $(VENV)/.installed-dev ## What takes longest: promises, long outages, 1,000 examples of each property
 	HYPOTHESIS_PROFILE=soak $(BIN)/pytest -n 4 --dist worksteal -m "promise or slow or hypothesis"
 
-bench: $(VENV)/.installed-dev ## Measure into bench/RESULTS.md what relabel costs, beside its peers (an hour); PARTS=cost
+bench: $(VENV)/.installed-bench ## Measure into bench/RESULTS.md what relabel costs, beside its peers (an hour); PARTS=cost
 	$(BIN)/python -W ignore -m bench --write $(PARTS)
 	$(BIN)/python -m docs.generate
 
@@ -91,6 +91,10 @@ $(VENV)/.installed-flower: pyproject.toml constraints.txt | $(VENV)/bin/python
 $(VENV)/.installed-dev: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower
+
+$(VENV)/.installed-bench: pyproject.toml constraints.txt | $(VENV)/bin/python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[bench]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-flower $(VENV)/.installed-dev
 
 $(VENV)/.installed-docs: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'

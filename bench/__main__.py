@@ -15,6 +15,7 @@ from functools import partial
 from importlib.metadata import version
 
 from bench import (
+    against,
     cost,
     flat,
     history,
@@ -52,6 +53,7 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "select": select.main,
     "limiter": lambda options: asyncio.run(limiter.main(options)),
     "lost-rows": lambda options: asyncio.run(lost_rows.main(options)),
+    "peers": against.main,
     "profile": profile.main,
 }
 """Each prints one table; their files say what they measure."""

@@ -46,10 +46,10 @@ def settings(base_url: str, server: EmbeddedServer, *, in_flight: int = 64) -> d
 
 
 @contextmanager
-def running_worker(environment: Mapping[str, str], ledger: redis.Redis) -> Iterator[int]:
-    """Run a worker that has beaten once, and give its process id."""
+def running_worker(environment: Mapping[str, str], ledger: redis.Redis, tree: Path | None = None) -> Iterator[int]:
+    """Run a worker that has beaten once, of the source in this folder if it is not ours; give its process id."""
     command = [sys.executable, "-W", "ignore", "-m", "tasks.run_worker", str(os.getpid())]
-    with _ended(command, environment) as pid:
+    with _ended(command, environment, tree) as pid:
         wait_until(lambda: ledger.exists("relabel:workers"))
         yield pid
 
@@ -95,26 +95,45 @@ def sdk_loop(file: Path, rows: int, base_url: str, *, in_flight: int) -> Measure
     return Measured(Cpu(ended.cpu_s, 0, 0, 0).a_row(rows), rows / ended.wall_s)
 
 
-def task_a_row(file: Path, rows: int, base_url: str, server: EmbeddedServer) -> Measured:
-    """A Celery task a row, prefork with two children: producer, worker and Redis are counted."""
-    environment = dict(os.environ) | {"PEER_REDIS": str(server.socket), "PEER_BASE_URL": base_url}
-    command = [sys.executable, "-W", "ignore", "-m", "celery", "-A", "bench.peers.task_a_row", "worker"]
+def dbos_steps(file: Path, rows: int, base_url: str, database: Path, *, in_flight: int) -> Measured:
+    """A DBOS workflow with a step a row, over SQLite."""
+    ended = run("bench.peers.dbos_step", str(file), base_url, str(database), str(in_flight))
+    database.unlink()
+    assert ended.output.endswith(f"{rows} updated, 0 lost"), ended.output
+    return Measured(Cpu(ended.cpu_s, 0, 0, 0).a_row(rows), rows / ended.wall_s)
+
+
+CELERY = ("celery", "-A", "bench.peers.task_a_row", "worker", "-c", str(CHILDREN))
+DRAMATIQ = ("dramatiq", "bench.peers.dramatiq_row", "-p", str(CHILDREN))
+"""Workers of the peers that send a message a row, as arguments of `python -m`."""
+SENDERS = {CELERY: "bench.peers.task_a_row", DRAMATIQ: "bench.peers.dramatiq_row"}
+
+
+def peer_environment(base_url: str, server: EmbeddedServer) -> dict[str, str]:
+    """Return the environment of a peer that needs Redis."""
+    return dict(os.environ) | {"PEER_REDIS": str(server.socket), "PEER_BASE_URL": base_url}
+
+
+def message_a_row(worker: tuple[str, ...], file: Path, rows: int, base_url: str, server: EmbeddedServer) -> Measured:
+    """A message a row, two processes: producer, worker and Redis are counted."""
+    environment = peer_environment(base_url, server)
     with redis.Redis.from_url(server.ledger_url) as ledger:
-        with _ended([*command, "-c", str(CHILDREN)], environment) as worker:
-            wait_until(lambda: len(psutil.Process(worker).children()) >= CHILDREN)
-            idle = cpu_of_worker(worker, ledger)
+        with _ended([sys.executable, "-W", "ignore", "-m", *worker], environment) as pid:
+            wait_until(lambda: len(psutil.Process(pid).children()) >= CHILDREN)
+            idle = cpu_of_worker(pid, ledger)
             began = time.perf_counter()
-            sent = run("bench.peers.task_a_row", str(file), environment=environment)
+            sent = run(SENDERS[worker], str(file), environment=environment)
             wait_until(lambda: ledger.hlen("peer:results") == rows)
             wall = time.perf_counter() - began
-            cpu = cpu_of_worker(worker, ledger).since(idle)._replace(producer=sent.cpu_s)
+            cpu = cpu_of_worker(pid, ledger).since(idle)._replace(producer=sent.cpu_s)
         ledger.flushall()  # our own private server
     return Measured(cpu.a_row(rows), rows / wall)
 
 
 @contextmanager
-def _ended(command: list[str], environment: Mapping[str, str]) -> Iterator[int]:
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+def _ended(command: list[str], environment: Mapping[str, str], tree: Path | None = None) -> Iterator[int]:
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environment, cwd=tree, stdout=quiet, stderr=quiet)
     try:
         yield process.pid
     finally:

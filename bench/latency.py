@@ -9,6 +9,8 @@ import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,8 @@ from cli.exit_codes import NOT_FINISHED
 from ledger.connect import open_ledger
 from ledger.job_states import Jobs
 
+RELEASE_ONE = "9cc6ec2"
+"""The last commit of release one."""
 ROWS, REPEATS, LARGE, SMALL = 10_000, 5, 1_000_000, 1_000
 
 
@@ -30,9 +34,19 @@ def main(options: argparse.Namespace) -> None:
     repeats = options.repeats or REPEATS
     with stage() as on:
         file = write_csv(on.folder / "patches.csv", ROWS)
-        first = [first_request_s(on, file) for _ in range(repeats)]
+        with release_one(on.folder / "one") as one:
+            pairs = [(first_request_s(on, file), one and first_request_s(on, file, one)) for _ in range(repeats)]
         print_head("wait", "median ms", "least", "most")
-        _print(f"from the start of `submit` to the first request, {ROWS:,} rows, a worker runs", first)
+        now, then = [pair[0] for pair in pairs], [pair[1] for pair in pairs if pair[1]]
+        _print(f"from the start of `submit` to the first request, {ROWS:,} rows, a worker runs", now)
+        if then:
+            _print("the same in release one, in turns", then)
+            print_row(
+                "the share of release one's (goal 0.55)",
+                f"{statistics.median(now) / statistics.median(then):.2f}",
+                "",
+                "",
+            )
         environment = settings(on.api.replace, on.redis)
         _print("`relabel --version`: Python and our start alone", [_wall("--version") for _ in range(repeats)])
         for rows in (SMALL, options.rows or LARGE):
@@ -46,17 +60,35 @@ def main(options: argparse.Namespace) -> None:
             _print(f"what `status` asks and `watch` repeats, {rows:,} rows", asked)
 
 
-def first_request_s(on: Stage, file: Path) -> float:
-    """Submit to a worker whose API is a socket that takes the first connection and notes the time."""
+@contextmanager
+def release_one(folder: Path) -> Iterator[Path | None]:
+    """Lay out the source of release one from the history of this repository; None where that is not at hand."""
+    git = ["git", "-C", str(Path(__file__).parent), "worktree"]
+    added = subprocess.run([*git, "add", "--detach", str(folder), RELEASE_ONE], check=False, capture_output=True)
+    if added.returncode:
+        print(f"release one ({RELEASE_ONE}) is not in the history of this folder, so nothing is compared with it\n")
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        subprocess.run([*git, "remove", "--force", str(folder)], check=True)
+
+
+def first_request_s(on: Stage, file: Path, tree: Path | None = None) -> float:
+    """Submit to a worker whose API is a socket that takes the first connection and notes the time.
+
+    The command and the worker are those of the source in `tree`, None for ours.
+    """
     with redis.Redis.from_url(on.redis.ledger_url) as ledger, socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(60)
         environment = settings(f"http://127.0.0.1:{listener.getsockname()[1]}/v1", on.redis)
-        with running_worker(environment, ledger):
+        environment |= {"PYTHONPATH": str(tree)} if tree else {}
+        with running_worker(environment, ledger, tree):
             began = time.perf_counter()
             submit = [sys.executable, "-m", "cli.main", "submit", "--again", "--yes", str(file)]
-            command = subprocess.Popen(
-                submit, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-            )
+            quiet = subprocess.DEVNULL
+            command = subprocess.Popen(submit, env=environment, cwd=tree, stdin=quiet, stdout=quiet, stderr=quiet)
             listener.accept()[0].close()
             waited = time.perf_counter() - began
             command.wait()

@@ -15,9 +15,10 @@ client = httpx.Client(base_url=BASE_URL, headers={"Authorization": "Bearer x"})
 results = redis.Redis(unix_socket_path=REDIS)
 
 
-@app.task(name="update")
+@app.task(name="update", autoretry_for=(httpx.HTTPError,), retry_backoff=True, max_retries=5)
 def update(completion_id: str, metadata: dict[str, str]) -> None:
     answer = client.post(f"/chat/completions/{completion_id}", json={"metadata": metadata})
+    answer.raise_for_status()
     results.hset("peer:results", completion_id, answer.status_code)
 
 
