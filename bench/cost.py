@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 
 from bench.contenders import CELERY, Measured, message_a_row, ours, sdk_loop
+from bench.dense import dense_merge
 from bench.patches import write_csv
 from bench.stage import Stage, stage
 from bench.table import CPU_HEAD, cpu_cells, median, print_head, print_row
@@ -14,14 +15,19 @@ from bench.table import CPU_HEAD, cpu_cells, median, print_head, print_row
 ROWS, REPEATS = 10_000, 5
 REPLACE = ("--mode", "replace", "--no-undo")
 SDK = "official SDK, asyncio, 64 in flight"
-GOALS = {"relabel, replace, no undo, 64 in flight": "0.16", "relabel, merge with journal, 64 in flight": "0.24"}
+DENSE = "relabel, dense merge with journal, read ahead"
+GOALS = {
+    "relabel, replace, no undo, 64 in flight": "0.16",
+    "relabel, merge with journal, 64 in flight": "0.24",
+    DENSE: "0.19",
+}
 """Most of the CPU of the official SDK's loop that a row is to take (issue 15)."""
 
 
 def main(options: argparse.Namespace) -> None:
     rows, repeats = options.rows or ROWS, options.repeats or REPEATS
-    with stage() as on:
-        contenders = _contenders(on, rows)
+    with stage() as on, dense_merge(on, rows) as dense:
+        contenders = {**_contenders(on, rows), DENSE: dense}
         results: dict[str, list[Measured]] = {name: [] for name in contenders}
         for _ in range(repeats):
             for name, contender in contenders.items():
