@@ -1,7 +1,9 @@
 #!/bin/sh
 # Starts the ledger's server with the users of users.acl: `relabel`, whose password is in a file, and `health`, who may
 # only ask whether it lives. Channels are not narrowed down, as kombu subscribes by pattern, which needs the very pattern;
-# keys only to `relabel`, as kombu asks for its queue without the prefix that it puts before all else.
+# keys only to `relabel`, as kombu asks for its queue without the prefix that it puts before all else. `default`, whom nobody
+# can be as it is off, may do all: the append-only file is read as that user, and Redis 7.0, for one, drops from it, at each
+# start, what scripts wrote that the user may not write (redis/redis#14541, valkey-io/valkey#3983).
 set -eu
 
 password_file=${PASSWORD_FILE:-/run/secrets/relabel_redis__password}
