@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     )
     from relabel.input_rows import REMOVE
     from relabel.job_status import JobStatus
-    from relabel.sync import Client, Job, connect
+    from relabel.sync import Client, connect
+    from relabel.sync_job_handle import Job
 
 __version__ = "0.2.0"
 
@@ -64,7 +65,8 @@ __all__ = [
 ]
 
 _FROM = {
-    **dict.fromkeys(("Client", "Job", "connect"), "relabel.sync"),
+    **dict.fromkeys(("Client", "connect"), "relabel.sync"),
+    "Job": "relabel.sync_job_handle",
     **dict.fromkeys(("RelabelError", "SettingsError"), "config.errors"),
     **dict.fromkeys(("LedgerUnreachable", "NeedsApproval", "NoSuchJob"), "ledger.errors"),
     "UnreadableFile": "producer.errors",

@@ -10,7 +10,7 @@ import pytest
 
 import relabel
 from cli.main import VERBS, cli
-from relabel import aio, job_handle, sync
+from relabel import aio, job_handle, sync, sync_job_handle
 from relabel.arguments import file_options
 from relabel.errors import InvalidInput
 from web.selection_body import PlanOfSelection, Select
@@ -121,7 +121,7 @@ def test_a_method_takes_what_its_verb_takes(verb):
     assert arguments_of(METHODS[verb]) - MORE.get(verb, set()) == options_of(verb) - MORE.get(verb, set())
 
 
-@pytest.mark.parametrize(("of_aio", "of_sync"), [(aio.Client, sync.Client), (job_handle.Job, sync.Job)])
+@pytest.mark.parametrize(("of_aio", "of_sync"), [(aio.Client, sync.Client), (job_handle.Job, sync_job_handle.Job)])
 def test_both_clients_have_the_same_methods_with_the_same_arguments(of_aio, of_sync):
     """One is the other with a loop of its own."""
 
