@@ -49,6 +49,8 @@ def progress_text(status: JobStatus) -> str:
     rows = status.rows
     done = rows.total - rows.pending
     parts = [f"{done:,} of {count_of(rows.total, 'row')}"]
+    if status.selection and not status.selection.is_read:
+        parts = [f"{count_of(status.selection.read, 'completion')} read", f"{status.selection.matched:,} match"]
     parts += [
         f"{number:,} {word}"
         for word in ("updated", "would_change", "failed", "rejected", "drifted")
