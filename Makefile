@@ -6,6 +6,9 @@ FILE   ?=
 SEEDS  ?= 20
 FIRST  ?= 100
 SEED   ?= 1
+FOLDER ?=
+IMAGES ?=
+ONLY   ?=
 STEPS  ?= 100000
 PARTS  ?=
 # the rehearsal need not wait for the cautious default of 600 requests a minute
@@ -18,7 +21,7 @@ LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11
 # compiled anew in each process, the tests would take a minute of CPU more
 unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
-.PHONY: help run test test-fast check unit promises chaos simulate soak bench lock docs flower clean
+.PHONY: help run test test-fast check unit promises chaos simulate soak containers units pythons bench lock docs flower clean
 
 help: ## Show this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -59,6 +62,16 @@ soak: $(VENV)/.installed-dev ## What takes longest: promises, long outages, 1,00
 bench: $(VENV)/.installed-bench ## Measure into bench/RESULTS.md what relabel costs, beside its peers (an hour); PARTS=cost
 	$(BIN)/python -W ignore -m bench --write $(PARTS)
 	$(BIN)/python -m docs.generate
+
+containers: $(VENV)/.installed-dev ## The operations with a real container engine (root); FOLDER=kept IMAGES=archives
+	$(BIN)/python -W ignore -m tests.containers $(if $(FOLDER),--folder $(FOLDER)) $(if $(IMAGES),--images $(IMAGES))
+
+units: $(VENV)/.installed-dev ## The operations on a machine with systemd (root); FOLDER=kept
+	$(BIN)/python -W ignore -m tests.units $(if $(FOLDER),--folder $(FOLDER))
+
+pythons: $(VENV)/.installed-dev $(VENV)/bin/uv ## The quick tests on Python 3.11 to 3.14, with oldest and newest libraries; ONLY=3.13-pinned
+	$(BIN)/python -m tests.pythons $(if $(FOLDER),--folder $(FOLDER)) $(if $(ONLY),--only $(ONLY))
+
 
 lock: $(VENV)/bin/uv ## Pin what the image is built of, with hashes, after a change of pyproject.toml or constraints.txt
 	$(LOCK) pyproject.toml --extra flower --extra web --output-file deploy/requirements.txt

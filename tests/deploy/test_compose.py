@@ -124,7 +124,8 @@ def test_a_ca_of_ones_own_reaches_all_that_call_the_api():
     assert over.keys() == keyed
     for service in over.values():
         (mount,) = service["volumes"]
-        assert mount == f"./ca.pem:{service['environment']['SSL_CERT_FILE']}:ro"
+        assert (mount["source"], mount["target"]) == ("./ca.pem", service["environment"]["SSL_CERT_FILE"])
+        assert (mount["read_only"], mount["bind"]["create_host_path"]) == (True, False)
 
 
 def test_redis_and_the_rehearsal_reach_nothing_outside():
