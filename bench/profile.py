@@ -25,15 +25,16 @@ from ledger.keys import JobKeys
 
 ROWS, SECONDS, SAMPLES_A_SECOND = 60_000, 10, 200
 PLACES = (
-    ("aiohttp: send, receive, parse", ("aiohttp/",)),
-    ("httpx: requests and answers", ("httpx/", "httpx_aiohttp/")),
+    ("aiohttp: connections, parsing", ("aiohttp/",)),
+    ("httpx: requests and answers", ("httpx/",)),
+    ("writing requests, reading answers", ("AiohttpTransport", "Deadlines", "CompletionsApi")),
     ("round trips for slots of the rate", ("Limits.acquire",)),
     ("handing the slots out", ("RateLimiter",)),
-    ("claims", ("ClaimedRows", "Claims.swap")),
-    ("journal", ("_keep_images", "_journal_image", "Settlements.journal")),
-    ("settling", ("Turn._settle", "Settlements.settle")),
+    ("claims", ("RowQueue", "Claims.swap")),
+    ("journal", ("ShardWriter._keep_images", "ShardWriter.journal", "Settlements.journal")),
+    ("settling", ("ShardWriter._settle", "Settlements.settle")),
     ("Redis' replies", ("redis/",)),
-    ("a row's own steps: what to send, what came back", ("Turn._lane",)),
+    ("a row's own steps: what to send, what came back", ("RowLane",)),
     ("Celery and announcing", ("announce (tasks/shard", "announce (tasks/announce")),
     ("waiting for sockets", ("select (selectors.py",)),
     ("the event loop itself", ("_run_once",)),

@@ -142,7 +142,7 @@ class Limits:
         )
         counts = int(alive or (want > 0 and not background))
         bounds = [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, counts, int(background)]
-        again, paused, code, rate, asked, slowed_by, used, asks, share, its_used, *slots = await self._acquire(
+        again, paused, code, rate, asked, slowed_by, used, asks, share, its_used, slots = await self._acquire(
             keys, bounds
         )
         status = RateStatus(
@@ -156,7 +156,7 @@ class Limits:
             background=float(share),
             background_used=its_used / 1e3,
         )
-        return Grant([slot / 1e6 for slot in slots], again / 1e6, status)
+        return Grant([int(slot) / 1e6 for slot in slots.split()], again / 1e6, status)
 
     async def pause(self, key: str, retry_after: float | None, *, sent_s_ago: float = 0.0) -> float:
         """Pause and slow down all calls on the limit after a refused request; return the seconds to wait.
