@@ -17,7 +17,7 @@ from relabel.findings import Findings, status_of
 from relabel.how_far import outcome_counts
 from relabel.next_steps import NextStep
 from relabel.plan_findings import PlanFindings
-from relabel.verification import found_in, said_of
+from relabel.verification import Verification, said_of
 from relabel.wording import count_of, duration, per_minute
 
 SHOWN_CAUSES = 10
@@ -46,7 +46,7 @@ def summary_lines(job: Job, findings: Findings, *, after_follow: bool = False, c
     if findings.plan:
         lines += _planned(job, findings.plan)
     if job.spec.kind is Kind.VERIFY:
-        lines += ["", f"What job {job.spec.parent} left: {said_of(found_in(job, findings.drifted))}."]
+        lines += ["", f"What job {job.spec.parent} left: {said_of(Verification(job))}."]
     for word, causes, number in (
         ("failed", findings.failed, counts.failed),
         ("drifted", findings.drifted, counts.drifted),

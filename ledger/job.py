@@ -93,7 +93,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     are None in every other state; `progress_at` is when a row ended last, or the job began to run since. `standstill`
     is there where rows of a running job ought to end and none does. `digest` is that of all rows with their outcomes,
     in hex, once the job has finished; only a plan has one. `canary` is None where the job has none, `approval` where it
-    needs none, `selection` where its rows are not selected by workers.
+    needs none, `selection` where its rows are not selected by workers. `drifted_by` counts the rows that drifted by
+    code, the most frequent first; of a job of release one it is empty.
     """
 
     spec: JobSpec
@@ -116,6 +117,7 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     held_at: float | None = None
     approval: Approval | None = None
     selection: JobSelection | None = None
+    drifted_by: dict[str, int] = {}
 
     @property
     def is_read_by_workers(self) -> bool:

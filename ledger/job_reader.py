@@ -23,6 +23,7 @@ CHANGE_READS = 2
 """The number of reads of a job that is known."""
 COUNTED = tuple(name for name in Counts.__struct_fields__ if name != "pending")
 """The rows that the ledger counts; those that are pending are the rest."""
+_DRIFTED = b"drifted:"
 
 
 def job_reads(job_id: str) -> list[tuple[str, str]]:
@@ -63,6 +64,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
         digest=_text(fields, b"digest"),
         selection=selection_of(fields),
+        drifted_by=_drifted_by(fields),
     )
 
 
@@ -86,6 +88,11 @@ def changed_job(job: Job, answers: Sequence[Any]) -> Job | None:
 def _counts(numbers: dict[str, int]) -> Counts:
     known = {name: numbers.get(name, 0) for name in COUNTED}
     return Counts(pending=known["total"] - sum(known[word] for word in OUTCOMES), **known)
+
+
+def _drifted_by(fields: dict[bytes, bytes]) -> dict[str, int]:
+    found = {name[len(_DRIFTED) :].decode(): int(rows) for name, rows in fields.items() if name.startswith(_DRIFTED)}
+    return dict(sorted(found.items(), key=lambda each: (-each[1], each[0])))
 
 
 def _text(fields: dict[bytes, bytes], name: bytes) -> str | None:

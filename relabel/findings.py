@@ -18,7 +18,7 @@ from relabel.advice import about_rows
 from relabel.next_steps import NextStep, next_steps
 from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
-from relabel.verification import found_in, verification_facts
+from relabel.verification import Verification, verification_facts
 
 
 class Findings(NamedTuple):
@@ -71,7 +71,7 @@ def kind_facts(job: Job, findings: Findings) -> dict[str, Any]:
     if findings.plan:
         return plan_facts(job, findings.plan)
     is_verify = job.spec.kind is Kind.VERIFY
-    return {"verification": verification_facts(found_in(job, findings.drifted))} if is_verify else {}
+    return {"verification": verification_facts(Verification(job))} if is_verify else {}
 
 
 def findings_facts(findings: Findings) -> dict[str, Any]:

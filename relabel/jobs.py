@@ -19,7 +19,7 @@ from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
-from relabel.verification import Verification, latest_verification, verification_facts, verification_of
+from relabel.verification import Verification, latest_verification, verification_facts
 from relabel.worker_state import read_idle
 
 
@@ -100,10 +100,8 @@ class JobPage(NamedTuple):
     has_more: bool
 
 
-async def see_job(session: Session, job_id: str, *, causes_within_s: float | None = None) -> JobSeen:
+async def see_job(session: Session, job_id: str) -> JobSeen:
     """Return a job with what was made of it.
-
-    What a verification found is shown without its causes where they are not counted within `causes_within_s`.
 
     Raises:
         NoSuchJob: there is no such job.
@@ -112,9 +110,7 @@ async def see_job(session: Session, job_id: str, *, causes_within_s: float | Non
     ledger = session.ledger
     job, idle = await ledger.jobs.get(job_id), await read_idle(ledger)
     is_verify = job.spec.kind is Kind.VERIFY
-    within_s = causes_within_s
-    found = verification_of(ledger, job, within_s) if is_verify else latest_verification(ledger, job_id, within_s)
-    verification = await found
+    verification = Verification(job) if is_verify else await latest_verification(ledger, job_id)
     return JobSeen(job, idle, await _children(session, job_id), await plan_findings(ledger, job), verification)
 
 

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from config.text import printable
 from ledger.clock import utc_time
-from ledger.errors import NoSuchJob, StateLost
-from ledger.failures import Cause, read_causes
+from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.job_spec import Kind
 from ledger.ledger import Ledger
 from ledger.person import name_of
-from ledger.row import Outcome
 from relabel.wording import count_of
 
 
 class Verification(NamedTuple):
-    """The job that verifies another one, as it stands, and how many rows differ by cause (`worker.verifying`).
-
-    Rows that `differ` do not hold what the verified job left; those that are `unread` could not be read. Where the
-    causes were too many to be counted in the time that there was, `is_counted` is false, and none is named.
-    """
+    """The job that verifies another one, as it stands."""
 
     job: Job
-    differences: dict[str, int]
-    is_counted: bool = True
+
+    @property
+    def differences(self) -> dict[str, int]:
+        """Rows that do not hold what the verified job left, by cause (`worker.verifying`), the most frequent first."""
+        return self.job.drifted_by
 
     @property
     def holding(self) -> int:
@@ -50,7 +45,7 @@ class Verification(NamedTuple):
         return self.job.state is JobState.FINISHED and self.holding == self.job.counts.total
 
 
-async def latest_verification(ledger: Ledger, job_id: str, within_s: float | None = None) -> Verification | None:
+async def latest_verification(ledger: Ledger, job_id: str) -> Verification | None:
     """Return the last verification of a job that has finished, the last one of all where none has; None without one."""
     ids = [made.job_id for made in await ledger.audit.made_of(job_id) if made.kind == Kind.VERIFY]
     latest: Job | None = None
@@ -61,29 +56,8 @@ async def latest_verification(ledger: Ledger, job_id: str, within_s: float | Non
             continue
         latest = latest or job
         if job.state is JobState.FINISHED:
-            return await verification_of(ledger, job, within_s)
-    return await verification_of(ledger, latest, within_s) if latest else None
-
-
-async def verification_of(ledger: Ledger, job: Job, within_s: float | None = None) -> Verification:
-    """Return what a verification has found so far.
-
-    It costs a read of each row that differs, which is given up after `within_s` seconds, where that is given.
-    """
-    if not job.counts.drifted:
-        return found_in(job, [])
-    try:
-        async with asyncio.timeout(within_s):
-            return found_in(job, await read_causes(ledger.redis, job.spec, Outcome.DRIFTED))
-    except TimeoutError:
-        return Verification(job, {}, is_counted=False)
-    except StateLost:
-        return found_in(job, [])
-
-
-def found_in(job: Job, differences: Iterable[Cause]) -> Verification:
-    """Return what a verification found of which these are the causes of the rows that differ."""
-    return Verification(job, {cause.code: cause.rows for cause in differences})
+            return Verification(job)
+    return Verification(latest) if latest else None
 
 
 def said_of(found: Verification) -> str:
@@ -92,7 +66,6 @@ def said_of(found: Verification) -> str:
     said = f"{found.holding:,} of {count_of(total, 'row')} hold"
     if found.differing:
         causes = ", ".join(f"{printable(code)} {rows:,}" for code, rows in found.differences.items())
-        causes = causes if found.is_counted else f"`relabel report {job.spec.job_id} --summary` counts why"
         said += f", {found.differing:,} differ ({causes})" if causes else f", {found.differing:,} differ"
     said += f", {found.unread:,} could not be read" if found.unread else ""
     return said if job.state is JobState.FINISHED else f"{said}; it is {job.state}"

@@ -4,6 +4,7 @@
 --       outcome (1-7), detail (msgpack, '' for none)
 -- A job whose first rows all fail with one code pauses here: of its hash, `same_after` is how many (absent: it never
 -- does), `same_rows` how many did so far, and `same_code` with which code.
+-- Rows that drifted are counted by code, too: of the job's hash, `drifted:CODE`. These codes are ours, so that they are few.
 -- Returns: rows written; -1 where the job or its outcomes are gone, -2 where the lease is another's
 if redis.call('EXISTS', KEYS[1], KEYS[3]) < 2 then
   return -1
@@ -11,7 +12,7 @@ end
 if not is_owner(KEYS[8], ARGV[1], ARGV[2]) then
   return -2
 end
-local numbers, written = {}, 0
+local numbers, drifted, written = {}, {}, 0
 local tried = redis.call('EXISTS', KEYS[7]) == 1
 local rule = redis.call('HMGET', KEYS[1], 'same_after', 'same_rows', 'same_code', 'state')
 local after, same, code = tonumber(rule[1] or ''), tonumber(rule[2] or 0), rule[3]
@@ -33,12 +34,19 @@ for i = 6, #ARGV, 3 do
       differs = not failed_with or (code and code ~= failed_with)
       same, code = same + 1, failed_with
     end
+    if OUTCOMES[outcome] == 'drifted' and ARGV[i + 2] ~= '' then
+      local drifted_with = cmsgpack.unpack(ARGV[i + 2])[1]
+      drifted[drifted_with] = (drifted[drifted_with] or 0) + 1
+    end
     numbers[outcome] = (numbers[outcome] or 0) + 1
     written = written + 1
   end
 end
 for outcome, number in pairs(numbers) do
   redis.call('HINCRBY', KEYS[2], OUTCOMES[outcome], number)
+end
+for drifted_with, number in pairs(drifted) do
+  redis.call('HINCRBY', KEYS[1], 'drifted:' .. drifted_with, number)
 end
 count_traffic(KEYS[2], KEYS[6], ARGV[1], ARGV[2], { ARGV[3], ARGV[4], ARGV[5] })
 if written > 0 then

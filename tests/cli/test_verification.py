@@ -10,10 +10,11 @@ import pytest
 
 from ledger.codec import Detail
 from ledger.job_spec import JobSpec, Kind, Mode
+from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Outcome
 from producer.submit import JobRequest, submit
-from relabel.verification import said_of, verification_of
+from relabel.verification import Verification, said_of
 from tests.cli.conftest import Ends, settle
 from worker.verifying import CHANGED_BY_JOB, GONE
 
@@ -137,14 +138,24 @@ async def test_a_receipt_of_a_cancelled_job_waits_for_the_rows_in_flight(
     assert receipt["job"]["finished_at"] is not None
 
 
-async def test_causes_that_take_too_long_to_count_are_left_out(make_job, verify_of, ledger):
-    """What is known is shown, with the command that counts them; without a bound they are counted."""
+async def test_causes_are_counted_as_rows_end(make_job, verify_of, ledger):
+    """The most frequent first, and no row is read for them, however many differ."""
     parent = await make_job(CSV, dict.fromkeys(range(5), Outcome.UPDATED))
-    spec = await verify_of(parent, {**HOLDING, 1: differs(GONE, "Completion not found", status=404)})
-    job = await ledger.jobs.get(spec.job_id)
+    gone, changed = differs(GONE, "Completion not found", status=404), differs(CHANGED_BY_JOB, "job a changed it")
+    spec = await verify_of(parent, {0: changed, 1: gone, 2: gone, 3: gone, 4: Outcome.UNCHANGED})
+    await ledger.redis.delete(JobKeys(spec.job_id).details)
 
-    counted, bounded = await verification_of(ledger, job), await verification_of(ledger, job, 0)
+    found = Verification(await ledger.jobs.get(spec.job_id))
 
-    assert (counted.differences, counted.is_counted) == ({GONE: 1}, True)
-    assert (bounded.differences, bounded.is_counted, bounded.differing) == ({}, False, 1)
-    assert said_of(bounded) == f"4 of 5 rows hold, 1 differ (`relabel report {spec.job_id} --summary` counts why)"
+    assert list(found.differences.items()) == [(GONE, 3), (CHANGED_BY_JOB, 1)]
+    assert said_of(found) == "1 of 5 rows hold, 4 differ (gone 3, changed_by_job 1)"
+
+
+async def test_rows_that_are_settled_twice_count_once_by_cause(make_job, verify_of, ledger):
+    """As a worker does that repeats what it could not know to be written."""
+    parent = await make_job(CSV, dict.fromkeys(range(5), Outcome.UPDATED))
+    gone = differs(GONE, "Completion not found", status=404)
+    spec = await verify_of(parent, {0: gone})
+    await settle(ledger, spec, {0: gone, 1: gone})
+
+    assert (await ledger.jobs.get(spec.job_id)).drifted_by == {GONE: 2}

@@ -31,7 +31,7 @@ SHOWN_ROWS = 25
 SHOWN_ENTRIES = 50
 """Entries of the log that a page has: the latest."""
 CAUSES_WITHIN_S = 0.4
-"""Time for grouping rows by cause, those that failed and those that differ: it takes longer the more there are."""
+"""Time for grouping rows that failed or drifted by cause: it takes longer the more there are."""
 WORST_FIRST = ("failed", "drifted", "rejected", "updated", "would_change", "unchanged", "cancelled", "pending", FOLDED)
 _NO_ROWS = RowPage([], "", has_more=False)
 
@@ -68,7 +68,7 @@ async def show_job(
 ) -> Response:
     """Show a job, and a page of its rows."""
     session = session_of(request)
-    seen = await see_job(session, job_id, causes_within_s=CAUSES_WITHIN_S)
+    seen = await see_job(session, job_id)
     log = await job_log(session, job_id)
     return render(
         request,
@@ -88,11 +88,7 @@ async def show_job(
 async def show_standing(request: Request, _: Reader, job_id: JobId) -> Response:
     """Show what changes while a job runs, for pages that show it already."""
     session = session_of(request)
-    return render(
-        request,
-        "job_standing.html",
-        **_standing(session, await see_job(session, job_id, causes_within_s=CAUSES_WITHIN_S)),
-    )
+    return render(request, "job_standing.html", **_standing(session, await see_job(session, job_id)))
 
 
 @router.get("/jobs/{job_id}/pace")
