@@ -119,7 +119,7 @@ def make_app(
             state.feeds = JobFeeds(settings, state.ledger)
             metrics.count_streams(lambda: state.feeds.watchers)
             state.work = Work(settings)
-            state.uploads = asyncio.Semaphore(submit_endpoints.UPLOADS_AT_ONCE)
+            state.uploads = submit_endpoints.UploadTurns()
             state.templates, state.link, state.away_since = new_environment(), link, None
             state.readiness = Readiness(settings, state.ledger)
             yield

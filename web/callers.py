@@ -19,12 +19,17 @@ from web.acting import session_of
 from web.refusals import Refusal
 
 SESSION_COOKIE = "relabel_session"
+TLS_SESSION_COOKIE = f"__Host-{SESSION_COOKIE}"
+"""The cookie over TLS: by its prefix browsers take it from this host alone, so no other one of the same domain sets
+it to a session of its own. Source: RFC 6265bis, section 4.1.3.2."""
 SAFE = frozenset({"GET", "HEAD"})
 """Methods for which a browser's session counts: whatever changes something needs a token, or a form of ours."""
 REMEMBERED = 10_000
 """Callers whose requests are counted at the same time."""
 BURST_S = 10.0
 """Seconds' worth of requests that a caller may send at once."""
+SIGN_IN_S = 0.25
+"""Seconds' worth of requests that a sign-in counts as: each leaves a session in Redis for 12 hours."""
 _bearer = HTTPBearer(auto_error=False, scheme_name="token", description="A token of `relabel token create`.")
 
 
@@ -71,8 +76,9 @@ class Callers:
         if caller is None and token is not None:
             self._metrics.rejected_sign_in("token")
         if caller is None:
-            what = "no token was sent" if token is None else "the token is not valid: it expired, or was revoked"
-            raise Refusal("unauthorized", f"{what}; `relabel token create` makes one.")
+            raise _not_valid(
+                "no token was sent" if token is None else "the token is not valid: it expired, or was revoked"
+            )
         self.count(caller.acts_as)
         return caller
 
@@ -86,6 +92,11 @@ class Callers:
         found = await self._ledger.browser_sessions.find(session) if session else None
         return None if found is None else Caller(found.acts_as, frozenset(found.scopes), session=session)
 
+    async def require_valid(self, caller: Caller) -> None:
+        """Raise Refusal where a token ended, or was revoked, while what its owner sent came in."""
+        if not await self.still_valid(caller):
+            raise _not_valid("the token is not valid any more: it expired, or was revoked")
+
     async def still_valid(self, caller: Caller) -> bool:
         """Return whether the caller may still read: a token may be revoked while its stream is open."""
         if caller.session:
@@ -94,19 +105,25 @@ class Callers:
 
     async def on_page(self, request: Request) -> Caller | None:
         """Return who looks at a page: the person whom a proxy names, or whoever is signed in; None where nobody is."""
-        return self._by_proxy(request) or await self.by_session(request.cookies.get(SESSION_COOKIE, ""))
+        return self._by_proxy(request) or await self.by_session(request.cookies.get(session_cookie(request), ""))
 
     def _by_proxy(self, request: Request) -> Caller | None:
-        """Return the person whom a trusted proxy names; from others the header never comes this far (`web.peers`)."""
-        name = request.headers.get(self._user_header, "") if self._user_header else ""
-        return Caller(name, self._proxy_scopes) if is_person_name(name) else None
+        """Return the person whom a trusted proxy names; from others the header never comes this far (`web.peers`).
 
-    def count(self, name: str) -> None:
-        """Raise Refusal where the caller is ahead of the rate by more than the burst (GCRA)."""
-        now = time.monotonic()
-        free_at = max(self._free_at.pop(name, now), now) + 1 / self._rate
-        ahead = free_at - now - max(BURST_S, 1 / self._rate)
-        self._free_at[name] = free_at - (1 / self._rate if ahead > 0 else 0)
+        Where there are two names, the proxy has added its own to one that the client sent, and names nobody.
+        """
+        names = request.headers.getlist(self._user_header) if self._user_header else []
+        return Caller(names[0], self._proxy_scopes) if len(names) == 1 and is_person_name(names[0]) else None
+
+    def count(self, name: str, *, least_s: float = 0.0) -> None:
+        """Raise Refusal where the caller is ahead of the rate by more than the burst (GCRA).
+
+        A request counts as `least_s` seconds' worth of requests at least.
+        """
+        now, takes_s = time.monotonic(), max(least_s, 1 / self._rate)
+        free_at = max(self._free_at.pop(name, now), now) + takes_s
+        ahead = free_at - now - max(BURST_S, takes_s)
+        self._free_at[name] = free_at - (takes_s if ahead > 0 else 0)
         if len(self._free_at) > REMEMBERED:
             self._free_at.popitem(last=False)
         if ahead > 0:
@@ -115,6 +132,15 @@ class Callers:
                 f"{self._rate * 60:,.0f} requests a minute are allowed (RELABEL_WEB__REQUESTS_PER_MINUTE).",
                 retry_after_s=ahead,
             )
+
+
+def session_cookie(request: Request) -> str:
+    """Return the name of the cookie that holds a browser's session."""
+    return TLS_SESSION_COOKIE if request.url.scheme == "https" else SESSION_COOKIE
+
+
+def _not_valid(what: str) -> Refusal:
+    return Refusal("unauthorized", f"{what}; `relabel token create` makes one.")
 
 
 def needs(scope: Scope) -> dict[str, Any]:

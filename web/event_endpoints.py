@@ -51,7 +51,7 @@ async def follow_job(
     now = moment_of(await see_job(session, job_id))
     if now.ended and last_event_id == now.id:
         return Response(status_code=204)
-    request.app.state.feeds.require_room()
+    request.app.state.feeds.require_room(caller.acts_as)
     stream = _Stream(request, caller, job_id, last_event_id)
     return StreamingResponse(stream.events(), media_type="text/event-stream", headers=UNBUFFERED)
 
@@ -72,7 +72,7 @@ class _Stream:
     async def events(self) -> AsyncIterator[str]:
         """Yield events until the job or the server ends, or the client may look no more."""
         yield f"retry: {RETRY_MS}\n\n"
-        async with self._state.feeds.follow(self._job_id) as feed:
+        async with self._state.feeds.follow(self._job_id, self._caller.acts_as) as feed:
             while not self._state.stopping.is_set() and feed.error is None:
                 following = feed.next
                 if event := self._away(feed) or self._event(feed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
@@ -22,6 +23,8 @@ from web.refusals import Refusal
 
 LOOK_EVERY_S = 1.0
 MOST_WATCHERS = 1000
+MOST_OF_ONE = 500
+"""Streams of one caller: nobody takes those of all others."""
 _PROGRESS = (
     "job_id", "state", "rows", "requests", "waits", "rows_per_s", "rate_per_minute", "eta_s", "no_row_ended_since",
     "last_error", "may_have_been_written",
@@ -79,25 +82,30 @@ class JobFeeds:
         self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
         self.watchers = 0
         """Streams that are open, of all jobs."""
+        self._of_each = Counter[str]()
 
-    def require_room(self) -> None:
-        """Raise Refusal where there are as many watchers as there may be."""
+    def require_room(self, who: str) -> None:
+        """Raise Refusal where there are as many watchers as there may be, or as many of this caller."""
         if self.watchers >= MOST_WATCHERS:
             raise Refusal("busy", f"{MOST_WATCHERS:,} streams are open.", retry_after_s=30)
+        if self._of_each[who] >= MOST_OF_ONE:
+            raise Refusal("busy", f"{MOST_OF_ONE:,} streams of yours are open.", retry_after_s=30)
 
     @asynccontextmanager
-    async def follow(self, job_id: str) -> AsyncIterator[Feed]:
-        """Follow a job for as long as the block runs."""
+    async def follow(self, job_id: str, who: str) -> AsyncIterator[Feed]:
+        """Follow a job for a caller for as long as the block runs."""
         if job_id not in self._feeds:
             feed = Feed()
             self._feeds[job_id] = feed, asyncio.create_task(self._look(job_id, feed))
         feed, looking = self._feeds[job_id]
         self.watchers += 1
+        self._of_each[who] += 1
         feed.watchers += 1
         try:
             yield feed
         finally:
             self.watchers -= 1
+            self._of_each -= Counter({who: 1})  # drops those that have none
             feed.watchers -= 1
             if not feed.watchers:
                 del self._feeds[job_id]

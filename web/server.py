@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
 import signal
 import socket
 import ssl
@@ -23,10 +24,12 @@ from config.web import WebSettings
 from ledger.cancellation import end_tasks
 from metrics.listener import listener as metrics_listener
 from metrics.requests import RequestMetrics
+from producer.find_files import MAX_FILES
 from relabel.session import open_session
 from relabel.worker_process import worker_process
 from web.app import make_app
 from web.console.sign_in import OneTimeLink
+from web.submit_endpoints import UPLOADS_AT_ONCE
 
 if TYPE_CHECKING:
     from embedded.server import EmbeddedServer
@@ -37,6 +40,8 @@ HEAD_BYTES = 32 * 1024
 END_WITHIN_S = 10.0
 """Time that requests under way get to end."""
 BACKLOG = 1024
+OTHER_DESCRIPTORS = 512
+"""Files and connections of a server beside those of its clients: Redis, the broker, logs, libraries."""
 
 
 def require_safe_address(settings: WebSettings, address: str) -> None:
@@ -99,6 +104,7 @@ async def serve(
             worker = await stack.enter_async_context(worker_process(settings, keep_open=keep_open))
             watching.append(asyncio.create_task(worker.watch()))
         stopping, metrics = asyncio.Event(), RequestMetrics()
+        allow_descriptors(settings.web.connections + UPLOADS_AT_ONCE * MAX_FILES + OTHER_DESCRIPTORS)
         app = make_app(settings, stopping=stopping, metrics=metrics, link=link)
         stack.enter_context(_scraped(settings.metrics, metrics))
         await stack.enter_async_context(_served(_config(settings.web, app), listener, started))
@@ -110,6 +116,14 @@ async def serve(
         for task in done:
             task.result()
         return signals.first
+
+
+def allow_descriptors(wanted: int) -> None:
+    """Raise the bound on open files, which is often 1,024, as far as may be: beyond it nobody is let in."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 @asynccontextmanager

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any, NamedTuple
+from weakref import WeakValueDictionary
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
@@ -32,6 +33,8 @@ from web.uploads import JSON, MULTIPART, TYPES, Upload, uploaded
 
 router = APIRouter(tags=["submitting"])
 UPLOADS_AT_ONCE = 16
+UPLOADS_OF_ONE = 8
+"""Uploads of one caller: nobody takes the room of all others, however slowly theirs come."""
 WAIT_S = 10.0
 Key = Annotated[
     str | None,
@@ -108,9 +111,10 @@ async def submit_plan(
 async def _submit(request: Request, caller: Caller, key: str | None, *, plan: bool) -> JSONResponse:
     state = request.app.state
     keyed = KeyedRequest(caller.token or caller.acts_as, key) if key else None
-    async with upload_turn(state), _alone(state.ledger, keyed), uploaded(request) as upload:
+    async with upload_turn(state, caller.acts_as), _alone(state.ledger, keyed), uploaded(request) as upload:
         if upload.selection is not None and not plan:
             raise Refusal("invalid_request", "what is selected is planned first: send it to POST /v1/plans.")
+        await state.callers.require_valid(caller)
 
         async def submit(session: Session) -> _Made:
             return await _once(session, upload, keyed, plan=plan)
@@ -178,16 +182,32 @@ def _answer(made: _Made) -> JSONResponse:
     return JSONResponse(job, 200 if made.existed else 201, headers)
 
 
+class UploadTurns:
+    """The room for uploads of this server."""
+
+    def __init__(self, wait_s: float = WAIT_S) -> None:
+        self._wait_s = wait_s
+        self._all = asyncio.Semaphore(UPLOADS_AT_ONCE)
+        self._of_each = WeakValueDictionary[str, asyncio.Semaphore]()
+
+    @asynccontextmanager
+    async def turn(self, who: str) -> AsyncIterator[None]:
+        """Wait for room for one more upload of a caller. Raises Refusal where there is none in time."""
+        own = self._of_each.setdefault(who, asyncio.Semaphore(UPLOADS_OF_ONE))
+        async with AsyncExitStack() as stack:
+            try:
+                async with asyncio.timeout(self._wait_s):
+                    await stack.enter_async_context(own)
+                    await stack.enter_async_context(self._all)
+            except TimeoutError:
+                what = f"{UPLOADS_AT_ONCE} uploads are under way, or {UPLOADS_OF_ONE} of yours."
+                raise Refusal("busy", what, retry_after_s=WAIT_S) from None
+            yield
+
+
 @asynccontextmanager
-async def upload_turn(state: State) -> AsyncIterator[None]:
-    """Wait for room for one more upload of this server."""
-    try:
-        async with asyncio.timeout(WAIT_S):
-            await state.uploads.acquire()
-    except TimeoutError:
-        raise Refusal("busy", f"{UPLOADS_AT_ONCE} uploads are under way.", retry_after_s=WAIT_S) from None
-    try:
+async def upload_turn(state: State, who: str) -> AsyncIterator[None]:
+    """Wait for room for one more upload of a caller, and count it while it runs."""
+    async with state.uploads.turn(who):
         with state.metrics.uploads.track_inprogress():
             yield
-    finally:
-        state.uploads.release()

@@ -29,9 +29,14 @@ TOGETHER = 1 << 20
 JSON_BYTES = 32 << 20
 """Bytes of rows as JSON, which are read as a whole; NDJSON has no such bound."""
 MOST_FIELDS = 200
+FIELD_BYTES = 16 * 1024
+"""Bytes of a field that is no file."""
+IN_MEMORY_BYTES = 32 * 1024
+"""Bytes of each file of a form that are kept in memory: a form may have 1,000 of them."""
 NAME_CHARS = 200
 UNNAMED = "upload"
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+NO_MORE_FILES = (errno.EMFILE, errno.ENFILE)
 Layout = Literal["csv", "jsonl"]
 T = TypeVar("T")
 
@@ -82,8 +87,12 @@ class Form(NamedTuple):
 
 
 class WholeForm(MultiPartParser):
-    """Reads a form to its end, and refuses one that has none: files and options that came last would be missing."""
+    """Reads a form to its end, and refuses one that has none: files and options that came last would be missing.
 
+    Whoever sends many files cannot fill the memory with them.
+    """
+
+    spool_max_size = IN_MEMORY_BYTES
     _has_ended = False
 
     def on_end(self) -> None:
@@ -141,10 +150,15 @@ async def read_form(request: Request, stack: ExitStack) -> Form:
         Refusal: it cannot be read, or has no file.
 
     """
+    bounds = {"max_files": MAX_FILES, "max_fields": MOST_FIELDS, "max_part_size": FIELD_BYTES}
     try:
-        form = await WholeForm(request.headers, request.stream(), max_files=MAX_FILES, max_fields=MOST_FIELDS).parse()
+        form = await WholeForm(request.headers, request.stream(), **bounds).parse()
     except MultiPartException:
-        raise Refusal("invalid_request", "the multipart body cannot be read; it may be cut short.") from None
+        what = (
+            f"the form cannot be read; it may be cut short, or have more than {MAX_FILES:,} files, {MOST_FIELDS} other "
+            f"fields or {FIELD_BYTES:,} bytes in one of these."
+        )
+        raise Refusal("invalid_request", what) from None
     files, fields, items = list[FoundFile](), list[tuple[str, str]](), form.multi_items()
     for _, value in items:  # all of them, also where one is refused
         if isinstance(value, UploadFile):
@@ -249,10 +263,12 @@ def _lines(rows: Sequence[msgspec.Raw]) -> Iterator[bytes]:
 
 @contextmanager
 def room_for_uploads() -> Iterator[None]:
-    """Refuse an upload for which the disk has no room."""
+    """Refuse an upload for which the disk has no room, or for whose files there are no descriptors."""
     try:
         yield
     except OSError as error:
+        if error.errno in NO_MORE_FILES:
+            raise Refusal("busy", "too many files are open (ulimit -n).", retry_after_s=60) from None
         if error.errno not in NO_ROOM:
             raise
         raise Refusal("no_room", "the server's disk has no room for this (TMPDIR).", retry_after_s=60) from None

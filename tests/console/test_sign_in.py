@@ -14,7 +14,7 @@ from ledger.browser_sessions import LIFE_S
 from tests.console.conftest import LONGEST_S
 from tests.harness.wait import wait_until
 from tests.web.conftest import end_server, in_process, settings_of, start_server
-from web.callers import SESSION_COOKIE
+from web.callers import SESSION_COOKIE, TLS_SESSION_COOKIE
 from web.console.sign_in import OneTimeLink
 
 LINK = re.compile(r"http://\S+/sign-in/link\?key=\S+")
@@ -65,12 +65,18 @@ async def test_a_session_is_a_cookie_that_no_script_and_no_other_site_gets(perso
     async with in_process(settings_of(redis_url, trusted_proxies="127.0.0.1")) as proxied:
         headers = {"X-Forwarded-Proto": "https", "Origin": "https://127.0.0.1"}
         over_tls = await proxied.post("/sign-in", data={"token": token}, headers=headers)
+        page = await proxied.get("/jobs", headers=headers | {"Cookie": over_tls.headers["set-cookie"].split(";")[0]})
+        as_others_may_set_it = {"Cookie": f"{SESSION_COOKIE}={over_tls.cookies[TLS_SESSION_COOKIE]}"}
+        unsafe = await proxied.get("/jobs", headers=headers | as_others_may_set_it)
 
     assert f"Max-Age={LIFE_S}" in cookie
     assert "HttpOnly" in cookie
     assert "SameSite=strict" in cookie
     assert "Secure" not in cookie
-    assert "Secure" in over_tls.headers["set-cookie"]
+    assert over_tls.headers["set-cookie"].startswith(f"__Host-{SESSION_COOKIE}=")
+    assert {"Secure", "Path=/"} <= set(over_tls.headers["set-cookie"].split("; "))
+    assert "Domain" not in over_tls.headers["set-cookie"]
+    assert (page.status_code, unsafe.status_code) == (200, 303)
     secret = answer.cookies[SESSION_COOKIE]
     keys = await ledger.redis.keys("relabel:session:*")
     assert len(keys) == 2
@@ -109,6 +115,18 @@ async def test_a_wrong_token_signs_nobody_in(person):
     assert wrong.status_code == 403
     assert "not valid" in wrong.text
     assert SESSION_COOKIE not in wrong.cookies
+
+
+async def test_whoever_signs_in_again_and_again_is_told_to_wait(redis_url, new_token, ledger):
+    """Each time leaves a session in Redis for 12 hours, also for somebody who may only read."""
+    form = {"token": await new_token("read")}
+    async with in_process(settings_of(redis_url, requests_per_minute=1_000_000)) as client:
+        answers = [await client.post("/sign-in", data=form) for _ in range(60)]
+
+    codes = [answer.status_code for answer in answers]
+    assert codes[:40] == [303] * 40
+    assert codes[-1] == 429
+    assert len(await ledger.redis.keys("relabel:session:*")) == codes.count(303)
 
 
 @pytest.mark.parametrize("path", ["//evil.example", "/\\evil.example", "https://evil.example", "/\nx", "jobs"])

@@ -106,6 +106,15 @@ async def test_a_person_has_a_name_of_one_word(redis_url, name):
     assert answer.status_code == 401
 
 
+@pytest.mark.parametrize("names", [("mallory", "ada"), ("ada", "ada"), ("mallory, ada",)])
+async def test_a_request_with_two_names_names_nobody(redis_url, names):
+    """The proxy added its own to one that the client had sent, and which is whose nobody knows."""
+    async with in_process(proxied(redis_url), peer=PROXY) as client:
+        answer = await client.get("/v1/health", headers=[("X-User", name) for name in names])
+
+    assert answer.status_code == 401
+
+
 async def test_without_a_user_header_a_proxy_names_nobody(redis_url):
     """Its forwarded headers count, and tokens open the door as before."""
     async with in_process(settings_of(redis_url, trusted_proxies=PROXY), peer=PROXY) as client:

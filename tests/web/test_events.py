@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 
 import httpx
 import pytest
@@ -13,8 +14,10 @@ from ledger.keys import JobKeys
 from ledger.row import Outcome
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
-from tests.web.conftest import start_server
+from tests.web.conftest import settings_of, start_server
 from tests.web.streams import stream
+from web.job_feeds import MOST_OF_ONE, JobFeeds
+from web.refusals import Refusal
 
 FILE = "id,team\n" + "".join(f"{each},t\n" for each in PatchRows(4).ids)
 
@@ -72,6 +75,22 @@ async def test_whoever_knows_the_end_need_not_come_back(client, make_job):
         assert await events.next() is None
     async with stream(client, job_id, end.id) as events:
         assert events.status == 204
+
+
+async def test_one_caller_does_not_take_the_streams_of_all_others(redis_url, ledger, spec):
+    """They are told to wait, and come in again once one of theirs has ended."""
+    feeds = JobFeeds(settings_of(redis_url), ledger)
+    async with AsyncExitStack() as open_streams:
+        for _ in range(MOST_OF_ONE):
+            feeds.require_room("ada")
+            await open_streams.enter_async_context(feeds.follow(spec.job_id, "ada"))
+        with pytest.raises(Refusal) as found:
+            feeds.require_room("ada")
+        feeds.require_room("bob")
+    feeds.require_room("ada")
+
+    assert found.value.code == "busy"
+    assert feeds.watchers == 0
 
 
 async def test_a_revoked_token_ends_its_stream(connect, new_token, spec, ledger):

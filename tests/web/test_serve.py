@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import resource
 import signal
 import socket
 import ssl
@@ -25,7 +26,22 @@ from tests.harness.redis_node import free_port
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
 from tests.web.conftest import LONGEST_S, Served, clean_environment, end_server, start_server
-from web.server import HEADERS_WITHIN_S, require_safe_address
+from web.server import HEADERS_WITHIN_S, allow_descriptors, require_safe_address
+
+
+def test_it_may_open_as_many_files_as_it_takes_connections_and_uploads():
+    """The bound that a shell sets is often 1,024, below what the settings let in."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, hard))
+    try:
+        allow_descriptors(2048)
+        allowed, allowed_hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        allow_descriptors(100)
+        lower, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+    assert (allowed, allowed_hard, lower) == (2048, hard, 2048)
 
 
 async def test_it_ends_with_0_on_sigterm(redis_url, state_dir):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -17,6 +19,8 @@ from tests.harness.compress import zst
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
 from tests.web.conftest import in_process, settings_of
+from web.refusals import Refusal
+from web.submit_endpoints import UPLOADS_OF_ONE, UploadTurns
 from web.submit_options import SubmitOptions
 
 IDS = PatchRows(5).ids
@@ -276,6 +280,85 @@ async def test_an_upload_that_breaks_off_leaves_nothing(served, new_token, ledge
     assert not await ledger.redis.exists(JOBS)
     assert "Traceback" not in served.log.read_text()
     assert [path.name for path in served.log.parent.iterdir() if path.is_file()] == ["serve.log"]
+
+
+@pytest.mark.parametrize("kind", ["text/csv", "multipart/form-data; boundary=x"])
+async def test_an_upload_whose_token_is_revoked_meanwhile_makes_no_job(redis_url, new_token, ledger, kind):
+    """It may come for an hour; revoking ends what a token may do at once."""
+    is_form = kind.startswith("multipart")
+
+    async def parts():
+        if is_form:
+            yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="x.csv"\r\n\r\n'
+        yield CSV
+        await ledger.tokens.revoke("t-submit")
+        yield b"\r\n--x--\r\n" if is_form else b"\n"
+
+    headers = {"Authorization": f"Bearer {await new_token(Scope.SUBMIT)}", "Idempotency-Key": "k"} | typed(kind)
+    async with in_process(settings_of(redis_url)) as client:
+        answer = await client.post("/v1/jobs", content=parts(), headers=headers)
+
+    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
+    assert not await ledger.redis.exists(JOBS)
+    assert not await ledger.redis.keys("relabel:idempotency:*")
+
+
+@pytest.mark.parametrize("charset", ["punycode", "unicode_escape", "utf-7", "UTF-16", '"idna"'])
+@pytest.mark.parametrize("path", ["/sign-in", "/jobs/x/actions/pause", "/v1/jobs"])
+async def test_a_form_is_decoded_as_utf_8_only(redis_url, path, charset):
+    """Some codecs take the square of a field's length, minutes in which nobody else is answered, before any token."""
+    body = b'--x\r\nContent-Disposition: form-data; name="a-"\r\n\r\nb-\r\n--x--\r\n'
+    async with in_process(settings_of(redis_url)) as client:
+        answers = [
+            await client.post(path, content=body, headers=typed(f"multipart/form-data; boundary=x; charset={each}"))
+            for each in (charset, "UTF-8")
+        ]
+
+    assert (answers[0].status_code, answers[0].json()["code"]) == (415, "unsupported_media_type")
+    assert answers[1].status_code != 415
+
+
+async def test_a_form_of_many_files_takes_little_memory(redis_url, new_token):
+    """Each goes to disk, and its other fields are short."""
+
+    async def parts():
+        for number in range(100):
+            yield b'--x\r\nContent-Disposition: form-data; name="file"; filename="%d.csv"\r\n\r\n' % number
+            yield b"x" * 200_000 + b"\r\n"
+        yield b"--x--\r\n"
+
+    headers = {"Authorization": f"Bearer {await new_token(Scope.SUBMIT)}"}
+    form = typed("multipart/form-data; boundary=x")
+    async with in_process(settings_of(redis_url)) as client:
+        tracemalloc.start()
+        try:
+            many = await client.post("/v1/jobs", content=parts(), headers=headers | form)
+            _, peak = tracemalloc.get_traced_memory()
+        finally:
+            tracemalloc.stop()
+        field = await client.post(
+            "/v1/jobs", files={"file": ("a.csv", CSV)}, data={"name": "x" * 20_000}, headers=headers
+        )
+
+    assert (many.status_code, many.json()["code"]) == (422, "unreadable_file")
+    assert peak < 8 << 20
+    assert (field.status_code, field.json()["code"]) == (422, "invalid_request")
+
+
+async def test_one_caller_does_not_take_the_room_of_all_others():
+    """However slowly their uploads come."""
+    turns = UploadTurns(wait_s=0.01)
+    async with AsyncExitStack() as held:
+        for _ in range(UPLOADS_OF_ONE):
+            await held.enter_async_context(turns.turn("ada"))
+        with pytest.raises(Refusal) as found:
+            await held.enter_async_context(turns.turn("ada"))
+        async with turns.turn("bob"):
+            pass
+    async with turns.turn("ada"):
+        pass
+
+    assert found.value.code == "busy"
 
 
 async def test_what_is_too_large_is_refused_by_the_name_of_the_limit(redis_url, new_token):

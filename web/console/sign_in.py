@@ -14,7 +14,7 @@ from config.web import Scope
 from ledger.browser_sessions import LIFE_S
 from relabel.session import Session, local_user
 from relabel.tokens import DAY_S, create_token
-from web.callers import SESSION_COOKIE
+from web.callers import SIGN_IN_S, Callers, session_cookie
 from web.console.forms import FormCheck
 from web.console.pages import Reader, new_router, render
 
@@ -61,10 +61,13 @@ async def sign_in(
 ) -> Response:
     """Begin a session for whoever has the token."""
     token = token.strip()
-    if await request.app.state.callers.by_token(token) is None:
+    callers: Callers = request.app.state.callers
+    caller = await callers.by_token(token)
+    if caller is None:
         request.app.state.metrics.rejected_sign_in("form")
         wrong = "This token is not valid: it expired, was revoked, or is not complete."
         return render(request, "sign_in.html", status=403, next=next, wrong=wrong)
+    callers.count(caller.acts_as, least_s=SIGN_IN_S)
     return await _signed_in(request, token, _own_path(next))
 
 
@@ -93,16 +96,20 @@ async def sign_out(request: Request, caller: Reader, _: FormCheck) -> Response:
     if caller.session:
         await request.app.state.ledger.browser_sessions.end(caller.session)
     answer = RedirectResponse("/sign-in", 303)
-    answer.delete_cookie(SESSION_COOKIE)
+    answer.delete_cookie(session_cookie(request), httponly=True, samesite="strict", secure=_is_over_tls(request))
     return answer
 
 
 async def _signed_in(request: Request, token: str, path: str) -> Response:
     secret = await request.app.state.ledger.browser_sessions.begin(token)
     answer = RedirectResponse(path, 303)
-    tls = request.url.scheme == "https"
-    answer.set_cookie(SESSION_COOKIE, secret, max_age=LIFE_S, httponly=True, samesite="strict", secure=tls)
+    tls = _is_over_tls(request)
+    answer.set_cookie(session_cookie(request), secret, max_age=LIFE_S, httponly=True, samesite="strict", secure=tls)
     return answer
+
+
+def _is_over_tls(request: Request) -> bool:
+    return request.url.scheme == "https"
 
 
 def _own_path(text: str) -> str:

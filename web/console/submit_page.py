@@ -47,9 +47,10 @@ async def submit_file(request: Request, caller: Reader) -> Response:
     """
     if not caller.permits(Scope.SUBMIT):
         raise Refusal("missing_scope", "submitting needs the scope submit.", scope=str(Scope.SUBMIT))
-    async with upload_turn(request.app.state):
+    async with upload_turn(request.app.state, caller.acts_as):
         with ExitStack() as stack, room_for_uploads():
             form = await read_form(request, stack)
+            await request.app.state.callers.require_valid(caller)
             given = dict(form.fields)
             if "origin" not in request.headers or not hmac.compare_digest(
                 given.get("form_check", "").encode(), form_check(caller).encode()
