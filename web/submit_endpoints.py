@@ -145,7 +145,8 @@ async def _once(session: Session, upload: Upload, keyed: KeyedRequest | None, *,
     if keyed is None:
         await make("")
     else:
-        job_id, _ = await keyed.once(session.ledger, upload.digest(), make)
+        digest = f"plan {upload.digest()}" if plan else upload.digest()  # the same rows as a job are another request
+        job_id, _ = await keyed.once(session.ledger, digest, make)
         made = made or _Made(job_id, existed=True, input=None)
     assert made is not None  # noqa: S101 - for the types: whoever returns has made or found one
     seen = None if made.job_id is None else await see_job(session, made.job_id)

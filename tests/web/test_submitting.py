@@ -229,6 +229,18 @@ async def test_a_key_makes_one_job_however_often_it_is_sent(client, connect, new
         assert 0 < await ledger.redis.ttl(key) <= 86_400
 
 
+async def test_a_key_of_a_job_makes_no_plan(client):
+    """Nor the other way round: who asked to see what would change must not be shown a job that changes it."""
+    for key, (first, then) in {"a": ("/v1/jobs", "/v1/plans"), "b": ("/v1/plans", "/v1/jobs")}.items():
+        body = {"json": {"rows": ROWS}, "headers": {"Idempotency-Key": key}}
+        made = await client.post(first, **body)
+        again = await client.post(first, **body)
+        other = await client.post(then, **body)
+
+        assert (made.status_code, again.status_code) == (201, 200)
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
 async def test_while_the_first_request_with_a_key_runs_the_next_is_refused(client, ledger):
     """409 with how long; a request that failed leaves its key free."""
     began, go_on = asyncio.Event(), asyncio.Event()
