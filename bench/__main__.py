@@ -33,6 +33,8 @@ from bench import (
     startup,
     verify,
     watched,
+    web,
+    web_costs,
 )
 from bench.results_file import record, write
 
@@ -52,6 +54,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], None]] = {
     "read-ahead": read_ahead.main,
     "select": select.main,
     "limiter": lambda options: asyncio.run(limiter.main(options)),
+    "web": web.main,
+    "web-costs": web_costs.main,
     "lost-rows": lambda options: asyncio.run(lost_rows.main(options)),
     "peers": against.main,
     "profile": profile.main,

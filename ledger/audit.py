@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 from redis.asyncio import Redis
@@ -66,9 +67,18 @@ class Audit:
 
     async def made_of(self, job_id: str) -> list[MadeJob]:
         """Return the jobs that were made of the rows of this one, oldest first."""
-        found = []
-        for line in await self.read(job_id):
-            made_id, _, remark = line.why.removeprefix(_MADE).partition(", ")
-            if line.verb in _MADE_KINDS and line.why.startswith(_MADE):
-                found.append(MadeJob(line.verb, made_id, remark))
-        return found
+        log: Any = await self._redis.lrange(JobKeys(job_id).audit, 0, -1)
+        return made_in(log)
+
+
+def made_in(log: Iterable[bytes]) -> list[MadeJob]:
+    """Return the jobs that a log names as made of the rows of its own one."""
+    return [made for line in log if (made := _made(msgspec.json.decode(line, type=AuditLine)))]
+
+
+def _made(line: AuditLine) -> MadeJob | None:
+    """Return the job that a line names as made of another one's rows; None where it names none."""
+    if line.verb not in _MADE_KINDS or not line.why.startswith(_MADE):
+        return None
+    made_id, _, remark = line.why.removeprefix(_MADE).partition(", ")
+    return MadeJob(line.verb, made_id, remark)

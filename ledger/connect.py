@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 from redis.asyncio import BlockingConnectionPool, Redis
@@ -95,12 +95,20 @@ async def open_ledger(url: str, *, retry: bool = True) -> AsyncIterator[Redis]:
     """
     redis = new_client(url, retry=retry)
     try:
-        await redis.ping()
-        yield redis
-    except RedisError as error:
-        raise LedgerUnreachable(describe(error)) from error
+        with errors_explained():
+            await redis.ping()
+            yield redis
     finally:
         await redis.aclose()
+
+
+@contextmanager
+def errors_explained() -> Iterator[None]:
+    """Raise LedgerUnreachable, with what to do, in place of an error of the server."""
+    try:
+        yield
+    except RedisError as error:
+        raise LedgerUnreachable(describe(error)) from error
 
 
 def new_client(url: str, *, retry: bool = True, most: int | None = None) -> Redis:

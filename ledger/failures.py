@@ -161,10 +161,10 @@ def _places(outcomes: bytes, outcome: int) -> Iterator[int]:
 
 
 async def _with_patches(redis: Redis, spec: JobSpec, samples: list[tuple[int, Detail]]) -> list[Sample]:
-    found = []
-    for row, detail in samples:
-        number, place = spec.place_of(row)
+    shards: dict[int, list[Patch]] = {}
+    for number in {spec.place_of(row)[0] for row, _ in samples}:
         body = await redis.hget(JobKeys(spec.job_id).shards, str(number))
         if isinstance(body, bytes):
-            found.append(Sample(unpack_shard(body, spec.rows_in(number))[place], detail))
-    return found
+            shards[number] = unpack_shard(body, spec.rows_in(number))
+    placed = [(*spec.place_of(row), detail) for row, detail in samples]
+    return [Sample(shards[number][place], detail) for number, place, detail in placed if number in shards]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from ledger.clock import server_time
 from ledger.errors import NeedsApproval, NoSuchJob
 from ledger.failures import note_known
 from ledger.job import CANCELLED_CODE, Job, JobState
-from ledger.job_reader import job_of, job_reads
+from ledger.job_reader import JOB_READS, job_of, job_reads
 from ledger.job_spec import JobSpec
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
 from ledger.scripts import load_script
@@ -26,6 +26,8 @@ SUBMITTED_KEEP_S = 180 * 86_400.0
 """Longest life of a job that never ends: a bound, so that nothing stays for ever."""
 READING = "reading"
 """As a state that a job comes from: `submitting` while workers have yet to read the list for it."""
+READ_TOGETHER = 50
+"""Jobs that are read in one round trip: it holds the server up for less than a millisecond."""
 TRIMMED = 10
 """Members of the list of jobs that each new job looks at; those that are gone stay below about a tenth of the list."""
 _NO_END = -1  # what PTTL says of a key that does not expire
@@ -186,14 +188,24 @@ class Jobs:
             raise NoSuchJob(job_id)
         return job
 
+    async def read(self, job_ids: Sequence[str]) -> list[Job | None]:
+        """Return the jobs as they are now, many in a round trip; None for one that is not there."""
+        found = list[Job | None]()
+        for first in range(0, len(job_ids), READ_TOGETHER):
+            reads = [read for job_id in job_ids[first : first + READ_TOGETHER] for read in job_reads(job_id)]
+            answers, now = await read_together(self._redis, reads)
+            found += [job_of(of_job, now) for of_job in zip(*[iter(answers)] * JOB_READS, strict=True)]
+        return found
+
     async def latest(self, number: int) -> list[Job]:
         """Return the latest jobs, newest first; those whose keys have expired are forgotten on the way."""
-        jobs = []
-        for job_id in _texts(await self._redis.zrevrange(JOBS, 0, number - 1)):
-            try:
-                jobs.append(await self.get(job_id))
-            except NoSuchJob:
+        ids = _texts(await self._redis.zrevrange(JOBS, 0, number - 1))
+        jobs = list[Job]()
+        for job_id, job in zip(ids, await self.read(ids), strict=True):
+            if job is None:
                 await self.forget(job_id)
+            else:
+                jobs.append(job)
         return jobs
 
     async def listed(self) -> int:

@@ -18,6 +18,7 @@ ENTRY_BYTES = HASH_BYTES + ROW_BYTES
 """Bytes of a row in the index: the hash of its id, and its number in the job. `lua/find_rows.lua` reads the same."""
 BUCKET_ROWS = 1 << 16
 """Rows that are sorted at a time, on average: some MB of Python objects."""
+NO_INDEX = -1
 SEARCHED_TOGETHER = 100
 """Jobs whose index is searched in one call of the script; of a million rows each, that takes Redis some ms."""
 
@@ -79,13 +80,12 @@ class RowIndexes:
 
     async def find(self, job_ids: Sequence[str], completion_id: str) -> dict[str, list[int] | None]:
         """Return for each job the numbers of the rows that may be this completion's; None where it has no index."""
-        found: dict[str, list[int] | None] = {}
+        found: dict[str, list[int] | None] = {job_id: [] for job_id in job_ids}
         for first in range(0, len(job_ids), SEARCHED_TOGETHER):
             group = job_ids[first : first + SEARCHED_TOGETHER]
             answers: list[Any] = await self._find(
                 [JobKeys(job_id).row_index for job_id in group], [id_hash(completion_id)]
             )
-            found |= {
-                job_id: rows if isinstance(rows, list) else None for job_id, rows in zip(group, answers, strict=True)
-            }
+            for place, *rows in answers:
+                found[group[place - 1]] = None if rows == [NO_INDEX] else rows
         return found

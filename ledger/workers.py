@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 import msgspec
@@ -99,11 +99,7 @@ class Workers:
 
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
-        seconds, _ = await self._redis.time()
-        recent = f"ZRANGEBYSCORE {seconds - HEARTBEAT_KEEP_S} +inf WITHSCORES"
-        (alive, facts), _ = await read_together(self._redis, [(WORKERS, recent), (WORKER_FACTS, "HGETALL")])
-        packed_facts = as_hash(facts)
-        return [_living(member, packed_facts.get(member), at) for member, at in as_hash(alive).items()]
+        return living_in(*await read_together(self._redis, LIVING_READS))
 
     async def starts(self) -> Counter[str]:
         """Return how often each worker was started within the last quarter of an hour, by its name."""
@@ -114,6 +110,17 @@ class Workers:
     async def children(self) -> list[int]:
         """Return the number of children of each living worker that takes shards."""
         return [worker.children for worker in await self.living() if worker.takes_shards]
+
+
+LIVING_READS = ((WORKERS, "ZRANGE 0 -1 WITHSCORES"), (WORKER_FACTS, "HGETALL"))
+"""What `ledger.snapshot.read_together` reads for `living_in`."""
+
+
+def living_in(answers: Sequence[Any], now: float) -> list[LivingWorker]:
+    """Return the living workers in the answers to `LIVING_READS`, given at `now`."""
+    known, facts = map(as_hash, answers)
+    since = int(now) - HEARTBEAT_KEEP_S
+    return [_living(name, facts.get(name), at) for name, at in known.items() if float(at) >= since]
 
 
 def of_release_one(workers: Iterable[LivingWorker]) -> list[str]:

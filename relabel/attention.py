@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from ledger.job import Job
 from ledger.overview import read_overview
 from relabel.check_result import CheckResult, Verdict
-from relabel.health import SERVED_CHECKS, check_health
 from relabel.health_jobs import judge_job
 from relabel.jobs import JobSeen
 from relabel.ledger_age import judge_losses, read_ledger_age
@@ -16,7 +16,7 @@ from relabel.worker_state import read_idle
 
 MOST_JOBS = 50
 """Jobs that are named of either sort, the worst and then the latest first; the others are counted."""
-_CHECKS = tuple(name for name in SERVED_CHECKS if name not in {"jobs", "workers-key"})
+_LEFT_OUT = frozenset({"jobs", "workers-key"})
 """The jobs are looked at one by one; that no worker asked the API lately is no fault where nothing is to be sent."""
 
 
@@ -52,15 +52,18 @@ class Attention(NamedTuple):
         return not self.waiting and not self.wrong
 
 
-async def find_attention(session: Session) -> Attention:
-    """Return what needs somebody just now. What it costs depends on the jobs that have not ended."""
+async def find_attention(session: Session, health: Mapping[str, CheckResult]) -> Attention:
+    """Return what needs somebody just now. What it costs depends on the jobs that have not ended.
+
+    `health` is what the checks of a server (`relabel.health.SERVED_CHECKS`) found.
+    """
     ledger = session.ledger
     overview, idle = await read_overview(ledger.redis), await read_idle(ledger)
     judged = [(seen.job, judge_job(seen.job, idle, overview.now)) for seen in overview.jobs]
     waiting = [WaitingJob(job, result, _since(job)) for job, result in judged if result]
     waiting.sort(key=lambda each: (each.result.verdict is not Verdict.FAIL, -each.since))
     going_on = [JobSeen(job, idle, []) for job, result in reversed(judged) if result is None]
-    checks = await check_health(session.settings, _CHECKS, deployed=True)
+    checks = {name: result for name, result in health.items() if name not in _LEFT_OUT}
     checks["losses"] = judge_losses(await read_ledger_age(ledger))
     return Attention(
         waiting[:MOST_JOBS], len(waiting[MOST_JOBS:]), going_on[:MOST_JOBS], len(going_on[MOST_JOBS:]), checks

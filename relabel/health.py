@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from config.api_key import has_key, read_api_key
 from config.errors import KeyUnavailable, SettingsError
 from config.settings import Settings
-from ledger.connect import open_ledger
+from ledger.connect import errors_explained, open_ledger
 from ledger.errors import LedgerUnreachable
 from ledger.ledger import Ledger
 from ledger.server_info import clock_ahead_s
@@ -42,11 +42,12 @@ API_FAILS = (
 
 
 class HealthChecks:
-    """The checks of what these settings name. `deployed`: workers are expected."""
+    """The checks of what these settings name. `deployed`: workers are expected. `ledger` is used where it is open."""
 
-    def __init__(self, settings: Settings, *, deployed: bool) -> None:
+    def __init__(self, settings: Settings, *, deployed: bool, ledger: Ledger | None = None) -> None:
         self._settings = settings
         self._deployed = deployed
+        self._ledger = ledger
         self._ping_task: asyncio.Task[ApiSeen] | None = None
         self._no_key = ""
 
@@ -158,8 +159,11 @@ class HealthChecks:
         return await self._of_ledger(lambda ledger: check_workers_key(ledger, self._settings))
 
     async def _of_ledger(self, check: Callable[[Ledger], Awaitable[CheckResult]]) -> CheckResult:
-        async with open_ledger(self._settings.ledger_url, retry=False) as redis:
-            return await check(Ledger(redis))
+        if self._ledger is None:
+            async with open_ledger(self._settings.ledger_url, retry=False) as redis:
+                return await check(Ledger(redis))
+        with errors_explained():
+            return await check(self._ledger)
 
     async def _api_seen(self) -> ApiSeen:
         if self._ping_task is None:  # one look serves both checks
@@ -247,15 +251,18 @@ DEFAULT_CHECKS = tuple(name for name in CHECKS if name not in {"worker-here", "w
 """The checks to run where none is named: the command may run where no worker is, and looks at the API itself."""
 
 
-async def check_health(settings: Settings, names: Iterable[str] = (), *, deployed: bool) -> dict[str, CheckResult]:
+async def check_health(
+    settings: Settings, names: Iterable[str] = (), *, deployed: bool, ledger: Ledger | None = None
+) -> dict[str, CheckResult]:
     """Run the named checks, or the usual ones, and return what each found.
 
     `deployed`: workers are expected; without, the settings name the embedded server, of which the state folder knows.
+    `ledger` is one that stays open, for those who look time and again; else each check opens it anew.
     """
     if not deployed:
-        async with open_ledger(settings.ledger_url) as redis:
-            await remember_once(Ledger(redis), settings.state_folder, seen_by=local_name(settings))
-    return await HealthChecks(settings, deployed=deployed).run(names or DEFAULT_CHECKS)
+        async with open_ledger(settings.ledger_url) as own:
+            await remember_once(Ledger(own), settings.state_folder, seen_by=local_name(settings))
+    return await HealthChecks(settings, deployed=deployed, ledger=ledger).run(names or DEFAULT_CHECKS)
 
 
 def health_facts(found: dict[str, CheckResult]) -> list[dict[str, Any]]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
 from config.text import printable
@@ -13,14 +13,16 @@ from ledger.job import Job, JobState
 from ledger.job_id import submitted_at
 from ledger.job_search import Submission, newest_first, submission_of
 from ledger.job_spec import JobSpec, Kind, Mode
+from ledger.job_states import READ_TOGETHER
 from ledger.person import person_of
+from ledger.seen import Seen, read_made, read_seen
 from relabel.errors import InvalidInput
 from relabel.explain import reason_of, waiting_for
 from relabel.facts import job_facts
 from relabel.plan_findings import PlanFindings, plan_facts, plan_findings
 from relabel.session import Session
-from relabel.verification import Verification, latest_verification, verification_facts
-from relabel.worker_state import read_idle
+from relabel.verification import Verification, verification_among, verification_facts
+from relabel.worker_state import why_none_works
 
 
 class JobFilter(NamedTuple):
@@ -107,11 +109,25 @@ async def see_job(session: Session, job_id: str) -> JobSeen:
         NoSuchJob: there is no such job.
 
     """
+    (seen,) = await see_jobs(session, [job_id])
+    if seen is None:
+        raise NoSuchJob(job_id)
+    return seen
+
+
+async def see_jobs(session: Session, job_ids: Sequence[str]) -> list[JobSeen | None]:
+    """Return each of the jobs as `see_job` does, many in a round trip; None for one that is not there."""
     ledger = session.ledger
-    job, idle = await ledger.jobs.get(job_id), await read_idle(ledger)
-    is_verify = job.spec.kind is Kind.VERIFY
-    verification = Verification(job) if is_verify else await latest_verification(ledger, job_id)
-    return JobSeen(job, idle, await _children(session, job_id), await plan_findings(ledger, job), verification)
+    read = await read_seen(ledger.redis, job_ids)
+    seen = list[JobSeen | None]()
+    for each, listed in zip(read.jobs, await _with_children(session, read), strict=True):
+        if each is None or listed is None:
+            seen.append(None)
+            continue
+        is_verify = each.job.spec.kind is Kind.VERIFY
+        verification = Verification(each.job) if is_verify else await verification_among(ledger, each.made)
+        seen.append(listed._replace(plan=await plan_findings(ledger, each.job), verification=verification))
+    return seen
 
 
 async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[JobSeen]:
@@ -119,19 +135,21 @@ async def list_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) 
     return await _seen(session, await latest_jobs(session, number, wanted))
 
 
-async def _seen(session: Session, jobs: list[Job]) -> list[JobSeen]:
-    idle = await read_idle(session.ledger)
-    return [JobSeen(job, idle, await _children(session, job.spec.job_id)) for job in jobs]
+async def _seen(session: Session, jobs: Sequence[Job]) -> list[JobSeen]:
+    """Return jobs with what was made of each."""
+    read = await read_made(session.ledger.redis, jobs)
+    return [seen for seen in await _with_children(session, read) if seen]
 
 
-async def _children(session: Session, job_id: str) -> list[ChildJob]:
-    children = []
-    for made in (await session.ledger.audit.made_of(job_id))[-SHOWN_MADE:]:
-        try:
-            children.append(ChildJob(made, await session.ledger.jobs.get(made.job_id)))
-        except NoSuchJob:
-            children.append(ChildJob(made, None))
-    return children
+async def _with_children(session: Session, read: Seen) -> list[JobSeen | None]:
+    """Return jobs with the latest of those that were made of each, all of which are read together."""
+    idle = why_none_works(read.workers)
+    ids = list(dict.fromkeys(made.job_id for each in read.jobs if each for made in each.made[-SHOWN_MADE:]))
+    children = dict(zip(ids, await session.ledger.jobs.read(ids), strict=True))
+    return [
+        each and JobSeen(each.job, idle, [ChildJob(made, children[made.job_id]) for made in each.made[-SHOWN_MADE:]])
+        for each in read.jobs
+    ]
 
 
 def seen_facts(seen: JobSeen) -> dict[str, Any]:
@@ -158,10 +176,9 @@ async def latest_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB
     if wanted == ANY_JOB:
         return await session.ledger.jobs.latest(number)
     found: list[Job] = []
-    async for submission in newest_first(session.ledger.redis, since=wanted.since):
-        with contextlib.suppress(NoSuchJob):
-            job = await session.ledger.jobs.get(submission.job_id)
-            found += [job] if wanted.matches(job) else []
+    submissions = newest_first(session.ledger.redis, since=wanted.since)
+    async for _, job in _read_in_groups(session, submissions, number):
+        found += [job] if job and wanted.matches(job) else []
         if len(found) == number:
             break
     return found
@@ -174,17 +191,31 @@ async def page_of_jobs(session: Session, number: int, wanted: JobFilter = ANY_JO
     follow.
     """
     deadline = time.monotonic() + LOOK_FOR_S
-    redis, found, last, looked_at = session.ledger.redis, list[Job](), after, 0
+    found, last, looked_at = list[Job](), after, 0
     before = await _submission(session, after) if after else None
-    async for submission in newest_first(redis, since=wanted.since, before=before):
+    submissions = newest_first(session.ledger.redis, since=wanted.since, before=before)
+    async for job_id, job in _read_in_groups(session, submissions, number + 1):
         late = looked_at >= LEAST_LOOKED_AT and time.monotonic() > deadline
         if len(found) == number or looked_at == LOOKED_AT or late:
             return JobPage(await _seen(session, found), last, has_more=True)
-        last, looked_at = submission.job_id, looked_at + 1
-        with contextlib.suppress(NoSuchJob):
-            job = await session.ledger.jobs.get(submission.job_id)
-            found += [job] if wanted.matches(job) else []
+        last, looked_at = job_id, looked_at + 1
+        found += [job] if job and wanted.matches(job) else []
     return JobPage(await _seen(session, found), last, has_more=False)
+
+
+async def _read_in_groups(
+    session: Session, submissions: AsyncIterator[Submission], first: int
+) -> AsyncIterator[tuple[str, Job | None]]:
+    """Yield submitted jobs as they stand, None for one that is gone: so many in the first round trip, more in later."""
+    group, size = list[str](), first
+    async for submission in submissions:
+        group.append(submission.job_id)
+        if len(group) == size:
+            for pair in zip(group, await session.ledger.jobs.read(group), strict=True):
+                yield pair
+            group, size = [], READ_TOGETHER
+    for pair in zip(group, await session.ledger.jobs.read(group), strict=True):
+        yield pair
 
 
 async def _submission(session: Session, job_id: str) -> Submission:

@@ -12,7 +12,6 @@ from config.errors import SettingsError
 from config.schedule import Due, Schedule
 from config.settings import Settings
 from ledger.clock import utc_time
-from ledger.errors import NoSuchJob
 from ledger.job import Counts, Job, JobState
 from ledger.ledger import Ledger
 from nightly.state import FileState, Night, NightFile, NightState
@@ -224,13 +223,9 @@ async def follow_run(ledger: Ledger, date: str) -> NightlyRun:
 
 async def read_run(ledger: Ledger, night: Night) -> NightlyRun:
     """Return a run with its jobs."""
-    jobs = {}
-    for job_id in {file.job_id for file in night.entries if file.job_id}:
-        try:
-            jobs[job_id] = await ledger.jobs.get(job_id)
-        except NoSuchJob:
-            continue
-    return NightlyRun(night, jobs)
+    ids = list({file.job_id for file in night.entries if file.job_id})
+    jobs = zip(ids, await ledger.jobs.read(ids), strict=True)
+    return NightlyRun(night, {job_id: job for job_id, job in jobs if job is not None})
 
 
 def run_facts(run: NightlyRun) -> dict[str, Any]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from config.text import printable
+from ledger.audit import MadeJob
 from ledger.clock import utc_time
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
@@ -47,7 +49,12 @@ class Verification(NamedTuple):
 
 async def latest_verification(ledger: Ledger, job_id: str) -> Verification | None:
     """Return the last verification of a job that has finished, the last one of all where none has; None without one."""
-    ids = [made.job_id for made in await ledger.audit.made_of(job_id) if made.kind == Kind.VERIFY]
+    return await verification_among(ledger, await ledger.audit.made_of(job_id))
+
+
+async def verification_among(ledger: Ledger, made_of: Iterable[MadeJob]) -> Verification | None:
+    """Return the same of the jobs that were made of one's rows, oldest first."""
+    ids = [made.job_id for made in made_of if made.kind == Kind.VERIFY]
     latest: Job | None = None
     for verify_id in reversed(ids):
         try:

@@ -46,6 +46,7 @@ from web.console.pages import add_pages_of_problems
 from web.console.sign_in import OneTimeLink
 from web.console.templating import new_environment
 from web.documented import schemas
+from web.health_looks import CONNECTIONS, HealthLooks
 from web.job_feeds import JobFeeds
 from web.peers import guarded
 from web.problems import add_handlers
@@ -111,6 +112,7 @@ def make_app(
     @asynccontextmanager
     async def hold_open(app: FastAPI) -> AsyncIterator[None]:
         redis = new_client(settings.ledger_url, most=REDIS_CONNECTIONS)
+        looking = new_client(settings.ledger_url, retry=False, most=CONNECTIONS)
         try:
             state = app.state
             state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
@@ -122,9 +124,11 @@ def make_app(
             state.uploads = submit_endpoints.UploadTurns()
             state.templates, state.link, state.away_since = new_environment(), link, None
             state.readiness = Readiness(settings, state.ledger)
+            state.health = HealthLooks(settings, Ledger(looking))
             yield
         finally:
             await redis.aclose()
+            await looking.aclose()
 
     app = Api(
         title=TITLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import OrderedDict
 from typing import Annotated, Any, NamedTuple
@@ -26,6 +27,7 @@ SAFE = frozenset({"GET", "HEAD"})
 """Methods for which a browser's session counts: whatever changes something needs a token, or a form of ours."""
 REMEMBERED = 10_000
 """Callers whose requests are counted at the same time."""
+LOOK_EVERY_S = 1.0
 BURST_S = 10.0
 """Seconds' worth of requests that a caller may send at once."""
 SIGN_IN_S = 0.25
@@ -49,6 +51,11 @@ class Caller(NamedTuple):
         return scope is Scope.READ or scope in self.scopes
 
 
+class _Look(NamedTuple):
+    at: float
+    task: asyncio.Task[bool]
+
+
 class Callers:
     """Finds out who calls, and bounds how often each may."""
 
@@ -60,6 +67,7 @@ class Callers:
         self._proxy_scopes = parse_scopes(web.proxy_scopes)
         self._rate = web.requests_per_minute / 60
         self._free_at: OrderedDict[str, float] = OrderedDict()
+        self._looks: OrderedDict[str, _Look] = OrderedDict()
 
     async def identify(self, request: Request, token: str | None) -> Caller:
         """Return who calls; of requests that change nothing, a browser's session counts, too.
@@ -98,7 +106,20 @@ class Callers:
             raise _not_valid("the token is not valid any more: it expired, or was revoked")
 
     async def still_valid(self, caller: Caller) -> bool:
-        """Return whether the caller may still read: a token may be revoked while its stream is open."""
+        """Return whether the caller may still read: a token may be revoked while its streams are open.
+
+        One look a second serves all of them.
+        """
+        now, sent = time.monotonic(), caller.session or caller.token
+        look = self._looks.get(sent)
+        if look is None or look.at + LOOK_EVERY_S < now:
+            look = self._looks[sent] = _Look(now, asyncio.create_task(self._is_valid(caller)))
+            self._looks.move_to_end(sent)
+            if len(self._looks) > REMEMBERED:
+                self._looks.popitem(last=False)
+        return await asyncio.shield(look.task)
+
+    async def _is_valid(self, caller: Caller) -> bool:
         if caller.session:
             return await self.by_session(caller.session) is not None
         return not caller.token or await self.by_token(caller.token) is not None
@@ -155,10 +176,15 @@ def needs(scope: Scope) -> dict[str, Any]:
     return {"dependencies": [Depends(require)], "openapi_extra": {"x-relabel-scope": str(scope)}}
 
 
-def _caller(request: Request) -> Caller:
+# asynchronous, as FastAPI has threads call any others
+async def _caller(request: Request) -> Caller:
     caller: Caller = request.state.caller
     return caller
 
 
+async def _session(request: Request) -> Session:
+    return session_of(request)
+
+
 CallerHere = Annotated[Caller, Depends(_caller)]
-SessionHere = Annotated[Session, Depends(session_of)]
+SessionHere = Annotated[Session, Depends(_session)]

@@ -12,7 +12,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from config.web import Scope
 from ledger.connect import AWAY
-from relabel.jobs import see_job
+from relabel.jobs import JobSeen, see_job
 from web.callers import Caller, CallerHere, Callers, SessionHere, needs
 from web.documented import JOB, files
 from web.job_endpoints import JobId
@@ -48,21 +48,22 @@ async def follow_job(
     other the whole job. `away` says that Redis does not answer, so that nobody knows more. A comment comes every 15
     seconds. The stream ends where the token is revoked.
     """
-    now = moment_of(await see_job(session, job_id))
+    seen = await see_job(session, job_id)
+    now = moment_of(seen)
     if now.ended and last_event_id == now.id:
         return Response(status_code=204)
     request.app.state.feeds.require_room(caller.acts_as)
-    stream = _Stream(request, caller, job_id, last_event_id)
+    stream = _Stream(request, caller, seen, last_event_id)
     return StreamingResponse(stream.events(), media_type="text/event-stream", headers=UNBUFFERED)
 
 
 class _Stream:
     """What one client gets."""
 
-    def __init__(self, request: Request, caller: Caller, job_id: str, last_id: str) -> None:
+    def __init__(self, request: Request, caller: Caller, seen: JobSeen, last_id: str) -> None:
         self._state = request.app.state
         self._caller = caller
-        self._job_id = job_id
+        self._seen = seen
         self._last_id = last_id
         self._standing = ""
         self._is_away = False
@@ -72,12 +73,12 @@ class _Stream:
     async def events(self) -> AsyncIterator[str]:
         """Yield events until the job or the server ends, or the client may look no more."""
         yield f"retry: {RETRY_MS}\n\n"
-        async with self._state.feeds.follow(self._job_id, self._caller.acts_as) as feed:
+        async with self._state.feeds.follow(self._seen, self._caller.acts_as) as feed:
             while not self._state.stopping.is_set() and feed.error is None:
                 following = feed.next
                 if event := self._away(feed) or self._event(feed):
                     yield event
-                    if feed.current and feed.current.ended:
+                    if feed.current.ended:
                         return
                 await self._wait(following)
                 if time.monotonic() >= self._comment_at:
@@ -96,7 +97,7 @@ class _Stream:
     def _event(self, feed: Feed) -> str:
         """Return the event for how the job stands, '' where the client knows, or nobody does."""
         moment = feed.current
-        if moment is None or feed.away:
+        if feed.away:
             return ""
         if moment.id == self._last_id:
             self._standing = moment.standing

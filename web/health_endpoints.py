@@ -7,7 +7,7 @@ from fastapi.responses import JSONResponse
 
 from config.web import Scope
 from ledger.clock import utc_time
-from relabel.health import SERVED_CHECKS, check_health, health_answer
+from relabel.health import health_answer
 from relabel.results import HealthResult
 from web.callers import SessionHere, needs
 from web.documented import Alive, Answers, answers, problems_of
@@ -34,7 +34,7 @@ async def readyz(request: Request) -> JSONResponse:
 
 
 @router.get("/v1/health", responses=answers(HealthResult), **needs(Scope.READ))
-async def health(session: SessionHere) -> JSONResponse:
+async def health(request: Request, session: SessionHere) -> JSONResponse:
     """Check the deployment, as `relabel health` does; of the API, what workers found last, and when."""
-    found = await check_health(session.settings, SERVED_CHECKS, deployed=True)
+    found = await request.app.state.health.found()
     return JSONResponse(health_answer(found, utc_time(await session.ledger.jobs.now())))

@@ -33,7 +33,7 @@ def job_answer(seen: JobSeen) -> dict[str, Any]:
     return {"object": "job"} | seen_facts(seen)
 
 
-def job_filter(
+async def job_filter(
     *,
     state: Annotated[list[StateWord] | None, Query(description="In one of these states.")] = None,
     since: Annotated[str, Query(max_length=40, description="Submitted since: 2026-11-27T18:00Z, or 12h, 3d ago.")] = "",

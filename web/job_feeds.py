@@ -1,4 +1,4 @@
-"""Follows jobs for those who watch them: one look a second at each, however many watch it."""
+"""Follows jobs for those who watch them: one look a second at all of them together, however many watch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ledger.connect import AWAY
 from ledger.errors import NoSuchJob
 from ledger.job import JobState
 from ledger.ledger import Ledger
-from relabel.jobs import JobSeen, see_job
+from relabel.jobs import JobSeen, see_jobs
 from relabel.session import Session
 from web.job_endpoints import job_answer
 from web.refusals import Refusal
@@ -48,19 +48,26 @@ class JobMoment(NamedTuple):
 class Feed:
     """A job that somebody watches. `next` is done once it has changed, or is not known any more while Redis is away."""
 
-    def __init__(self) -> None:
-        self.current: JobMoment | None = None
+    def __init__(self, seen: JobSeen) -> None:
+        self._seen = seen
+        self.current = moment_of(seen)
         self.error: Exception | None = None
         self.away = False
         self.next: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.watchers = 0
 
-    def publish(self, moment: JobMoment | None, error: Exception | None = None) -> None:
-        """Let all watchers know how the job stands, or why that is not known."""
+    def publish(self, seen: JobSeen) -> None:
+        """Let all watchers know how the job stands, where it has changed or Redis was away."""
         was_away, self.away = self.away, False
-        if moment == self.current and error is None and not was_away:
-            return
-        self.current, self.error = moment or self.current, error
+        if seen != self._seen:
+            before, self._seen, self.current = self.current, seen, moment_of(seen)
+            was_away = was_away or self.current != before
+        if was_away:
+            self._wake()
+
+    def end(self, error: Exception) -> None:
+        """Let all watchers know that the job is gone."""
+        self.error = error
         self._wake()
 
     def lose(self) -> None:
@@ -75,11 +82,12 @@ class Feed:
 
 
 class JobFeeds:
-    """The jobs that are watched just now, each with the task that looks at it."""
+    """The jobs that are watched just now, and the task that looks at them."""
 
     def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._session = Session(ledger, settings, user="")
-        self._feeds: dict[str, tuple[Feed, asyncio.Task[None]]] = {}
+        self._feeds: dict[str, Feed] = {}
+        self._looking: asyncio.Task[None] | None = None
         self.watchers = 0
         """Streams that are open, of all jobs."""
         self._of_each = Counter[str]()
@@ -92,12 +100,12 @@ class JobFeeds:
             raise Refusal("busy", f"{MOST_OF_ONE:,} streams of yours are open.", retry_after_s=30)
 
     @asynccontextmanager
-    async def follow(self, job_id: str, who: str) -> AsyncIterator[Feed]:
-        """Follow a job for a caller for as long as the block runs."""
-        if job_id not in self._feeds:
-            feed = Feed()
-            self._feeds[job_id] = feed, asyncio.create_task(self._look(job_id, feed))
-        feed, looking = self._feeds[job_id]
+    async def follow(self, seen: JobSeen, who: str) -> AsyncIterator[Feed]:
+        """Follow a job, which was seen just now, for a caller for as long as the block runs."""
+        job_id = seen.job.spec.job_id
+        feed = self._feeds.setdefault(job_id, Feed(seen))
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
         self.watchers += 1
         self._of_each[who] += 1
         feed.watchers += 1
@@ -107,22 +115,27 @@ class JobFeeds:
             self.watchers -= 1
             self._of_each -= Counter({who: 1})  # drops those that have none
             feed.watchers -= 1
-            if not feed.watchers:
+            if not feed.watchers and self._feeds.get(job_id) is feed:
                 del self._feeds[job_id]
+            if not self.watchers and self._looking is not None:
+                looking, self._looking = self._looking, None
                 await end_tasks([looking])
 
-    async def _look(self, job_id: str, feed: Feed) -> None:
+    async def _look(self) -> None:
         while not is_cancelled():
-            try:
-                feed.publish(moment_of(await see_job(self._session, job_id)))
-            except NoSuchJob as error:
-                feed.publish(None, error)
-            except AWAY as error:  # those who know how it stood wait; it goes on when Redis is back
-                if feed.current is None:
-                    feed.publish(None, error)
-                else:
-                    feed.lose()
             await asyncio.sleep(LOOK_EVERY_S)
+            watched = dict(self._feeds)
+            try:
+                found = await see_jobs(self._session, list(watched))
+            except AWAY:  # all know how their job stood, and wait; it goes on when Redis is back
+                for feed in watched.values():
+                    feed.lose()
+                continue
+            for (job_id, feed), seen in zip(watched.items(), found, strict=True):
+                if seen is None:
+                    feed.end(NoSuchJob(job_id))
+                else:
+                    feed.publish(seen)
 
 
 def moment_of(seen: JobSeen) -> JobMoment:

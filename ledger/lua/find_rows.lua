@@ -3,7 +3,8 @@
 -- 8-byte hash of an id and the 4-byte number of its row, big-endian; entries are sorted.
 -- KEYS: an index for each job
 -- ARGV: 1 hash
--- Returns: list: for each index the list of row numbers with this hash, 16 at most; -1 where there is no index
+-- Returns: list: for each index with such rows, or that is not there, a list: its place among KEYS, and the row numbers
+--          with this hash, 16 at most; -1 in their place where there is no index
 local ENTRY, MOST = 12, 16
 local high, low = struct.unpack('>I4I4', ARGV[1])
 
@@ -13,10 +14,11 @@ local function is_before(key, place) -- whether the entry's hash is less than th
   return a < high or (a == high and b < low)
 end
 
-local function rows_of(key)
+local function add_rows(found, key)
   local size = redis.call('STRLEN', key)
   if size == 0 then
-    return -1
+    found[#found + 1] = -1
+    return
   end
   local first, past = 0, math.floor(size / ENTRY)
   while first < past do
@@ -27,18 +29,21 @@ local function rows_of(key)
       past = middle
     end
   end
-  local rows, entries = {}, redis.call('GETRANGE', key, first * ENTRY, (first + MOST) * ENTRY - 1)
+  local entries = redis.call('GETRANGE', key, first * ENTRY, (first + MOST) * ENTRY - 1)
   for at = 1, #entries - ENTRY + 1, ENTRY do
     if string.sub(entries, at, at + 7) ~= ARGV[1] then
       break
     end
-    rows[#rows + 1] = (struct.unpack('>I4', entries, at + 8))
+    found[#found + 1] = (struct.unpack('>I4', entries, at + 8))
   end
-  return rows
 end
 
 local found = {}
 for i, key in ipairs(KEYS) do
-  found[i] = rows_of(key)
+  local rows = { i }
+  add_rows(rows, key)
+  if #rows > 1 then
+    found[#found + 1] = rows
+  end
 end
 return found

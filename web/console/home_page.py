@@ -16,5 +16,5 @@ router = new_router()
 async def show_home(request: Request, _: Reader) -> Response:
     """Show what needs somebody, with its reason and since when, and what goes on by itself."""
     session = session_of(request)
-    found = await find_attention(session)
+    found = await find_attention(session, await request.app.state.health.found())
     return render(request, "home.html", found=found, shared_rate=session.settings.rate.per_minute)

@@ -30,6 +30,8 @@ router = new_router()
 SHOWN_ROWS = 25
 SHOWN_ENTRIES = 50
 """Entries of the log that a page has: the latest."""
+MOST_GROUPED = 20_000
+"""Failed and drifted rows that are grouped by cause for a page: each costs a read."""
 CAUSES_WITHIN_S = 0.4
 """Time for grouping rows that failed or drifted by cause: it takes longer the more there are."""
 WORST_FIRST = ("failed", "drifted", "rejected", "updated", "would_change", "unchanged", "cancelled", "pending", FOLDED)
@@ -45,7 +47,7 @@ class RowsAsked(NamedTuple):
     find: str = ""
 
 
-def _rows_asked(
+async def _rows_asked(
     *,
     outcome: Annotated[str, Query(max_length=200)] = "",
     codes: Annotated[str, Query(max_length=1000)] = "",
@@ -112,6 +114,9 @@ def _standing(session: Session, seen: JobSeen) -> dict[str, Any]:
 
 async def _findings(session: Session, seen: JobSeen) -> Findings | None:
     """Return the causes of failures; None where there are more than can be grouped in the time of a page."""
+    counts = seen.job.counts
+    if counts.failed + counts.drifted > MOST_GROUPED:
+        return None
     try:
         async with asyncio.timeout(CAUSES_WITHIN_S):
             return await collect_findings(session, seen.job)

@@ -85,6 +85,7 @@ def new_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("web.console"),
         autoescape=True,
+        auto_reload=False,
         finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,

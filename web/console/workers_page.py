@@ -5,7 +5,6 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import Response
 
-from relabel.health import SERVED_CHECKS, check_health
 from relabel.rate import read_rate
 from relabel.worker_list import list_workers
 from web.acting import session_of
@@ -23,5 +22,5 @@ async def show_workers(request: Request, _: Reader) -> Response:
         "workers.html",
         found=await list_workers(session),
         rate=await read_rate(session.settings, session.ledger),
-        checks=await check_health(session.settings, SERVED_CHECKS, deployed=True),
+        checks=await request.app.state.health.found(),
     )
