@@ -66,7 +66,7 @@ def replaced(run: Deployment) -> None:
     run.sh("sed -i 's/^CMD .*/ENV REHEARSED=1\\n&/' Dockerfile")
     run.do("docker compose build")
     old = run.containers("worker")
-    rows = run.rows(LARGE * 4)
+    rows = run.rows(LARGE * 12)  # some minutes: it has to outlast the replacement
     job_id = run.submit(rows)
     run.wait_for_rows(rows, 100)
     replacing = run.do("old=")

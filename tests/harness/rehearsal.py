@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from tests.harness.sandbox_thread import Api
 
 T = TypeVar("T")
-END_S = 240.0
+END_S = 600.0
 
 
 class Done(NamedTuple):
