@@ -103,7 +103,11 @@ class JobFeeds:
     async def follow(self, seen: JobSeen, who: str) -> AsyncIterator[Feed]:
         """Follow a job, which was seen just now, for a caller for as long as the block runs."""
         job_id = seen.job.spec.job_id
-        feed = self._feeds.setdefault(job_id, Feed(seen))
+        if job_id in self._feeds:
+            self._feeds[job_id].publish(seen)
+        else:
+            self._feeds[job_id] = Feed(seen)
+        feed = self._feeds[job_id]
         if self._looking is None:
             self._looking = asyncio.create_task(self._look())
         self.watchers += 1

@@ -12,6 +12,8 @@ import pytest
 from config.web import Scope
 from ledger.keys import JobKeys
 from ledger.row import Outcome
+from relabel.jobs import see_job
+from relabel.session import Session
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
 from tests.web.conftest import settings_of, start_server
@@ -79,11 +81,12 @@ async def test_whoever_knows_the_end_need_not_come_back(client, make_job):
 
 async def test_one_caller_does_not_take_the_streams_of_all_others(redis_url, ledger, spec):
     """They are told to wait, and come in again once one of theirs has ended."""
-    feeds = JobFeeds(settings_of(redis_url), ledger)
+    settings = settings_of(redis_url)
+    feeds, seen = JobFeeds(settings, ledger), await see_job(Session(ledger, settings, "ada"), spec.job_id)
     async with AsyncExitStack() as open_streams:
         for _ in range(MOST_OF_ONE):
             feeds.require_room("ada")
-            await open_streams.enter_async_context(feeds.follow(spec.job_id, "ada"))
+            await open_streams.enter_async_context(feeds.follow(seen, "ada"))
         with pytest.raises(Refusal) as found:
             feeds.require_room("ada")
         feeds.require_room("bob")
