@@ -192,7 +192,7 @@ def _why_none(left_out: Counter[str], codes: frozenset[str] | None) -> str:
         return ": none failed"
     if codes is not None:
         return f" with these codes; failed are: {_numbered(left_out)}"
-    return f" that can work as they are; correct them, or say --all: {_numbered(left_out)}"
+    return f" that can work as they are, but {_numbered(left_out)}; correct them, or try them all the same (--all)"
 
 
 def _numbered(left_out: Counter[str]) -> str:

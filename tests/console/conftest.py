@@ -42,6 +42,16 @@ axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-p
 """
 
 
+_BADLY_SHOWN = """
+const tall = (each) => each.getBoundingClientRect().height;
+const inText = (each) => getComputedStyle(each).display === "inline" || each.matches(".skip, .fold summary");
+const small = (each) => tall(each) && tall(each) < 24 && !inText(each);
+const all = (what, is, fault) => [...document.querySelectorAll(what)].filter(is).map((each) => [fault, each.outerHTML]);
+return all("[hidden]", tall, "is hidden").concat(all("a, button, summary", small, "is too small to tap on"));
+"""
+"""What is shown though it is hidden, and what a finger misses: links in a sentence may be small (WCAG 2.5.8)."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Without a browser its tests are skipped."""
     if not (BROWSER and DRIVER):
@@ -194,6 +204,7 @@ class Browser:
             self.driver.execute_script(_AXE)
             worst = self.driver.execute_async_script(_RUN_AXE)
             found += [(width, dark, *each) for each in worst if each[0] in {"serious", "critical", "moderate"}]
+            found += [(width, *each) for each in self.run(_BADLY_SHOWN)]
             if (across := self.driver.execute_script("return document.documentElement.scrollWidth")) > width:
                 found.append((width, f"is {across} wide"))
             if PICTURES:

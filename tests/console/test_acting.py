@@ -64,7 +64,7 @@ async def test_a_lead_pauses_resumes_and_cancels_a_job(browser, sign_in, make_jo
     await look(browser.until, "no worker is alive")
     await look(browser.click, "Cancel")
     cancelling = await look(browser.until, "will end as cancelled")
-    await look(browser.click, "Cancel")
+    await look(browser.click, "Cancel the job")
     cancelled = await look(browser.until, "cancelled")
 
     assert "5 rows wait until the job is resumed" in asked
@@ -165,7 +165,7 @@ async def test_a_job_has_buttons_for_what_its_rows_allow(person, make_job):
     async with await person("control", "submit") as client:
         for job in (held, running, ended):
             page = await client.get(f"/jobs/{job.job_id}")
-            found[job.job_id] = re.findall(r'href="/jobs/[\w-]+/actions/(\w+)"', page.text)
+            found[job.job_id] = re.findall(r'class="button[\w ]*" href="/jobs/[\w-]+/actions/(\w+)"', page.text)
 
     assert list(found.values()) == [["resume", "cancel"], ["pause", "cancel"], ["retry", "undo", "verify"]]
 

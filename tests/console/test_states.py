@@ -23,7 +23,7 @@ from tests.harness.rows import PatchRows
 pytestmark = pytest.mark.promise
 IDS = PatchRows(8).ids
 FILE = "id,team,note\n" + "".join(f"{each},t{number},{'n' * 512}\n" for number, each in enumerate(IDS)) + "bad id,x,y\n"
-ENDS = dict.fromkeys(range(4), Outcome.UPDATED) | {4: failure("not_found", "No such completion", status=404)}
+ENDS = dict.fromkeys(range(4), Outcome.UPDATED) | {4: failure("not_found", f"No completion {'x' * 120}", status=404)}
 ENDS |= {5: (Outcome.DRIFTED, failure("changed_since")[1]), 6: failure("timeout"), 7: Outcome.UNCHANGED}
 BY = "ada (token labels)"
 WAITS = {"code": "invalid_api_key", "reason": "the API refuses the key", "by": "worker@a"}
@@ -81,7 +81,7 @@ async def test_pages_with_something_on_them(faults_of, sign_in, browser, make_jo
         await ledger.workers.beat(name, 2, WorkerFacts(host=name[-1], version=version, key="key-12ab", start="1"))
     pages = {
         "workers": ("/workers", "They differ"),  # first, as heartbeats are forgotten within seconds
-        "home": ("/", "the API refuses the key"),
+        "home": ("/", "The API refuses the key"),
         "jobs": ("/jobs", "team-split.csv"),
         "job-finished": (f"/jobs/{ended.job_id}", "Timeline"),
         "job-running": (f"/jobs/{running.job_id}", "rows in all"),

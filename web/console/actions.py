@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from config.web import Scope
 from ledger.job import Job
-from ledger.job_spec import Kind
+from ledger.job_spec import JobSpec, Kind
 from relabel.apply import ApplyOptions, applicable_plan, apply
 from relabel.approve import approve, is_submitter
 from relabel.control import cancel, pause, resume
@@ -18,6 +18,7 @@ from relabel.verify import prepare_verify
 from relabel.wording import count_of
 from web.callers import Caller
 
+_LEFT_ALONE = "Rows that somebody changed since are left alone; they end as drifted."
 COUNTED_ROWS = 100_000
 """Rows of a job up to which those that a new job would have are counted for its confirmation."""
 
@@ -82,8 +83,11 @@ async def _resume(session: Session, job: Job, _shown: Shown, _asked: Asked) -> s
 
 async def _show_cancel(_session: Session, job: Job, _asked: Asked) -> Shown:
     pending, ended = count_of(job.counts.pending, "row"), count_of(job.counts.carried_out, "row")
-    said = f"{pending} will end as cancelled; nothing happens to {ended} that ended before."
-    return Shown([said, "A cancelled job cannot be resumed."])
+    kept = f"; nothing happens to {ended} that ended before" if job.counts.carried_out else ""
+    said = [f"{pending} will end as cancelled{kept}.", "A cancelled job cannot be resumed."]
+    if job.lacks_approval:
+        said.insert(0, "This refuses the approval; the reason is shown to whoever submitted the job.")
+    return Shown(said)
 
 
 async def _cancel(session: Session, job: Job, _shown: Shown, asked: Asked) -> str:
@@ -96,12 +100,19 @@ async def _show_approve(_session: Session, job: Job, _asked: Asked) -> Shown:
     kind = "" if spec.kind is Kind.FILE else f", as the {spec.kind} of job {spec.parent}"
     said = [
         f"{count_of(spec.rows, 'row')} will be carried out, each once, in mode {spec.mode}{kind}.",
+        *_keys_of(spec),
         f"Submitted by {spec.by or 'somebody who was not recorded'}, for {spec.target}.",
         f"Your approval is for the digest `{approval.digest if approval else ''}`, and counts for nothing else.",
     ]
     if not job.waits_for_approval:
         said.append("The job is also held for another reason, and waits until it is resumed.")
     return Shown(said, spec.rows)
+
+
+def _keys_of(spec: JobSpec) -> list[str]:
+    if spec.keys is None:
+        return []
+    return [f"Keys: {', '.join(spec.keys) or 'none'}{' and others' if spec.more_keys else ''}."]
 
 
 async def _approve(session: Session, job: Job, _shown: Shown, _asked: Asked) -> str:
@@ -126,16 +137,17 @@ def _derived(
     prepare: Callable[[Session, str, Asked], Awaitable[Prepared]],
     at_most: Callable[[Job], int],
     will: str,
+    *besides: str,
 ) -> tuple[Callable[[Session, Job, Asked], Awaitable[Shown]], Callable[[Session, Job, Shown, Asked], Awaitable[str]]]:
     """Return how an action is shown and carried out that makes a new job of a job's rows."""
 
     async def show(session: Session, job: Job, asked: Asked) -> Shown:
         which = f" with the code {' or '.join(sorted(asked.codes))}" if asked.codes else ""
         if job.spec.rows > COUNTED_ROWS:
-            return Shown([f"A new job {will} up to {count_of(at_most(job), 'row')}{which}."])
+            return Shown([f"A new job {will} up to {count_of(at_most(job), 'row')}{which}.", *besides])
         with (prepared := await prepare(session, job.spec.job_id, asked)).checked as checked:
-            notes = [prepared.note] if prepared.note else []
-            return Shown([f"A new job {will} {count_of(checked.total, 'row')}{which}.", *notes], checked.total)
+            said = [f"A new job {will} {count_of(checked.total, 'row')}{which}.", *besides]
+            return Shown([*said, prepared.note] if prepared.note else said, checked.total)
 
     async def carry_out(session: Session, job: Job, shown: Shown, asked: Asked) -> str:
         prepared = await prepare(session, job.spec.job_id, asked)
@@ -150,9 +162,7 @@ def _derived(
 async def _show_apply(session: Session, job: Job, _asked: Asked) -> Shown:
     plan = await applicable_plan(session, job.spec.job_id, here=False)
     rows = plan.counts.would_change
-    return Shown(
-        [f"A new job changes {count_of(rows, 'row')} exactly as this plan shows; rows that changed since drift."], rows
-    )
+    return Shown([f"A new job changes {count_of(rows, 'row')} exactly as this plan shows.", _LEFT_ALONE], rows)
 
 
 async def _apply(session: Session, job: Job, shown: Shown, _asked: Asked) -> str:
@@ -175,7 +185,7 @@ def _may_be_written(job: Job) -> int:
 
 
 _RETRY = _derived(_prepare_retry, lambda job: job.counts.failed, "tries again")
-_UNDO = _derived(_prepare_undo, _may_be_written, "restores what was there before in")
+_UNDO = _derived(_prepare_undo, _may_be_written, "restores what was there before in", _LEFT_ALONE)
 _VERIFY = _derived(_prepare_verify, lambda job: job.spec.rows, "reads again")
 ACTIONS = {
     action.word: action

@@ -198,7 +198,8 @@ def _summary(pace: Sequence[Stretch], peak: float) -> str:
     rows, throttled = sum(stretch.rows for stretch in pace), sum(stretch.throttled for stretch in pace)
     busy = sum(stretch.seconds for stretch in pace if not stretch.is_empty)
     mean = rows / max(busy, 1.0)
-    said = f"{count_of(rows, 'row')} in {duration(busy)} of work: {rate_text(mean)} rows/s on average"
+    spent = duration(busy) if busy >= 1 else "less than 1 s"
+    said = f"{count_of(rows, 'row')} in {spent} of work: {rate_text(mean)} rows/s on average"
     said += f", {rate_text(peak)} at most" if rate_text(peak) != rate_text(mean) else ""
     return f"{said}. {count_of(throttled, 'request')} answered 429." if throttled else f"{said}. No 429s."
 

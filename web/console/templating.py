@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -37,6 +38,18 @@ MARKS = {
 """A sign a state, so that none is told by its colour alone."""
 FOLD_CHARS = 60
 """Characters of a value from which it is folded."""
+
+
+_JOB = r"(\d{8}-\d{6}-[0-9a-f]{8})"
+_PAGES = (
+    (re.compile(rf"relabel ({'|'.join(ACTIONS)}) {_JOB}( --all)?"), "/jobs/{1}/actions/{0}{2}"),
+    (re.compile(rf"relabel report {_JOB} --summary"), "/jobs/{0}#h-causes"),
+    (re.compile(rf"relabel receipt {_JOB}(?: -o \S+)?"), "/jobs/{0}/receipt"),
+    (re.compile(rf"relabel (?:status|watch|log) {_JOB}"), "/jobs/{0}"),
+    (re.compile(r"relabel nightly status"), "/nightly"),
+)
+"""Commands for which there is a page, and its address: whoever has a browser needs no terminal."""
+_FIRST_WORD = re.compile(r"[a-z]+[ ,]")
 
 
 class Piece(NamedTuple):
@@ -93,7 +106,7 @@ def new_environment() -> Environment:
     )
     environment.filters |= {"moment": moment, "duration": duration, "per_minute": per_minute, "size": size}
     environment.filters |= {"rate_text": rate_text, "short_moment": short_moment}
-    environment.filters |= {"words": outcome_words, "pretty": lambda number: f"{number:,}"}
+    environment.filters |= {"sentence": sentence, "words": outcome_words, "pretty": lambda number: f"{number:,}"}
     environment.globals |= {
         "after_plan": _of_job(after_plan),
         "actions": ACTIONS,
@@ -125,6 +138,20 @@ def _of_job(say: Any) -> Any:
 
 
 def commands(text: str) -> Markup:
-    """Return a sentence with what stands between backticks marked as code."""
+    """Return a sentence with what stands between backticks marked as code, as a link where a page does the same."""
     parts = printable(text).split("`")
-    return Markup("").join(Markup("<code>{}</code>").format(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(_command(part) if at % 2 else part for at, part in enumerate(parts))
+
+
+def _command(text: str) -> Markup:
+    code = Markup("<code>{}</code>").format(text)
+    for pattern, address in _PAGES:
+        if found := pattern.fullmatch(text):
+            groups = ["?all=true" if group == " --all" else group or "" for group in found.groups()]
+            return Markup('<a href="{}">{}</a>').format(address.format(*groups), code)
+    return code
+
+
+def sentence(text: str) -> str:
+    """Return a reason as a sentence begins; names, addresses and codes stay as they are."""
+    return text[0].upper() + text[1:] if _FIRST_WORD.match(text) else text
