@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI
@@ -33,6 +34,7 @@ from web.callers import Callers
 from web.console import (
     action_page,
     completion_page,
+    downloads,
     home_page,
     job_page,
     jobs_page,
@@ -42,7 +44,7 @@ from web.console import (
     submit_page,
     workers_page,
 )
-from web.console.pages import add_pages_of_problems
+from web.console.pages import add_pages_of_problems, answer_refusal
 from web.console.sign_in import OneTimeLink
 from web.console.templating import new_environment
 from web.documented import schemas
@@ -81,6 +83,7 @@ PAGES = (
     jobs_page.router,
     job_page.router,
     receipt_page.router,
+    downloads.router,
     action_page.router,
     submit_page.router,
     completion_page.router,
@@ -145,7 +148,7 @@ def make_app(
     for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("web.console", "static")]))
-    return guarded(app, settings.web, metrics)
+    return guarded(app, settings.web, metrics, partial(answer_refusal, app))
 
 
 def _operation_id(route: APIRoute) -> str:

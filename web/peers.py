@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import logging
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
@@ -19,6 +20,7 @@ from metrics.requests import RequestMetrics
 from web.bodies import BoundedBodies
 from web.measured import Measured
 from web.problems import refused
+from web.refusals import Refusal
 
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip")
 SEND_WITHIN_S = 60.0
@@ -36,10 +38,14 @@ HEADERS = {
 log = logging.getLogger(__name__)
 
 
-def guarded(app: ASGIApp, settings: WebSettings, metrics: RequestMetrics) -> ASGIApp:
+Refuse = Callable[[Scope, Refusal], Awaitable[Response]]
+"""Returns the answer to a request that is refused."""
+
+
+def guarded(app: ASGIApp, settings: WebSettings, metrics: RequestMetrics, refuse: Refuse) -> ASGIApp:
     """Return the application behind everything that holds for each request."""
     trusted = settings.trusted_proxies
-    inner: ASGIApp = OwnNames(BoundedBodies(app, settings), settings)
+    inner: ASGIApp = OwnNames(BoundedBodies(app, settings), settings, refuse)
     if trusted:
         inner = ProxyHeadersMiddleware(inner, trusted_hosts=[part.strip() for part in trusted.split(",")])  # type: ignore[arg-type, assignment]
     return Answers(TrustedHeaders(Measured(inner, metrics), settings))
@@ -73,9 +79,10 @@ class TrustedHeaders:
 class OwnNames:
     """Answers requests by a name of ours only, and changes nothing for the page of another site."""
 
-    def __init__(self, app: ASGIApp, settings: WebSettings) -> None:
+    def __init__(self, app: ASGIApp, settings: WebSettings, refuse: Refuse) -> None:
         self._app = app
         self._settings = settings
+        self._refuse = refuse
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or refuse it."""
@@ -87,12 +94,13 @@ class OwnNames:
         if len(headers.getlist("host")) != 1 or not is_our_host(
             host, address=self._settings.address, more=self._settings.allowed_hosts
         ):
-            answer = refused("host_not_allowed", "the server does not answer to this name.")
+            refusal = Refusal("host_not_allowed", "the server does not answer to this name.")
         elif scope["method"] not in SAFE and not _is_own_origin(scope["scheme"], host, headers):
-            answer = refused("origin_not_allowed", "a page of another site sent this.")
+            refusal = Refusal("origin_not_allowed", "a page of another site sent this.")
         else:
             await self._app(scope, receive, send)
             return
+        answer = await self._refuse(scope, refusal)
         await answer(scope, receive, send)
 
 

@@ -15,6 +15,7 @@ from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from fastapi.routing import APIRoute
 from jinja2 import Environment
+from starlette.types import Scope as RequestScope
 
 from config.text import printable
 from config.web import Scope
@@ -122,12 +123,26 @@ def add_pages_of_problems(app: FastAPI) -> None:
 
 
 async def _not_there(request: Request, error: Exception) -> Response:
+    if _wants_page(request):
+        with contextlib.suppress(*AWAY):
+            request.state.caller = await request.app.state.callers.on_page(request)
+    return await _answer(request, error)
+
+
+async def answer_refusal(app: FastAPI, scope: RequestScope, refusal: Refusal) -> Response:
+    """Return the answer to a request that is refused before the application sees it, as it would have answered."""
+    return await _answer(Request({**scope, "app": app, "state": {}}), refusal)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
     facts, headers = await _problem_of(request, error)
-    if request.url.path.startswith("/v1/") or "text/html" not in request.headers.get("accept", ""):
-        return JSONResponse(facts, facts["status"], headers, media_type="application/problem+json")
-    with contextlib.suppress(*AWAY):
-        request.state.caller = await request.app.state.callers.on_page(request)
-    return _page_of(request, facts, headers)
+    if _wants_page(request):
+        return _page_of(request, facts, headers)
+    return JSONResponse(facts, facts["status"], headers, media_type="application/problem+json")
+
+
+def _wants_page(request: Request) -> bool:
+    return not request.url.path.startswith("/v1/") and "text/html" in request.headers.get("accept", "")
 
 
 def _page_of(request: Request, problem: dict[str, Any], headers: dict[str, str]) -> Response:
