@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -40,6 +41,10 @@ AWAY = (ConnectionError, TimeoutError, ResponseError, OSError)
 
 A refusal counts whatever its name: a full disk (MISCONF) or a missing replica (NOREPLICAS) has no class of its own.
 """
+
+
+class NoConnectionFree(ConnectionError):
+    """All connections of a client that has a bounded number were in use for too long; the server may be there."""
 
 
 def describe(error: Exception) -> str:
@@ -111,16 +116,32 @@ def errors_explained() -> Iterator[None]:
         raise LedgerUnreachable(describe(error)) from error
 
 
-def new_client(url: str, *, retry: bool = True, most: int | None = None) -> Redis:
+class _BoundedPool(BlockingConnectionPool):
+    """A pool that says of itself, and not of the server, that it has no connection."""
+
+    async def get_connection(self, *_: Any, **__: Any) -> Any:
+        """Return a connection. Raises NoConnectionFree where none was free in time."""
+        try:
+            return await super().get_connection()  # type: ignore[no-untyped-call]
+        except ConnectionError as error:
+            if isinstance(error.__cause__, asyncio.TimeoutError):
+                raise NoConnectionFree(str(error)) from error
+            raise
+
+
+def new_client(
+    url: str, *, retry: bool = True, most: int | None = None, free_within_s: float = SOCKET_TIMEOUT_S
+) -> Redis:
     """Return a client for the ledger; the caller closes it. With `retry=False` it tries nothing twice.
 
-    With `most` it has so many connections at most, for which whoever needs one waits.
+    With `most` it has so many connections at most; who needs one waits, and then meets NoConnectionFree.
     """
     timeout_s = SOCKET_TIMEOUT_S if retry else LOOK_TIMEOUT_S
     once: dict[str, Any] = {} if retry else {"retry": Retry(NoBackoff(), 0)}
     return _client(
         url,
         most,
+        free_within_s,
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         health_check_interval=25,
@@ -128,11 +149,11 @@ def new_client(url: str, *, retry: bool = True, most: int | None = None) -> Redi
     )
 
 
-def _client(url: str, most: int | None, **bounds: Any) -> Redis:
+def _client(url: str, most: int | None, free_within_s: float, **bounds: Any) -> Redis:
     if is_sentinel(url):
         return sentinel_client(url, **bounds)
     if most is not None:
-        pool = BlockingConnectionPool.from_url(url, max_connections=most, timeout=SOCKET_TIMEOUT_S, **bounds)
+        pool = _BoundedPool.from_url(url, max_connections=most, timeout=free_within_s, **bounds)
         return Redis.from_pool(pool)
     client: Redis = Redis.from_url(url, **bounds)
     return client

@@ -115,7 +115,7 @@ def files(description: str, *types: str, codes: tuple[str, ...] = ()) -> Answers
 
 def problems_of(*codes: str, token: bool = True) -> Answers:
     """Return what the document says of these errors, and of those that any request may meet."""
-    named = (*ALWAYS, "redis_unreachable", "internal", *codes) if token else codes
+    named = dict.fromkeys((*ALWAYS, "redis_unreachable", "busy", "internal", *codes)) if token else codes
     by_status: defaultdict[int, list[str]] = defaultdict(list)
     for code in named:
         status, title = _KINDS[code]

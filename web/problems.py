@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from config.text import printable, redact
-from ledger.connect import AWAY, describe
+from ledger.connect import AWAY, NoConnectionFree, describe
 from ledger.errors import NeedsApproval, NoSuchJob
 from relabel.errors import NeedsConfirmation, RowsRejected, WrongState
 from relabel.gone import expired
@@ -65,6 +65,7 @@ def add_handlers(app: FastAPI) -> None:
         app.add_exception_handler(refused, _wrong_state)
     for away in set(AWAY) - {OSError}:  # what a disk or a client's connection raises, too
         app.add_exception_handler(away, _away)
+    app.add_exception_handler(NoConnectionFree, _busy)
     app.add_exception_handler(HTTPException, _http)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(Exception, _failed)
@@ -123,6 +124,11 @@ async def _away(_request: Request, error: Exception) -> JSONResponse:
     kind = next(each for each in PROBLEMS if each.code == "redis_unreachable")
     headers = {"Retry-After": "5"}
     return problem(kind.code, kind.status, kind.title, describe(error), kind.next_step, headers=headers)
+
+
+async def _busy(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer that others are first: nothing is wrong with Redis."""
+    return refused("busy", "more is asked of this server than it can answer just now.", retry_after_s=5)
 
 
 async def _http(_request: Request, error: Exception) -> JSONResponse:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from redis.asyncio import Redis
 
-from ledger.connect import AWAY, describe, new_client, open_ledger, persistence_warnings
+from ledger.cancellation import end_tasks
+from ledger.connect import AWAY, NoConnectionFree, describe, new_client, open_ledger, persistence_warnings
 from ledger.errors import LedgerUnreachable
+from tests.harness.wait import wait_until
 
 
 async def error_of(client: Redis) -> Exception:
@@ -71,3 +75,16 @@ async def test_a_server_that_loses_jobs_is_warned_of(private_redis):
     assert "noeviction" in eviction
     assert "appendonly" in forgetting
     await client.aclose()
+
+
+async def test_a_client_without_a_free_connection_does_not_blame_the_server(redis_url):
+    """Others of the same process use them all; the server is there."""
+    client = new_client(redis_url, most=1, free_within_s=0.01)
+    holder = asyncio.create_task(client.blpop("nothing", timeout=60))
+    try:
+        await wait_until(lambda: not client.connection_pool.can_get_connection(), within=30, what="it is in use")
+        with pytest.raises(NoConnectionFree):
+            await client.get("key")
+    finally:
+        await end_tasks([holder])
+        await client.aclose()

@@ -7,9 +7,12 @@ import csv
 import io
 import json
 
+import httpx
 import msgspec
 import pytest
+from fastapi import FastAPI
 
+from ledger.connect import NoConnectionFree
 from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome
 from nightly.store import Nights
@@ -18,6 +21,7 @@ from relabel.receipt_result import ReceiptResult
 from relabel.results import result_of
 from tests.cli.conftest import failure
 from tests.harness.rows import PatchRows
+from web.problems import add_handlers
 
 IDS = PatchRows(12).ids
 FILE = "id,team\n" + "".join(f"{each},t{number}\n" for number, each in enumerate(IDS)) + "bad id,x\n" + f"{IDS[0]},t0\n"
@@ -276,3 +280,19 @@ async def test_many_callers_at_once_are_all_answered(client, job):
     answers = await asyncio.gather(*(client.get(f"/v1/jobs/{job.job_id}") for _ in range(150)))
 
     assert {answer.status_code for answer in answers} == {200}
+
+
+async def test_a_server_that_is_asked_too_much_does_not_blame_redis():
+    """It is busy, which passes; nobody is sent to look at Redis."""
+    app = FastAPI()
+    add_handlers(app)
+
+    @app.get("/")
+    async def ask() -> None:
+        raise NoConnectionFree
+
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://127.0.0.1") as client:
+        answer = await client.get("/")
+
+    assert (answer.status_code, answer.json()["code"]) == (503, "busy")
+    assert int(answer.headers["retry-after"]) > 0
