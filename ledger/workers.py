@@ -17,8 +17,8 @@ from ledger.snapshot import as_hash, read_together
 
 HEARTBEAT_KEEP_S = 15.0
 """Age at which a silent worker no longer counts."""
-WORKERS_KEEP_S = 60
-"""Life of the list of workers once none of them is left; it only has to be longer than `HEARTBEAT_KEEP_S`."""
+WORKERS_KEEP_S = 7 * 86_400
+"""Life of the list of workers once none of them is left: so long it is known since when."""
 
 
 STARTS_KEEP_S = 900
@@ -100,6 +100,11 @@ class Workers:
     async def living(self) -> list[LivingWorker]:
         """Return the living workers."""
         return living_in(*await read_together(self._redis, LIVING_READS))
+
+    async def last_beat_at(self) -> float | None:
+        """Return when a worker was last alive, in seconds since the epoch; None where none was within a week."""
+        last: Any = await self._redis.zrange(WORKERS, 0, 0, desc=True, withscores=True)
+        return float(last[0][1]) if last else None
 
     async def starts(self) -> Counter[str]:
         """Return how often each worker was started within the last quarter of an hour, by its name."""

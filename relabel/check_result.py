@@ -18,8 +18,9 @@ class Verdict(enum.StrEnum):
 class CheckResult(NamedTuple):
     """What a check found, and what to do next; `unreachable` where nobody answered.
 
-    `reason` is why it is so, such as a server's words. `more` is what the check found besides, each with a verdict and
-    a next step of its own, the worst first.
+    `reason` is why it is so, such as a server's words. `since` is when it began, in seconds since the epoch, None where
+    nobody knows. `more` is what the check found besides, each with a verdict and a next step of its own, the worst
+    first.
     """
 
     verdict: Verdict
@@ -28,6 +29,7 @@ class CheckResult(NamedTuple):
     unreachable: bool = False
     more: tuple[CheckResult, ...] = ()
     reason: str = ""
+    since: float | None = None
 
     @property
     def said(self) -> str:

@@ -35,7 +35,9 @@ async def check_nightly(ledger: Ledger, settings: Settings) -> CheckResult:
     if schedule is None:
         return combined([CheckResult(Verdict.OK, "no nightly run is scheduled"), *found])
     if date := await nights.missed(schedule):
-        found.append(CheckResult(Verdict.FAIL, f"the run of {date} was missed", RUN_NOW))
+        due = schedule.until(now)
+        since = due.at if due.date == date else None
+        found.append(CheckResult(Verdict.FAIL, f"the run of {date} was missed", RUN_NOW, since=since))
     return combined([*found, judge_beat(await nights.beat_seen_at(), now)])
 
 
@@ -57,19 +59,20 @@ def judge_runs(nights: Iterable[Night]) -> list[CheckResult]:
 def judge_beat(seen_at: float | None, now: float) -> CheckResult:
     """Return whether beat is there to begin the next run; `seen_at` is when it gave its last sign of life."""
     if fault := beat_fault(seen_at, now):
-        return CheckResult(Verdict.WARN if seen_at is None else Verdict.FAIL, fault, START_BEAT)
+        return CheckResult(Verdict.WARN if seen_at is None else Verdict.FAIL, fault, START_BEAT, since=seen_at)
     return CheckResult(Verdict.OK, "beat is alive")
 
 
 def _judged(night: Night) -> CheckResult:
     said = f"the run of {night.date} {_STATES.get(night.state, f'is {night.state}')}"
     reason = printable(night.reason, REASON_CHARS)
+    since = night.ended_at or night.started_at
     if night.state in NOT_WELL:
         then = AFTER_SKIP if night.state is NightState.SKIPPED else SEE_STATUS
-        return CheckResult(Verdict.FAIL, said, then, reason=reason)
+        return CheckResult(Verdict.FAIL, said, then, reason=reason, since=since)
     if night.rejected:
         what = f"{said}, with {count_of(night.rejected, 'rejected file')} of {night.files:,}"
-        return CheckResult(Verdict.WARN, what, SEND_AGAIN, reason=reason)
+        return CheckResult(Verdict.WARN, what, SEND_AGAIN, reason=reason, since=since)
     return CheckResult(Verdict.OK, said, reason=reason)
 
 

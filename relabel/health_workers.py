@@ -34,7 +34,8 @@ async def check_workers(ledger: Ledger, *, deployed: bool) -> CheckResult:
     crashes = judge_starts(await ledger.workers.starts())
     if not workers and not deployed:
         return CheckResult(Verdict.OK, "none is deployed; `relabel run` brings its own")
-    return combined([*judge_workers(workers, Schedule(*noted) if noted else None), *crashes])
+    gone_since = None if workers else await ledger.workers.last_beat_at()
+    return combined([*judge_workers(workers, Schedule(*noted) if noted else None, gone_since), *crashes])
 
 
 async def check_worker_here(ledger: Ledger) -> CheckResult:
@@ -58,10 +59,15 @@ async def check_workers_key(ledger: Ledger, settings: Settings) -> CheckResult:
     return CheckResult(Verdict.OK, f"{url} accepted the key of {printable(worker, NAME_CHARS)} {when}")
 
 
-def judge_workers(workers: Sequence[LivingWorker], beat: Schedule | None) -> list[CheckResult]:
-    """Return what is wrong with the living workers, or that nothing is; `beat` is the schedule of beat, where known."""
+def judge_workers(
+    workers: Sequence[LivingWorker], beat: Schedule | None, gone_since: float | None = None
+) -> list[CheckResult]:
+    """Return what is wrong with the living workers, or that nothing is.
+
+    `beat` is the schedule of beat, and `gone_since` the last sign of life where none lives, as far as they are known.
+    """
     if not workers:
-        return [CheckResult(Verdict.FAIL, NO_WORKER, START_WORKER)]
+        return [CheckResult(Verdict.FAIL, NO_WORKER, START_WORKER, since=gone_since)]
     children = sum(worker.children for worker in workers)
     alive = f"{len(workers)} alive, with {f'{children:,} children' if children != 1 else '1 child'}"
     found = [CheckResult(Verdict.OK, alive)]

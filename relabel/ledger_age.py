@@ -59,12 +59,13 @@ def judge_age(seen: LedgerAge) -> CheckResult:
 def judge_losses(seen: LedgerAge) -> CheckResult:
     """Return whether something was lost within the last day, as far as somebody remembers it."""
     if seen.losses:
-        return CheckResult(Verdict.FAIL, f"Redis lost {_lost(seen)}", f"`relabel jobs` shows them; {RESTORE}")
+        then = f"`relabel jobs` shows them; {RESTORE}"
+        return CheckResult(Verdict.FAIL, f"Redis lost {_lost(seen)}", then, since=seen.losses[0].since)
     reset = seen.identity.reset if seen.identity else None
     if reset is not None and seen.now - reset.at < LISTED_S:
         under_way = f"{count_of(reset.unnamed, 'job')} under way" if reset.unnamed else "no job under way"
         what = f"Redis came back empty {in_words(seen.now - reset.at)} ago (found by {reset.seen_by}), with {under_way}"
-        return CheckResult(Verdict.FAIL, what, RESTORE)
+        return CheckResult(Verdict.FAIL, what, RESTORE, since=reset.at)
     return CheckResult(Verdict.OK, "none is known to be lost")
 
 

@@ -12,13 +12,14 @@ import pytest
 
 from config.schedule import Schedule
 from config.settings import Settings
+from ledger.keys import WORKERS
 from ledger.row import Outcome
 from ledger.workers import WorkerFacts
 from nightly.state import FileState, NightState
 from nightly.store import Nights
 from ratelimit.shared_rate import endpoint_of
 from tests.cli.conftest import failure
-from tests.console.conftest import night_file, words_of
+from tests.console.conftest import LONGEST_S, night_file, words_of
 from tests.harness.rows import PatchRows
 from tests.hostile_text import HOSTILE, left_in
 
@@ -71,12 +72,36 @@ async def test_home_names_what_needs_somebody(person, make_job, ledger):
     assert "your token has not the scope control" in words_of(reader)
 
 
+async def home_that_says(client, words):
+    """Return what Home says once it says this: what its checks found stands for a second."""
+    async with asyncio.timeout(LONGEST_S):
+        while True:
+            shown = words_of(await client.get("/"))
+            if words in shown:
+                return shown
+            await asyncio.sleep(0.1)
+
+
+async def test_home_says_since_when_no_worker_is_alive_and_a_night_needs_somebody(person, ledger):
+    """As of a job that waits."""
+    await ledger.redis.zadd(WORKERS, {"celery@a|2": 1_763_900_000})
+    nights = Nights(ledger.redis)
+    night, _ = await nights.begin("2026-11-27", asked_by="ada", overlap="skip")
+    ended = msgspec.structs.replace(night, state=NightState.NEEDS_ATTENTION, ended_at=1_763_900_060)
+    await nights.put(ended, [night_file("a.csv", FileState.REJECTED, reason="no header")])
+    async with await person("read") as client:
+        shown = await home_that_says(client, "Since 2025")
+
+    assert "No worker is alive Since 2025-11-23 12:13:20 UTC" in shown
+    assert "The run of 2026-11-27 needs attention Since 2025-11-23 12:14:20 UTC" in shown
+
+
 async def test_home_says_that_all_is_well(person, ledger):
     """Where a worker lives and nothing waits for anybody."""
     await ledger.workers.beat("celery@a", 2)
     await ledger.accepted_keys.note(endpoint_of(Settings(_env_file=None)), "celery@a")
     async with await person("read") as client:
-        shown = words_of(await client.get("/"))
+        shown = await home_that_says(client, "All is well")
 
     assert "All is well" in shown
     assert "relabel submit" in shown

@@ -163,6 +163,7 @@ def test_beat_is_silent_where_three_signs_of_it_are_missing(seen_at, verdict, wo
     found = judge_beat(seen_at, NOW)
 
     assert (found.verdict, words in found.message) == (verdict, True)
+    assert found.since == (None if verdict is OK else seen_at)
 
 
 @pytest.mark.parametrize(
