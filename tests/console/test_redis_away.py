@@ -6,12 +6,13 @@ import asyncio
 import re
 
 import httpx
+import pytest
 
 from config.web import Scope
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
 from ledger.tokens import TokenRequest
-from tests.console.conftest import LONGEST_S
+from tests.console.conftest import LONGEST_S, Browser
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows
 from tests.web.conftest import end_server, start_server
@@ -60,3 +61,25 @@ async def test_a_page_says_since_when_redis_is_away_and_comes_back(state_dir):
     assert (known.kind, away.kind, back.kind) == ("state", "away", "state")
     assert back.job == known.job
     assert shown.status_code == 200
+
+
+@pytest.mark.promise
+async def test_the_page_that_redis_is_away_can_be_used_by_everybody(state_dir, chromium):
+    """At both widths and in both colours, as every other page."""
+    with PrivateRedis(state_dir) as redis:
+        served = await asyncio.to_thread(start_server, state_dir, RELABEL_REDIS__URL=redis.url)
+        browser = Browser(chromium, served.url)
+        try:
+            async with open_ledger(redis.url) as client:
+                ledger = Ledger(client)
+                request = TokenRequest(name="t", owner="ada", scopes=[Scope.READ], created_by="tests")
+                token, _ = await ledger.tokens.create(request, life_s=600)
+                await asyncio.to_thread(browser.be, await ledger.browser_sessions.begin(token))
+            redis.kill()
+            await asyncio.to_thread(browser.open, "/jobs", until="It has been so since")
+            faults = await asyncio.to_thread(browser.faults, "redis-away")
+        finally:
+            await asyncio.to_thread(chromium.get, "about:blank")
+            await asyncio.to_thread(end_server, served)
+
+    assert faults == []
