@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from ledger.approval import ApprovalRule
 from ledger.person import unverified
 from ledger.row import Outcome
+from tests.cli.conftest import failure
 from tests.console.conftest import words_of
 from web.console.templating import commands, sentence
 
@@ -77,3 +80,14 @@ async def test_home_without_jobs_leads_to_the_form(person):
         page = await client.get("/")
 
     assert '<a href="/submit">Submit a file</a>' in page.text.partition("No job is under way")[2]
+
+
+async def test_a_job_that_finished_badly_looks_so_in_the_list(person, make_job):
+    """By a sign and a colour: somebody who looks at a phone reads no numbers."""
+    await make_job(FILE, dict.fromkeys(range(4), Outcome.UPDATED), name="good.csv")
+    await make_job(FILE, dict.fromkeys(range(3), Outcome.UPDATED) | {3: failure("timeout")}, name="bad.csv")
+    async with await person("read") as client:
+        page = await client.get("/jobs")
+
+    states = re.findall(r'class="state (state-\w+)"><span aria-hidden="true">(.)</span> finished', page.text)
+    assert states == [("state-warn", "▲"), ("state-finished", "✓")]
