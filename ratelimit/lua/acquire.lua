@@ -8,8 +8,7 @@
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
 --                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
 --                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
---                    slow down), tried (slots given while a new limit's rate rose: see BEGIN), told and told_until
---                    (rate that the API's headers allow), used_at, used, used_before
+--                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
 --                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all), job_at
 --                    (when a job wanted slots last), tat_background (tat of work in the background), background and
 --                    background_before (its part of used and used_before)
@@ -29,9 +28,6 @@ local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slow
 local ALIVE = 15       -- seconds for which a rate counts that a worker asked for, as its heartbeat does
 local WINDOW = 5       -- seconds of the window that tells how much is used
 local SHARE = 0.1      -- of the rate in force that work in the background gets beside a job
-local BEGIN = 80       -- requests a second at which a limit begins that was never tried; it rises with the square of
-local DOUBLED = 50     -- the slots that were given, twofold after so many, and within a second to any rate
-local NEARBY = 0.06    -- seconds: the horizon where a 429 is to be expected, after which slots would be refused, too
 local RUNS = 10        -- seconds for which a job counts that wanted slots: its requests may take long
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
@@ -58,8 +54,7 @@ local function limit_of(key, field, tat, per_second, most_at_once)
 end
 
 local set, names = {}, { 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing', 'ceiling', 'share', 'risen',
-  'told', 'told_until', 'tried', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background',
-  'background_before' }
+  'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background', 'background_before' }
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
   set[names[i]] = value
 end
@@ -94,10 +89,7 @@ if set.ceiling then
     change.ceiling = false
   end
 end
--- a limit that was never tried at this rate may be lower: the rate rises with what the server let through
-local tried = BEGIN * (1 + (number('tried') / DOUBLED) ^ 2)
-local is_new = tried < rate
-local learned, paused_more = math.min(rate, tried), 0
+local learned, paused_more = rate, 0
 if ARGV[5] ~= '' then
   local left, renewed_in = tonumber(ARGV[5]), tonumber(ARGV[6])
   if left >= 1 then
@@ -113,14 +105,11 @@ end
 if number('told_until') > now and number('told') < rate then
   rate, slowed_by = number('told'), 'headers'
 end
-local paced = math.min(rate, tried)
-if slowed_by ~= '' or is_new then
-  burst = math.min(burst, math.max(1, math.floor(paced * SMOOTH)))
-  ahead = math.min(ahead, NEARBY)
+if slowed_by ~= '' then
+  burst = math.min(burst, math.max(1, math.floor(rate * SMOOTH)))
 end
 if set.probing == '1' then
   rate, burst, slowed_by = math.min(rate, 1), 1, 'failing'
-  paced = rate
 end
 
 local start, want = math.max(now, pause_until), tonumber(ARGV[1])
@@ -133,7 +122,7 @@ if now - number('job_at') < RUNS then
   share = rate * SHARE
 end
 
-local limits = { limit_of(KEYS[1], 'tat', set.tat, paced, burst) }
+local limits = { limit_of(KEYS[1], 'tat', set.tat, rate, burst) }
 local own = KEYS[4] and redis.call('HGET', KEYS[4], 'rate_per_minute')
 if own then
   local per_second, tat = tonumber(own) / 60, redis.call('HGET', KEYS[3], 'tat')
@@ -182,7 +171,6 @@ local slots = #given
 if slots > 0 then
   change.learned, change.used_before, change.used_at = learned, set.used_before or 0, string.format('%.6f', set.used_at)
   change.used = number('used') + slots
-  change.tried = is_new and number('tried') + slots or nil
   change.background_before = set.background_before or 0
   change.background = number('background') + (in_background and slots or 0)
   if slowed_by ~= '' and set.ceiling then

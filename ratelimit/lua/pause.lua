@@ -9,8 +9,8 @@
 --                 these three), paused_s:rate_limited (seconds paused in all, as in acquire.lua and report.lua)
 -- Returns: microseconds that the shared pause now lasts
 local SOON = 2 -- seconds after a pause within which a request that is refused makes the next pause longer
-local FIRST, LEAST, MOST = 0.35, 0.35, 0.9 -- share of the rate after a 429: out of the blue, and the bounds of later ones
-local BELOW = 0.95 -- of the rate at which a 429 came: where the rate lingers on its way up
+local FIRST, LEAST, MOST = 0.7, 0.5, 0.9 -- share of the rate after a 429: out of the blue (RFC 9438), and the bounds
+local BELOW = 0.97 -- of the rate at which a 429 came: where the rate lingers on its way up
 local NEAR = 0.15  -- the limit is taken for known where two 429s came at rates that differ by less
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 

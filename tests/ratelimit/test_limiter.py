@@ -134,7 +134,6 @@ async def test_slots_are_given_no_further_ahead_than_the_horizon(redis):
 async def test_a_lease_is_part_of_what_was_asked_for(redis):
     """Nobody takes more than a tenth of a second's worth at a time, so that others get some."""
     limits = Limits(redis)
-    await redis.hset(KEY, "tried", 10_000)  # a limit that was used before
 
     assert len((await limits.acquire(1000, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 20
     assert len((await limits.acquire(3, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 3
@@ -155,7 +154,6 @@ async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
 async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
     """Both limits are kept; the other jobs keep theirs."""
     limits, shared = Limits(redis), SharedLimit(KEY, Limit(1000.0, 100))
-    await redis.hset(KEY, "tried", 10_000)  # a limit that was used before
     await redis.hset(JobKeys("a").job, "rate_per_minute", 20 * 60)
     began = await server_time(redis)
     slow = await leased(redis, limits, shared, job_id="a")
@@ -178,7 +176,7 @@ async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
 async def test_a_live_rate_goes_before_that_of_the_settings(redis):
     """Fields in the hash are set while workers run."""
     limits, shared = Limits(redis), SharedLimit(KEY, Limit(10.0, 1))
-    await redis.hset(KEY, mapping={"rate": 1000, "burst": 50, "tried": 10_000})
+    await redis.hset(KEY, mapping={"rate": 1000, "burst": 50})
 
     assert (await limits.acquire(1000, shared)).slots.count(0.0) == 50
 
