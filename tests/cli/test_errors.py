@@ -9,7 +9,7 @@ import pytest
 from cli.errors import show_error
 from config.errors import RelabelError, SettingsError
 from embedded.errors import NotPrivate, ServerNotStarted
-from ledger.errors import LedgerUnreachable, NoSuchJob
+from ledger.errors import LedgerUnreachable, NeedsApproval, NoSuchJob
 from producer.errors import UnreadableFile
 from producer.questions import Question
 from relabel import errors
@@ -30,6 +30,10 @@ PINNED = {
     errors.RowsFailed(SENTENCE): ("rows_failed", 1),
     errors.WorkerDied(SENTENCE): ("worker_died", 1),
     SettingsError(SENTENCE): ("wrong_settings", 2),
+    errors.OwnJob(SENTENCE): ("own_job", 2),
+    errors.NotAnApprover(SENTENCE): ("not_an_approver", 2),
+    errors.OtherDigest(SENTENCE): ("other_digest", 2),
+    NeedsApproval("20261123-205318-c81e4f02"): ("needs_approval", 3),
     LedgerUnreachable(SENTENCE): ("redis_unreachable", 4),
     ServerNotStarted("no room", todo=SENTENCE): ("server_not_started", 4),
     NotPrivate(Path("x"), "is open"): ("not_private", 2),
