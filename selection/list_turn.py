@@ -8,9 +8,8 @@ from __future__ import annotations
 import asyncio
 import enum
 import tempfile
-import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,6 +51,10 @@ _encode_mark = msgspec.json.Encoder().encode
 _decode_mark = msgspec.json.Decoder(Mark).decode
 
 
+OpenList = Callable[..., AbstractAsyncContextManager[Any]]
+"""Opens the list of completions, as `selection.list_access.open_list_of` does."""
+
+
 class TooManyRows(Exception):
     """More completions match than a job may have rows; `most` is how many it may have."""
 
@@ -75,6 +78,7 @@ class Surroundings(NamedTuple):
     worker: str
     stopping: Callable[[], bool]
     turn_s: float = TURN_S
+    open_list: OpenList = open_list_of
 
 
 class ListTurn:
@@ -130,10 +134,11 @@ class ListTurn:
                 await self._around.ledger.list_reads.note(self._job_id, self._lock, self._found())
 
     async def _read(self) -> None:
-        until = time.monotonic() + self._around.turn_s
+        clock = asyncio.get_running_loop().time
+        until = clock() + self._around.turn_s
         most = self._around.settings.input.max_rows
         async with (
-            open_list_of(
+            self._around.open_list(
                 self._selection,
                 self._around.settings,
                 self._around.ledger,
@@ -147,7 +152,7 @@ class ListTurn:
                 await self._keep(taken, mark)
                 if mark.matched > most:
                     raise TooManyRows(most)
-                if time.monotonic() > until:
+                if clock() > until:
                     return
 
     def _wait_for(self, refusal: Refusal) -> None:

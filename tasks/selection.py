@@ -23,8 +23,17 @@ from ledger.ledger import Ledger
 from ledger.list_reads import MOST_CRASHES, ReaderCrashed
 from ratelimit.shared_rate import endpoint_of
 from selection.errors import BadSelection
-from selection.list_access import why_unreadable
-from selection.list_turn import TOO_MANY_ROWS_CODE, ListTurn, Surroundings, TooManyRows, TurnEnd, list_turn
+from selection.list_access import open_list_of, why_unreadable
+from selection.list_turn import (
+    TOO_MANY_ROWS_CODE,
+    TURN_S,
+    ListTurn,
+    OpenList,
+    Surroundings,
+    TooManyRows,
+    TurnEnd,
+    list_turn,
+)
 from tasks.announce import READ_SELECTION, announce, ask_to_read
 from tasks.shard import Process
 from worker.job_end import retire
@@ -52,7 +61,7 @@ def add_selection_task(app: Celery, settings: Settings, process: Process) -> Non
 async def _read(app: Celery, settings: Settings, process: Process, job_id: str) -> None:
     redis = new_client(settings.ledger_url)
     try:
-        reader = _Reader(settings, process, Ledger(redis), job_id)
+        reader = Reader(settings, process, Ledger(redis), job_id)
         shards = await reader.read()
     except AWAY as error:
         log.warning("%s The list is read on later.", describe(error), extra={"job": job_id})
@@ -66,15 +75,25 @@ async def _read(app: Celery, settings: Settings, process: Process, job_id: str) 
     announce(app, job_id, shards)
 
 
-class _Reader:
-    """One turn at a job. `is_left`: the list is to be read on, at once."""
+class Reader:
+    """One turn at a job, of `turn_s` seconds. `is_left`: the list is to be read on, at once."""
 
-    def __init__(self, settings: Settings, process: Process, ledger: Ledger, job_id: str) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        process: Process,
+        ledger: Ledger,
+        job_id: str,
+        *,
+        turn_s: float = TURN_S,
+        open_list: OpenList = open_list_of,
+    ) -> None:
         self._settings = settings
         self._process = process
         self._ledger = ledger
         self._job_id = job_id
         self._worker = process.standby.worker or "worker"
+        self._turn_s, self._open_list = turn_s, open_list
         self.is_left = False
 
     async def read(self) -> list[int]:
@@ -99,7 +118,8 @@ class _Reader:
         return await self._ledger.shards.to_announce(self._job_id) if end is TurnEnd.OPENED else []
 
     def _around(self) -> Surroundings:
-        return Surroundings(self._ledger, self._settings, self._worker, self._process.stopping)
+        stopping = self._process.stopping
+        return Surroundings(self._ledger, self._settings, self._worker, stopping, self._turn_s, self._open_list)
 
     async def _turn(self, turn: ListTurn | None) -> TurnEnd | None:
         """Take a turn, and pause or end the job where it comes to nothing."""

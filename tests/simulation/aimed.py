@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 
 from hypothesis import strategies
-from hypothesis.stateful import rule
+from hypothesis.stateful import precondition, rule
 
 from tests.simulation.network import Fate, Flight
 from tests.simulation.setting import Setting
@@ -36,6 +36,10 @@ JOB_MOMENTS = (
     "reset",
 )
 """The same of a job."""
+
+
+LIST_MOMENTS = ("begin_reading", "keep_page", "leave_reading", "call_reader", "adopt_rows", "move")
+"""The same where the list is read."""
 
 
 class Blow(enum.Enum):
@@ -120,6 +124,35 @@ class AimedFaults(Setting):
     def hold_up_shard(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
         """The same where a shard changes hands."""
         self._hold_up(at, blow, seconds, meanwhile, steps)
+
+    @rule(at=strategies.sampled_from(LIST_MOMENTS), blow=blows, seconds=spells, meanwhile=meanwhiles, steps=turns)
+    @precondition(lambda self: self.is_read)
+    def hold_up_reader(self, at: str, blow: Blow, seconds: float, meanwhile: Meanwhile, steps: int) -> None:
+        """The same where the list is read for a job."""
+        self._hold_up(at, blow, seconds, meanwhile, steps)
+
+    @rule(at=strategies.sampled_from(LIST_MOMENTS), fate=strategies.sampled_from(Fate))
+    @precondition(lambda self: self.is_read)
+    def strike_reader(self, at: str, fate: Fate) -> None:
+        """What a reader has on its way at that moment meets its fate."""
+        self.strike(at, fate)
+
+    @rule(times=strategies.integers(1, 5))
+    @precondition(lambda self: self.is_read)
+    def die_at_list(self, times: int) -> None:
+        """One worker after the other dies at the list before it keeps a page."""
+        for _ in range(times):
+            flight = self.world.until("keep_page", MOST_STEPS)
+            if flight is None:
+                break
+            self.world.crash(flight.process)
+            self.pass_time(31.3)  # the lock is over, and the message counts as lost
+            self.start_rescue(self.running[0] if self.running else self.workers[0])
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the list is to be read for a job."""
+        return any(job.selects is not None and job.state == "submitting" for job in self.model.jobs.values())
 
     @rule(at=strategies.sampled_from(JOB_MOMENTS), blow=blows, seconds=spells, steps=turns)
     def hold_up_job(self, at: str, blow: Blow, seconds: float, steps: int) -> None:

@@ -10,6 +10,7 @@ from ledger.codec import unpack_images
 from ledger.row import Outcome
 from tests.simulation.ledger_view import Claim, JobView, LedgerView
 from tests.simulation.model_job import ModelJob
+from tests.simulation.reading import READING_MOVES, ReadingStep
 
 PARK_AFTER = 4
 """Leases that run out before a shard is parked, one after the other and without a settled row."""
@@ -43,6 +44,8 @@ class Step:
         for job, was, now in zip(jobs, self._before.jobs, self._after.jobs, strict=True):
             if was != now and now.state:
                 self._check_state(job, was, now)
+                if job.selects is not None and was.state:
+                    ReadingStep(job, was, now, self._by, self._after.now).check(self._admin)
                 self._check_approval(job, was, now)
                 self._check_rows(job, was, now)
                 self._check_leases(job, was, now)
@@ -53,7 +56,9 @@ class Step:
             self._check_given_up(completion_id, jobs)
 
     def _check_state(self, job: ModelJob, was: JobView, now: JobView) -> None:
-        is_allowed = was.state == now.state or now.state in MOVES.get(was.state, set())
+        is_read = job.selects is not None and was.state in READING_MOVES
+        moves = READING_MOVES if is_read else MOVES
+        is_allowed = was.state == now.state or now.state in moves.get(was.state, set())
         assert is_allowed, f"{job.job_id} was {was.state}, and is {now.state}"
 
     def _check_approval(self, job: ModelJob, was: JobView, now: JobView) -> None:

@@ -9,6 +9,7 @@ from hypothesis.stateful import precondition, rule
 
 from tests.simulation.network import Fate
 from tests.simulation.setting import WORKERS, Setting, places
+from tests.simulation.world import what_of
 
 WRONG_BY_S = (-3600.0, -5.0, 0.0, 0.7, 600.0)
 """Seconds by which a worker's wall clock is wrong."""
@@ -65,8 +66,7 @@ class Disasters(Setting):
         elif fault is Fault.CRASH:
             self.world.crash(self.workers[which % WORKERS])
         elif fault is Fault.LOSE_MESSAGE and messages:
-            lost = messages.pop(which % len(messages))
-            self.world.note(f"the message of shard {lost[1]} of {lost[0]} is lost")
+            self.world.note(f"the message of {what_of(messages.pop(which % len(messages)))} is lost")
         elif fault is Fault.REPEAT_MESSAGE and self.world.taken:
             messages.append(self.world.taken[-1 - which % len(self.world.taken)])
         elif fault is Fault.RESTART_REDIS and not self.restarts:

@@ -107,7 +107,63 @@ def _search_all(simulation: LedgerSimulation) -> None:
         simulation.search(which)
 
 
+def _read_list(act: Callable[[LedgerSimulation], object], rows: int = 3) -> Known:
+    """Let somebody plan a change of the list once two jobs have ended, and something be done then."""
+
+    def steps(simulation: LedgerSimulation) -> None:
+        simulation.work_for(120)
+        simulation.select(rows, 3)
+        act(simulation)
+
+    return Known(steps, rows=1, shard_rows=1)
+
+
+def _hold_reader(at: str, meanwhile: Meanwhile = Meanwhile.RESCUE) -> Known:
+    """Stop a reader until another has its lock, or the plan is cancelled."""
+    return _read_list(lambda on: _outlive_lock(on, at, meanwhile))
+
+
+def _outlive_lock(simulation: LedgerSimulation, at: str, meanwhile: Meanwhile) -> None:
+    flight = simulation.world.until(at, 80)
+    assert flight, f"no {at} was sent"
+    simulation.world.freeze(flight.process)
+    if meanwhile is Meanwhile.CANCEL:
+        simulation.ask(2, "cancel")
+        simulation.work_for(10)
+    else:
+        simulation.pass_time(31.3)
+        simulation.rescue(1)
+        assert simulation.world.until(at, 60), "no other worker reads"
+    simulation.world.thaw(flight.process)
+    simulation.world.carry_out(flight)
+
+
+def _resume_reading(simulation: LedgerSimulation) -> None:
+    simulation.world.until("keep_page", 80)
+    simulation.ask(2, "pause")
+    simulation.work_for(30)
+    simulation.ask(2, "resume")
+
+
+def _lose_reader_message(simulation: LedgerSimulation) -> None:
+    while not simulation.world.messages:
+        assert simulation.world.work(), "no reader was asked for"
+    simulation.world.messages.clear()
+
+
 KNOWN = {
+    "keep a page without the lock": _hold_reader("keep_page"),
+    "keep a page of a reading that was cancelled": _hold_reader("keep_page", Meanwhile.CANCEL),
+    "keep the pages for ever": _read_list(lambda on: on.strike("keep_page", Fate.DONE)),
+    "give a job rows without the lock": _hold_reader("adopt_rows"),
+    "give a cancelled job its rows": _hold_reader("adopt_rows", Meanwhile.CANCEL),
+    "read without the lock": _hold_reader("begin_reading"),
+    "count no worker that begins to read": _read_list(lambda on: on.die_at_list(5)),
+    "give up the list too early": _read_list(lambda on: on.die_at_list(3)),
+    "call no other reader": _read_list(_lose_reader_message),
+    "run a reading for having been resumed": _read_list(_resume_reading),
+    "open a job without its rows": _read_list(lambda on: on.work_for(1)),
+    "leave half a page out": _read_list(lambda on: on.work_for(1)),
     "keep an image without the claim": Known(
         lambda on: on.hold_up_row("journal", Blow.FREEZES, 19.7, Meanwhile.NOTHING, 20), rows=2, shard_rows=1
     ),

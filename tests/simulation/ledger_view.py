@@ -31,11 +31,21 @@ local function times_of(packed)
 end
 for job = 2, #ARGV do
   local key, images, tries = of_jobs, {}, redis.call('HGETALL', KEYS[of_jobs + 8])
+  local list = redis.call('HMGET', KEYS[key], 'approved_by', 'reason_code', 'reader', 'mark', 'adopted')
+  for i = 1, 5 do
+    list[i] = list[i] or ''
+  end
+  list[6], list[7], list[8] = '', 0, 0
+  if redis.call('HEXISTS', KEYS[key], 'selection') == 1 then
+    list[6] = redis.call('GET', KEYS[key + 9]) or ''
+    list[7] = redis.call('PEXPIRETIME', KEYS[key + 9]) / 1000
+    list[8] = redis.call('LLEN', KEYS[key + 10])
+  end
   for i = 2, #tries, 2 do
     tries[i] = redis.sha1hex(tries[i])
   end
   for shard = 1, tonumber(ARGV[job]) do
-    images[shard] = redis.call('STRLEN', KEYS[key + 8 + shard])
+    images[shard] = redis.call('STRLEN', KEYS[key + 10 + shard])
   end
   jobs[job - 1] = {
     redis.call('HGET', KEYS[key], 'state') or '',
@@ -48,9 +58,9 @@ for job = 2, #ARGV do
     redis.call('HGETALL', KEYS[key + 7]),
     tries,
     images,
-    redis.call('HGET', KEYS[key], 'approved_by') or '',
+    list,
   }
-  of_jobs = of_jobs + 9 + tonumber(ARGV[job])
+  of_jobs = of_jobs + 11 + tonumber(ARGV[job])
 end
 local generation = redis.call('HGET', KEYS[tonumber(ARGV[1]) + 1], 'ledger:generation') or ''
 return cmsgpack.pack({ time[1] + time[2] / 1000000, generation, claims, jobs })
@@ -67,6 +77,20 @@ class Claim(NamedTuple):
     until: float
 
 
+class ReadingView(NamedTuple):
+    """The reading of the list for a job: who began it last and has not left, and until when who has the lock.
+
+    `mark` is where it stands, `pages` how many are kept, `adopted` that the job has its rows.
+    """
+
+    began_by: str
+    mark: str
+    adopted: bool
+    holder: str
+    held_until: float
+    pages: int
+
+
 class JobView(NamedTuple):
     """A job as it is stored. `tries` are digests, `images` the bytes of each shard's journal."""
 
@@ -81,6 +105,8 @@ class JobView(NamedTuple):
     tries: dict[str, str]
     images: list[int]
     approved_by: str
+    code: str
+    reading: ReadingView
 
     def holds(self, shard: int, owner: str) -> bool:
         """Return whether the lease on the shard is this owner's."""
@@ -138,13 +164,17 @@ def _keys(job: JobKeys, shards: int) -> list[str]:
         job.leased,
         job.owners,
         job.tries,
+        job.reader,
+        job.selected,
     )
     return [*first, *(job.journal(shard) for shard in range(shards))]
 
 
 def _job(found: list[Any]) -> JobView:
-    state, outcomes, counts, times, waiting, announced, leased, owners, tries, images, approved_by = found
+    state, outcomes, counts, times, waiting, announced, leased, owners, tries, images, more = found
     pairs = [dict(zip(flat[::2], flat[1::2], strict=True)) for flat in (counts, leased, owners, tries)]
     counted, leases, holders, tried = pairs
     places = (waiting, announced, leases, holders)
-    return JobView(state, outcomes.encode(), counted, times, *places, tried, images, approved_by)
+    approved_by, code, began_by, mark, adopted, *lock = more
+    reading = ReadingView(began_by, mark, bool(adopted), *lock)
+    return JobView(state, outcomes.encode(), counted, times, *places, tried, images, approved_by, code, reading)

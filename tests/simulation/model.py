@@ -62,7 +62,8 @@ class Model:
 
     def forget_unborn(self) -> None:
         """Forget the jobs that nobody stored to their end, as their producer met a fault: workers never see them."""
-        for job in [job for job in self.jobs.values() if job.state in {"", "submitting"}]:
+        unborn = [job for job in self.jobs.values() if job.state in {"", "submitting"}]
+        for job in (job for job in unborn if not job.state or job.selects is None):
             assert not job.left, f"{job.job_id} was never opened, and is written"
             del self.jobs[job.job_id]
         self._view = self._read()
@@ -130,6 +131,8 @@ class Model:
                 self._check_times(job, now.times)
                 self._check_sums(job, now)
                 self._check_places(job, now)
+        if any(len(view.images) != len(job.shards) for job, view in zip(jobs, self._view.jobs, strict=True)):
+            self._view = self._read()  # a job has its rows now
 
     def _read(self) -> LedgerView:
         return self._reader.read([(job.keys, len(job.shards)) for job in self.jobs.values()])

@@ -27,6 +27,10 @@ class ModelJob:
     canary: int = 0
     plans: bool = False
     needs_approval: bool = False
+    selects: list[Patch] | None = None
+    """The rows that it gets once the list is read for it; None where it had its rows from the start."""
+    begun: int = 0
+    """Workers that began to read the list for it since a page was kept, and did not leave in order."""
     state: str = ""
     outcomes: bytes = b""
     times: list[int] = field(default_factory=list)
@@ -54,6 +58,11 @@ class ModelJob:
         first = [number * len(self.patches) // self.canary for number in range(self.canary)]
         rest = [row for row in range(len(self.patches)) if row not in first]
         self.patches = [self.patches[row] for row in (*first, *rest)]
+
+    def have_rows(self) -> None:
+        """Let it have the rows that it selects."""
+        self.patches = self.selects or []
+        self.__dict__.pop("shards", None)
 
     @cached_property
     def keys(self) -> JobKeys:

@@ -17,7 +17,8 @@ from typing import NamedTuple
 from tests.simulation.known import KNOWN
 
 ROOT = Path(__file__).resolve().parents[2]
-PACKAGES = ("completions", "config", "embedded", "ledger", "producer", "ratelimit", "relabel", "report", "worker")
+PACKAGES = ("completions", "config", "embedded", "ledger", "producer", "ratelimit", "relabel", "report", "selection")
+PACKAGES += ("tasks", "worker")
 STEPS = 30_000
 """Steps within which a fault has to be found."""
 
@@ -38,8 +39,8 @@ MUTATIONS = {
     "close a shard with open rows": Mutation(
         "ledger/lua/release.lua", "if string.find(outcomes, '%z') then", "if false then"
     ),
-    "cancel a finished job": Mutation("ledger/lua/move.lua", "if ARGV[i] == state then", "if true then"),
-    "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 2, 6 do", "for i = 2, 3 do"),
+    "cancel a finished job": Mutation("ledger/lua/move.lua", "if ARGV[i] == state or (", "if ARGV[i] ~= '' or ("),
+    "create a job without an end": Mutation("ledger/lua/create.lua", "for i = 3, 7 do", "for i = 3, 4 do"),
     "announce a shard and note it nowhere": Mutation(
         "ledger/lua/announce.lua", "redis.call('ZADD', KEYS[3], now(), shard)", ""
     ),
@@ -153,6 +154,39 @@ MUTATIONS = {
     "sort no index": Mutation(
         "ledger/row_index.py", "                sorted(entries[at", "                list(entries[at"
     ),
+    "keep a page without the lock": Mutation(
+        "ledger/lua/keep_page.lua", "redis.call('GET', KEYS[2]) ~= ARGV[1] or ", ""
+    ),
+    "keep a page of a reading that was cancelled": Mutation(
+        "ledger/lua/keep_page.lua", " or redis.call('HGET', KEYS[1], 'state') ~= 'submitting'", ""
+    ),
+    "keep the pages for ever": Mutation(
+        "ledger/lua/keep_page.lua", "  redis.call('PEXPIRE', KEYS[3], redis.call('PTTL', KEYS[1]))\n", ""
+    ),
+    "give a job rows without the lock": Mutation(
+        "ledger/lua/adopt_rows.lua", "redis.call('GET', KEYS[2]) ~= ARGV[1] or ", ""
+    ),
+    "give a cancelled job its rows": Mutation(
+        "ledger/lua/adopt_rows.lua", " or redis.call('HGET', KEYS[1], 'state') ~= 'submitting'", ""
+    ),
+    "read without the lock": Mutation("ledger/lua/begin_reading.lua", "redis.call('GET', KEYS[2]) ~= ARGV[1] or ", ""),
+    "count no worker that begins to read": Mutation(
+        "ledger/lua/begin_reading.lua", "redis.call('HINCRBY', KEYS[1], 'reading', 1)\n", ""
+    ),
+    "give up the list too early": Mutation("ledger/lua/begin_reading.lua", ">= tonumber(ARGV[2]) then", ">= 2 then"),
+    "call no other reader": Mutation(
+        "ledger/lua/call_reader.lua", "called_at and now() - called_at < tonumber(ARGV[1])", "called_at"
+    ),
+    "run a reading for having been resumed": Mutation(
+        "ledger/lua/resume.lua", "if redis.call('HEXISTS', KEYS[1], 'reading') == 1 then", "if false then"
+    ),
+    "pause a job that its producer stores": Mutation(
+        "ledger/lua/move.lua", "state == 'submitting' and not is_read", "state == 'submitting'"
+    ),
+    "open a job without its rows": Mutation("selection/list_turn.py", "            await self._store()\n", ""),
+    "leave half a page out": Mutation(
+        "selection/list_turn.py", "for each in taken]) if taken", "for each in taken[1:]]) if taken"
+    ),
     "archive no job": Mutation("ledger/lua/leave.lua", "redis.call('ZADD', KEYS[8], ended_at, ARGV[1])", ""),
     "park a shard too early": Mutation("ledger/lua/rescue.lua", ">= tonumber(ARGV[2]) then", ">= 2 then"),
     "write past the fence": Mutation("worker/fence.py", "<= FENCE_S", "<= 1e9"),
@@ -201,6 +235,9 @@ MUTATIONS = {
 """The faults, each of which the simulation has to find."""
 
 UNPROVEN = {
+    "keep a page twice": Mutation(
+        "ledger/lua/keep_page.lua", " and redis.call('LLEN', KEYS[3]) == tonumber(ARGV[5])", ""
+    ),
     "count a late renewal's requests again": Mutation(
         "ledger/lua/prelude.lua", "sums[i] = before + math.max(0, more)", ""
     ),

@@ -20,6 +20,8 @@ OWNER = re.compile(rb"\bw\d+(?:'\d+)?:1:\d{8}\b")
 """The owner of a lease, as `Process` names each of its turns."""
 CLAIMS_TO_GIVE_UP = 4
 """The place of their number among the arguments of `claim_rows`."""
+BY_READER = {"begin_reading", "keep_page", "leave_reading", "adopt_rows"}
+"""The scripts of who reads the list; each names the owner of the lock first."""
 JOB = re.compile(rb"\bjob\d+\b")
 
 
@@ -46,7 +48,9 @@ class Flight(NamedTuple):
 
     @property
     def owner(self) -> str:
-        """The owner of the lease that a command names; '' where it names none."""
+        """The owner of the lease that a command names, or of the lock of a reading; '' where it names none."""
+        if isinstance(self.what, Command) and not BY_READER.isdisjoint(self.kinds):
+            return self.what.argument(0).decode()
         return self._named(OWNER)
 
     @property

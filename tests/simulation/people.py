@@ -97,6 +97,14 @@ class People(Setting):
         self.world.note(f"person: plans {job_id}")
         self.world.settle()
 
+    @rule(rows=strategies.integers(0, 3), shard_rows=strategies.integers(1, 3))
+    @precondition(lambda self: self._may_submit())
+    def select(self, rows: int, shard_rows: int) -> None:
+        """Somebody plans a change of the first completions of the list, which workers are to read."""
+        job_id = self.person.selects(rows, shard_rows=shard_rows)
+        self.world.note(f"person: selects {job_id}")
+        self.world.settle()
+
     @rule(which=places)
     def search(self, which: int) -> None:
         """Somebody searches all jobs for a completion."""

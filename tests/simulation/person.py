@@ -12,17 +12,19 @@ from config.canary import CanaryShare
 from config.settings import Settings
 from ledger.approval import NO_APPROVAL, ApprovalRule
 from ledger.connect import AWAY
-from ledger.errors import NeedsApproval, NoSuchJob, StateLost
+from ledger.errors import JobIdTaken, NeedsApproval, NoSuchJob, StateLost
 from ledger.job_spec import Columns, Kind, Mode
 from ledger.row import Patch
 from producer.check import check_made
 from producer.checked import Checked
+from producer.selected import create_selected
 from producer.submit import JobRequest, submit
 from relabel import control
 from relabel.derived import DerivedOptions, prepare_undo
 from relabel.errors import InvalidInput, WrongState
 from relabel.session import Session
 from tests.simulation.authority import SUBMITTER
+from tests.simulation.listing import LIST, LISTED
 from tests.simulation.model import Model
 from tests.simulation.model_job import ModelJob
 from tests.simulation.process import Process
@@ -57,6 +59,14 @@ class Person:
         job_id = self._new_id()
         self._model.add(ModelJob(job_id, patches, shard_rows, journal=True, plans=True))
         self.process.start(self._if_possible(self._plan(job_id, patches, shard_rows)))
+        return job_id
+
+    def selects(self, rows: int, *, shard_rows: int) -> str:
+        """Submit a plan of the first so many completions of the list, which workers are to read; return its id."""
+        job_id, key = self._new_id(), "planned"
+        selected = [Patch(row + 1, each, {key: "new"}) for row, each in enumerate(LISTED[:rows])]
+        self._model.add(ModelJob(job_id, [], shard_rows, journal=True, plans=True, selects=selected))
+        self.process.start(self._if_possible(self._select(job_id, rows, key, shard_rows)))
         return job_id
 
     def submits(
@@ -106,7 +116,8 @@ class Person:
         found = await self.process.ledger.row_indexes.search(completion_id)
         for job in opened:
             rows = [row for row, patch in enumerate(job.patches) if patch.completion_id == completion_id]
-            is_there = job.job_id not in self._model.jobs or found.get(job.job_id) == rows
+            expected = rows if job.selects is None else None  # as in the product, no index of it is kept
+            is_there = job.job_id not in self._model.jobs or found.get(job.job_id) == expected
             assert is_there, f"{job.job_id} has {completion_id} in rows {rows}, and found were {found}"
 
     async def _submit(self, job: ModelJob, patches: list[Patch], *, canary: CanaryShare | None) -> None:
@@ -135,9 +146,17 @@ class Person:
 
     async def _plan(self, job_id: str, patches: list[Patch], shard_rows: int) -> None:
         columns = Columns("csv", "completion_id", ["completion_id"])
-        request = JobRequest("simulated", Mode.MERGE, True, BASE_URL, shard_rows, KEEP_S, again=True, kind=Kind.PLAN)
+        request = _plan_request(shard_rows)
         with await check_made(_each(patches), columns=columns, mode=Mode.MERGE, spool_dir=_spool()) as checked:
             await self._store(job_id, checked, request)
+
+    async def _select(self, job_id: str, rows: int, key: str, shard_rows: int) -> None:
+        # as `relabel.plan_selection` does, which sends its message by way of Celery
+        asked = {"set": {key: "new"}} | ({"limit": rows} if rows else {"where": 'metadata.team == "none"'})
+        request = _plan_request(shard_rows)._replace(job_id=job_id, by=SUBMITTER)
+        packed = msgspec.json.encode(asked)
+        await create_selected(request, packed, keys=[key], oldest_first=False, ledger=self.process.ledger)
+        self._announce(job_id, LIST)
 
     async def _undo(self, job_id: str) -> None:
         prepared = await prepare_undo(self._session, job_id, DerivedOptions(again=True))
@@ -158,12 +177,16 @@ class Person:
     async def _if_possible(self, step: object) -> None:
         try:
             await step  # type: ignore[misc]
-        except (WrongState, InvalidInput, NeedsApproval, NoSuchJob, StateLost, *AWAY):
+        except (WrongState, InvalidInput, NeedsApproval, NoSuchJob, JobIdTaken, StateLost, *AWAY):
             return
 
     def _new_id(self) -> str:
         self._submitted += 1
         return f"job{self._submitted}"
+
+
+def _plan_request(shard_rows: int) -> JobRequest:
+    return JobRequest("simulated", Mode.MERGE, True, BASE_URL, shard_rows, KEEP_S, again=True, kind=Kind.PLAN)
 
 
 async def _each(patches: list[Patch]) -> AsyncIterator[Patch]:

@@ -22,6 +22,7 @@ from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
 from tests.simulation.link import Command, SimulatedConnection
+from tests.simulation.listing import LIST, Held, new_reader
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.service import BASE_URL, TIMEOUT_S, Request, Transport
 from worker.archiver import Archiver
@@ -43,10 +44,21 @@ Send = Callable[["Process", Command | Request], None]
 
 
 class Process:
-    """One process. `now` is the time of the world; `skew` is how far its wall clock is wrong, in seconds."""
+    """One process. `now` is the time of the world; `skew` is how far its wall clock is wrong, in seconds.
 
-    def __init__(self, name: str, now: Callable[[], float], send: Send, announce: Callable[[str, int], None]) -> None:
+    `held` returns what a completion holds, as the list shows it.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        now: Callable[[], float],
+        send: Send,
+        announce: Callable[[str, int], None],
+        held: Held = lambda _: {},
+    ) -> None:
         self.name = name
+        self._held = held
         self.skew = 0.0
         self.is_alive, self.is_frozen = True, False
         self.turn: asyncio.Task[None] | None = None
@@ -113,7 +125,10 @@ class Process:
         raise AssertionError(f"{self.name} does not end: {running}")
 
     def take_turn(self, job_id: str, number: int) -> None:
-        """Take a shard as `worker.runtime` does."""
+        """Take a shard as `worker.runtime` does, or read the list as `tasks.selection` does."""
+        if number == LIST:
+            self.turn = self.start(self._read_list(job_id))
+            return
         self._turns += 1
         number_of, _, life = self.name.removeprefix("w").partition("'")
         owner = f"{self.name}:1:{int(number_of):02}{int(life or 0):02}{self._turns:04}"  # no two end alike
@@ -136,7 +151,7 @@ class Process:
     async def _look_after_jobs(self) -> None:
         with contextlib.suppress(*AWAY):
             await self.losses.check(self.ledger)
-            await rescue_all(self.ledger, self._announce_all, lambda _: None)
+            await rescue_all(self.ledger, self._announce_all, self._ask_to_read)
 
     async def _archive(self, archiver: Archiver) -> None:
         with contextlib.suppress(*AWAY):
@@ -155,6 +170,19 @@ class Process:
             if leased is not None:
                 lost = leased
                 await retry_while_unavailable(lambda: self._record_loss(lost))
+
+    async def _read_list(self, job_id: str) -> None:
+        reader = new_reader(self.name, self.ledger, job_id, self._held)
+        try:
+            shards = await reader.read()
+        except (NoSuchJob, *AWAY):
+            return
+        if reader.is_left:
+            self._ask_to_read(job_id)
+        self._announce_all(job_id, shards)
+
+    def _ask_to_read(self, job_id: str) -> None:
+        self._announce(job_id, LIST)
 
     async def _carry_out(self, shard: LeasedShard) -> None:
         job_id = shard.spec.job_id

@@ -7,12 +7,13 @@ from pathlib import Path
 from hypothesis import strategies
 from hypothesis.stateful import RuleBasedStateMachine
 
+from tests.simulation.listing import LISTED
 from tests.simulation.model import Model
 from tests.simulation.person import Person
 from tests.simulation.process import Process
 from tests.simulation.world import World
 
-COMPLETIONS = [f"chatcmpl-{letter}" for letter in "abc"]
+COMPLETIONS = LISTED
 WORKERS = 3
 
 places = strategies.integers(0, 11)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from tests.simulation.link import Command, Wire
+from tests.simulation.listing import LIST
 from tests.simulation.network import Fate, Flight, Network, Witness, fail
 from tests.simulation.process import Process
 from tests.simulation.scripts import name_of
@@ -14,9 +15,16 @@ from tests.simulation.service import TIMEOUT_S, Request, Service
 QUIET_TIMERS = 2_000
 """Timers that may fire one after the other without anything being sent, until a run counts as stuck."""
 
-READING = {"EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "PING", "PTTL", "SMEMBERS", "TIME", "ZRANGE", "ZRANGEBYSCORE"}
+READING = {"EXISTS", "GET", "GETRANGE", "HGET", "HMGET", "LLEN", "LRANGE"}
+READING |= {"PING", "PTTL", "SMEMBERS", "TIME", "ZRANGE", "ZRANGEBYSCORE"}
 QUIET = READING | {"acquire", "find_rows", "report", "snapshot"}
 """Commands and scripts that change nothing of jobs and claims, so that nothing is looked at after them."""
+
+
+def what_of(message: tuple[str, int]) -> str:
+    """Return what a message asks for."""
+    job_id, number = message
+    return f"the list for {job_id}" if number == LIST else f"shard {number} of {job_id}"
 
 
 class Judge(Witness, Protocol):
@@ -60,7 +68,7 @@ class World:
 
     def start_process(self, name: str) -> Process:
         """Start a process."""
-        process = Process(name, lambda: self.now, self._send, self.announce)
+        process = Process(name, lambda: self.now, self._send, self.announce, self.service.held)
         self.processes.append(process)
         return process
 
@@ -97,11 +105,11 @@ class World:
         timers = [(process, process.loop.next_timer()) for process in self.processes if process.runs]
         return min((due + process.stood_still_s for process, due in timers if due is not None), default=None)
 
-    def work(self, pick: int = 0) -> bool:
+    def work(self, pick: int = 0, *, only_send: bool = False) -> bool:
         """Take one step as it happens where nothing goes wrong; return False where nothing is left to be done.
 
         A free worker takes the oldest message; else something on its way arrives, the oldest unless `pick` names
-        another; else time passes until a timer sends something.
+        another; else time passes until a timer sends something, which arrives in the same step unless `only_send`.
         """
         free = [process for process in self.processes if process.is_free and process.name.startswith("w")]
         if free and self.messages:
@@ -116,6 +124,8 @@ class World:
             if due is None:
                 return False
             self.pass_time(max(0.0, due - self.now) + 1e-6)
+            if only_send:
+                return True
         raise AssertionError("timers fire without end, and nothing is sent")
 
     def until(self, kind: str, most: int, *, about: tuple[str, int] | None = None) -> Flight | None:
@@ -128,13 +138,13 @@ class World:
                 is_of_kind = self.network.may_be_stale(flight) if kind == "stale read" else kind in flight.kinds
                 if flight.is_awaited and is_of_kind and about in {None, flight.shard}:
                     return flight
-            if not self.work():
+            if not self.work(only_send=True):
                 return None
         return None
 
     def deliver(self, process: Process, message: tuple[str, int]) -> None:
         """Let a free worker take a message."""
-        self.note(f"{process.name}: takes shard {message[1]} of {message[0]}")
+        self.note(f"{process.name}: takes {what_of(message)}")
         self.taken.append(message)
         process.take_turn(*message)
         self.settle()

@@ -13,7 +13,7 @@ from relabel.plan_selection import plan_selection
 from relabel.session import Session
 from relabel.submit import FileOptions
 from sandbox import Sandbox, SandboxOptions
-from tasks.selection import _Reader
+from tasks.selection import Reader
 from tasks.shard import Process
 
 ASKED = {"where": 'metadata.team == "search"', "set": {"dataset": "eval"}}
@@ -35,7 +35,7 @@ def plan(ledger, redis_url, broker_url, tmp_path):
         job_id = await plan_selection(Session(ledger, settings, "ada"), ASKED, FileOptions(("selection",)))
         if before:
             await ledger.redis.hset(JobKeys(job_id).job, mapping=before)
-        await _Reader(settings, Process(settings), ledger, job_id).read()
+        await Reader(settings, Process(settings), ledger, job_id).read()
         return await ledger.jobs.get(job_id)
 
     return take
