@@ -17,7 +17,7 @@ from ledger.row import OUTCOMES
 from ledger.snapshot import as_hash
 from ledger.tombstone import lost_job
 
-JOB_READS = 5
+JOB_READS = 6
 """The number of reads of a job."""
 CHANGE_READS = 2
 """The number of reads of a job that is known."""
@@ -30,12 +30,12 @@ def job_reads(job_id: str) -> list[tuple[str, str]]:
     """Return what `ledger.snapshot.read_together` reads of a job for `job_of`."""
     keys = JobKeys(job_id)
     hashes = [(key, "HGETALL") for key in (keys.job, keys.counts, keys.pace)]
-    return [*hashes, (keys.outcomes, "EXISTS"), (keys.tombstone, "GET")]
+    return [*hashes, (keys.outcomes, "EXISTS"), (keys.reader, "EXISTS"), (keys.tombstone, "GET")]
 
 
 def job_of(answers: Sequence[Any], now: float) -> Job | None:
     """Return the job in the answers to `job_reads`, given at `now`, lost ones included; None where there is none."""
-    *hashes, has_outcomes, tombstone = answers
+    *hashes, has_outcomes, has_reader, tombstone = answers
     fields, counts, pace = map(as_hash, hashes)
     if b"spec" not in fields:
         return lost_job(tombstone)
@@ -63,7 +63,7 @@ def job_of(answers: Sequence[Any], now: float) -> Job | None:
         canary=Canary(fields[b"canary"].decode()) if b"canary" in fields else None,
         standstill=standstill(pace, progress_at(fields, pace), now) if state is JobState.RUNNING else None,
         digest=_text(fields, b"digest"),
-        selection=selection_of(fields),
+        selection=selection_of(fields, has_reader=bool(has_reader), now=now),
         drifted_by=_drifted_by(fields),
     )
 

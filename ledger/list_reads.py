@@ -43,13 +43,15 @@ class ListRead(msgspec.Struct, frozen=True, kw_only=True):
 class JobSelection(msgspec.Struct, frozen=True, kw_only=True):
     """What a job selects, as somebody asked for it; how far that is, and whether it is done.
 
-    `read_at` is when a page was read last, or the reading began, in seconds since the epoch.
+    `read_at` is when a page was read last, or the reading began, in seconds since the epoch. `idle_since` is since when
+    no worker reads, where that is longer than a worker's death and a lost message take to be noticed; else None.
     """
 
     asked: dict[str, Any]
     found: ListRead
     is_read: bool
     read_at: float
+    idle_since: float | None = None
 
 
 class Reading(NamedTuple):
@@ -69,7 +71,7 @@ class ReaderCrashed(Exception):
     """Workers died at the list time and again."""
 
 
-def selection_of(fields: dict[bytes, bytes]) -> JobSelection | None:
+def selection_of(fields: dict[bytes, bytes], *, has_reader: bool, now: float) -> JobSelection | None:
     """Return what a job selects by the fields of its hash; None for a job of other rows."""
     asked = fields.get(b"selection")
     if asked is None:
@@ -79,7 +81,14 @@ def selection_of(fields: dict[bytes, bytes]) -> JobSelection | None:
         found=msgspec.json.decode(fields.get(b"found", b"{}"), type=ListRead),
         is_read=b"adopted" in fields,
         read_at=float(fields.get(b"read_at", 0)),
+        idle_since=None if has_reader else _idle_since(fields, now),
     )
+
+
+def _idle_since(fields: dict[bytes, bytes], now: float) -> float | None:
+    since = max(float(fields.get(name, 0)) for name in (b"read_at", b"seen_at"))
+    is_to_be_read = b"reading" in fields and fields.get(b"state") == b"submitting"
+    return since if is_to_be_read and now - since > LOCK_S + MESSAGE_LOST_S else None
 
 
 class ListReads:

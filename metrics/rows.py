@@ -92,11 +92,13 @@ def _moments(overview: Overview) -> Iterator[Metric]:
         paused.add_metric([printable(job.spec.job_id, JOB_ID_CHARS), known_code(job.reason_code)], job.paused_at or 0.0)
     progress = GaugeMetricFamily(
         "relabel_job_progress_timestamp_seconds",
-        "When a row of a running job ended last, or the job began to run since, seconds since the epoch.",
+        "When a row of a job ended last or a page of the list was read for it, or it began to run since, in seconds "
+        "since the epoch.",
         labels=["job_id"],
     )
-    for job in [job for job in newest if job.state is JobState.RUNNING][:MOST_JOBS]:
-        progress.add_metric([printable(job.spec.job_id, JOB_ID_CHARS)], job.progress_at)
+    for job in [job for job in newest if job.state is JobState.RUNNING or job.is_read_by_workers][:MOST_JOBS]:
+        at = job.selection.read_at if job.is_read_by_workers and job.selection else job.progress_at
+        progress.add_metric([printable(job.spec.job_id, JOB_ID_CHARS)], at)
     yield from (paused, progress)
 
 

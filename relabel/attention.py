@@ -72,4 +72,5 @@ async def find_attention(session: Session, health: Mapping[str, CheckResult]) ->
 
 def _since(job: Job) -> float:
     """Return since when a job needs somebody."""
-    return job.standstill.since if job.standstill else job.paused_at or job.held_at or job.submitted_at
+    unread_since = job.selection.idle_since if job.selection else None
+    return job.standstill.since if job.standstill else unread_since or job.paused_at or job.held_at or job.submitted_at

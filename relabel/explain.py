@@ -55,7 +55,17 @@ def _reading(selection: JobSelection, idle: str) -> str:
         return f"its rows are being stored ({found.matched:,} completions match)"
     share = f" ({found.share:.0%} of the time span)" if found.share else ""
     read = f"the list of completions is being read: {found.read:,} read{share}, {found.matched:,} match"
+    if selection.idle_since is not None:
+        return f"{read.replace('is being read', 'is to be read on')}; no worker reads it"
     return f"{read}; tried again: {printable(found.waits_for, MESSAGE_CHARS)}" if found.waits_for else read
+
+
+def selected_so_far(selection: JobSelection) -> str:
+    """Return what workers have found in the list of completions for a plan."""
+    found = selection.found
+    left_out = f", {sum(found.left_out.values()):,} left out" if found.left_out else ""
+    so_far = "" if selection.is_read else " so far"
+    return f"{found.matched:,} of {count_of(found.read, 'completion')} read{so_far}{left_out}"
 
 
 def canary_under_way(job: Job) -> str:

@@ -20,6 +20,11 @@ STUCK_WARN_S, STUCK_FAIL_S = 180.0, 900.0
 """Time without a row's end from which a running job is named, and from which it fails, as in RelabelNoProgress."""
 MOST_NAMED = 10
 """Jobs that are named, the worst first; the others are counted."""
+START_WORKERS = "start a worker, or see what else fails or warns here; the list is then read by itself"
+READ_BY_WORKERS = (
+    "see that the workers use the same broker as this machine and are of this release, and whether their log names the "
+    "job; one that is busy with other jobs reads the list once it has a free child"
+)
 BY_PEOPLE = frozenset({PAUSED_CODE, INTERRUPTED_CODE})
 """Reason codes of jobs that somebody paused."""
 
@@ -56,6 +61,8 @@ def judge_job(job: Job, idle: str, now: float) -> CheckResult | None:
     """Return what is wrong with a job; None where it goes on."""
     if job.state is JobState.RUNNING:
         return _stuck(job, idle)
+    if job.is_read_by_workers:
+        return _unread(job, idle, now)
     if job.state not in {JobState.PAUSED, JobState.HELD, JobState.LOST}:
         return None
     return _waits(job, now)
@@ -68,6 +75,16 @@ def _waits(job: Job, now: float) -> CheckResult:
     by_people = job.state is JobState.HELD or (job.state is JobState.PAUSED and job.reason_code in BY_PEOPLE)
     reason, step = printable(reason_of(job) or "", MESSAGE_CHARS).rstrip("."), next_step(job)
     return CheckResult(Verdict.WARN if by_people else Verdict.FAIL, said, step[:1].lower() + step[1:], reason=reason)
+
+
+def _unread(job: Job, idle: str, now: float) -> CheckResult | None:
+    """Return since when no worker reads the list for a job that waits for that; None where one does."""
+    since = job.selection.idle_since if job.selection else None
+    if since is None:
+        return None
+    verdict = Verdict.FAIL if now - since > STUCK_FAIL_S else Verdict.WARN
+    said = f"no worker has read the list of completions for job {job.spec.job_id} for {in_words(now - since)}"
+    return CheckResult(verdict, said, START_WORKERS if idle else READ_BY_WORKERS, reason=waiting_for(job, idle))
 
 
 def _stuck(job: Job, idle: str) -> CheckResult | None:

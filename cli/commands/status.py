@@ -18,9 +18,8 @@ from config.settings import Settings
 from config.text import printable
 from ledger.job import Canary, Counts, Job, JobState
 from ledger.job_spec import JobSpec, Kind
-from ledger.list_reads import JobSelection
 from relabel.advice import next_step
-from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, waiting_for
+from relabel.explain import MESSAGE_CHARS, is_idle, reason_of, selected_so_far, waiting_for
 from relabel.how_far import how_far, outcome_counts
 from relabel.jobs import ChildJob, JobSeen, see_job, seen_facts
 from relabel.next_steps import after_plan
@@ -71,7 +70,7 @@ def _facts(seen: JobSeen, shared_rate: float | None) -> list[_Fact]:
         _Fact("Reason", printable(reason_of(job) or "", MESSAGE_CHARS)),
         _Fact("Waits", waiting_for(job, seen.idle, shared_rate=shared_rate), WAIT_STYLE),
         _Fact("Next", next_step(job) or after_plan(job)),
-        _Fact("Selected", _selected(job.selection)),
+        _Fact("Selected", selected_so_far(job.selection) if job.selection else ""),
         _Fact("Done", how_far(job) if job.selection is None or job.selection.is_read else ""),
         _Fact("Canary", _canary(job)),
         _Fact("Rows", outcome_counts(counts, kind=spec.kind, pending=True), count_style(counts)),
@@ -134,16 +133,6 @@ def _approval(job: Job) -> Iterator[_Fact]:
         yield _Fact("Approved", f"{local_time(approval.approved_at)} by {who}, digest {approval.digest}")
     elif approval and job.lacks_approval:
         yield _Fact("Approve", f"digest {approval.digest}")
-
-
-def _selected(selection: JobSelection | None) -> str:
-    """Return what workers have found in the list of completions for a plan."""
-    if selection is None:
-        return ""
-    found = selection.found
-    left_out = f", {sum(found.left_out.values()):,} left out" if found.left_out else ""
-    so_far = "" if selection.is_read else " so far"
-    return f"{found.matched:,} of {count_of(found.read, 'completion')} read{so_far}{left_out}"
 
 
 def _canary(job: Job) -> str:

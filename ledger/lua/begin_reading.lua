@@ -1,5 +1,6 @@
 -- Let the worker that has the lock read the list for a job's selection, unless workers died at it time and again.
 -- Of the job's hash, `reading` is how often one began since a page was kept; it is there until the rows are stored.
+-- `seen_at` is when a reader was heard of last.
 -- KEYS: 1 job, 2 lock
 -- ARGV: 1 the lock's owner, 2 most times that a worker begins without a page being kept
 -- Returns: 1 where it may read; 0 where there is nothing to read, or another has the lock; 2 where workers died at it
@@ -17,5 +18,5 @@ if tonumber(began) >= tonumber(ARGV[2]) then
   return 2
 end
 redis.call('HINCRBY', KEYS[1], 'reading', 1)
-redis.call('HSET', KEYS[1], 'reader', ARGV[1])
+redis.call('HSET', KEYS[1], 'reader', ARGV[1], 'seen_at', timestamp())
 return 1

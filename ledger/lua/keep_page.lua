@@ -6,7 +6,7 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] or redis.call('HGET', KEYS[1], 'state') ~= 'submitting' then
   return 0
 end
-redis.call('HSET', KEYS[1], 'found', ARGV[2])
+redis.call('HSET', KEYS[1], 'found', ARGV[2], 'seen_at', timestamp())
 if ARGV[3] == '' then
   return 1
 end

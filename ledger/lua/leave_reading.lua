@@ -8,7 +8,7 @@ if not began or redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return 0
 end
 if redis.call('HGET', KEYS[1], 'reader') == ARGV[1] then
-  redis.call('HSET', KEYS[1], 'reading', math.max(0, began - 1), 'called_at', timestamp())
+  redis.call('HSET', KEYS[1], 'reading', math.max(0, began - 1), 'called_at', timestamp(), 'seen_at', timestamp())
   redis.call('HDEL', KEYS[1], 'reader')
 end
 return redis.call('HGET', KEYS[1], 'state') == 'submitting' and 1 or 0

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import re
 
+import msgspec
 import pytest
 
+from ledger.job_spec import Kind, Mode
+from ledger.keys import JobKeys
+from ledger.list_reads import ListRead
 from ledger.row import Outcome
+from producer.selected import create_selected
+from producer.submit import JobRequest
 from tests.cli.conftest import failure
 from tests.harness.rows import PatchRows
 
@@ -98,3 +104,19 @@ async def test_values_of_512_characters_are_folded(person, make_job):
     assert '<details class="fold">' in page.text
     assert "512 characters" in page.text
     assert f"<code>{'n' * 512}</code></details>" in page.text
+
+
+async def test_a_plan_whose_list_is_read_says_how_far_that_is(person, ledger):
+    """In place of its rows, which are not there yet; and that nobody reads it, where that is so."""
+    request = JobRequest("selection", Mode.MERGE, True, "https://api.example/v1", 100, 3600.0, kind=Kind.PLAN)
+    job_id = await create_selected(request, b'{"set": {"a": "b"}}', keys=["a"], oldest_first=False, ledger=ledger)
+    found = msgspec.json.encode(ListRead(read=4200, matched=300))
+    await ledger.redis.hset(JobKeys(job_id).job, mapping={"found": found, "read_at": "1.0"})
+
+    async with await person("read") as client:
+        page = await client.get(f"/jobs/{job_id}")
+
+    assert page.text.count("300 of 4,200 completions read so far") == 2
+    assert "There are no rows yet" in page.text
+    assert "The rows are being stored" not in page.text
+    assert "waiting, as no worker is alive" in page.text

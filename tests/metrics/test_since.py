@@ -12,11 +12,14 @@ import pytest
 from config.settings import Settings
 from ledger.connect import open_ledger
 from ledger.job import Traffic
+from ledger.job_spec import Kind, Mode
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from ledger.workers import STARTS_KEEP_S, WorkerFacts
 from metrics.endpoint import exposition
+from producer.selected import create_selected
+from producer.submit import JobRequest
 from ratelimit.breaker import CircuitBreaker, health_key
 from ratelimit.limiter import Limit, SharedLimit
 from ratelimit.shared_rate import record_use
@@ -79,6 +82,19 @@ async def test_a_running_job_is_shown_with_the_moment_of_its_last_row(harness: L
     assert paused.value(name, **labels) is None
     assert resumed.value(name, **labels) >= now
     assert settled.value(name, **labels) >= now
+
+
+async def test_a_plan_whose_list_is_read_is_shown_with_the_moment_of_its_last_page(
+    harness: LedgerHarness, look
+) -> None:
+    """So that the alert on a job without progress rests on it, too."""
+    request = JobRequest("selection", Mode.MERGE, True, "https://api.example/v1", 100, 3600.0, kind=Kind.PLAN)
+    job_id = await create_selected(request, b"{}", keys=[], oldest_first=False, ledger=harness.ledger)
+    await harness.redis.hset(JobKeys(job_id).job, "read_at", "1700000000.5")
+
+    shown = await look()
+
+    assert shown.value("relabel_job_progress_timestamp_seconds", job_id=job_id) == 1700000000.5
 
 
 async def test_an_endpoint_is_shown_as_failing_since_its_last_success(harness: LedgerHarness, look) -> None:

@@ -8,6 +8,7 @@ import pytest
 from config.shared import NIGHTLY
 from ledger.job import Counts, Job, JobState, Traffic
 from ledger.job_spec import Columns, JobSpec, Mode
+from ledger.list_reads import JobSelection, ListRead
 from ledger.progress import LastError, Standstill, Waits
 from ledger.server_info import ServerFacts
 from ledger.workers import Aside, LivingWorker, WorkerFacts
@@ -73,6 +74,14 @@ def still(seconds: float, error: LastError | None = None, **facts) -> Job:
     return job(standstill=Standstill(NOW - seconds, seconds, error), **facts)
 
 
+def reading(idle_for: float | None, **found) -> Job:
+    """A plan for which the list is read, or for so long is not."""
+    idle_since = None if idle_for is None else NOW - idle_for
+    read = ListRead(read=4200, matched=300, **found)
+    selection = JobSelection(asked={}, found=read, is_read=False, read_at=NOW - 9000, idle_since=idle_since)
+    return job(JobState.SUBMITTING, selection=selection)
+
+
 FAILING = Waits(backing_off=3, paused_s=4.0, paused_by="failing")
 
 
@@ -89,6 +98,15 @@ FAILING = Waits(backing_off=3, paused_s=4.0, paused_by="failing")
             "the workers' log",
         ),
         (still(1000, LastError(500, "server_error", "Sorry")), FAIL, "last answer 500 'Sorry'", "the workers' log"),
+        (reading(None, waits_for="server error (500)"), OK, "1 job under way", ""),
+        (reading(100), WARN, "no worker has read the list of completions", "see that the workers use the same broker"),
+        (
+            reading(100),
+            WARN,
+            "for 1 minute: the list of completions is to be read on: 4,200 read, 300 match; no",
+            "broker",
+        ),
+        (reading(1000), FAIL, "no worker reads it", "see that the workers use the same broker"),
         (paused("paused", "ada@desk: later"), WARN, "has been paused for 2 hours: ada@desk: later", "relabel resume"),
         (paused("interrupted", "relabel run ended"), WARN, "has been paused for 2 hours", "relabel resume"),
         (
@@ -115,6 +133,14 @@ def test_a_job_is_judged_by_whether_it_goes_on_without_anybody(seen, verdict, wo
     assert (found.verdict, words in found.said) == (verdict, True), found.said
     assert (SPEC.job_id in found.message) is (verdict is not OK)
     assert then.replace("yes", "`relabel resume") in found.next_step
+
+
+def test_a_list_that_no_worker_is_there_to_read_needs_one():
+    """Where none is alive that is the reason, and the next step starts one."""
+    (found,) = judge_jobs([reading(100)], idle="no worker is alive", now=NOW)
+
+    assert (found.verdict, "no worker is alive" in found.said) == (WARN, True)
+    assert found.next_step.startswith("start a worker")
 
 
 def test_of_many_jobs_the_worst_are_named_and_the_others_counted():

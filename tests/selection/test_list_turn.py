@@ -300,6 +300,30 @@ async def test_readers_are_called_once(scene):
     assert not await scene.reads.should_call(job_id)
 
 
+async def test_it_is_known_since_when_no_worker_reads_it(scene):
+    """Once a worker's death and a lost message have been noticed for sure; not while one reads, or it is paused."""
+    job_id = await scene.plan()
+    lock = scene.reads.lock(job_id)
+
+    async def idle_since(**fields):
+        if fields:
+            await scene.ledger.redis.hset(JobKeys(job_id).job, mapping=fields)
+        return (await scene.job(job_id)).selection.idle_since
+
+    long_ago = {"read_at": "1.0", "seen_at": "2.0"}
+    assert await idle_since() is None
+    assert await idle_since(**long_ago) == 2.0
+    await lock.take()
+    assert await idle_since(**long_ago) is None
+    await scene.reads.begin(job_id, lock)
+    await lock.release()
+    assert await idle_since(read_at="1.0") is None  # one was heard of right now
+    await control.pause(scene.session, job_id)
+    assert await idle_since(**long_ago) is None
+    await control.resume(scene.session, job_id)
+    assert await idle_since() is None
+
+
 async def test_every_key_of_it_expires(scene):
     """Whatever is there while it is read."""
     job_id = await scene.plan()

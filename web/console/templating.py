@@ -14,7 +14,7 @@ from ledger.clock import utc_second
 from ledger.input_files import place_of
 from ledger.job import Counts, Job, JobState
 from relabel.advice import next_step
-from relabel.explain import reason_of
+from relabel.explain import reason_of, selected_so_far
 from relabel.how_far import how_far, outcome_counts, outcome_words
 from relabel.next_steps import after_plan
 from relabel.possible import possible_actions
@@ -123,6 +123,7 @@ def new_environment() -> Environment:
         "reason_of": reason_of,
         "refusal_of": refusal_of,
         "said_of": said_of,
+        "selected_so_far": selected_so_far,
         "FOLD_CHARS": FOLD_CHARS,
     }
     return environment
