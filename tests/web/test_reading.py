@@ -13,6 +13,7 @@ import pytest
 from fastapi import FastAPI
 
 from ledger.connect import NoConnectionFree
+from ledger.job_spec import Kind
 from ledger.keys import JOBS, JobKeys
 from ledger.row import Outcome
 from nightly.store import Nights
@@ -52,6 +53,24 @@ async def test_a_receipt_is_that_of_the_command(client, relabel, make_job):
     assert (refused.status_code, refused.json()["code"]) == (409, "wrong_state")
     assert refused.json()["state"] == "running"
     assert (unknown.status_code, unknown.json()["code"]) == (404, "no_such_job")
+
+
+async def test_a_receipt_that_there_cannot_be_is_refused_with_the_reason(client, make_job, ledger):
+    """422 for a verification, whose job has the receipt; 410 where rows of the job are lost, or it has expired."""
+    done = (await make_job(FILE, dict.fromkeys(range(12), Outcome.UPDATED), images=True)).job_id
+    verifies = (await make_job(FILE, {}, kind=Kind.VERIFY, parent=done)).job_id
+
+    async def refused(job_id):
+        answer = await client.get(f"/v1/jobs/{job_id}/receipt")
+        return answer.status_code, answer.json()["code"], answer.json()["detail"]
+
+    status, code, detail = await refused(verifies)
+    assert (status, code, done in detail) == (422, "invalid_input", True)
+    for key in (JobKeys(done).shards, JobKeys(done).counts):
+        await ledger.redis.delete(key)
+        assert (await refused(done))[:2] == (410, "state_lost")
+    await ledger.redis.zadd(JOBS, {"gone": 1})
+    assert (await refused("20200101-000000-00000000"))[:2] == (410, "job_expired")
 
 
 async def read_all(client, path, **params):
