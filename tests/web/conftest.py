@@ -186,14 +186,14 @@ async def in_process(
 ) -> AsyncIterator[httpx.AsyncClient]:
     """The application without a server, asked from an address that a test chooses."""
     app: ASGIApp = make_app(settings, stopping=asyncio.Event(), metrics=metrics)
-    async with _started(app):
+    async with started(app):
         transport = httpx.ASGITransport(app=app, client=(peer, 12345))
         async with httpx.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
             yield client
 
 
 @asynccontextmanager
-async def _started(app: ASGIApp) -> AsyncIterator[None]:
+async def started(app: ASGIApp) -> AsyncIterator[None]:
     """Send the application the events of its start and of its end, as a server does."""
     received: asyncio.Queue[Any] = asyncio.Queue()
     sent: asyncio.Queue[Any] = asyncio.Queue()

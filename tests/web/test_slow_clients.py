@@ -11,14 +11,17 @@ import pytest
 from config.web import Scope, WebSettings
 from ledger.row import Outcome
 from tests.harness.rows import PatchRows
-from tests.web.conftest import LONGEST_S
+from tests.web.conftest import LONGEST_S, settings_of, started
+from web.app import make_app
 from web.bodies import BoundedBodies
 from web.peers import SEND_WITHIN_S, Answers
 
 SOON_S = 0.05
 """Time that a client has here for what takes seconds in the product."""
 HTTP = {"type": "http", "method": "POST", "path": "/v1/jobs", "headers": [], "client": ("127.0.0.1", 1)}
-IDS = PatchRows(3000).ids
+IDS = PatchRows(1500).ids
+LARGE = {f"note{number}": "n" * 500 for number in range(14)}
+"""What makes a report of 10 MB of so many rows: the kernel takes up to 4 MB of it for a client that reads nothing."""
 
 
 class Endpoint:
@@ -91,6 +94,30 @@ async def test_an_answer_that_is_not_taken_is_broken_off():
     assert (len(taken), endpoint.ended) == (3, "ClientTooSlow")
 
 
+async def test_a_stream_of_events_that_is_not_read_is_broken_off(ledger, redis_url, new_token, make_job):
+    """The job goes on, so that nothing else would ever end the stream, and the client keeps its connection open."""
+    job_id = (await make_job(f"id,team\n{IDS[0]},a\n")).job_id
+    authorization = f"Bearer {await new_token(Scope.READ)}".encode()
+    head = [(b"host", b"127.0.0.1"), (b"authorization", authorization)]
+    path = f"/v1/jobs/{job_id}/events"
+    asked = HTTP | {"method": "GET", "path": path, "raw_path": path.encode(), "query_string": b"", "headers": head}
+    asked |= {"asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "server": ("127.0.0.1", 80)}
+    taken = []
+
+    async def send(message):
+        taken.append(message["type"])
+        if len(taken) == 2:
+            await asyncio.Event().wait()
+
+    receives = body_of(b"", then_waits=True)
+    app = make_app(settings_of(redis_url), stopping=asyncio.Event())
+    async with started(app), asyncio.timeout(LONGEST_S):
+        await Answers(app, send_s=SOON_S)(asked, receives, send)
+
+    assert taken == ["http.response.start", "http.response.body"]
+    assert await ledger.jobs.active() == [job_id]
+
+
 async def open_and_ask(served, path, token):
     """Ask, and read nothing of the answer; the smallest window there is."""
     host, port = served.url.removeprefix("http://").split(":")
@@ -107,10 +134,13 @@ async def open_and_ask(served, path, token):
 @pytest.mark.promise
 async def test_clients_that_never_read_are_left(served, new_token, make_job, connect):
     """A report of megabytes and a stream of events: others are answered meanwhile, and in the end they are cut off."""
-    rows = "".join(json.dumps({"id": each, "metadata": {"note": "n" * 500}}) + "\n" for each in IDS)
-    job_id = (await make_job(rows, dict.fromkeys(range(len(IDS)), Outcome.UPDATED), name="big.jsonl")).job_id
+    rows = "".join(json.dumps({"id": each, "metadata": LARGE}) + "\n" for each in IDS)
+    ends = dict.fromkeys(range(len(IDS)), Outcome.UPDATED)
+    job_id = (await make_job(rows, ends, name="big.jsonl", shard_rows=500)).job_id
+    open_id = (await make_job(f"id,team\n{IDS[0]},a\n")).job_id
     token = await new_token(Scope.READ)
     clients = [await open_and_ask(served, f"/v1/jobs/{job_id}/report", token) for _ in range(20)]
+    watches = await open_and_ask(served, f"/v1/jobs/{open_id}/events", token)  # small enough to be kept for it
     try:
         async with connect(token) as client:
             assert (await client.get(f"/v1/jobs/{job_id}")).status_code == 200
@@ -120,7 +150,7 @@ async def test_clients_that_never_read_are_left(served, new_token, make_job, con
         async with connect(token) as client:
             assert (await client.get(f"/v1/jobs/{job_id}")).status_code == 200
     finally:
-        for each in clients:
+        for each in (*clients, watches):
             each.close()
     assert "Traceback" not in served.log.read_text()
 
