@@ -22,6 +22,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from nightly.inbox import Inbox
+from tests.harness.free_port import free_port
 from tests.harness.wait import wait_until
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -61,15 +62,15 @@ def test_a_file_is_applied_to_the_stand_in(folder, environment):
 
 
 @pytest.mark.promise
-def test_a_job_is_undone(environment, free_tcp_port):
+def test_a_job_is_undone(environment):
     """Both completions are restored."""
-    assert "updated 2\n" in shell("undo", "run.sh", str(free_tcp_port), environment=environment)
+    assert "updated 2\n" in shell("undo", "run.sh", str(free_port()), environment=environment)
 
 
 @pytest.mark.promise
-def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment, free_tcp_port):
+def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment):
     """Two completions get a bucket and a part; untouched values stay."""
-    printed = shell("select", "run.sh", str(free_tcp_port), environment=environment)
+    printed = shell("select", "run.sh", str(free_port()), environment=environment)
 
     assert "Matched  2   (2 left out: metadata.score missing or no number)\n" in printed
     assert "updated 2\n" in printed
@@ -86,12 +87,12 @@ def test_a_selection_is_applied_and_one_for_editing_changes_nothing(environment,
     ],
     ids=["pairs", "DataFrame", "plan"],
 )
-async def test_a_program_brings_its_server_and_its_worker(program, said, environment, state_dir, free_tcp_port):
+async def test_a_program_brings_its_server_and_its_worker(program, said, environment, state_dir):
     """And ends both."""
     own = {name: value for name, value in environment.items() if name != "RELABEL_REDIS__URL"}
     own |= {"RELABEL_STATE_DIR": str(state_dir)}
 
-    printed = await asyncio.to_thread(shell, "python", "run.sh", str(free_tcp_port), program, environment=own)
+    printed = await asyncio.to_thread(shell, "python", "run.sh", str(free_port()), program, environment=own)
 
     assert said in printed
     await wait_until(lambda: not users_of(state_dir), within=30, what="server and worker have ended")

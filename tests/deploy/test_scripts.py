@@ -15,7 +15,8 @@ from embedded.binary import find_server_binary
 from ledger.connect import new_client, persistence_warnings
 from tests.harness.certificates import HOST
 from tests.harness.end_with_parent import end_with_parent
-from tests.harness.redis_node import NO_TLS_SERVER, free_port, tls_server
+from tests.harness.free_port import free_port
+from tests.harness.redis_node import NO_TLS_SERVER, tls_server
 from tests.harness.wait import wait_until
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

@@ -19,7 +19,8 @@ from tests.end_to_end.cli_process import ROOT, CliProcess
 from tests.end_to_end.conftest import StartCelery, StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 from tests.harness.certificates import Certificate, new_certificate
-from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, free_port, tls_options, tls_server
+from tests.harness.free_port import free_port
+from tests.harness.redis_node import NO_TLS_SERVER, RedisNode, tls_options, tls_server
 from tests.harness.wait import wait_until
 
 PASSWORD = "p@ss/word:1"

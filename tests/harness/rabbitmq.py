@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.harness.end_with_parent import end_with_parent
-from tests.harness.redis_node import free_port
+from tests.harness.free_port import free_port
 
 SERVER = Path("/usr/lib/rabbitmq/bin/rabbitmq-server")
 """Debian's package; its wrapper on PATH would change the user."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import redis
 
 from tests.harness.certificates import HOST, Certificate
 from tests.harness.end_with_parent import end_with_parent
+from tests.harness.free_port import free_port
 
 START_S = 30.0
 NO_TLS_SERVER = "no Redis with TLS is here: install Debian's redis-tools"
@@ -28,13 +28,6 @@ def tls_server(folder: Path) -> Path | None:
     link.unlink(missing_ok=True)
     link.symlink_to(program)
     return link
-
-
-def free_port() -> int:
-    """A port that nobody listened on just now."""
-    with socket.socket() as one:
-        one.bind((HOST, 0))
-        return int(one.getsockname()[1])
 
 
 def tls_options(certificate: Certificate) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import time
 import urllib.error
@@ -14,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests.harness.end_with_parent import end_with_parent
+from tests.harness.free_port import free_port
 
 CONFIG = """\
 global: {{scrape_interval: 500ms, evaluation_interval: 500ms}}
@@ -73,10 +73,3 @@ def wait_for(url: str) -> None:
             time.sleep(0.05)
         else:
             return
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])

@@ -16,11 +16,11 @@ from config.schedule import Schedule
 from ledger.keys import NIGHTLY_SCHEDULE
 from nightly.store import Nights
 from tests.harness.cluster import ALONE, KEY, Cluster, settings_for
+from tests.harness.free_port import free_port
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
 from tests.harness.worker_process import WorkerProcess
-from tests.metrics.prometheus import free_port
 from tests.metrics.watch import LONGEST_S, Watch
 
 pytestmark = [

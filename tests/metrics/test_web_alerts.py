@@ -13,7 +13,7 @@ import pytest
 from config.web import Scope
 from ledger.tokens import TokenRequest
 from tests.harness.cluster import Cluster
-from tests.metrics.prometheus import free_port
+from tests.harness.free_port import free_port
 from tests.metrics.watch import Watch
 from tests.web.conftest import Served, end_server, start_server
 

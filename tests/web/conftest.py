@@ -26,8 +26,8 @@ from ledger.tokens import TokenRequest
 from metrics.requests import RequestMetrics
 from tests.cli.conftest import end_rows, environment, make_job, read, relabel  # noqa: F401 - fixtures
 from tests.harness.command import ROOT
+from tests.harness.free_port import free_port
 from tests.harness.program import start_logged
-from tests.harness.redis_node import free_port
 from tests.harness.wait import wait_until
 from web.app import make_app
 

@@ -15,7 +15,7 @@ import trustme
 from config.web import Scope
 from tests.harness.certificates import Certificate, new_certificate
 from tests.harness.end_with_parent import end_with_parent
-from tests.harness.redis_node import free_port
+from tests.harness.free_port import free_port
 from tests.harness.rows import PatchRows
 from tests.harness.wait import wait_until
 from tests.web.conftest import LONGEST_S, Served, end_server, start_server

@@ -22,7 +22,7 @@ from ledger.ledger import Ledger
 from ledger.tokens import TokenRequest
 from tests.harness.certificates import new_certificate
 from tests.harness.command import ROOT, run_process
-from tests.harness.redis_node import free_port
+from tests.harness.free_port import free_port
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
 from tests.web.conftest import LONGEST_S, Served, clean_environment, end_server, start_server
