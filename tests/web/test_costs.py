@@ -75,7 +75,8 @@ async def test_a_list_costs_the_same_however_many_jobs_there_are(asked, make_job
     assert few.trips <= 4
     assert many.trips <= few.trips + 1
     assert midst.trips <= few.trips + 2
-    assert nothing.trips <= few.trips + MANY // 40
+    # a request that names the keys of many jobs is read in several pieces
+    assert nothing.trips <= few.trips + MANY // 20
 
 
 async def test_rows_cost_the_same_wherever_they_are(asked, make_job):

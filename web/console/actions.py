@@ -180,6 +180,11 @@ def refusal_of(action: Action, job: Job, viewer: Caller) -> str:
     return ""
 
 
+def refused_actions(job: Job, viewer: Caller) -> set[str]:
+    """Return the actions that somebody may not take with the job, whatever its state."""
+    return {word for word, action in ACTIONS.items() if refusal_of(action, job, viewer)}
+
+
 def _may_be_written(job: Job) -> int:
     return job.counts.updated + job.may_have_been_written + job.counts.failed + job.counts.pending
 

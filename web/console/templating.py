@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -21,7 +22,7 @@ from relabel.possible import possible_actions
 from relabel.preview import expected_effort
 from relabel.verification import said_of
 from relabel.wording import count_of, duration, per_minute, size
-from web.console.actions import ACTIONS, refusal_of
+from web.console.actions import ACTIONS, refusal_of, refused_actions
 from web.console.chart import rate_text
 
 BAR = ("updated", "unchanged", "would_change", "drifted", "failed", "rejected", "cancelled")
@@ -122,6 +123,7 @@ def new_environment() -> Environment:
         "place_of": place_of,
         "reason_of": reason_of,
         "refusal_of": refusal_of,
+        "refused_actions": refused_actions,
         "said_of": said_of,
         "selected_so_far": selected_so_far,
         "FOLD_CHARS": FOLD_CHARS,
@@ -132,22 +134,25 @@ def new_environment() -> Environment:
 def _of_job(say: Any) -> Any:
     """Return what says something of a job, with commands marked as such."""
 
-    def said(job: Job) -> Markup:
-        return commands(say(job))
+    def said(job: Job, refused: Collection[str] = ()) -> Markup:
+        return commands(say(job), refused)
 
     return said
 
 
-def commands(text: str) -> Markup:
-    """Return a sentence with what stands between backticks marked as code, as a link where a page does the same."""
+def commands(text: str, refused: Collection[str] = ()) -> Markup:
+    """Return a sentence with what stands between backticks marked as code, as a link where a page does the same.
+
+    The actions of `refused` are not for whoever sees the page, so that nothing leads to them.
+    """
     parts = printable(text).split("`")
-    return Markup("").join(_command(part) if at % 2 else part for at, part in enumerate(parts))
+    return Markup("").join(_command(part, refused) if at % 2 else part for at, part in enumerate(parts))
 
 
-def _command(text: str) -> Markup:
+def _command(text: str, refused: Collection[str]) -> Markup:
     code = Markup("<code>{}</code>").format(text)
     for pattern, address in _PAGES:
-        if found := pattern.fullmatch(text):
+        if (found := pattern.fullmatch(text)) and set(found.groups()).isdisjoint(refused):
             groups = ["?all=true" if group == " --all" else group or "" for group in found.groups()]
             return Markup('<a href="{}">{}</a>').format(address.format(*groups), code)
     return code
