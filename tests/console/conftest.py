@@ -11,7 +11,7 @@ import shutil
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import pytest
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from selenium import webdriver
     from selenium.webdriver.remote.webelement import WebElement
 
+T = TypeVar("T")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 PICTURES = os.environ.get("CONSOLE_PICTURES", "")
 """Folder for a picture of each page at each width, as in docs/."""
@@ -110,19 +111,24 @@ class Browser:
 
     def until(self, words: str) -> str:
         """Wait until the page shows these words; return what it shows."""
-        from selenium.webdriver.support.wait import WebDriverWait
 
-        def shown(driver: webdriver.Chrome) -> str:
-            text = driver.find_element("tag name", "body").text
+        def shown() -> str:
+            text: str = self.driver.find_element("tag name", "body").text
             return text if words in text else ""
 
-        return WebDriverWait(self.driver, LONGEST_S).until(shown, f"shows {words!r}: {self.driver.page_source[:4000]}")
+        return self._wait(shown, f"shows {words!r}")
 
     def until_found(self, is_so: Callable[[], bool]) -> None:
         """Wait until something is so."""
+        self._wait(is_so, "is so")
+
+    def _wait(self, condition: Callable[[], T], what: str) -> T:
+        """Return what the condition returns once that is true; the page may be replaced while it is looked at."""
+        from selenium.common.exceptions import StaleElementReferenceException
         from selenium.webdriver.support.wait import WebDriverWait
 
-        WebDriverWait(self.driver, LONGEST_S).until(lambda _: is_so(), f"is so: {self.driver.page_source[:4000]}")
+        wait = WebDriverWait(self.driver, LONGEST_S, ignored_exceptions=[StaleElementReferenceException])
+        return wait.until(lambda _: condition(), f"{what}: {self.driver.page_source[:4000]}")
 
     def live(self) -> str:
         """Return what the page says of its live updates."""
