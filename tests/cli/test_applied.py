@@ -20,7 +20,7 @@ from relabel.apply import ApplyOptions, PreparedApply, prepare_apply
 from relabel.session import Session
 from relabel.submit import submit
 from tests.harness.cluster import settings_for
-from tests.harness.idle_worker import IdleWorker, served_api
+from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
 from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{number:03d}" for number in range(60)]
@@ -34,12 +34,6 @@ def rows_of(ids: list[str], metadata: dict[str, Any]) -> str:
 
 
 ROWS = rows_of(IDS, {"team": "green", "dataset": "eval"})
-
-
-@pytest.fixture
-def redis_url(idle_worker: IdleWorker) -> str:
-    """The worker's ledger, in which the jobs of other tests are."""
-    return idle_worker.redis_url
 
 
 @pytest.fixture
@@ -134,7 +128,7 @@ async def test_an_undo_of_an_apply_restores_what_was_there(planner: Planner) -> 
     assert planner.sandbox.store.dump() == held
 
 
-async def test_a_second_apply_is_the_same_job(planner: Planner, ledger: Ledger, redis_url: str) -> None:
+async def test_a_second_apply_is_the_same_job(planner: Planner, ledger: Ledger, redis_url: str) -> None:  # noqa: F811 - the fixture
     """Also of two people at the same moment; nothing is sent twice."""
     plan = await plan_of(planner)
     settings = settings_for(redis_url, planner.sandbox.base_url)

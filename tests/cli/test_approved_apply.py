@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from tests.harness.idle_worker import IdleWorker, served_api
+from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
 from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-EUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
@@ -18,12 +18,6 @@ BEFORE, AFTER = ({each: {"team": team} for each in IDS} for team in ("blue", "gr
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green"}}) + "\n" for each in IDS)
 ADA = {"RELABEL_USER": "ada", "RELABEL_APPROVAL__ABOVE_ROWS": "2"}
 LEAD = {"RELABEL_USER": "lead", "RELABEL_APPROVAL__ALLOW_LOCAL": "true"}
-
-
-@pytest.fixture
-def redis_url(idle_worker: IdleWorker) -> str:
-    """The worker's ledger, in which the jobs of other tests are."""
-    return idle_worker.redis_url
 
 
 @pytest.fixture

@@ -18,17 +18,11 @@ from ledger.progress import Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
 from tests.cli.deployed import DeployedCommand
-from tests.harness.idle_worker import IdleWorker, served_api
+from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
-
-
-@pytest.fixture
-def redis_url(idle_worker: IdleWorker) -> str:
-    """The worker's ledger, in which the jobs of other tests are."""
-    return idle_worker.redis_url
 
 
 @pytest.fixture

@@ -15,19 +15,13 @@ import pytest
 
 from ledger.ledger import Ledger
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker, served_api
+from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
 from tests.harness.planner import Planner
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
 FULL = {f"key{number}": "v" for number in range(16)}
 BEFORE = {IDS[0]: {"team": "blue"}, IDS[1]: {"team": "=1+1", "old": "x"}, IDS[2]: {"team": "green"}, IDS[3]: FULL}
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS)
-
-
-@pytest.fixture
-def redis_url(idle_worker: IdleWorker) -> str:
-    """The worker's ledger, in which the jobs of other tests are."""
-    return idle_worker.redis_url
 
 
 @pytest.fixture

@@ -17,18 +17,12 @@ import pytest
 from ledger.ledger import Ledger
 from tests.cli.deployed import DeployedCommand
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker, forget_writes, served_api
+from tests.harness.idle_worker import IdleWorker, forget_writes, redis_url, served_api  # noqa: F401 - a fixture
 from tests.harness.rows import dated_id
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}, IDS[3]: {"team": "green"}}
 ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None}}) + "\n" for each in IDS[:4])
-
-
-@pytest.fixture
-def redis_url(idle_worker: IdleWorker) -> str:
-    """The worker's ledger, in which the jobs of other tests are."""
-    return idle_worker.redis_url
 
 
 @pytest.fixture

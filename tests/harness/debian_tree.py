@@ -7,7 +7,6 @@ import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
-MIRROR = "http://deb.debian.org/debian"
 FROZEN = '--aptopt=Acquire::Check-Valid-Until "false"'
 """A mirror that stands still signs nothing anew; what it signed is still checked."""
 
@@ -25,7 +24,7 @@ def debian_tree(folder: Path, suite: str, packages: Iterable[str]) -> Path:
         raise SystemExit("mmdebstrap is not installed; install Debian's package of that name.")
     half = folder.with_name(f"{folder.name}.half")
     options = ["--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(packages)}", FROZEN]
-    command = ["nice", "mmdebstrap", *options, suite, str(half), MIRROR]
+    command = ["nice", "mmdebstrap", *options, suite, str(half)]
     made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         shutil.rmtree(half, ignore_errors=True)

@@ -54,6 +54,12 @@ def idle_worker() -> Iterator[IdleWorker]:
             worker.kill()
 
 
+@pytest.fixture
+def redis_url(idle_worker: IdleWorker) -> str:
+    """The worker's ledger, in which the jobs of other tests are: for modules that import this fixture."""
+    return idle_worker.redis_url
+
+
 @contextlib.asynccontextmanager
 async def served_api(
     worker: IdleWorker, ledger: Ledger, stored: Mapping[str, Mapping[str, str]], ids: Iterable[str]
