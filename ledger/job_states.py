@@ -43,11 +43,14 @@ class Jobs:
         self._set_rate = load_script(redis, "set_job_rate")
         self._totals = Totals(redis)
 
-    async def pause(self, job_id: str, *, by: str, code: str, reason: str, why: str | None = None) -> JobState:
+    async def pause(
+        self, job_id: str, *, by: str, code: str, reason: str, why: str | None = None, running_since: str = ""
+    ) -> JobState:
         """Pause a running job, or one for which the list is read; return the state that the job had.
 
         Workers start no row after a second or two, and rows in flight end. `why` is for the audit log, the reason where
-        it is left out.
+        it is left out. With `running_since` of a leased shard, a job that was resumed since goes on: who resumed it may
+        have corrected what the worker met before.
 
         Raises:
             NoSuchJob: there is no such job.
@@ -55,7 +58,13 @@ class Jobs:
         """
         entry = audit_entry(by, "pause", reason if why is None else why)
         return await self.move(
-            job_id, JobState.PAUSED, come_from=(JobState.RUNNING, READING), code=code, reason=reason, entry=entry
+            job_id,
+            JobState.PAUSED,
+            come_from=(JobState.RUNNING, READING),
+            code=code,
+            reason=reason,
+            entry=entry,
+            running_since=running_since,
         )
 
     async def resume(self, job_id: str, *, by: str) -> JobState:
@@ -115,10 +124,12 @@ class Jobs:
         reason: str = "",
         entry: bytes = b"",
         parent: tuple[str, bytes] | None = None,
+        running_since: str = "",
     ) -> JobState:
         """Move the job to a state if it is in one of others; return the state that it had.
 
-        `entry` goes to its audit log; `parent` is another job with the entry for the log of that one.
+        `entry` goes to its audit log; `parent` is another job with the entry for the log of that one. `running_since`
+        is as for `pause`.
 
         Raises:
             NoSuchJob: there is no such job.
@@ -128,7 +139,7 @@ class Jobs:
         other, other_entry = parent or (job_id, b"")
         touched = [key for keys in (JobKeys(job_id), JobKeys(other)) for key in (keys.job, keys.audit)]
         touched.append(JobKeys(job_id).counts)
-        had = (await self._move(touched, [state, *text, entry, other_entry, *come_from])).decode()
+        had = (await self._move(touched, [state, *text, entry, other_entry, running_since, *come_from])).decode()
         return JobState(had) if had else await self._state_of_lost(job_id)
 
     async def set_rate(self, job_id: str, per_minute: float | None, *, by: str, why: str) -> Job:

@@ -68,7 +68,10 @@ class Rescued(NamedTuple):
 
 
 class LeasedShard(NamedTuple):
-    """A shard in a worker's hands. `todo` holds the rows without an outcome, by their number within the shard."""
+    """A shard in a worker's hands. `todo` holds the rows without an outcome, by their number within the shard.
+
+    `running_since` tells this run of the job from the one after it was paused and resumed.
+    """
 
     spec: JobSpec
     number: int
@@ -76,6 +79,7 @@ class LeasedShard(NamedTuple):
     todo: dict[int, Patch]
     images: dict[int, BeforeImage]
     tries: dict[int, Tries]
+    running_since: str
 
     @property
     def worker(self) -> str:
@@ -122,7 +126,8 @@ class Shards:
     async def load(self, job_id: str, number: int, owner: str) -> LeasedShard | None:
         """Read a leased shard and what earlier turns left of it; None where its keys are gone or torn."""
         keys = JobKeys(job_id)
-        raw_spec = await self._redis.hget(keys.job, "spec")
+        fields: list[Any] = await self._redis.hmget(keys.job, "spec", "running_at")
+        raw_spec, running_at = fields
         if raw_spec is None:
             return None
         spec = msgspec.json.decode(raw_spec, type=JobSpec)
@@ -147,6 +152,7 @@ class Shards:
             todo=todo,
             images=images,
             tries={row: unpack_tries(packed) for row, packed in enumerate(tries) if packed},
+            running_since=(running_at or b"0").decode(),
         )
 
     async def is_leased(self, job_id: str) -> bool:

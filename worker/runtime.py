@@ -166,8 +166,10 @@ class Runtime:
             if shard.spec.target != self._settings.openai_base_url:
                 self.failure, called = "other_target", self._settings.openai_base_url
                 reason = f"the job is for {shard.spec.target}, worker {self._worker} calls {called}"
-                await self._ledger.jobs.pause(job_id, by=self._worker, code=self.failure, reason=reason)
-            elif await self._has_key(job_id):
+                await self._ledger.jobs.pause(
+                    job_id, by=self._worker, code=self.failure, reason=reason, running_since=shard.running_since
+                )
+            elif await self._has_key(shard):
                 secret = self._api.credential.secret
                 self._limit = shared_limit(self._settings, secret)
                 self._standby.note_key(key_fingerprint(self._settings.openai_base_url, secret))
@@ -189,7 +191,7 @@ class Runtime:
             if answer is ReleaseAnswer.LOST:
                 await self._retry(lambda: self._ledger.jobs.get(job_id))  # where it is gone, no other worker has it
 
-    async def _has_key(self, job_id: str) -> bool:
+    async def _has_key(self, shard: LeasedShard) -> bool:
         """Return whether there is a key to send; where there is none, go on standby or pause the job."""
         if self._standby.is_on:
             self.failure = self._standby.reason
@@ -198,7 +200,8 @@ class Runtime:
         if trouble:
             self.failure = "key_unavailable"
             refused = StopJob(self.failure, trouble)
-            await self._retry(lambda: self._worker_key.refused(job_id, refused))
+            job_id, since = shard.spec.job_id, shard.running_since
+            await self._retry(lambda: self._worker_key.refused(job_id, refused, running_since=since))
         return not trouble
 
     async def _note_limit(self) -> None:

@@ -247,13 +247,19 @@ class ShardRun:
         reason = f"{error.message} (HTTP {error.status})" if error.status else error.message
         if worker_key and worker_key.worker:
             reason = f"{reason.rstrip('.')}; met by worker {worker_key.worker}"
-        await retry_while_unavailable(lambda: jobs.pause(job_id, by=by, code=error.code, reason=reason))
+        since = self._shard.running_since
+        await retry_while_unavailable(
+            lambda: jobs.pause(job_id, by=by, code=error.code, reason=reason, running_since=since)
+        )
 
     async def _stop_for_key(self, error: KeyRefused, worker_key: WorkerKey) -> None:
         """Decide once for all rows of the run whether the job stops or this worker alone."""
         if not self._key_refused:
             self._key_refused = True
-            await retry_while_unavailable(lambda: worker_key.refused(self._shard.spec.job_id, error))
+            shard = self._shard
+            await retry_while_unavailable(
+                lambda: worker_key.refused(shard.spec.job_id, error, running_since=shard.running_since)
+            )
 
     async def _note_accepted(self) -> None:
         if self._resources.worker_key:

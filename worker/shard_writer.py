@@ -117,5 +117,11 @@ class ShardWriter:
         """Pause the job where more rows failed than its `--max-failures` allows."""
         spec = self._shard.spec
         if reason := await too_many_failures(self._ledger.redis, spec):
-            await self._ledger.jobs.pause(spec.job_id, by=self._shard.worker, code=TOO_MANY_CODE, reason=reason)
+            await self._ledger.jobs.pause(
+                spec.job_id,
+                by=self._shard.worker,
+                code=TOO_MANY_CODE,
+                reason=reason,
+                running_since=self._shard.running_since,
+            )
             self._drain.stop_starting_rows()

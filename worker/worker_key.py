@@ -111,8 +111,11 @@ class WorkerKey:
             await self._ledger.accepted_keys.note(self._endpoint, self._standby.worker)
             self._noted_at = accepted_at
 
-    async def refused(self, job_id: str, error: StopJob) -> None:
-        """Go on standby where another worker's key is accepted, else pause the job; its reason names this worker."""
+    async def refused(self, job_id: str, error: StopJob, *, running_since: str = "") -> None:
+        """Go on standby where another worker's key is accepted, else pause the job; its reason names this worker.
+
+        `running_since` is as for `ledger.job_states.Jobs.pause`.
+        """
         if self._standby.is_on:
             return
         # else workers whose keys are refused at the same time would each go on standby for the other
@@ -127,7 +130,7 @@ class WorkerKey:
         status = f" (HTTP {error.status})" if error.status else ""
         reason = f"{error.message.rstrip('.')}{status}; correct the key of worker {self._standby.worker or 'this job'}"
         by = self._standby.worker or "worker"
-        await self._ledger.jobs.pause(job_id, by=by, code=error.code, reason=reason)
+        await self._ledger.jobs.pause(job_id, by=by, code=error.code, reason=reason, running_since=running_since)
 
     async def _others_are_accepted(self) -> bool:
         loop = asyncio.get_running_loop()

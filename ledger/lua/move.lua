@@ -3,14 +3,18 @@
 -- `reading` as a state that it may come from is `submitting` while workers have yet to read the list for it.
 -- KEYS: 1 job, 2 its audit log, 3 second job, 4 audit log of that, 5 counts
 -- ARGV: 1 new state, 2 reason code ('' for none), 3 reason ('' for none), 4 audit entry, 5 that for the
---       second job ('' for none, JSON without the time), then the states it may come from
+--       second job ('' for none, JSON without the time), 6 since when the job runs ('' for any time: a job that was
+--       resumed since stays as it is), then the states it may come from
 -- Returns: the state that the job had; '' where there is no such job
 local state = redis.call('HGET', KEYS[1], 'state')
 if not state then
   return ''
 end
+if ARGV[6] ~= '' and state == 'running' and ARGV[6] ~= (redis.call('HGET', KEYS[1], 'running_at') or '0') then
+  return state
+end
 local is_read = redis.call('HEXISTS', KEYS[1], 'reading') == 0
-for i = 6, #ARGV do
+for i = 7, #ARGV do
   if ARGV[i] == state or (ARGV[i] == 'reading' and state == 'submitting' and not is_read) then
     redis.call('HDEL', KEYS[1], 'reason', 'reason_code')
     if ARGV[1] == 'finished' or ARGV[1] == 'cancelled' then

@@ -105,6 +105,23 @@ async def test_a_resumed_job_has_no_reason_any_more(harness):
     assert (job.state, job.reason, job.reason_code) == (JobState.RUNNING, None, None)
 
 
+async def test_what_a_worker_met_before_a_job_was_resumed_does_not_pause_it(harness):
+    """Who resumed it may have corrected that; what is met since pauses it again."""
+    spec = await harness.submit()
+    earlier = await harness.lease(spec, 0)
+    await harness.ledger.jobs.pause(spec.job_id, by="test", code="c", reason="r", running_since=earlier.running_since)
+    assert await harness.state(spec) is JobState.PAUSED
+    await harness.ledger.jobs.resume(spec.job_id, by="test")
+    later = await harness.lease(spec, 1)
+
+    states = []
+    for shard in (earlier, later):
+        await harness.ledger.jobs.pause(spec.job_id, by="w", code="c", reason="r", running_since=shard.running_since)
+        states.append(await harness.state(spec))
+
+    assert states == [JobState.RUNNING, JobState.PAUSED]
+
+
 async def test_moving_a_job_that_is_not_there_is_told(harness, redis):
     """And leaves nothing behind."""
     with pytest.raises(NoSuchJob):
