@@ -42,6 +42,7 @@ NAVIGATION = {
         "modes",
         "outcomes",
         "plan",
+        "approval",
         "receipt",
         "undo",
         "history",

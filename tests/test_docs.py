@@ -1,5 +1,6 @@
 """The documents tell the truth where a test can know it."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -128,6 +129,19 @@ def anchors(text: str) -> set[str]:
     """The anchors of a document's headings, as the repository's host and the site make them."""
     headings = re.findall(r"^#+ (.+)$", text, flags=re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_every_page_has_its_place_in_the_sidebar_of_the_site():
+    """`make docs` refuses a page that has none."""
+    tree = ast.parse((ROOT / "docs/conf.py").read_text(encoding="utf-8"))
+    navigation = next(
+        ast.literal_eval(node.value)
+        for node in tree.body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "NAVIGATION"
+    )
+    placed = {page for pages in navigation.values() for page in pages if "/" not in page}
+
+    assert placed == {path.stem for path in (ROOT / "docs").glob("*.md")}
 
 
 def test_every_guide_is_reachable():
