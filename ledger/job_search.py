@@ -10,7 +10,7 @@ import msgspec
 from redis.asyncio import Redis
 
 from ledger.job_spec import ALL_KINDS, Kind
-from ledger.keys import JOBS, JobKeys
+from ledger.keys import ACTIVE, JOBS, JobKeys
 from ledger.person import name_of
 
 SEARCHED = 1000
@@ -99,6 +99,19 @@ async def newest_first(
         if len(jobs) < _TOGETHER:
             return
         last = behind[-1] if behind else Submission("", math.nextafter(last.at, 0.0))
+
+
+async def newest_active(
+    redis: Redis, *, since: float = 0.0, before: Submission | None = None
+) -> AsyncIterator[Submission]:
+    """Yield as `newest_first` those of the jobs that are active: few, however many are kept.
+
+    A job that is held, runs or is paused is among them; one that has just ended may be.
+    """
+    found: Any = await redis.zinter({JOBS: 1, ACTIVE: 0}, withscores=True)  # in the order of the list
+    for job in (Submission(name.decode(), float(at)) for name, at in reversed(found)):
+        if job.at >= since and (before is None or (job.at, job.job_id) < (before.at, before.job_id)):
+            yield job
 
 
 async def _submissions(redis: Redis, ids: list[str]) -> list[tuple[str, Kind]]:

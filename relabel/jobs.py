@@ -11,7 +11,7 @@ from ledger.audit import AuditLine, MadeJob
 from ledger.errors import NoSuchJob
 from ledger.job import Job, JobState
 from ledger.job_id import submitted_at
-from ledger.job_search import Submission, newest_first, submission_of
+from ledger.job_search import Submission, newest_active, newest_first, submission_of
 from ledger.job_spec import JobSpec, Kind, Mode
 from ledger.job_states import READ_TOGETHER
 from ledger.person import person_of
@@ -50,6 +50,8 @@ class JobFilter(NamedTuple):
 
 
 ANY_JOB = JobFilter()
+AMONG_ACTIVE = frozenset({JobState.HELD, JobState.RUNNING, JobState.PAUSED})
+"""States of jobs that are all among the active ones; one that is still being stored may not be."""
 LOOKED_AT, LEAST_LOOKED_AT = 1000, 100
 """Jobs that are looked at for one page at most, and at least."""
 LOOK_FOR_S = 0.5
@@ -176,8 +178,7 @@ async def latest_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB
     if wanted == ANY_JOB:
         return await session.ledger.jobs.latest(number)
     found: list[Job] = []
-    submissions = newest_first(session.ledger.redis, since=wanted.since)
-    async for _, job in _read_in_groups(session, submissions, number):
+    async for _, job in _read_in_groups(session, _candidates(session, wanted), number):
         found += [job] if job and wanted.matches(job) else []
         if len(found) == number:
             break
@@ -193,14 +194,20 @@ async def page_of_jobs(session: Session, number: int, wanted: JobFilter = ANY_JO
     deadline = time.monotonic() + LOOK_FOR_S
     found, last, looked_at = list[Job](), after, 0
     before = await _submission(session, after) if after else None
-    submissions = newest_first(session.ledger.redis, since=wanted.since, before=before)
-    async for job_id, job in _read_in_groups(session, submissions, number + 1):
+    async for job_id, job in _read_in_groups(session, _candidates(session, wanted, before), number + 1):
         late = looked_at >= LEAST_LOOKED_AT and time.monotonic() > deadline
         if len(found) == number or looked_at == LOOKED_AT or late:
             return JobPage(await _seen(session, found), last, has_more=True)
         last, looked_at = job_id, looked_at + 1
         found += [job] if job and wanted.matches(job) else []
     return JobPage(await _seen(session, found), last, has_more=False)
+
+
+def _candidates(session: Session, wanted: JobFilter, before: Submission | None = None) -> AsyncIterator[Submission]:
+    """Return the jobs that may be asked for, the newest first."""
+    only_active = wanted.states and wanted.states <= AMONG_ACTIVE
+    submissions = newest_active if only_active else newest_first
+    return submissions(session.ledger.redis, since=wanted.since, before=before)
 
 
 async def _read_in_groups(

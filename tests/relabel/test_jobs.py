@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import random
+from itertools import combinations
+
 import msgspec
 import pytest
 
 from config.settings import Settings
 from ledger.job import JobState
 from ledger.job_spec import Mode
-from ledger.keys import JOBS
+from ledger.keys import JOBS, JobKeys
 from ledger.person import unverified
-from relabel.jobs import JobFilter, latest_jobs
+from relabel.jobs import AMONG_ACTIVE, JobFilter, latest_jobs, page_of_jobs
 from relabel.session import Session
 
 JOBS_MADE = {
@@ -64,3 +67,42 @@ async def test_no_more_jobs_are_read_than_are_asked_for(session):
     jobs = await latest_jobs(session, 1, JobFilter(by="ada"))
 
     assert [job.spec.job_id for job in jobs] == ["wide"]
+
+
+async def test_jobs_that_have_not_ended_are_the_same_page_by_page_as_among_all(session):
+    """Whichever of their states are asked for, where many were submitted in one moment, and where some are gone."""
+    chance = random.Random(7)
+    redis, store = session.ledger.redis, session.ledger.job_store
+    spec = await session.ledger.jobs.spec("old")
+    for job_id in (f"job-{number}" for number in range(40)):
+        await store.create(msgspec.structs.replace(spec, job_id=job_id))
+        state = chance.choice(list(JobState)[:-1])
+        if state is not JobState.SUBMITTING:
+            await store.open(job_id)
+            await redis.hset(JobKeys(job_id).job, "state", state)
+        if state.ended:
+            await session.ledger.jobs.retire(job_id)
+        await redis.zadd(JOBS, {job_id: chance.randrange(1000, 1006)})
+    await redis.unlink(JobKeys("job-3").job)
+    every = await latest_jobs(session, 100)
+
+    for number in range(1, len(AMONG_ACTIVE) + 1):
+        for states in map(frozenset, combinations(AMONG_ACTIVE, number)):
+            for since in (0.0, 1003.0):
+                wanted = JobFilter(states, since)
+                fit = [job.spec.job_id for job in every if job.state in states]
+                places = await redis.zmscore(JOBS, fit) if fit else []
+                expected = [job_id for job_id, at in zip(fit, places, strict=True) if at >= since]
+                assert await _pages(session, wanted, chance.randint(1, 5)) == expected
+                assert [job.spec.job_id for job in await latest_jobs(session, 100, wanted)] == expected
+
+
+async def _pages(session, wanted, size):
+    """Return the ids of a list that is read page by page."""
+    found, after, more = list[str](), "", True
+    while more:
+        page = await page_of_jobs(session, size, wanted, after=after)
+        assert len(page.jobs) == size or not page.has_more
+        found += [seen.job.spec.job_id for seen in page.jobs]
+        after, more = page.last, page.has_more
+    return found

@@ -79,6 +79,18 @@ async def test_a_list_costs_the_same_however_many_jobs_there_are(asked, make_job
     assert nothing.trips <= few.trips + MANY // 20
 
 
+async def test_jobs_that_have_not_ended_cost_the_same_however_many_have(asked, make_job, ledger):
+    """They have an index, so that those that have ended are not looked at."""
+    paused = (await make_job(ROWS)).job_id
+    await ledger.jobs.pause(paused, by="ada@x", code="paused", reason="lunch")
+    few = await asked.cost("/v1/jobs?state=paused")
+    for _ in range(MANY):
+        job_id = (await make_job(ROWS, dict.fromkeys(range(4), Outcome.UPDATED))).job_id
+        await ledger.jobs.retire(job_id)
+
+    assert (await asked.cost("/v1/jobs?state=paused")).trips <= few.trips
+
+
 async def test_rows_cost_the_same_wherever_they_are(asked, make_job):
     """The first page and the last one, of a small job and of a larger one; what is asked for and what is answered."""
     ids = PatchRows(400).ids
