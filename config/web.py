@@ -87,7 +87,12 @@ class WebSettings(Group):
     requests_per_minute: float = Field(
         6000.0, gt=0, le=10_000_000, description="Requests of one token or person; beyond them the answer is 429."
     )
-    connections: int = Field(1000, ge=1, le=100_000, description="Connections at the same time.")
+    connections: int = Field(
+        1000,
+        ge=1,
+        le=100_000,
+        description="Connections at the same time; one more takes the place of one that waits for a request.",
+    )
 
     @model_validator(mode="after")
     def _certificate_has_its_key(self) -> Self:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from config.checks import is_loopback
 from config.errors import SettingsError
@@ -28,14 +27,13 @@ from producer.find_files import MAX_FILES
 from relabel.session import open_session
 from relabel.worker_process import worker_process
 from web.app import make_app
+from web.connections import HEADERS_WITHIN_S, BoundedConnection
 from web.console.sign_in import OneTimeLink
 from web.submit_endpoints import UPLOADS_AT_ONCE
 
 if TYPE_CHECKING:
     from embedded.server import EmbeddedServer
 
-HEADERS_WITHIN_S = 20.0
-"""Time that a client has for the head of a request, and that an idle connection is kept open."""
 HEAD_BYTES = 32 * 1024
 END_WITHIN_S = 10.0
 """Time that requests under way get to end."""
@@ -165,7 +163,7 @@ def _scraped(settings: MetricsSettings, metrics: RequestMetrics) -> Iterator[Non
 def _config(web: WebSettings, app: ASGIApp) -> uvicorn.Config:
     config = uvicorn.Config(
         app,
-        http=_BoundedHead,
+        http=BoundedConnection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -225,40 +223,3 @@ class _Signals:
         else:
             self.first = number
         self._came.set()
-
-
-class _BoundedHead(H11Protocol):
-    """A connection that is closed where the head of its next request does not come in time.
-
-    uvicorn bounds the time between requests only: the head itself might come byte by byte for ever.
-    """
-
-    _head_timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        self._bound_head()
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._bound_head()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._end_timer()
-        super().connection_lost(exc)
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._bound_head()
-
-    def _bound_head(self) -> None:
-        """Run the timer exactly while no request is under way."""
-        if self.cycle is not None and not self.cycle.response_complete:
-            self._end_timer()
-        elif self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
-
-    def _end_timer(self) -> None:
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None

@@ -26,7 +26,8 @@ from tests.harness.free_port import free_port
 from tests.harness.redis_server import PrivateRedis
 from tests.harness.wait import wait_until
 from tests.web.conftest import LONGEST_S, Served, clean_environment, end_server, start_server
-from web.server import HEADERS_WITHIN_S, allow_descriptors, require_safe_address
+from web.connections import HEADERS_WITHIN_S
+from web.server import allow_descriptors, require_safe_address
 
 
 def test_it_may_open_as_many_files_as_it_takes_connections_and_uploads():

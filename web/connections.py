@@ -1,0 +1,87 @@
+"""Bounds connections: the time that the head of a request may take, and whom a full server lets go of."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEADERS_WITHIN_S = 20.0
+"""Time that a client has for the head of a request, and that an idle connection is kept open."""
+
+
+class BoundedConnection(H11Protocol):
+    """A connection that is closed where the head of its next request does not come in time.
+
+    uvicorn bounds the time between requests only: the head itself might come byte by byte for ever.
+
+    Where there are as many connections as there may be, a new one takes the place of the one that has waited longest
+    for a request, as uvicorn refuses every request then. Whose requests are under way keep theirs.
+    """
+
+    _head_timer: asyncio.TimerHandle | None = None
+    _waits_since = 0.0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Take the connection, and the place of another one where there is no other."""
+        super().connection_made(transport)
+        self._waits_since = self.loop.time()
+        self._make_room()
+        self._bound_head()
+
+    def data_received(self, data: bytes) -> None:
+        """Read more of a request."""
+        super().data_received(data)
+        self._bound_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._end_timer()
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        super().on_response_complete()
+        self._waits_since = self.loop.time()
+        self._bound_head()
+
+    def _bound_head(self) -> None:
+        """Run the timer exactly while no request is under way."""
+        if self._is_idle():
+            self._head_timer = self._head_timer or self.loop.call_later(HEADERS_WITHIN_S, self.transport.close)
+        else:
+            self._end_timer()
+
+    def _is_idle(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _may_go(self) -> bool:
+        """Return whether nothing is lost but time where the connection is closed.
+
+        There is no whole request yet: neither a head, nor, of somebody who is not known as a caller, a body.
+        """
+        if self._is_idle():
+            return True
+        state: dict[str, Any] = self.scope["state"]
+        return self.cycle.more_body and "caller" not in state
+
+    def _make_room(self) -> None:
+        if self.limit_concurrency is None or len(self.connections) < self.limit_concurrency:
+            return
+        others = [each for each in self.connections if isinstance(each, BoundedConnection) and each is not self]
+        if waiting := [each for each in others if each._may_go()]:
+            min(waiting, key=lambda each: each._waits_since)._leave()
+
+    def _leave(self) -> None:
+        """Close the connection at once; over TLS a peer that answers nothing would hold it for half a minute."""
+        self.connections.discard(self)
+        if self.transport.get_write_buffer_size():
+            self.transport.close()  # the rest of an answer
+        else:
+            self.transport.abort()
+
+    def _end_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
