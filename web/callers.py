@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
+from collections.abc import AsyncIterator
 from typing import Annotated, Any, NamedTuple
 
 from fastapi import Depends, Request
@@ -13,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from config.checks import is_person_name
 from config.settings import Settings
 from config.web import Scope, parse_scopes
+from ledger.connect import AWAY
 from ledger.ledger import Ledger
 from metrics.requests import RequestMetrics
 from relabel.session import Session
@@ -28,6 +30,8 @@ SAFE = frozenset({"GET", "HEAD"})
 REMEMBERED = 10_000
 """Callers whose requests are counted at the same time."""
 LOOK_EVERY_S = 1.0
+WATCH_EVERY_S = 2.0
+"""Time after which a stream looks again at whether its caller may still read."""
 BURST_S = 10.0
 """Seconds' worth of requests that a caller may send at once."""
 SIGN_IN_S = 0.25
@@ -49,6 +53,10 @@ class Caller(NamedTuple):
     def permits(self, scope: Scope) -> bool:
         """Return whether the caller may do what needs this scope."""
         return scope is Scope.READ or scope in self.scopes
+
+
+class AccessEnded(Exception):
+    """The token of a caller ended, or was revoked, while what they asked for was sent: it is broken off."""
 
 
 class _Look(NamedTuple):
@@ -153,6 +161,38 @@ class Callers:
                 f"{self._rate * 60:,.0f} requests a minute are allowed (RELABEL_WEB__REQUESTS_PER_MINUTE).",
                 retry_after_s=ahead,
             )
+
+
+class Watch:
+    """Whether a caller may still read, looked at every so many seconds while something is sent to them."""
+
+    def __init__(self, callers: Callers, caller: Caller, *, every_s: float = WATCH_EVERY_S) -> None:
+        self._callers = callers
+        self._caller = caller
+        self._every_s = every_s
+        self.due = time.monotonic() + every_s
+
+    async def may_read(self) -> bool:
+        """Return whether the token is still valid; while Redis is away, nobody knows better."""
+        if time.monotonic() < self.due:
+            return True
+        self.due = time.monotonic() + self._every_s
+        try:
+            return await self._callers.still_valid(self._caller)
+        except AWAY:
+            return True
+
+    async def pieces(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """Yield the pieces of an answer.
+
+        Raises:
+            AccessEnded: the caller may read no more of them.
+
+        """
+        async for piece in pieces:
+            if not await self.may_read():
+                raise AccessEnded
+            yield piece
 
 
 def session_cookie(request: Request) -> str:

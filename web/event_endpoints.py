@@ -11,16 +11,14 @@ from fastapi import APIRouter, Header, Request
 from fastapi.responses import Response, StreamingResponse
 
 from config.web import Scope
-from ledger.connect import AWAY
 from relabel.jobs import JobSeen, see_job
-from web.callers import Caller, CallerHere, Callers, SessionHere, needs
+from web.callers import Caller, CallerHere, SessionHere, Watch, needs
 from web.documented import JOB, files
 from web.job_endpoints import JobId
 from web.job_feeds import Feed, moment_of
 
 router = APIRouter(tags=["jobs"])
 COMMENT_EVERY_S = 15.0
-LOOK_AT_TOKEN_EVERY_S = 2.0
 RETRY_MS = 2000
 """Time after which a browser comes back."""
 UNBUFFERED = {"X-Accel-Buffering": "no"}
@@ -63,12 +61,12 @@ class _Stream:
     def __init__(self, request: Request, caller: Caller, seen: JobSeen, last_id: str) -> None:
         self._state = request.app.state
         self._caller = caller
+        self._watch = Watch(request.app.state.callers, caller)
         self._seen = seen
         self._last_id = last_id
         self._standing = ""
         self._is_away = False
         self._comment_at = time.monotonic() + COMMENT_EVERY_S
-        self._look_at_token_at = time.monotonic() + LOOK_AT_TOKEN_EVERY_S
 
     async def events(self) -> AsyncIterator[str]:
         """Yield events until the job or the server ends, or the client may look no more."""
@@ -84,7 +82,7 @@ class _Stream:
                 if time.monotonic() >= self._comment_at:
                     self._comment_at = time.monotonic() + COMMENT_EVERY_S
                     yield ": still here\n\n"
-                if not await self._may_look():
+                if not await self._watch.may_read():
                     return
 
     def _away(self, feed: Feed) -> str:
@@ -110,20 +108,9 @@ class _Stream:
 
     async def _wait(self, following: asyncio.Future[None]) -> None:
         """Wait until the job has changed, or something else is due."""
-        due = min(self._comment_at, self._look_at_token_at) - time.monotonic()
+        due = min(self._comment_at, self._watch.due) - time.monotonic()
         stopping = asyncio.ensure_future(self._state.stopping.wait())
         try:
             await asyncio.wait({following, stopping}, timeout=max(0.0, due), return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopping.cancel()
-
-    async def _may_look(self) -> bool:
-        """Return whether the token is still valid; while Redis is away, nobody knows better."""
-        if time.monotonic() < self._look_at_token_at:
-            return True
-        self._look_at_token_at = time.monotonic() + LOOK_AT_TOKEN_EVERY_S
-        callers: Callers = self._state.callers
-        try:
-            return await callers.still_valid(self._caller)
-        except AWAY:
-            return True

@@ -18,6 +18,7 @@ from config.hosts import is_our_host
 from config.web import WebSettings, networks
 from metrics.requests import RequestMetrics
 from web.bodies import BoundedBodies
+from web.callers import AccessEnded
 from web.measured import Measured
 from web.problems import refused
 from web.refusals import Refusal
@@ -156,6 +157,8 @@ class Answers:
             await self._app(scope, receive, send_soon)
         except (ClientTooSlow, ClientDisconnect):
             log.info("A client left, or did not take its answer.")
+        except AccessEnded:
+            log.info("A token ended while its owner was sent an answer, which was broken off.")
         except Exception as error:  # answered with 500, or broken off: its connection is closed
             log.error("A request failed.", exc_info=error)
             if not began:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 
 from config.web import Scope
@@ -15,7 +15,7 @@ from relabel.results import CompletionHistory, RowResult
 from relabel.rows import RowFilter, page_of_rows
 from report.lines import WRITE_TOGETHER
 from report.rows import WORDS
-from web.callers import SessionHere, needs
+from web.callers import CallerHere, SessionHere, Watch, needs
 from web.documented import JOB, answers, files, lists
 from web.job_endpoints import JobId
 from web.pages import After, RowLimit, page
@@ -66,7 +66,9 @@ async def list_rows(
     **needs(Scope.READ),
 )
 async def get_report(
+    request: Request,
     session: SessionHere,
+    caller: CallerHere,
     job_id: JobId,
     *,
     outcome: Outcomes = "",
@@ -77,14 +79,15 @@ async def get_report(
     bom: Annotated[bool, Query(description="Begin a CSV report with a byte order mark, for Excel.")] = False,
     pace: Annotated[bool, Query(description="How the job went over its life, instead of its rows.")] = False,
 ) -> StreamingResponse:
-    """Stream the report of a job, as `relabel report` writes it."""
+    """Stream the report of a job, as `relabel report` writes it. It is broken off where the token is revoked."""
     options = ReportOptions(outcome_words_of(outcome), format, diff, bom, pace)
     lines = await job_report(session, job_id, options)
     layout = format or (await session.ledger.jobs.get(job_id)).spec.columns.format
     headers = {"Content-Disposition": f'attachment; filename="report.{layout}"'}
     pieces = _together(lines)
     first = await anext(pieces)  # what is wrong at its beginning is still an answer of its own
-    return StreamingResponse(_behind(first, pieces), media_type=_TYPES[layout], headers=headers)
+    sent = Watch(request.app.state.callers, caller).pieces(_behind(first, pieces))
+    return StreamingResponse(sent, media_type=_TYPES[layout], headers=headers)
 
 
 @router.get("/v1/completions/{completion_id}/history", responses=answers(CompletionHistory), **needs(Scope.READ))

@@ -10,10 +10,12 @@ import pytest
 
 from config.web import Scope, WebSettings
 from ledger.row import Outcome
+from metrics.requests import RequestMetrics
 from tests.harness.rows import PatchRows
 from tests.web.conftest import LONGEST_S, settings_of, started
 from web.app import make_app
 from web.bodies import BoundedBodies
+from web.callers import WATCH_EVERY_S, AccessEnded, Callers, Watch
 from web.peers import SEND_WITHIN_S, Answers
 
 SOON_S = 0.05
@@ -118,6 +120,30 @@ async def test_a_stream_of_events_that_is_not_read_is_broken_off(ledger, redis_u
     assert await ledger.jobs.active() == [job_id]
 
 
+async def test_what_is_sent_is_broken_off_where_the_token_is_revoked(ledger, redis_url, new_token):
+    """However much of it is left: pieces come for as long as they are taken."""
+    callers = Callers(settings_of(redis_url), ledger, RequestMetrics())
+    caller = await callers.by_token(await new_token(Scope.READ))
+    taken = 0
+
+    async def report():
+        while True:
+            await asyncio.sleep(SOON_S)
+            yield b"a row\n"
+
+    async def take():
+        nonlocal taken
+        async for _ in Watch(callers, caller, every_s=SOON_S).pieces(report()):
+            taken += 1
+            if taken == 3:
+                await ledger.tokens.revoke("t-read")
+
+    with pytest.raises(AccessEnded):
+        await asyncio.wait_for(take(), LONGEST_S)
+
+    assert taken >= 3
+
+
 async def open_and_ask(served, path, token):
     """Ask, and read nothing of the answer; the smallest window there is."""
     host, port = served.url.removeprefix("http://").split(":")
@@ -153,6 +179,22 @@ async def test_clients_that_never_read_are_left(served, new_token, make_job, con
         for each in (*clients, watches):
             each.close()
     assert "Traceback" not in served.log.read_text()
+
+
+@pytest.mark.promise
+async def test_a_report_is_broken_off_where_its_token_is_revoked(served, new_token, make_job, ledger):
+    """A client that takes it bit by bit gets no whole one."""
+    rows = "".join(json.dumps({"id": each, "metadata": LARGE}) + "\n" for each in IDS)
+    ends = dict.fromkeys(range(len(IDS)), Outcome.UPDATED)
+    job_id = (await make_job(rows, ends, name="big.jsonl", shard_rows=500)).job_id
+    client = await open_and_ask(served, f"/v1/jobs/{job_id}/report", await new_token(Scope.READ))
+    loop = asyncio.get_running_loop()
+    assert await loop.sock_recv(client, 1024)
+    await ledger.tokens.revoke("t-read")
+    await asyncio.sleep(WATCH_EVERY_S + 1)
+
+    assert await _is_cut_off(client)
+    client.close()
 
 
 async def _is_cut_off(client):

@@ -18,7 +18,7 @@ router = new_router()
 @router.get("/jobs/{job_id}/report")
 async def download_report(
     request: Request,
-    _: Reader,
+    caller: Reader,
     job_id: JobId,
     *,
     outcome: Outcomes = "",
@@ -26,7 +26,7 @@ async def download_report(
     pace: bool = False,
 ) -> Response:
     """Send the report of a job, as the HTTP API does."""
-    return await get_report(session_of(request), job_id, outcome=outcome, format=format, pace=pace)
+    return await get_report(request, session_of(request), caller, job_id, outcome=outcome, format=format, pace=pace)
 
 
 @router.get("/jobs/{job_id}/receipt.json")
