@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ledger.shards import PARK_AFTER
 from tests.simulation.aimed import Blow, Meanwhile
 from tests.simulation.machine import LedgerSimulation
-from tests.simulation.network import Fate
+from tests.simulation.network import Fate, Flight
 from tests.simulation.people import AskedJob, Attempt, Expected
 
 
@@ -39,6 +40,13 @@ def run_known(name: str) -> None:
         simulation.teardown()
 
 
+def _reach(simulation: LedgerSimulation, kind: str, *, about: tuple[str, int] | None = None) -> Flight:
+    """Work until something of a kind is on its way, of this job and shard where they are given."""
+    flight = simulation.world.until(kind, 300, about=about)
+    assert flight, f"no {kind} was sent"
+    return flight
+
+
 def _hand_back_late(simulation: LedgerSimulation) -> None:
     """Pause a job while a row waits for its next try, which is handed back with it."""
     simulation.strike("read", Fate.LOST)
@@ -50,8 +58,7 @@ def _hand_back_late(simulation: LedgerSimulation) -> None:
 def _wake_with_answers(simulation: LedgerSimulation) -> None:
     """Stop a worker that goes on with the answer to a renewal and a connection for its write at hand."""
     world = simulation.world
-    write = world.until("connect", 80)
-    assert write, "no write was begun"
+    write = _reach(simulation, "connect")
     simulation.pass_time(1.0)
     while True:
         own = [flight for flight in world.flights if flight.process is write.process and flight is not write]
@@ -124,8 +131,7 @@ def _hold_reader(at: str, meanwhile: Meanwhile = Meanwhile.RESCUE) -> Known:
 
 
 def _outlive_lock(simulation: LedgerSimulation, at: str, meanwhile: Meanwhile) -> None:
-    flight = simulation.world.until(at, 80)
-    assert flight, f"no {at} was sent"
+    flight = _reach(simulation, at)
     simulation.world.freeze(flight.process)
     if meanwhile is Meanwhile.CANCEL:
         simulation.ask(2, "cancel")
@@ -133,7 +139,7 @@ def _outlive_lock(simulation: LedgerSimulation, at: str, meanwhile: Meanwhile) -
     else:
         simulation.pass_time(31.3)
         simulation.rescue(1)
-        assert simulation.world.until(at, 60), "no other worker reads"
+        _reach(simulation, at)
     simulation.world.thaw(flight.process)
     simulation.world.carry_out(flight)
 
@@ -151,7 +157,76 @@ def _lose_reader_message(simulation: LedgerSimulation) -> None:
     simulation.world.messages.clear()
 
 
+def _keep_twice(simulation: LedgerSimulation) -> None:
+    """Let a page be sent twice, as a client does that tries again by itself where it lost the answer."""
+    world = simulation.world
+    page = _reach(simulation, "keep_page")
+    world.network.carry_out(page.what, Fate.DONE)
+    world.carry_out(page)
+
+
+def _renew_late(simulation: LedgerSimulation) -> None:
+    """Let a renewal that counts no request arrive behind a settlement that counts some, and others follow."""
+    world = simulation.world
+    renewal = _reach(simulation, "renew")
+    world.carry_out(renewal, Fate.LATE)
+    world.carry_out(_reach(simulation, "write", about=(renewal.job_id, 0)), Fate.LOST)
+    settled = ""
+    while settled != renewal.job_id:
+        settling = _reach(simulation, "settle")
+        world.carry_out(settling)
+        settled = settling.job_id
+    world.carry_out(renewal)
+
+
+def _give_up_late(simulation: LedgerSimulation) -> None:
+    """Let a claim be given up twice, the second time when another job has it."""
+    world = simulation.world
+    giving_up = _reach(simulation, "giving up")
+    world.carry_out(giving_up, Fate.LATE)
+    other = "job2" if giving_up.job_id == "job1" else "job1"
+    _reach(simulation, "write", about=(other, 0))
+    world.carry_out(giving_up)
+
+
+def _die_archiving(simulation: LedgerSimulation) -> None:
+    """Kill a worker that reads the rows of a report which it archives."""
+    simulation.work_for(120)
+    simulation.archive(0)
+    simulation.world.crash(_reach(simulation, "LLEN").process)
+
+
+def _die_before_count(simulation: LedgerSimulation) -> None:
+    """Kill a worker that has closed a plan's first shard and not counted it."""
+    simulation.work_for(120)
+    simulation.plan(2, 1)
+    simulation.world.crash(_reach(simulation, "count_shard").process)
+
+
+def _park_late(simulation: LedgerSimulation) -> None:
+    """Let a worker that is to park a shard do so once another one has leased the shard."""
+    world, shard = simulation.world, None
+    for _ in range(PARK_AFTER):
+        request = _reach(simulation, "connect", about=shard)
+        shard = request.shard
+        world.crash(request.process)
+        simulation.pass_time(8.3)
+        simulation.start_rescue(simulation.running[0])
+    parking = _reach(simulation, "close")
+    world.freeze(parking.process)
+    simulation.pass_time(1.7)
+    simulation.start_rescue(simulation.running[0])
+    _reach(simulation, "connect", about=shard)
+    world.carry_out(parking)
+
+
 KNOWN = {
+    "keep a page twice": _read_list(_keep_twice),
+    "count a late renewal's requests again": Known(_renew_late),
+    "release another's claim": Known(_give_up_late, rows=1, shard_rows=1),
+    "forget a job before its report is written": Known(_die_archiving, archives=True),
+    "count no shard that a killed worker had closed": Known(_die_before_count),
+    "close a shard that a worker is at": Known(_park_late, rows=1, shard_rows=1),
     "keep a page without the lock": _hold_reader("keep_page"),
     "keep a page of a reading that was cancelled": _hold_reader("keep_page", Meanwhile.CANCEL),
     "keep the pages for ever": _read_list(lambda on: on.strike("keep_page", Fate.DONE)),
