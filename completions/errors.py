@@ -8,7 +8,8 @@
     └── StopJob      the job pauses; no row fails
         └── KeyRefused  unless the key, read again, has changed
 
-NotSent, HandBack (ratelimit), ClaimLost and StaleRead (worker) are no refusals: the row waits or begins again.
+NotSent, HandBack (ratelimit), ClaimLost, StaleRead and UrlUnclear (worker) are no refusals: the row waits or begins
+again.
 """
 
 from __future__ import annotations

@@ -118,6 +118,19 @@ async def first_rows(redis: Redis, spec: JobSpec, outcome: Outcome, most: int) -
     return rows
 
 
+async def found_completion(redis: Redis, spec: JobSpec) -> str | None:
+    """Return a completion of the job that a worker found; None where no row's outcome shows that.
+
+    Raises:
+        StateLost: the job's keys are gone or torn.
+
+    """
+    for outcome in (Outcome.UPDATED, Outcome.UNCHANGED, Outcome.WOULD_CHANGE):
+        for row in await first_rows(redis, spec, outcome, 1):
+            return row.patch.completion_id
+    return None
+
+
 async def read_row(redis: Redis, spec: JobSpec, row: int) -> ReportedRow:
     """Return one row of a job by its number.
 

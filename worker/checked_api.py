@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from typing import NamedTuple
 
 from completions.classify import NOT_FOUND_CODE, UNKNOWN_URL_CODE
 from completions.client import CompletionsApi
@@ -20,6 +21,29 @@ KNOWN_WITHIN_S, POLL_S = 5.0, 0.05
 _NOT_FOUND = 404
 
 
+class UrlUnclear(Exception):
+    """No completion is known by which to find out what a 404 means: the row waits for other rows' answers.
+
+    `stop` pauses the job where none comes; `write` tells whether the 404 answered an update.
+    """
+
+    def __init__(self, stop: StopJob, *, write: bool) -> None:
+        super().__init__(stop.message)
+        self.stop = stop
+        self.write = write
+
+
+class _Check(NamedTuple):
+    """When a completion that exists was read; `refusal` is what came of it, None where it was found.
+
+    Where none was known, `is_known` is false and nothing was read.
+    """
+
+    began: float
+    is_known: bool
+    refusal: Refusal | None = None
+
+
 class KnownCompletions:
     """Completions that the endpoint answered with 200 lately.
 
@@ -31,7 +55,7 @@ class KnownCompletions:
         self._read: deque[tuple[str, float]] = deque(maxlen=2)
         self._written: deque[tuple[str, float]] = deque(maxlen=2)
         self.lock = asyncio.Lock()
-        self.checks: dict[bool, tuple[float, Refusal | None]] = {}
+        self.checks: dict[bool, _Check] = {}
 
     def note(self, completion_id: str, now: float, *, write: bool) -> None:
         """Record a completion that was answered with 200."""
@@ -53,15 +77,25 @@ class KnownCompletions:
 
 
 class CheckedApi:
-    """Reads and updates as `CompletionsApi` does, and never leaves it unclear what a 404 means."""
+    """Reads and updates as `CompletionsApi` does, and finds out what a 404 means.
+
+    `found_earlier` returns a completion that another run of the job found, None where none did.
+    """
 
     def __init__(
-        self, api: CompletionsApi, limiter: RateLimiter, known: KnownCompletions, counters: RunCounters
+        self,
+        api: CompletionsApi,
+        limiter: RateLimiter,
+        known: KnownCompletions,
+        counters: RunCounters,
+        *,
+        found_earlier: Callable[[], Awaitable[str | None]],
     ) -> None:
         self._api = api
         self._limiter = limiter
         self._known = known
         self._counters = counters
+        self._found_earlier = found_earlier
         self._under_way = 0
 
     async def read(self, completion_id: str, *, request_name: str) -> Reply:
@@ -69,6 +103,7 @@ class CheckedApi:
 
         Raises:
             Refusal: the request did not succeed; its class is the decision.
+            UrlUnclear: it was answered 404, and nothing tells yet what that means.
             HandBack: the run ended before it was clear what a 404 meant.
 
         """
@@ -87,6 +122,7 @@ class CheckedApi:
 
         Raises:
             Refusal: the request did not succeed; its class is the decision.
+            UrlUnclear: as for `read`.
             NotSent: `may_leave` returned false.
             HandBack: the run ended before it was clear what a 404 meant.
 
@@ -97,6 +133,15 @@ class CheckedApi:
     async def renew_key(self, refused: KeyRefused) -> bool:
         """Read the key again and return whether it changed since the refused request was sent."""
         return await self._api.credential.renew(refused)
+
+    def knows_another(self, completion_id: str, *, write: bool) -> bool:
+        """Return whether this process was answered 200 for another completion lately; for writes, to an update."""
+        return self._known.another(completion_id, asyncio.get_running_loop().time(), write=write) is not None
+
+    async def another(self, completion_id: str, *, write: bool) -> str | None:
+        """Return such a completion, or, for reads, one that another run of the job found; None where there is none."""
+        known = self._known.another(completion_id, asyncio.get_running_loop().time(), write=write)
+        return known if known is not None or write else await self._found_earlier()
 
     async def _checked(self, call: Awaitable[Reply], completion_id: str, request_name: str, *, write: bool) -> Reply:
         loop = asyncio.get_running_loop()
@@ -113,42 +158,42 @@ class CheckedApi:
             return reply
         finally:
             self._under_way -= 1
-        disproof = await self._check_url(completion_id, f"{request_name}-check", write=write)
-        if disproof is None:
+        check = await self._check_url(completion_id, f"{request_name}-check", write=write)
+        if not check.is_known:
+            raise UrlUnclear(_stop(unclear), write=write)
+        if check.refusal is None:
             raise RowFailed(NOT_FOUND_CODE, unclear.message, status=_NOT_FOUND, request_id=unclear.request_id)
-        if disproof.status == _NOT_FOUND:
+        if check.refusal.status == _NOT_FOUND:
             raise _stop(unclear)
-        raise disproof.with_traceback(None)
+        raise check.refusal.with_traceback(None)
 
-    async def _check_url(self, completion_id: str, request_name: str, *, write: bool) -> Refusal | None:
-        """Return the refusal that disproves this URL, None where a known completion was just read by it.
+    async def _check_url(self, completion_id: str, request_name: str, *, write: bool) -> _Check:
+        """Return what came of reading another completion, one that is known, by this URL.
 
         One check runs at a time in this process; it holds for all requests that were answered before it began.
         """
         loop = asyncio.get_running_loop()
         asked_at = loop.time()
         async with self._known.lock:
-            began, disproof = self._known.checks.get(write, (0.0, None))
-            if began < asked_at:
+            check = self._known.checks.get(write)
+            if check is None or check.began < asked_at:
                 known = await self._wait_for_known(completion_id, write=write)
                 began = loop.time()
-                disproof = await self._read_known(known, request_name)
-                self._known.checks[write] = (began, disproof)
-            return disproof
+                refusal = await self._read_known(known, request_name) if known else None
+                check = self._known.checks[write] = _Check(began, known is not None, refusal)
+            return check
 
     async def _wait_for_known(self, completion_id: str, *, write: bool) -> str | None:
         """Return a completion that exists; while none is known, wait for the requests in flight."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + KNOWN_WITHIN_S
         while True:
-            known = self._known.another(completion_id, loop.time(), write=write)
-            if known is not None or not self._under_way or loop.time() > deadline:
-                return known
+            is_known = self.knows_another(completion_id, write=write)
+            if is_known or not self._under_way or loop.time() > deadline:
+                return await self.another(completion_id, write=write)
             await asyncio.sleep(POLL_S)
 
-    async def _read_known(self, known: str | None, request_name: str) -> Refusal | None:
-        if known is None:
-            return StopJob(UNKNOWN_URL_CODE, "no completion is known to exist", status=_NOT_FOUND)
+    async def _read_known(self, known: str, request_name: str) -> Refusal | None:
         while True:
             await self._limiter.acquire(write=False)
             self._counters.requests += 1

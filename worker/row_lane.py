@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 
 import msgspec
@@ -13,6 +14,7 @@ from ledger.records import Record, next_record
 from ledger.settlements import Settlement
 from ledger.shards import LeasedShard
 from ratelimit.limiter import HandBack
+from worker.checked_api import UrlUnclear
 from worker.drain import Drain
 from worker.fence import ClaimLost, LeaseFence, WriteGate
 from worker.read_run import Conclusions, ReadRun
@@ -21,6 +23,7 @@ from worker.row_change import RowOptions
 from worker.row_queue import ClaimedRow, RowQueue
 from worker.row_run import RowRun
 from worker.stale_reads import StaleRead
+from worker.unclear_rows import UnclearRows
 
 AnyRun = RowRun | ReadRun
 
@@ -55,6 +58,15 @@ class RowLane:
         self._settle = settle
         self._stop_job = stop_job
         self._conclusions = conclusions
+        self._unclear = UnclearRows(
+            queue,
+            context.api,
+            stop_job=stop_job,
+            pause_for=drain.pause_for,
+            has_other_shards=shard.spec.shards > 1,
+        )
+        self._carried_out = 0
+        """Rows that are being carried out just now."""
         self.tries: dict[int, Tries] = {}
         self._unanswered: set[int] = set()
         """Rows of which a write got no answer in this run, so that it may be applied yet."""
@@ -68,8 +80,22 @@ class RowLane:
 
         """
         await self._fence.wait()  # a slot that waits for the first renewal would be lost
-        while not self._drain.is_draining and (claimed := await self._queue.next()):
-            await self._carry_out(claimed)
+        while not self._drain.is_draining and (claimed := await self._next()):
+            self._carried_out += 1
+            try:
+                await self._carry_out(claimed)
+            finally:
+                self._carried_out -= 1
+
+    async def _next(self) -> ClaimedRow | None:
+        """Return the next row; once none is left or under way, one of those that were held back, if it is resumed."""
+        self._unclear.resume()
+        claimed = await self._queue.next()
+        if claimed is None and self._unclear and not (self._carried_out or self._drain.is_draining):
+            with contextlib.suppress(HandBack):
+                await self._unclear.decide()
+                return await self._queue.next()
+        return claimed
 
     async def _carry_out(self, claimed: ClaimedRow) -> None:
         image = self._shard.images.get(claimed.row)
@@ -86,6 +112,9 @@ class RowLane:
         except StaleRead as stale:
             self._keep_tries(claimed, run)
             self._queue.postpone(claimed, stale.wait_s, keeps_claim=may_still_run or run.in_doubt)
+        except UrlUnclear as unclear:
+            self._keep_tries(claimed, run)
+            await self._unclear.hold(claimed, unclear, keeps_claim=may_still_run or run.in_doubt)
         except HandBack:
             self._keep_tries(claimed, run)
             self._free(claimed, run, may_still_run=may_still_run or run.in_doubt)

@@ -19,6 +19,7 @@ from ledger.ledger import Ledger
 from ledger.progress import Waits
 from ledger.records import Record
 from ledger.row import Metadata
+from ledger.row_reader import found_completion
 from ledger.shards import LeasedShard
 from ratelimit.breaker import CircuitBreaker
 from ratelimit.limiter import RateLimiter
@@ -173,7 +174,9 @@ class ShardRun:
     def _new_lane(self, service: Service) -> RowLane:
         shard, spec, resources = self._shard, self._shard.spec, self._resources
         context = RowContext(
-            api=CheckedApi(resources.api, self._limiter, resources.known, self._counters),
+            api=CheckedApi(
+                resources.api, self._limiter, resources.known, self._counters, found_earlier=self._found_earlier
+            ),
             limiter=self._limiter,
             journal=self._writer.journal,
             pause_for=self._drain.pause_for,
@@ -233,6 +236,10 @@ class ShardRun:
 
     async def _replay(self, record: Record, metadata: Metadata) -> Metadata | None:
         return await record.replay(self._resources.ledger.redis, metadata)
+
+    async def _found_earlier(self) -> str | None:
+        redis, spec = self._resources.ledger.redis, self._shard.spec
+        return await retry_while_unavailable(lambda: found_completion(redis, spec))
 
     async def _stop_job(self, error: StopJob) -> None:
         """Pause the job at once, so that all workers stop its rows within two seconds."""
