@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 
@@ -53,8 +54,7 @@ class Verbs(click.Group):
         """Load a verb; None where there is no such."""
         if cmd_name not in VERBS:
             return None
-        command: click.Command = getattr(importlib.import_module(f"cli.commands.{cmd_name}"), f"{cmd_name}_command")
-        return command
+        return _load(cmd_name)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -63,6 +63,19 @@ class Verbs(click.Group):
         if args and args[0] not in VERBS and (meant := _closest_verb(args[0])):
             ctx.fail(f"Unknown verb {args[0]!r}; did you mean {meant!r}?")
         return super().resolve_command(ctx, args)
+
+
+def _load(verb: str) -> click.Command:
+    """Load a verb. What its modules bring stays, so garbage is not looked for in it: that took a fifth of the start."""
+    is_collecting = gc.isenabled()
+    gc.disable()
+    try:
+        command: click.Command = getattr(importlib.import_module(f"cli.commands.{verb}"), f"{verb}_command")
+    finally:
+        if is_collecting:
+            gc.freeze()
+            gc.enable()
+    return command
 
 
 def _closest_verb(typed: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,13 @@ HEAVY = {"rich", "celery", "kombu", "aiohttp", "httpx", "prometheus_client", "va
 MAIN = """
 import atexit, sys
 atexit.register(lambda: print(*sys.modules, file=sys.stderr))
+from cli.main import main
+main()
+"""
+
+COLLECTING = """
+import atexit, gc, json, sys
+atexit.register(lambda: print(json.dumps([gc.isenabled(), gc.get_freeze_count(), len(gc.get_objects())])))
 from cli.main import main
 main()
 """
@@ -65,6 +73,23 @@ async def test_the_check_of_a_container_loads_neither_celery_nor_an_http_client(
 
     assert "redis" in modules
     assert not modules & (HEAVY - {"rich"})
+
+
+def test_garbage_is_collected_once_a_verb_is_loaded_but_not_looked_for_in_its_modules(environment, tmp_path):
+    """Looking through them again and again takes a fifth of the start; a verb may run for days, and make garbage."""
+    shown = subprocess.run(
+        [sys.executable, "-c", COLLECTING, "config", "--json"],
+        env=environment,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    is_collecting, loaded_before, made_since = json.loads(shown.stdout.splitlines()[-1])
+
+    assert is_collecting
+    assert made_since < loaded_before
 
 
 def test_the_use_cases_load_nothing_before_they_are_used(environment, tmp_path):
