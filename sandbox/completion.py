@@ -24,6 +24,7 @@ _ANSWER = "This is a test."
 class Completion(msgspec.Struct, gc=False):
     """One stored completion; `visible_at` is the monotonic time from which it can be read.
 
+    That time begins when the machine starts: an hour ago may be below 0.
     `former` holds what it held before each of its last updates, with the monotonic time of that update; `deleted_at` is
     the monotonic time from which it is only shown by a list that lags.
     """
@@ -32,7 +33,7 @@ class Completion(msgspec.Struct, gc=False):
     created: int
     metadata: dict[str, str]
     model: str = DEFAULT_MODEL
-    visible_at: float = 0.0
+    visible_at: float = float("-inf")
     prompt: list[dict[str, Any]] | None = None
     former: list[tuple[float, dict[str, str]]] | None = None
     deleted_at: float | None = None
