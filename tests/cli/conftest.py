@@ -11,7 +11,7 @@ import re
 import select
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,8 +31,10 @@ from producer.check import check
 from producer.checked import Checked
 from producer.source import open_source
 from producer.submit import JobRequest, submit
+from tests.cli.deployed import Deploy, DeployedCommand
 from tests.harness.command import ROOT, Ended, run_command
 from tests.harness.fork_server import ForkedProcess
+from tests.harness.idle_worker import IdleWorker, served_api
 
 LONGEST_S = 120.0
 CTRL_C = "\x03"
@@ -73,6 +75,22 @@ async def ledger(redis_url: str) -> AsyncIterator[Ledger]:
     """The ledger that the command reads."""
     async with open_ledger(redis_url) as redis:
         yield Ledger(redis)
+
+
+@pytest.fixture
+def deploy(relabel: Callable[..., Awaitable[Ended]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path) -> Deploy:
+    """Serve an API to the idle worker, for the command in modules that import its `redis_url`."""
+
+    @asynccontextmanager
+    async def deploy(
+        stored: Mapping[str, Mapping[str, str]], ids: Iterable[str], *, rows: str = "", **settings: str
+    ) -> AsyncIterator[DeployedCommand]:
+        async with served_api(idle_worker, ledger, stored, ids) as sandbox:
+            command = DeployedCommand(relabel, sandbox, tmp_path, rows)
+            command.settings |= settings
+            yield command
+
+    return deploy
 
 
 @pytest.fixture

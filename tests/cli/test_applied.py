@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,9 +18,9 @@ from ledger.row import Outcome
 from relabel.apply import ApplyOptions, PreparedApply, prepare_apply
 from relabel.session import Session
 from relabel.submit import submit
+from tests.cli.deployed import Deploy, DeployedCommand
 from tests.harness.cluster import settings_for
-from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
-from tests.harness.planner import Planner
+from tests.harness.idle_worker import redis_url  # noqa: F401 - a fixture
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{number:03d}" for number in range(60)]
 BEFORE = {each: {"team": "blue", "kept": "x"} for each in IDS}
@@ -37,22 +36,18 @@ ROWS = rows_of(IDS, {"team": "green", "dataset": "eval"})
 
 
 @pytest.fixture
-async def planner(
-    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[Planner]:
-    """The command, and an API that stores sixty completions; of the writes of other tests no record is left."""
-    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
-        planner = Planner(relabel, sandbox, tmp_path)
-        planner.settings["RELABEL_JOB__SHARD_ROWS"] = "15"
-        yield planner
+async def planner(deploy: Deploy) -> AsyncIterator[DeployedCommand]:
+    """The command, and an API that stores sixty completions."""
+    async with deploy(BEFORE, IDS, RELABEL_JOB__SHARD_ROWS="15") as command:
+        yield command
 
 
-async def plan_of(planner: Planner, rows: str = ROWS, *options: str) -> str:
+async def plan_of(planner: DeployedCommand, rows: str = ROWS, *options: str) -> str:
     """Plan a file, and give the plan's id."""
     return str((await planner.facts("plan", planner.file(rows), *options))["job_id"])
 
 
-async def test_an_apply_makes_the_changes_of_its_plan(planner: Planner) -> None:
+async def test_an_apply_makes_the_changes_of_its_plan(planner: DeployedCommand) -> None:
     """It shows them first; every row is read and written once, and other keys stay."""
     plan = await plan_of(planner)
     before = planner.sandbox.log.total
@@ -70,7 +65,7 @@ async def test_an_apply_makes_the_changes_of_its_plan(planner: Planner) -> None:
     assert f"Applied    by job {job['job_id']}" in (await planner("status", plan)).out
 
 
-async def test_exactly_the_rows_that_somebody_changed_since_have_drifted(planner: Planner) -> None:
+async def test_exactly_the_rows_that_somebody_changed_since_have_drifted(planner: DeployedCommand) -> None:
     """Those whose planned keys hold something else; other keys may change. What they hold now is shown, and kept."""
     plan = await plan_of(planner)
     draw = random.Random(7)
@@ -102,7 +97,7 @@ async def test_exactly_the_rows_that_somebody_changed_since_have_drifted(planner
     assert planner.sandbox.store.dump() == {each: AFTER[each] | {"other": "changed"} for each in IDS}
 
 
-async def test_in_replace_mode_a_key_that_was_added_since_is_drift(planner: Planner) -> None:
+async def test_in_replace_mode_a_key_that_was_added_since_is_drift(planner: DeployedCommand) -> None:
     """It would be removed, and nobody saw that."""
     plan = await plan_of(planner, ROWS, "--mode", "replace")
     planner.sandbox.store.metadata(IDS[3])["new"] = "x"
@@ -114,7 +109,7 @@ async def test_in_replace_mode_a_key_that_was_added_since_is_drift(planner: Plan
     assert planner.sandbox.store.metadata(IDS[4]) == {"team": "green", "dataset": "eval"}
 
 
-async def test_an_undo_of_an_apply_restores_what_was_there(planner: Planner) -> None:
+async def test_an_undo_of_an_apply_restores_what_was_there(planner: DeployedCommand) -> None:
     """Exactly, and nothing of what the apply left alone."""
     plan = await plan_of(planner)
     planner.sandbox.store.metadata(IDS[5])["team"] = "red"
@@ -128,7 +123,7 @@ async def test_an_undo_of_an_apply_restores_what_was_there(planner: Planner) -> 
     assert planner.sandbox.store.dump() == held
 
 
-async def test_a_second_apply_is_the_same_job(planner: Planner, ledger: Ledger, redis_url: str) -> None:  # noqa: F811 - the fixture
+async def test_a_second_apply_is_the_same_job(planner: DeployedCommand, ledger: Ledger, redis_url: str) -> None:  # noqa: F811 - the fixture
     """Also of two people at the same moment; nothing is sent twice."""
     plan = await plan_of(planner)
     settings = settings_for(redis_url, planner.sandbox.base_url)
@@ -154,7 +149,7 @@ async def test_a_second_apply_is_the_same_job(planner: Planner, ledger: Ledger, 
 
 
 async def test_an_apply_that_is_paused_is_found_again_and_one_that_was_cancelled_is_continued(
-    planner: Planner, ledger: Ledger
+    planner: DeployedCommand, ledger: Ledger
 ) -> None:
     """The new job has the rows that the cancelled one left, and no others: together they made each change once."""
     plan = await plan_of(planner)
@@ -248,7 +243,7 @@ async def alter_mode(ledger: Ledger, plan: str) -> None:
     ],
 )
 async def test_an_altered_plan_is_refused(
-    planner: Planner, ledger: Ledger, alter: Callable[[Ledger, str], Awaitable[None]]
+    planner: DeployedCommand, ledger: Ledger, alter: Callable[[Ledger, str], Awaitable[None]]
 ) -> None:
     """With a sentence and exit code 2; nothing is sent, and no job is made."""
     for number, each in enumerate(IDS):
@@ -282,7 +277,7 @@ async def no_shard(ledger: Ledger, plan: str) -> None:
 
 @pytest.mark.parametrize("damage", [no_outcome, no_counts, no_shard])
 async def test_a_damaged_plan_is_refused_and_made_again(
-    planner: Planner, ledger: Ledger, damage: Callable[[Ledger, str], Awaitable[None]]
+    planner: DeployedCommand, ledger: Ledger, damage: Callable[[Ledger, str], Awaitable[None]]
 ) -> None:
     """Whoever reviewed it is not sent to a way around the review."""
     plan = await plan_of(planner)
@@ -296,7 +291,9 @@ async def test_a_damaged_plan_is_refused_and_made_again(
     assert "--again" not in ended.err
 
 
-async def test_what_is_no_plan_that_can_be_applied_is_refused_with_what_to_do(planner: Planner, ledger: Ledger) -> None:
+async def test_what_is_no_plan_that_can_be_applied_is_refused_with_what_to_do(
+    planner: DeployedCommand, ledger: Ledger
+) -> None:
     """A file's job, a plan that is paused, one that was cancelled, and one that would change nothing."""
     nothing = await plan_of(planner, rows_of(IDS[:3], {"team": "blue"}))
     file_job = (await planner.facts("submit", planner.file(rows_of(IDS[:1], {"k": "v"})), "--again"))["job_id"]
@@ -319,7 +316,7 @@ async def test_what_is_no_plan_that_can_be_applied_is_refused_with_what_to_do(pl
     assert (await ledger.jobs.get(open_plan)).state is JobState.CANCELLED
 
 
-async def test_without_a_terminal_nothing_is_applied_unless_that_is_said(planner: Planner) -> None:
+async def test_without_a_terminal_nothing_is_applied_unless_that_is_said(planner: DeployedCommand) -> None:
     """And no more than was said."""
     plan = await plan_of(planner)
 
@@ -334,7 +331,7 @@ async def test_without_a_terminal_nothing_is_applied_unless_that_is_said(planner
 
 
 async def test_whoever_sits_at_a_terminal_is_asked_and_can_look_at_the_rows(
-    planner: Planner, ledger: Ledger, terminal: Any
+    planner: DeployedCommand, ledger: Ledger, terminal: Any
 ) -> None:
     """With the number of changes, what the canary does, and the age of a plan that is old; no applies nothing."""
     plan = await plan_of(planner)
@@ -356,7 +353,7 @@ async def test_whoever_sits_at_a_terminal_is_asked_and_can_look_at_the_rows(
     assert (yes.code, planner.sandbox.store.dump()) == (0, AFTER)
 
 
-async def test_last_is_the_latest_plan(planner: Planner) -> None:
+async def test_last_is_the_latest_plan(planner: DeployedCommand) -> None:
     """Whatever jobs came after it; and of the verbs for jobs that change something, the apply is then the last."""
     plan = await plan_of(planner, rows_of(IDS[:2], {"team": "green"}))
     await planner.facts("submit", planner.file(rows_of(IDS[5:6], {"k": "v"})), "--again")
@@ -368,7 +365,7 @@ async def test_last_is_the_latest_plan(planner: Planner) -> None:
     assert undo["parent"] == job["job_id"]
 
 
-async def test_a_retry_of_an_apply_is_as_exact_as_the_apply(planner: Planner) -> None:
+async def test_a_retry_of_an_apply_is_as_exact_as_the_apply(planner: DeployedCommand) -> None:
     """Its failed rows are tried again only where all is as it was reviewed."""
     plan = await plan_of(planner, rows_of(IDS[:3], {"team": "green", "dataset": "eval"}))
     # they fail until a write of another row has succeeded, so that it is not the API that fails
@@ -387,7 +384,7 @@ async def test_a_retry_of_an_apply_is_as_exact_as_the_apply(planner: Planner) ->
     assert (await planner.facts("status", retry, code=1))["rows"]["drifted"] == 1
 
 
-async def test_a_bad_change_with_a_canary_touches_no_more_than_its_share(planner: Planner) -> None:
+async def test_a_bad_change_with_a_canary_touches_no_more_than_its_share(planner: DeployedCommand) -> None:
     """The service stores something else than it is sent: 20 of 60 rows, spread over the file, and exit code 3."""
     plan = await plan_of(planner, rows_of(IDS, {"note": " padded "}))
     planner.sandbox.configure(values="trimmed")
@@ -412,7 +409,7 @@ async def test_a_bad_change_with_a_canary_touches_no_more_than_its_share(planner
     assert planner.sandbox.store.dump() == BEFORE
 
 
-async def test_a_canary_that_passes_lets_the_rest_follow(planner: Planner) -> None:
+async def test_a_canary_that_passes_lets_the_rest_follow(planner: DeployedCommand) -> None:
     """Each of its rows is read back; the others are not."""
     plan = await plan_of(planner)
     sent = planner.sandbox.log.total

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
 from ledger.ledger import Ledger
-from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
-from tests.harness.planner import Planner
+from tests.cli.deployed import Deploy, DeployedCommand
+from tests.harness.idle_worker import redis_url  # noqa: F401 - a fixture
 
 IDS = [f"chatcmpl-EUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE, AFTER = ({each: {"team": team} for each in IDS} for team in ("blue", "green"))
@@ -21,17 +19,13 @@ LEAD = {"RELABEL_USER": "lead", "RELABEL_APPROVAL__ALLOW_LOCAL": "true"}
 
 
 @pytest.fixture
-async def planner(
-    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[Planner]:
+async def planner(deploy: Deploy) -> AsyncIterator[DeployedCommand]:
     """The command of somebody whose jobs of more than two rows need approval, and an API with three completions."""
-    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
-        planner = Planner(relabel, sandbox, tmp_path)
-        planner.settings |= ADA
-        yield planner
+    async with deploy(BEFORE, IDS, **ADA) as command:
+        yield command
 
 
-async def test_nothing_is_written_before_somebody_else_approved_the_plan(planner: Planner) -> None:
+async def test_nothing_is_written_before_somebody_else_approved_the_plan(planner: DeployedCommand) -> None:
     """The plan waits for nobody, its apply does, the undo does not; the receipt names who approved what."""
     plan = await planner.facts("plan", planner.file(ROWS))
     held = await planner.facts("apply", plan["job_id"], "--yes", code=3)
@@ -56,7 +50,7 @@ async def test_nothing_is_written_before_somebody_else_approved_the_plan(planner
     assert planner.sandbox.store.dump() == BEFORE
 
 
-async def test_a_retry_of_an_approved_job_needs_approval_again(planner: Planner, ledger: Ledger) -> None:
+async def test_a_retry_of_an_approved_job_needs_approval_again(planner: DeployedCommand, ledger: Ledger) -> None:
     """It is another job."""
     planner.sandbox.store.load({})
     for each in IDS:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,8 +16,8 @@ from ledger.ledger import Ledger
 from ledger.progress import Waits
 from ledger.row import Outcome
 from ledger.settlements import Settlement
-from tests.cli.deployed import DeployedCommand
-from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
+from tests.cli.deployed import Deploy, DeployedCommand
+from tests.harness.idle_worker import redis_url  # noqa: F401 - a fixture
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABC"]
 BEFORE = {IDS[0]: {"team": "blue", "old": "=1+1"}, IDS[1]: {"team": "red"}, IDS[2]: {}}
@@ -26,12 +25,10 @@ ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None
 
 
 @pytest.fixture
-async def harness(
-    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[DeployedCommand]:
-    """The command, and an API that stores three completions; of the writes of other tests no record is left."""
-    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
-        yield DeployedCommand(relabel, sandbox, tmp_path, ROWS)
+async def harness(deploy: Deploy) -> AsyncIterator[DeployedCommand]:
+    """The command, and an API that stores three completions."""
+    async with deploy(BEFORE, IDS, rows=ROWS) as command:
+        yield command
 
 
 async def test_an_undo_in_this_process_tree_restores_all_rows_and_is_linked_to_its_job(

@@ -7,16 +7,13 @@ import io
 import json
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
-from typing import Any
+from collections.abc import AsyncIterator
 
 import pytest
 
-from ledger.ledger import Ledger
+from tests.cli.deployed import Deploy, DeployedCommand
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker, redis_url, served_api  # noqa: F401 - a fixture
-from tests.harness.planner import Planner
+from tests.harness.idle_worker import redis_url  # noqa: F401 - a fixture
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
 FULL = {f"key{number}": "v" for number in range(16)}
@@ -25,15 +22,13 @@ ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None
 
 
 @pytest.fixture
-async def planner(
-    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[Planner]:
-    """The command, and an API that stores four completions; of the writes of other tests no record is left."""
-    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
-        yield Planner(relabel, sandbox, tmp_path)
+async def planner(deploy: Deploy) -> AsyncIterator[DeployedCommand]:
+    """The command, and an API that stores four completions."""
+    async with deploy(BEFORE, IDS) as command:
+        yield command
 
 
-async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: Planner) -> None:
+async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: DeployedCommand) -> None:
     """Each row is read once; the failed ones say what a write would meet."""
     plan = await planner.facts("plan", planner.file(ROWS), code=1)
 
@@ -53,7 +48,9 @@ async def test_a_plan_shows_what_would_change_and_changes_nothing(planner: Plann
     assert {cause["code"] for cause in failed} == {"too_many_pairs", "not_found"}
 
 
-async def test_anybody_can_compute_the_digest_from_the_report_with_the_program_for_receipts(planner: Planner) -> None:
+async def test_anybody_can_compute_the_digest_from_the_report_with_the_program_for_receipts(
+    planner: DeployedCommand,
+) -> None:
     """Also with rows that are in no shard: a rejected one, a folded one, and one that names nothing to change."""
     folded, empty = ROWS.splitlines()[0], json.dumps({"id": IDS[4][:-1] + "F", "metadata": {}})
     rows = "\n".join([ROWS + folded, '{"id": "no metadata"}', empty])
@@ -70,7 +67,7 @@ async def test_anybody_can_compute_the_digest_from_the_report_with_the_program_f
     assert json.loads(receipt.out)["digests"]["outcomes"] == plan["digest"]
 
 
-async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_csv(planner: Planner) -> None:
+async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_csv(planner: DeployedCommand) -> None:
     job_id = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
 
     report = await planner("report", job_id, "--format", "jsonl")
@@ -95,7 +92,7 @@ async def test_a_report_has_the_values_before_and_after_and_guards_the_cells_of_
     assert {line["outcome"] for line in changed} == {"would_change"}
 
 
-async def test_the_same_file_is_planned_anew_each_time(planner: Planner) -> None:
+async def test_the_same_file_is_planned_anew_each_time(planner: DeployedCommand) -> None:
     first = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
     planner.sandbox.store.load({IDS[0]: {"team": "green"}})
 
@@ -105,7 +102,7 @@ async def test_the_same_file_is_planned_anew_each_time(planner: Planner) -> None
     assert (second["rows"]["would_change"], second["rows"]["unchanged"]) == (1, 2)
 
 
-async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(planner: Planner) -> None:
+async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(planner: DeployedCommand) -> None:
     job_id = (await planner.facts("plan", planner.file(ROWS), code=1))["job_id"]
 
     undo, retry = await planner("undo", job_id), await planner("retry", job_id)
@@ -117,7 +114,7 @@ async def test_a_plan_has_no_undo_and_no_retry_and_is_no_change_in_a_history(pla
     assert job_id not in {entry["job_id"] for entry in history["entries"]} | set(history["not_searched"])
 
 
-async def test_rows_that_drifted_are_planned_again_with_the_values_that_were_meant(planner: Planner) -> None:
+async def test_rows_that_drifted_are_planned_again_with_the_values_that_were_meant(planner: DeployedCommand) -> None:
     """Of an undo: somebody else changed a row since the job, so that it was left alone."""
     job_id = (await planner.facts("submit", planner.file(ROWS), "--wait", "--again", code=1))["job_id"]
     planner.sandbox.store.load({IDS[0]: {"team": "somebody else's"}})
@@ -133,7 +130,9 @@ async def test_rows_that_drifted_are_planned_again_with_the_values_that_were_mea
     assert (none.code, "no rows that ended as failed" in none.err) == (2, True)
 
 
-async def test_the_summary_and_the_status_show_the_changes_the_digest_and_the_next_step(planner: Planner) -> None:
+async def test_the_summary_and_the_status_show_the_changes_the_digest_and_the_next_step(
+    planner: DeployedCommand,
+) -> None:
     """The id alone is on standard output."""
     ended = await planner("plan", planner.file(ROWS.splitlines()[0]))
     job_id = ended.out.strip()

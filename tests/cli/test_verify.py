@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from ledger.ledger import Ledger
-from tests.cli.deployed import DeployedCommand
+from tests.cli.deployed import Deploy, DeployedCommand
 from tests.harness.command import ROOT
-from tests.harness.idle_worker import IdleWorker, forget_writes, redis_url, served_api  # noqa: F401 - a fixture
+from tests.harness.idle_worker import forget_writes, redis_url  # noqa: F401 - a fixture
 from tests.harness.rows import dated_id
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgq{letter}" for letter in "ABCDE"]
@@ -26,12 +26,10 @@ ROWS = "".join(json.dumps({"id": each, "metadata": {"team": "green", "old": None
 
 
 @pytest.fixture
-async def harness(
-    relabel: Callable[..., Awaitable[Any]], idle_worker: IdleWorker, ledger: Ledger, tmp_path: Path
-) -> AsyncIterator[DeployedCommand]:
-    """The command, and an API that stores four completions; of the writes of other tests no record is left."""
-    async with served_api(idle_worker, ledger, BEFORE, IDS) as sandbox:
-        yield DeployedCommand(relabel, sandbox, tmp_path, ROWS)
+async def harness(deploy: Deploy) -> AsyncIterator[DeployedCommand]:
+    """The command, and an API that stores four completions."""
+    async with deploy(BEFORE, IDS, rows=ROWS) as command:
+        yield command
 
 
 async def test_a_job_whose_rows_all_hold_is_verified(harness: DeployedCommand) -> None:

@@ -18,12 +18,12 @@ import msgspec
 import pytest
 
 import relabel
-from ledger.connect import new_client
-from ledger.keys import claim_key
+from ledger.connect import open_ledger
+from ledger.ledger import Ledger
 from relabel.progress_line import ProgressLine
 from relabel.results import PreviewResult
 from sandbox import Sandbox
-from tests.harness.idle_worker import IdleWorker
+from tests.harness.idle_worker import IdleWorker, forget_writes, served_api
 
 IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpg{number:02d}" for number in range(4)]
 ROOT = Path(relabel.__file__).parents[1]
@@ -33,12 +33,11 @@ GONE = "chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHpgXX"
 @pytest.fixture
 async def api(idle_worker: IdleWorker) -> AsyncIterator[Sandbox]:
     """The API of the shared worker: four completions of a blue team."""
-    async with Sandbox(port=idle_worker.api_port) as sandbox:
-        sandbox.store.load({completion_id: {"team": "blue", "n": "1"} for completion_id in IDS})
-        client = new_client(idle_worker.redis_url)
-        async for key in client.scan_iter(match=claim_key("*")):  # records of writes of other tests
-            await client.delete(key)
-        await client.aclose()
+    stored = {completion_id: {"team": "blue", "n": "1"} for completion_id in IDS}
+    async with (
+        open_ledger(idle_worker.redis_url) as redis,
+        served_api(idle_worker, Ledger(redis), stored, [*IDS, GONE]) as sandbox,
+    ):
         yield sandbox
 
 
@@ -148,9 +147,7 @@ async def test_a_plan_is_applied_once_and_a_verification_finds_what_changed_sinc
     applied = await job.wait()
     again = await plan.apply()
     api.store.load({IDS[0]: {"team": "green"}})
-    client_redis = client.connection.session.ledger.redis
-    async for key in client_redis.scan_iter(match=claim_key("*")):
-        await client_redis.delete(key)
+    await forget_writes(client.connection.session.ledger, api, IDS)
     verified = await (await job.verify()).wait()
 
     assert before == {completion_id: {"team": "blue", "n": "1"} for completion_id in IDS}
