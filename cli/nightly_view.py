@@ -5,12 +5,10 @@ from __future__ import annotations
 from cli.console import echo_indented, echo_parts
 from cli.format import STATE_STYLES, count_style
 from config.text import printable
-from ledger.job import Job
 from nightly.state import FileState, NightFile, NightState
-from relabel.advice import next_step
-from relabel.explain import reason_of
 from relabel.how_far import outcome_counts
-from relabel.nightly import NOT_RUN, FileGroup, NightlyRun
+from relabel.nightly import NOT_RUN
+from relabel.nightly_run import FileGroup, NightlyRun
 from relabel.wording import count_of, local_time
 
 NAME_CHARS = 80
@@ -76,12 +74,5 @@ def _show_file(seen: NightlyRun, file: NightFile) -> None:
     if job is not None and (file.own or file.state is FileState.SUBMITTED):
         how = f"job {job.spec.job_id}: {job.state}; {outcome_counts(job.counts, pending=True)}"
         echo_indented(how, indent=4, style=count_style(job.counts) or STATE_STYLES.get(job.state, ""))
-    for said in _why(file, job):
+    for said in seen.why(file):
         echo_indented(printable(said, REASON_CHARS), indent=4)
-
-
-def _why(file: NightFile, job: Job | None) -> list[str]:
-    """Return the reason for the state of a file, else that for the state of its job and what to do."""
-    if file.reason:
-        return [file.reason]
-    return [said for said in (reason_of(job), next_step(job)) if said] if job and not job.state.ended else []

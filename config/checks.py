@@ -157,3 +157,8 @@ def has_sound_port(parts: SplitResult) -> bool:
         return parts.port is None or 0 < parts.port < MOST_PORTS
     except ValueError:
         return False
+
+
+def said_plainly(message: str) -> str:
+    """Return what pydantic says of a value, without the words that it puts in front of a sentence of ours."""
+    return message.removeprefix("Value error, ")

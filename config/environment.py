@@ -15,6 +15,7 @@ from pydantic_settings import DotEnvSettingsSource, EnvSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
 from config.api_key import COMMAND, key_file
+from config.checks import said_plainly
 from config.errors import SettingsError
 from config.server_url import plain
 from config.settings import PREFIX, Settings
@@ -71,7 +72,7 @@ def load_settings(given: Mapping[str, Any] = MappingProxyType({})) -> Settings:
         raise SettingsError(f"RELABEL_SECRETS_DIR cannot be read ({error}); keep nothing but secrets there.") from None
     except ValidationError as error:
         first = error.errors()[0]
-        raise SettingsError(f"{_name_of(first['loc'])}: {_sentence(first['msg'])}.") from None
+        raise SettingsError(f"{_name_of(first['loc'])}: {said_plainly(first['msg']).removesuffix('.')}.") from None
     return settings
 
 
@@ -178,7 +179,3 @@ def _refuse_unknown(name: str, where: str) -> None:
 def _name_of(location: tuple[int | str, ...]) -> str:
     name = "__".join(str(part) for part in location).upper()
     return name if name.startswith("OPENAI_") else PREFIX + name
-
-
-def _sentence(message: str) -> str:
-    return message.removeprefix("Value error, ").removesuffix(".")

@@ -24,7 +24,7 @@ _CODE = re.compile(r"[a-z_]{1,48}(?:\d{3})?")
 HIDDEN = "[key]"
 """What stands for a key that was cut out."""
 PART_CHARS = 8
-"""Characters of a key in a row that count as the key: fewer are no secret, and might be anything."""
+"""Characters of a key in a row that count as the key: fewer are no secret, and would make ordinary words unreadable."""
 _SHOWN_PART_CHARS = 3
 """Characters at either end of a masked key, such as `abc***xyz`, that give it away as ours."""
 _SLACK_CHARS = 1024
@@ -56,10 +56,9 @@ _secrets: list[str] = []
 def register_secret(secret: str) -> None:
     """Have a secret of this process cut out of all text from now on.
 
-    It is known to the process as a whole, so that no seam depends on being handed the key. Shorter ones than
-    `PART_CHARS` are no secrets, and would make ordinary words unreadable.
+    It is known to the process as a whole, so that no seam depends on being handed the key.
     """
-    if len(secret) >= PART_CHARS and secret not in _secrets:
+    if secret not in _secrets:
         _secrets.append(secret)
 
 
@@ -97,10 +96,11 @@ def _json_escape(found: re.Match[str]) -> str:
 def redact(text: str, *, secret: str = "", strangers: bool = False) -> str:
     """Cut the registered secrets and this one out of a text, also in parts, masked, URL-encoded, escaped or in Base64.
 
-    `strangers` also cuts out what has the shape of somebody else's key. Ids of hex digits stay as they are.
+    `strangers` also cuts out what has the shape of somebody else's key. Ids of hex digits stay as they are. One that is
+    shorter than `PART_CHARS` is a placeholder, as services of one's own take them, and stays.
     """
     for each in (*_secrets, secret):
-        if each:
+        if len(each) >= PART_CHARS:
             text = _without(text, each)
     text = _USER_OF_URL.sub("[login]@", text)
     return _KEY_SHAPED.sub(HIDDEN, text) if strangers else text
@@ -117,8 +117,6 @@ def _without(text: str, secret: str) -> str:
 
 
 def _without_parts(text: str, secret: str) -> str:
-    if len(secret) < PART_CHARS:
-        return text.replace(secret, HIDDEN)
     kept, at = [], 0
     for start, end in _ranges(text.translate(_LOWER), _parts(secret)):
         if text[start:end].lower() not in _PUBLIC_STARTS:

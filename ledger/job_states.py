@@ -18,6 +18,7 @@ from ledger.job import CANCELLED_CODE, Job, JobState
 from ledger.job_reader import JOB_READS, job_of, job_reads
 from ledger.job_spec import JobSpec
 from ledger.keys import ACTIVE, JOBS, JobKeys, fingerprint_key
+from ledger.person import in_parentheses
 from ledger.scripts import load_script
 from ledger.snapshot import read_together
 from ledger.totals import Totals
@@ -110,7 +111,7 @@ class Jobs:
             JobState.CANCELLED,
             come_from=(JobState.RUNNING, JobState.PAUSED, JobState.HELD, READING),
             code=CANCELLED_CODE,
-            reason=f"{reason} ({by})" if reason else f"by {by}",
+            reason=f"{reason} ({in_parentheses(by)})" if reason else f"by {by}",
             entry=audit_entry(by, "cancel", reason),
         )
 

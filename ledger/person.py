@@ -22,6 +22,13 @@ def unverified(name: str) -> str:
     return f"{name}{_UNVERIFIED}"
 
 
+def in_parentheses(who: str) -> str:
+    """Return who acts as it stands in parentheses behind a reason: `ada, token lead`; `ada` where both are equal."""
+    name, _, mark = who.partition(" (")
+    mark = mark.removesuffix(")")
+    return name if mark in {"", f"token {name}"} else f"{name}, {mark}"
+
+
 def name_of(who: str) -> str:
     """Return who acts without the mark of a name that is not verified; programs knew names before there was one."""
     return who.removesuffix(_UNVERIFIED)

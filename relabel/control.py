@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ledger.job import Job, JobState
 from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
+from ledger.person import in_parentheses
 from ledger.row import Outcome
 from producer.submit import Submitted
 from relabel.errors import InvalidInput, WrongState
@@ -33,7 +34,7 @@ async def pause(session: Session, job_id: str, *, reason: str = "") -> JobState:
         WrongState: the job neither runs nor is paused.
 
     """
-    text = f"{reason} ({session.user})" if reason else f"by {session.user}"
+    text = f"{reason} ({in_parentheses(session.user)})" if reason else f"by {session.user}"
     had = await session.ledger.jobs.pause(job_id, by=session.user, code=PAUSED_CODE, reason=text, why=reason)
     if had not in {JobState.RUNNING, JobState.PAUSED} and not await _was_read(session.ledger, job_id, had):
         raise WrongState(f"job {job_id} is {had}; only a running job can be paused.")

@@ -14,7 +14,8 @@ from ledger.service_profile import Behaviour
 from relabel.connection import Connection, reported
 from relabel.errors import InvalidInput
 from relabel.health import CHECKS, check_health, health_answer
-from relabel.nightly import begin_run, follow_run, next_runs, nightly_facts, nightly_status, run_facts
+from relabel.nightly import begin_run, follow_run, next_runs, nightly_facts, nightly_status
+from relabel.nightly_run import run_facts
 from relabel.probe import probe
 from relabel.results import HealthResult, NightlyRunResult, result_of
 from relabel.session import require_api_key

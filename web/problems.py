@@ -12,6 +12,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from config.checks import said_plainly
 from config.text import printable, redact
 from ledger.connect import AWAY, NoConnectionFree, describe
 from ledger.errors import NeedsApproval, NoSuchJob
@@ -157,7 +158,10 @@ def _of_refusal(error: Refusal) -> JSONResponse:
 async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Answer what pydantic found wrong, without the value: it may be a row or a key."""
     found = [
-        {"in": ".".join(printable(str(part), 80) for part in each["loc"]), "reason": printable(each["msg"], 200)}
+        {
+            "in": ".".join(printable(str(part), 80) for part in each["loc"]),
+            "reason": printable(said_plainly(each["msg"]), 200),
+        }
         for each in cast("RequestValidationError", error).errors()[:MOST_ERRORS]
     ]
     kind = REFUSALS["invalid_request"]

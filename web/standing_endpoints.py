@@ -6,7 +6,8 @@ from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
 from config.web import Scope
-from relabel.nightly import latest_runs, run_facts
+from relabel.nightly import latest_runs
+from relabel.nightly_run import run_facts
 from relabel.rate import RateResult, rate_facts, read_rate
 from relabel.results import NightlyRunResult
 from web.callers import SessionHere, needs

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal, TypeVar, cast
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 from starlette.datastructures import ImmutableMultiDict
 
+from config.checks import said_plainly
 from config.failure_limit import failure_limit
 from config.input_options import InputOptions, column_name, delimiter, input_options, key_columns
 from config.request_rate import parse_rate
@@ -137,7 +138,7 @@ def validated(kind: type[M], fields: Mapping[str, Any]) -> M:
         return kind.model_validate(fields)
     except ValidationError as error:
         found = [
-            {"in": ".".join(map(str, part["loc"]))[:80] or "options", "reason": part["msg"][:300]}
+            {"in": ".".join(map(str, part["loc"]))[:80] or "options", "reason": said_plainly(part["msg"])[:300]}
             for part in error.errors(include_url=False, include_input=False)[:20]
         ]
         detail = "; ".join(f"{part['in']}: {part['reason']}" for part in found[:3])

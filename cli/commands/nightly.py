@@ -18,7 +18,6 @@ from ledger.clock import utc_time
 from relabel.nightly import (
     NO_SCHEDULE,
     START_BEAT,
-    NightlyRun,
     NightlyStatus,
     begin_run,
     follow_run,
@@ -26,8 +25,8 @@ from relabel.nightly import (
     nightly_facts,
     nightly_status,
     required_schedule,
-    run_facts,
 )
+from relabel.nightly_run import NightlyRun, run_facts
 from relabel.session import Session, require_workers
 from relabel.worker_state import read_idle
 

@@ -53,7 +53,7 @@ def submit_command(
       zcat patches.jsonl.gz | relabel submit - --mode replace --wait
     """
     if not only_check:
-        require_workers(settings, "`relabel run`")
+        require_workers(settings, "`relabel run`, or the page Submit where `relabel serve --run` runs")
         warn_before_sending(settings)
     if not options.files:
         raise click.UsageError("Missing argument 'FILE'.")

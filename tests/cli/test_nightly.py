@@ -82,6 +82,31 @@ async def test_a_night_that_needs_attention_is_shown_until_its_files_are_decided
     ]
 
 
+async def test_a_held_file_is_shown_with_what_its_job_waits_for_now(
+    relabel: Any, ledger: Ledger, make_job: Any
+) -> None:
+    """And not with what it waited for when it was submitted: its question may be answered, and something else open."""
+    job_id = (await make_job("id,team\nchatcmpl-aaaaaaaaaaaaaaaaaaaaaaaaaaaaa,x\n")).job_id
+    file = NightFile(
+        name="a.csv", state=FileState.HELD, size=1, changed_ns=1, taken_at=1.0, job_id=job_id, reason="is it right?"
+    )
+    night = Night(date="2020-11-24", state=NightState.NEEDS_ATTENTION, started_at=1.0, ended_at=2.0)
+    await Nights(ledger.redis).put(night, [file])
+    await ledger.jobs.pause(job_id, by="ada", code="paused", reason="lunch (ada)")
+
+    paused = await relabel("nightly", "status")
+    facts = json.loads((await relabel("nightly", "status", "--json")).out)
+    await ledger.jobs.resume(job_id, by="ada")
+    resumed = await relabel("nightly", "status")
+
+    assert f"a.csv: held\n    job {job_id}: paused; " in paused.out
+    assert "lunch (ada)" in paused.out
+    assert f"relabel resume {job_id}" in paused.out
+    assert facts["open"][0]["entries"][0]["reason"].startswith("lunch (ada); ")
+    assert f"a.csv: held\n    job {job_id}: running; " in resumed.out
+    assert "is it right?" not in paused.out + resumed.out
+
+
 async def test_run_begins_the_run_that_was_due_last_and_no_second_one(relabel: Any, ledger: Ledger) -> None:
     """Unless it is asked for what is new in the inbox."""
     begun = await relabel("nightly", "run", "--json", **CRON, **KEY)

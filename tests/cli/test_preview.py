@@ -134,6 +134,18 @@ async def test_check_stops_after_the_preview_and_needs_neither_key_nor_redis(
     assert not (tmp_path / "state").exists(), "no server was started"
 
 
+async def test_submit_without_deployed_workers_names_what_takes_a_file_without_them(
+    relabel: Any, tmp_path: Path
+) -> None:
+    """A command, and the page of a server that works on jobs itself."""
+    (tmp_path / "p.csv").write_text(GOOD)
+
+    refused = await relabel("submit", "p.csv", **NO_REDIS, RELABEL_STATE_DIR=str(tmp_path / "state"))
+
+    assert refused.code == 2
+    assert "use `relabel run`, or the page Submit where `relabel serve --run` runs" in refused.err
+
+
 async def test_check_of_a_file_that_cannot_be_used_ends_as_wrong_use(relabel: Any, tmp_path: Path) -> None:
     """As without --check; so does a row that --strict does not accept."""
     (tmp_path / "empty.csv").write_text("")

@@ -86,6 +86,15 @@ def test_what_looks_like_somebody_elses_key_is_cut_out_of_what_comes_in(key):
     assert sanitize(f"Incorrect API key provided: {key}.", 500) == "Incorrect API key provided: [key]"
 
 
+@pytest.mark.parametrize("key", ["k", "none", "EMPTY", "sk-test"])
+def test_a_key_too_short_for_a_secret_leaves_messages_as_they_are(key):
+    """Services of one's own take any: that of a letter would be cut out of each word with it."""
+    register_secret(key)
+    said = f"Incorrect API key {key}: check the keys, EMPTY ones, too; none works"
+
+    assert sanitize(said, 500, secret=key) == printable(said) == said
+
+
 def test_a_registered_secret_is_cut_out_without_being_named():
     """As no seam is handed the key."""
     key = secrets.token_urlsafe(24)

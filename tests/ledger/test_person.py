@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.person import by_token, identity_of, name_of, person_of, unverified
+from ledger.person import by_token, identity_of, in_parentheses, name_of, person_of, unverified
 
 
 @pytest.mark.parametrize("who", ["ada@laptop", by_token("ada@laptop", "ci"), unverified("ada@laptop")])
@@ -17,6 +17,20 @@ def test_only_the_mark_of_a_command_line_is_left_out_for_programs() -> None:
     """They knew names before there was one."""
     assert name_of(unverified("ada@laptop")) == "ada@laptop"
     assert name_of(by_token("ada", "ci")) == "ada (token ci)"
+
+
+@pytest.mark.parametrize(
+    ("who", "shown"),
+    [
+        (by_token("ada", "ci"), "ada, token ci"),
+        (by_token("lead", "lead"), "lead"),
+        (unverified("ada@laptop"), "ada@laptop, unverified"),
+        ("ada", "ada"),
+    ],
+)
+def test_who_acts_stands_behind_a_reason_without_parentheses_in_parentheses(who: str, shown: str) -> None:
+    """And without the same name twice."""
+    assert in_parentheses(who) == shown
 
 
 @pytest.mark.parametrize("other", ["Ada", "ADA@example.org", "\uff41da", "ada@x@y"])

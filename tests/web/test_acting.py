@@ -53,7 +53,7 @@ async def test_each_action_may_happen_twice(client, open_job, ledger):
 
     assert [entry for entry in await verbs(ledger, open_job) if entry[0] == "ada (token all)"] == [
         ("ada (token all)", "pause", "lunch"),
-        ("ada (token all)", "resume", "was paused, paused: lunch (ada (token all)); rows: open 4"),
+        ("ada (token all)", "resume", "was paused, paused: lunch (ada, token all); rows: open 4"),
         ("ada (token all)", "cancel", "wrong file"),
     ]
 

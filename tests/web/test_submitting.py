@@ -196,6 +196,7 @@ async def test_what_cannot_be_read_is_refused_and_leaves_nothing(client, ledger,
     assert answer.json()["code"] == code, answer.text
     assert answer.headers["content-type"] == "application/problem+json"
     assert " --" not in answer.json()["detail"]
+    assert "Value error" not in answer.text
     assert not await ledger.redis.exists(JOBS)
 
 
