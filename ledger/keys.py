@@ -22,7 +22,7 @@ WORKERS = "relabel:workers"
 WORKER_FACTS = "relabel:workers:facts"
 """Hash: `worker name|children` to what the worker says of itself, as JSON; workers of release one are not in it."""
 WORKER_STARTS = "relabel:workers:starts"
-"""Sorted set: `worker name|start` by when that start was, of those within the last quarter of an hour."""
+"""Sorted set: `worker name|start` by when that start was, of those within the last day."""
 RESCUE_LOCK = "relabel:rescue"
 """String: held by the worker that rescues just now."""
 

@@ -21,8 +21,12 @@ WORKERS_KEEP_S = 7 * 86_400
 """Life of the list of workers once none of them is left: so long it is known since when."""
 
 
-STARTS_KEEP_S = 900
+STARTS_OVER_S = 900
 """Age at which a start of a worker no longer counts."""
+STARTS_KEEP_S = 86_400
+"""Age at which it is forgotten: so long it is known since when a worker has been started again and again."""
+MOST_STARTS = 1000
+"""Starts that are kept, the latest."""
 
 
 class Aside(enum.StrEnum):
@@ -94,6 +98,7 @@ class Workers:
                 start,
                 facts.up_s,
                 STARTS_KEEP_S,
+                MOST_STARTS,
             ],
         )
 
@@ -109,8 +114,16 @@ class Workers:
     async def starts(self) -> Counter[str]:
         """Return how often each worker was started within the last quarter of an hour, by its name."""
         now = await server_time(self._redis)
-        recent: list[Any] = await self._redis.zrangebyscore(WORKER_STARTS, now - STARTS_KEEP_S, "+inf")
+        recent: list[Any] = await self._redis.zrangebyscore(WORKER_STARTS, now - STARTS_OVER_S, "+inf")
         return Counter(member.decode().rpartition("|")[0] for member in recent)
+
+    async def start_times(self) -> dict[str, list[float]]:
+        """Return when each worker was started within the last day, in seconds since the epoch, the first one first."""
+        starts: list[Any] = await self._redis.zrange(WORKER_STARTS, 0, -1, withscores=True)
+        found: dict[str, list[float]] = {}
+        for member, at in starts:
+            found.setdefault(member.decode().rpartition("|")[0], []).append(float(at))
+        return found
 
     async def children(self) -> list[int]:
         """Return the number of children of each living worker that takes shards."""

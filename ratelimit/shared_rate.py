@@ -90,7 +90,8 @@ class LimitSeen(NamedTuple):
     """A limit that workers use: its name without the prefix, the host it is for, the limit in the settings, its status.
 
     `paused_s` maps what paused it to seconds in all; a pause counts in full when it begins. `failing_s` is for how many
-    seconds every read or every write has failed, 0 where one succeeded or nobody sends any.
+    seconds every read or every write has failed, 0 where one succeeded or nobody sends any. `slowed_at` is since when
+    the rate has been slowed down, in seconds since the epoch, None where it is not.
     """
 
     name: str
@@ -99,6 +100,7 @@ class LimitSeen(NamedTuple):
     status: RateStatus
     paused_s: dict[str, float]
     failing_s: float
+    slowed_at: float | None = None
 
 
 async def record_use(redis: Redis, shared: SharedLimit, *, endpoint: str) -> None:
@@ -125,16 +127,17 @@ async def limits_in_use(redis: Redis) -> list[LimitSeen]:
     names: list[Any] = await redis.zrevrange(LIMITS, 0, MOST_LIMITS - 1)
     for key in (name.decode() for name in names):
         facts: list[Any] = await redis.hmget(
-            key, ["host", "configured", "configured_burst", *(f"paused_s:{code}" for code in PAUSES)]
+            key, ["host", "configured", "configured_burst", "slowed_at", *(f"paused_s:{code}" for code in PAUSES)]
         )
-        host, rate, burst, *paused = facts
+        host, rate, burst, slowed_at, *paused = facts
         if host is None or rate is None or burst is None:
             continue
         limit = Limit(float(rate), int(burst))
         status = (await Limits(redis).acquire(0, SharedLimit(key, limit))).status
         paused_s = {code: float(number or 0) for code, number in zip(PAUSES, paused, strict=True)}
         name, failing = key.rpartition(":")[2], await failing_s(redis, key)
-        seen.append(LimitSeen(name, host.decode(), limit, status, paused_s, failing))
+        since = float(slowed_at) if slowed_at and status.slowed_by else None
+        seen.append(LimitSeen(name, host.decode(), limit, status, paused_s, failing, since))
     return seen
 
 

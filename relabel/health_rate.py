@@ -17,16 +17,17 @@ SEE_RATE = "`relabel rate` shows it; see who else uses the key, or set a rate th
 
 async def check_rate(ledger: Ledger) -> CheckResult:
     """Return what the ledger knows of each limit that workers use: failing since, paused, slowed down to."""
-    return combined(judge_limits(await limits_in_use(ledger.redis)))
+    return combined(judge_limits(await limits_in_use(ledger.redis), await ledger.jobs.now()))
 
 
-def judge_limits(limits: Iterable[LimitSeen]) -> list[CheckResult]:
-    """Return what is wrong with each limit, or that nothing is."""
+def judge_limits(limits: Iterable[LimitSeen], now: float) -> list[CheckResult]:
+    """Return what is wrong with each limit, or that nothing is; `now` is in seconds since the epoch."""
     found = []
     for seen in limits:
         said = "; ".join(rate_warnings(seen.status, failing_s=seen.failing_s))
         if said:
             verdict = Verdict.FAIL if seen.failing_s > FAILING_S else Verdict.WARN
             then = ROWS_WAIT if api_fails(seen.status, failing_s=seen.failing_s) else SEE_RATE
-            found.append(CheckResult(verdict, f"{printable(seen.endpoint, NAME_CHARS)}: {said}", then))
+            since = now - seen.failing_s if seen.failing_s > FAILING_S else seen.slowed_at
+            found.append(CheckResult(verdict, f"{printable(seen.endpoint, NAME_CHARS)}: {said}", then, since=since))
     return found or [CheckResult(Verdict.OK, "as asked for; the API did not fail the workers lately")]

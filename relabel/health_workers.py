@@ -9,7 +9,7 @@ from config.schedule import Schedule
 from config.settings import Settings
 from config.text import printable
 from ledger.ledger import Ledger
-from ledger.workers import STARTS_KEEP_S, LivingWorker
+from ledger.workers import STARTS_OVER_S, LivingWorker
 from nightly.store import Nights
 from ratelimit.shared_rate import endpoint_of
 from relabel.agreement import disagreements
@@ -31,7 +31,7 @@ async def check_workers(ledger: Ledger, *, deployed: bool) -> CheckResult:
     """Return whether a worker takes rows, all agree, and none crashes; `deployed`: some are expected."""
     workers = await ledger.workers.living()
     noted = await Nights(ledger.redis).beat_schedule()
-    crashes = judge_starts(await ledger.workers.starts())
+    crashes = judge_starts(await ledger.workers.start_times(), await ledger.jobs.now())
     if not workers and not deployed:
         return CheckResult(Verdict.OK, "none is deployed; `relabel run` brings its own")
     gone_since = None if workers else await ledger.workers.last_beat_at()
@@ -77,18 +77,30 @@ def judge_workers(
     return found + [CheckResult(Verdict.WARN, clause, SET_ALIKE) for clause in disagreements(workers, beat)]
 
 
-def judge_starts(starts: Mapping[str, int]) -> list[CheckResult]:
-    """Return the workers that were started again and again; `starts` counts those of the last quarter of an hour."""
-    minutes = STARTS_KEEP_S // 60
-    return [
-        CheckResult(
-            Verdict.FAIL,
-            f"{printable(name, NAME_CHARS)} was started {count_of(times, 'time')} within {minutes} minutes",
-            FIND_CRASH,
-        )
-        for name, times in sorted(starts.items())
-        if times > MOST_STARTS
-    ]
+def judge_starts(starts: Mapping[str, Sequence[float]], now: float) -> list[CheckResult]:
+    """Return the workers that are started again and again, since when.
+
+    `starts` are when each was started, the first one first, and `now`, in seconds since the epoch.
+    """
+    found = []
+    for name, times in sorted(starts.items()):
+        number = sum(at > now - STARTS_OVER_S for at in times)
+        if number > MOST_STARTS:
+            often = f"{count_of(number, 'time')} within {STARTS_OVER_S // 60} minutes"
+            said = f"{printable(name, NAME_CHARS)} was started {often}"
+            found.append(CheckResult(Verdict.FAIL, said, FIND_CRASH, since=_crashing_since(times)))
+    return found
+
+
+def _crashing_since(times: Sequence[float]) -> float:
+    """Return when the starts of a worker that is crashing now began to be too many."""
+    since = times[-1]
+    for last in range(len(times) - 1, MOST_STARTS - 1, -1):
+        first = times[last - MOST_STARTS]
+        if times[last] - first > STARTS_OVER_S:
+            break
+        since = first
+    return since
 
 
 def _idle(workers: Sequence[LivingWorker]) -> tuple[str, str] | None:

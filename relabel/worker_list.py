@@ -31,4 +31,5 @@ async def list_workers(session: Session) -> WorkerList:
     workers = sorted(await ledger.workers.living(), key=lambda worker: worker.name)
     noted = await Nights(ledger.redis).beat_schedule()
     differences = disagreements(workers, Schedule(*noted) if noted else None)
-    return WorkerList(workers, differences, judge_starts(await ledger.workers.starts()), await ledger.jobs.now())
+    now = await ledger.jobs.now()
+    return WorkerList(workers, differences, judge_starts(await ledger.workers.start_times(), now), now)

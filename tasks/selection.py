@@ -115,6 +115,8 @@ class Reader:
                 with contextlib.suppress(*AWAY):
                     await reads.leave(self._job_id, lock)
         self.is_left = end is TurnEnd.READ_ON
+        if end is TurnEnd.OPENED and (job := await self._ledger.jobs.get(self._job_id)).state.ended:
+            await retire(self._ledger, job)  # nothing matched, so that no shard's end does
         return await self._ledger.shards.to_announce(self._job_id) if end is TurnEnd.OPENED else []
 
     def _around(self) -> Surroundings:

@@ -48,7 +48,7 @@ from web.console.pages import add_pages_of_problems, answer_refusal
 from web.console.sign_in import OneTimeLink
 from web.console.templating import new_environment
 from web.documented import schemas
-from web.health_looks import CONNECTIONS, HealthLooks
+from web.health_looks import CONNECTIONS, AwaySince, HealthLooks
 from web.job_feeds import JobFeeds
 from web.peers import guarded
 from web.problems import add_handlers
@@ -126,8 +126,9 @@ def make_app(
             state.work = Work(settings)
             state.uploads = submit_endpoints.UploadTurns()
             state.templates, state.link, state.away_since = new_environment(), link, None
-            state.readiness = Readiness(settings, state.ledger)
-            state.health = HealthLooks(settings, Ledger(looking))
+            away = AwaySince()
+            state.readiness = Readiness(settings, state.ledger, away)
+            state.health = HealthLooks(settings, Ledger(looking), away)
             yield
         finally:
             await redis.aclose()

@@ -8,6 +8,7 @@ import time
 from config.settings import Settings
 from ledger.connect import AWAY, describe, new_client
 from ledger.ledger import Ledger
+from web.health_looks import AwaySince
 
 KNOWN_FOR_S = 2.0
 
@@ -15,9 +16,10 @@ KNOWN_FOR_S = 2.0
 class Readiness:
     """Whether Redis and the broker answer."""
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, away: AwaySince) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._away = away
         self._lock = asyncio.Lock()
         self._known_until = 0.0
         self._trouble = ""
@@ -37,9 +39,11 @@ class Readiness:
         try:
             await redis.ping()
             await asyncio.to_thread(Broker(self._settings).queue_length)
+            self._away.note("broker", away=False)
         except AWAY as error:
             return describe(error)
         except BrokerUnreachable as error:
+            self._away.note("broker", away=True)
             return f"Celery's broker cannot be reached ({error})."
         finally:
             await redis.aclose()

@@ -11,7 +11,7 @@
 --                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
 --                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all), job_at
 --                    (when a job wanted slots last), tat_background (tat of work in the background), background and
---                    background_before (its part of used and used_before)
+--                    background_before (its part of used and used_before), slowed_at (since when it is slowed down)
 -- Workers that are set to different rates: the lowest that a living one asks for holds for all of them.
 -- Work in the background gets no more than a tenth of the rate in force while a job wants slots.
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
@@ -54,7 +54,7 @@ local function limit_of(key, field, tat, per_second, most_at_once)
 end
 
 local set, names = {}, { 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing', 'ceiling', 'share', 'risen',
-  'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background', 'background_before' }
+  'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background', 'background_before', 'slowed_at' }
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
   set[names[i]] = value
 end
@@ -110,6 +110,12 @@ if slowed_by ~= '' then
 end
 if set.probing == '1' then
   rate, burst, slowed_by = math.min(rate, 1), 1, 'failing'
+end
+
+if slowed_by ~= '' then
+  change.slowed_at = set.slowed_at or string.format('%.6f', now)
+elseif set.slowed_at then
+  change.slowed_at = false
 end
 
 local start, want = math.max(now, pause_until), tonumber(ARGV[1])

@@ -5,23 +5,30 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import time
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 import pytest
+from pydantic import SecretStr
 
 from config.schedule import Schedule
 from config.settings import Settings
-from ledger.keys import WORKERS
+from ledger.keys import WORKER_STARTS, WORKERS
 from ledger.row import Outcome
 from ledger.workers import WorkerFacts
 from nightly.state import FileState, NightState
 from nightly.store import Nights
-from ratelimit.shared_rate import endpoint_of
+from ratelimit.limiter import LIMIT_PREFIX, Limit, Limits, SharedLimit
+from ratelimit.shared_rate import endpoint_of, record_use
 from tests.cli.conftest import failure
 from tests.console.conftest import LONGEST_S, night_file, words_of
+from tests.harness.free_port import free_port
 from tests.harness.rows import PatchRows
 from tests.hostile_text import HOSTILE, left_in
+from tests.web.conftest import in_process, settings_of
+from web.callers import SESSION_COOKIE
 
 MARKUP = "<img src=x onerror=alert(1)>'\"</code></td><script>alert(2)</script>"
 IDS = PatchRows(12).ids
@@ -94,6 +101,50 @@ async def test_home_says_since_when_no_worker_is_alive_and_a_night_needs_somebod
 
     assert "No worker is alive Since 2025-11-23 12:13:20 UTC" in shown
     assert "The run of 2026-11-27 needs attention Since 2025-11-23 12:14:20 UTC" in shown
+
+
+async def test_home_says_since_when_a_worker_crashes_and_the_rate_is_slowed_down(person, ledger):
+    """The first start of those that follow each other, and the first request at a lower rate."""
+    now = await ledger.jobs.now()
+    await ledger.workers.beat("celery@a", 2)
+    await ledger.redis.zadd(WORKER_STARTS, {f"celery@a|{number}": now - 800 + 100 * number for number in range(8)})
+    shared, limits = SharedLimit(f"{LIMIT_PREFIX}since", Limit(10.0, 1)), Limits(ledger.redis)
+    await record_use(ledger.redis, shared, endpoint="https://api.example/v1")
+    await limits.acquire(1, shared)
+    await limits.pause(shared.key, None)
+    await limits.acquire(1, shared)
+    slowed_at = float(await ledger.redis.hget(shared.key, "slowed_at"))
+    async with await person("read") as client:
+        shown = await home_that_says(client, "api.example")
+        workers = words_of(await client.get("/workers"))
+
+    crashes = "Celery@a was started 8 times within 15 minutes"
+    assert re.search(f"{crashes} Since {utc_words(now - 800)}", shown, re.IGNORECASE)
+    assert re.search(
+        rf"api\.example: the rate is slowed down .* Since {utc_words(slowed_at)} Next: relabel rate", shown
+    )
+    assert f"Since {utc_words(now - 800)}" in workers
+
+
+def utc_words(at):
+    """A moment as pages show it."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+async def test_home_says_since_when_the_broker_does_not_answer(redis_url, ledger, new_token):
+    """As far as this server saw, which whoever watches over it asks time and again."""
+    broker = SecretStr(f"redis://127.0.0.1:{free_port()}/0")
+    settings = settings_of(redis_url).model_copy(update={"broker_url": broker})
+    session = await ledger.browser_sessions.begin(await new_token("read"))
+    async with in_process(settings) as client:
+        client.cookies.set(SESSION_COOKIE, session)
+        before = int(time.time())
+        assert (await client.get("/readyz")).status_code == 503
+        after = time.time()
+        shown = words_of(await client.get("/"))
+
+    assert "broker Celery's broker cannot be reached" in shown
+    assert any(f"Since {utc_words(at)}" in shown for at in range(before, int(after) + 1))
 
 
 async def test_home_says_that_all_is_well(person, ledger):

@@ -16,7 +16,7 @@ from ledger.job_spec import Kind, Mode
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.settlements import Settlement
-from ledger.workers import STARTS_KEEP_S, WorkerFacts
+from ledger.workers import STARTS_OVER_S, WorkerFacts
 from metrics.endpoint import exposition
 from producer.selected import create_selected
 from producer.submit import JobRequest
@@ -129,8 +129,8 @@ async def test_the_starts_of_a_worker_are_counted_for_a_quarter_of_an_hour(harne
     workers = harness.ledger.workers
     for start in ("a", "b", "c", "c"):
         await workers.beat("w1@a", 2, WorkerFacts(start=start, up_s=2.0))
-    await workers.beat("w2@a", 2, WorkerFacts(start="d", up_s=STARTS_KEEP_S - 1))
-    await workers.beat("w3@a", 2, WorkerFacts(start="e", up_s=STARTS_KEEP_S + 1))
+    await workers.beat("w2@a", 2, WorkerFacts(start="d", up_s=STARTS_OVER_S - 1))
+    await workers.beat("w3@a", 2, WorkerFacts(start="e", up_s=STARTS_OVER_S + 1))
 
     seen = await look()
 

@@ -73,3 +73,23 @@ async def test_a_storm_counts_as_paused_by_the_endpoint(redis):
     (seen,) = await limits_in_use(redis)
 
     assert seen.paused_s["failing"] == FIRST_PAUSE_S
+
+
+async def test_since_when_a_limit_is_slowed_down_is_known_until_it_is_not(redis):
+    """From the first slot that is wanted at the lower rate on; a second 429 begins nothing new."""
+    limits, began = Limits(redis), (await redis.time())[0]
+    await note(redis)
+    await limits.acquire(1, SHARED)
+    await limits.pause(SHARED[0], 4.0)
+    await limits.acquire(1, SHARED)
+    (slowed,) = await limits_in_use(redis)
+    await limits.pause(SHARED[0], 4.0)
+    await limits.acquire(1, SHARED)
+    (still,) = await limits_in_use(redis)
+    await redis.hdel(SHARED[0], "ceiling")
+    await limits.acquire(1, SHARED)
+    (over,) = await limits_in_use(redis)
+
+    assert slowed.slowed_at >= began
+    assert (still.slowed_at, over.slowed_at) == (slowed.slowed_at, None)
+    assert not await redis.hexists(SHARED[0], "slowed_at")

@@ -244,9 +244,10 @@ def test_an_api_that_fails_is_one_sentence_and_a_rate_that_is_slowed_down_anothe
 )
 def test_a_limit_that_is_slowed_down_names_what_to_look_at(status, failing_s, verdict, advice):
     """The rate is not to blame where the API fails, however short that is."""
-    found = judge_limits([LimitSeen("0123", "api.example", Limit(10.0, 1), status, {}, failing_s)])[0]
+    found = judge_limits([LimitSeen("0123", "api.example", Limit(10.0, 1), status, {}, failing_s, 700.0)], 1000.0)[0]
 
     assert (found.verdict, advice in found.next_step) == (verdict, True)
+    assert found.since == (1000.0 - failing_s if failing_s else 700.0), "since when"
 
 
 def server(used: int = 10 * MIB, limit: int = 0, *, disk_ok: bool = True, disk_used: int = 0) -> ServerFacts:
@@ -316,9 +317,14 @@ def test_the_schedule_is_that_of_the_first_worker_that_has_one():
 
 
 def test_a_worker_that_crashes_is_named_with_its_starts():
-    (found,) = judge_starts({"w1@a": 4, "w2@a": 3})
+    """And with the first one of the row: that of a week's work before is none of them."""
+    now = 100_000.0
+    row = [now - 5000 + 200 * number for number in range(25)]
+    starts = {"w1@a": [now - 60_000, now - 5600, *row], "w2@a": [now - 3, now - 2, now - 1], "w3@a": row[:-4]}
+    (found,) = judge_starts(starts, now)
 
     assert (found.verdict, found.message) == (FAIL, "w1@a was started 4 times within 15 minutes")
+    assert found.since == row[0]
 
 
 def test_a_check_shows_what_is_wrong_with_the_worst_first_else_what_is_well():
