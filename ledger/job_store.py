@@ -120,9 +120,13 @@ class JobStore:
         await self._jobs.expire(job_id, spec.keep_s if state.ended else SUBMITTED_KEEP_S)
         await self._redis.sadd(ACTIVE, job_id)
         entries = _entries(spec, by, remark)
-        await self._jobs.move(job_id, state, come_from=(JobState.SUBMITTING,), code=code, reason=reason, **entries)
-        if state.ended:
+        had = await self._jobs.move(
+            job_id, state, come_from=(JobState.SUBMITTING,), code=code, reason=reason, **entries
+        )
+        if state.ended and had is JobState.SUBMITTING:
             await self._totals.take_over(job_id)
+        elif had.ended:  # another one opened it, and it has ended since: its life is that of one
+            await self._jobs.retire(job_id)
 
     async def _append(self, key: str, packed: bytes) -> None:
         async with self._redis.pipeline(transaction=True) as pipe:

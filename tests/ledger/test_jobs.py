@@ -150,6 +150,20 @@ async def test_an_ended_job_expires_with_everything_it_has(harness, redis):
     assert all(590 <= life <= 600 for life in lives)
 
 
+async def test_a_job_that_is_opened_once_more_after_its_end_stays_ended(harness, redis):
+    """By a reader that was stopped just before, while another one opened it: it expires in time, and is not active."""
+    spec = await harness.submit(rows=2, keep_s=600.0)
+    await harness.ledger.jobs.cancel(spec.job_id, by="ada")
+    await harness.ledger.jobs.retire(spec.job_id)
+
+    await harness.ledger.job_store.open(spec.job_id)
+
+    assert await harness.state(spec) is JobState.CANCELLED
+    assert await harness.ledger.jobs.active() == []
+    lives = [await redis.ttl(key) for key in await redis.keys(f"*{spec.job_id}*")]
+    assert all(590 <= life <= 600 for life in lives)
+
+
 async def test_a_job_that_has_expired_is_forgotten_on_the_way(harness, redis):
     """The list of jobs mends itself."""
     kept, gone = await harness.submit(), await harness.submit()

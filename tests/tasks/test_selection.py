@@ -9,9 +9,12 @@ from config.settings import Settings
 from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.list_reads import MOST_CRASHES
+from relabel.apply import applicable_plan
+from relabel.errors import InvalidInput
 from relabel.plan_selection import plan_selection
 from relabel.session import Session
 from relabel.submit import FileOptions
+from report.digest import job_digest
 from sandbox import Sandbox, SandboxOptions
 from tasks.selection import Reader
 from tasks.shard import Process
@@ -50,6 +53,17 @@ async def test_a_refused_key_pauses_it(plan):
     assert (refused.state, refused.reason_code) == (JobState.PAUSED, "invalid_api_key")
     assert "correct the key" in refused.reason
     assert (without.state, without.reason_code) == (JobState.PAUSED, "key_unavailable")
+
+
+async def test_a_plan_of_nothing_has_the_digest_of_no_rows_and_is_not_applied(plan, ledger):
+    """As soon as it has finished, as any other plan; the refusal says why."""
+    async with Sandbox(SandboxOptions(api_key="sk-right-key-0123456789")) as sandbox:
+        found = await plan(sandbox.base_url)
+
+    assert (found.state, found.counts.total) == (JobState.FINISHED, 0)
+    assert found.digest == job_digest(found.spec.target, found.spec.mode, [])
+    with pytest.raises(InvalidInput, match="would change nothing, so there is nothing to apply"):
+        await applicable_plan(Session(ledger, Settings(_env_file=None), "ada"), found.spec.job_id, here=False)
 
 
 async def test_an_api_that_does_not_answer_is_waited_for(plan):
