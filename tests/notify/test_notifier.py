@@ -211,11 +211,13 @@ async def test_a_notification_that_was_not_taken_is_tried_again_unchanged(ledger
     receiver.answers = [503, 307, 200]
     notifier = await start()
 
+    began = await ledger.jobs.now()
     await notifier.step()
+    ((name, next_try),) = await ledger.redis.zrange(OUTBOX, 0, -1, withscores=True)
+    assert next_try > began + 1
+    await ledger.redis.zadd(OUTBOX, {name: next_try + 30})
     await notifier.step()
-    assert len(receiver.came) == 1, "not at once"
-    (_, first), *_ = await ledger.redis.zrange(OUTBOX, 0, -1, withscores=True)
-    assert 1 < first - await ledger.jobs.now() < 3
+    assert len(receiver.came) == 1, "it was tried before it was due"
     for _ in range(3):
         await due_now(ledger)
         await notifier.step()
