@@ -11,7 +11,10 @@ _LOCAL_NAT64 = IPv6Network("64:ff9b:1::/48")  # RFC 8215: whatever the own netwo
 
 def is_public(address: str) -> bool:
     """Return whether an IP address is public; an IPv6 address that embeds an IPv4 one is judged by that one."""
-    found = ip_address(address.partition("%")[0])
+    try:
+        found = ip_address(address.partition("%")[0])
+    except ValueError:  # a short or decimal spelling, which aiohttp 3.13 hands to the system as it is
+        return False
     if isinstance(found, IPv6Address):
         if found in _LOCAL_NAT64:
             return False
