@@ -33,6 +33,8 @@ RUNS = (
 the highest that there are."""
 RESOLUTIONS = {"oldest": "lowest-direct", "newest": "highest"}
 PROCESSES = 2
+MOST_FAILURES = 50
+"""Failures at which a run ends: where a library lacks something, tracebacks would take longer than all tests."""
 DOTS = re.compile(r"[.sxXFE]+ +\[ *\d+%\]|bringing up nodes\.\.\.|")
 """Lines of pytest's that say what later ones say better."""
 
@@ -81,6 +83,7 @@ def run(version: str, which: str, *, kept: Path, folder: Path) -> Result:
         return Result(f"cannot be installed:\n{installed.stderr[-3000:]}", 1, time.monotonic() - began)
     began = time.monotonic()
     tests = f".venv/bin/python -m pytest -n {PROCESSES} --dist worksteal --quick -q -p no:cacheprovider"
+    tests += f" --maxfail {MOST_FAILURES}"
     tested = carry_out(interpreter, folder, kept, tests)
     lines = tested.stdout.strip().splitlines() or [tested.stderr[-3000:]]
     said = "\n".join(line for line in lines if not DOTS.fullmatch(line)) if tested.returncode else lines[-1]
