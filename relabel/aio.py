@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 from config.moment import parse_moment
 from ledger.job import JobState
 from relabel.arguments import PlanArguments, RunArguments, SubmitArguments, file_options
-from relabel.connection import Connection, open_connection, reported
+from relabel.connection import Connection, open_connection, reported, said_to_programs
 from relabel.errors import InvalidInput
 from relabel.history import history, history_facts
 from relabel.input_rows import AsyncInput, Input, check_input, in_thread
@@ -218,6 +218,7 @@ class Client(Operations):
         given: Input = in_thread(rows, asyncio.get_running_loop()) if isinstance(rows, AsyncIterable) else rows
         return await asyncio.to_thread(self.check_input, given, options, seen=seen)
 
+    @said_to_programs()
     def check_input(
         self, rows: Input, options: Mapping[str, Any], *, seen: bool = False
     ) -> tuple[Checked, FileOptions]:

@@ -62,7 +62,7 @@ async def find_attention(session: Session, health: Mapping[str, CheckResult]) ->
     judged = [(seen.job, judge_job(seen.job, idle, overview.now)) for seen in overview.jobs]
     waiting = [WaitingJob(job, result, _since(job)) for job, result in judged if result]
     waiting.sort(key=lambda each: (each.result.verdict is not Verdict.FAIL, -each.since))
-    going_on = [JobSeen(job, idle, []) for job, result in reversed(judged) if result is None]
+    going_on = [JobSeen(job, idle, []) for job, result in reversed(judged) if result is None and not job.state.ended]
     checks = {name: result for name, result in health.items() if name not in _LEFT_OUT}
     checks["losses"] = judge_losses(await read_ledger_age(ledger))
     return Attention(

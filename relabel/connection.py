@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Collection, Coroutine, Mapping
-from contextlib import AsyncExitStack
+from collections.abc import Callable, Collection, Coroutine, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from config.environment import load_settings
+from config.errors import RelabelError
 from ledger.connect import AWAY, describe
 from ledger.errors import LedgerUnreachable, NoSuchJob
 from producer.checked import Checked
 from producer.submit import JobRequest
 from relabel import control
+from relabel.errors import NeedsConfirmation, RowsRejected
 from relabel.gone import expired
 from relabel.own_worker import OwnWorker
 from relabel.plan_selection import plan_selection
 from relabel.session import Session, open_session
 from relabel.submission import SubmittedInput, submit_checked
 from relabel.submit import FileOptions
+from relabel.wording import in_words_of_programs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -119,13 +122,28 @@ async def open_connection(given: Mapping[str, Any], stack: AsyncExitStack) -> Co
     return connection
 
 
+@contextmanager
+def said_to_programs() -> Iterator[None]:
+    """Let errors of ours name options as arguments are called."""
+    try:
+        yield
+    except RelabelError as error:
+        error.args = tuple(in_words_of_programs(each) if isinstance(each, str) else each for each in error.args)
+        if isinstance(error, RowsRejected):
+            error.rejected = [each | {"reason": in_words_of_programs(each["reason"])} for each in error.rejected]
+        if isinstance(error, NeedsConfirmation):
+            error.questions = [each._replace(sentence=in_words_of_programs(each.sentence)) for each in error.questions]
+        raise
+
+
 def reported(method: Method[P, T]) -> Method[P, T]:
     """Let a method of what has a `connection` raise errors of ours alone, where Redis or a job is not there."""
 
     @functools.wraps(method)
     async def wrapper(self: Any, /, *args: P.args, **kwargs: P.kwargs) -> T:
         try:
-            return await method(self, *args, **kwargs)
+            with said_to_programs():
+                return await method(self, *args, **kwargs)
         except NoSuchJob as error:
             raise await expired(self.connection.session, error.job_id) or error from None
         except _AWAY as error:

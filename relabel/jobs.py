@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, NamedTuple
 
@@ -171,6 +172,13 @@ def may_touch(spec: JobSpec, key: str) -> bool:
     Of a job of release one nobody knows, so that it may.
     """
     return spec.keys is None or spec.more_keys or spec.mode is Mode.REPLACE or key in spec.keys
+
+
+async def count_active(session: Session) -> Counter[JobState]:
+    """Return how many jobs are in each of the states of `AMONG_ACTIVE`; empty where so many are that it takes long."""
+    ids = await session.ledger.jobs.active()
+    jobs = await session.ledger.jobs.read(ids) if len(ids) <= LOOKED_AT else []
+    return Counter(job.state for job in jobs if job and job.state in AMONG_ACTIVE)
 
 
 async def latest_jobs(session: Session, number: int, wanted: JobFilter = ANY_JOB) -> list[Job]:

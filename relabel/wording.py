@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 
 _DAY_S = 86_400
 _WORDS = ((_DAY_S, "day"), (3600, "hour"), (60, "minute"), (1, "second"))
 _UNITS = ((_DAY_S, "d", 3600, "h"), (3600, "h", 60, "min"), (60, "min", 1, "s"))
+_OPTION = re.compile(r"`relabel [^`]*`|(?<![\w-])--([a-z]+(?:-[a-z]+)*)\b")
+"""A whole command, which is left as it is, or an option."""
+
+
+def in_words_of_programs(text: str) -> str:
+    """Return a sentence with options as programs name them, `id_column` for `--id-column`; commands stay commands."""
+    return _OPTION.sub(lambda found: found[1].replace("-", "_") if found[1] else found[0], text)
 
 
 def count_of(number: int, word: str) -> str:

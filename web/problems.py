@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -20,12 +19,12 @@ from relabel.errors import NeedsConfirmation, RowsRejected, WrongState
 from relabel.gone import expired
 from relabel.possible import possible_actions
 from relabel.problems import PROBLEMS, problem_of
+from relabel.wording import in_words_of_programs
 from web.acting import session_of
 from web.refusals import REFUSALS, Refusal
 
 SHOWN_CHARS = 1000
 MOST_ERRORS = 20
-_OPTION = re.compile(r"(?<![\w-])--([a-z]+(?:-[a-z]+)*)\b")
 _BY_STATUS = {404: "not_found", 405: "method_not_allowed", 413: "too_large", 415: "unsupported_media_type"}
 
 
@@ -88,15 +87,17 @@ def _answer(error: Exception, more: dict[str, Any]) -> JSONResponse:
     facts: dict[str, Any] = more | {
         name: getattr(error, name) for name in ("line", "column") if getattr(error, name, None) is not None
     }
-    detail = _in_words_of_http(str(error))
+    detail = in_words_of_programs(str(error))
     if isinstance(error, NoSuchJob):
         detail = f"there is no job {printable(error.job_id, 80)!r}."
     elif isinstance(error, RowsRejected):
         facts |= error.facts
+        for each in facts["rejections"]:
+            each["reason"] = in_words_of_programs(each["reason"])
     elif isinstance(error, NeedsConfirmation):
-        facts["questions"] = [{"code": code, "text": text} for code, text in error.questions]
+        facts["questions"] = [{"code": code, "text": in_words_of_programs(text)} for code, text in error.questions]
         facts["preview"] = error.preview
-        detail = "; ".join(text for _, text in error.questions) + "; nothing was stored."
+        detail = "; ".join(each["text"] for each in facts["questions"]) + "; nothing was stored."
     headers = {"Retry-After": "5"} if found.status == 503 else {}
     return problem(found.code, found.status, found.title, detail, found.next_step, facts=facts, headers=headers)
 
@@ -114,11 +115,6 @@ async def _wrong_state(request: Request, error: Exception) -> JSONResponse:
         job = await session_of(request).ledger.jobs.get(request.path_params["job_id"])
         facts = {"state": str(job.state), "actions": possible_actions(job)}
     return _answer(error, facts)
-
-
-def _in_words_of_http(text: str) -> str:
-    """Return a sentence with the names that options have here: `id_column` for `--id-column`."""
-    return _OPTION.sub(lambda found: found[1].replace("-", "_"), text)
 
 
 async def _away(_request: Request, error: Exception) -> JSONResponse:

@@ -176,6 +176,19 @@ async def test_lists_without_anything_say_how_to_fill_them(person):
             assert sentence in words_of(await client.get(path)), path
 
 
+async def test_the_states_of_jobs_that_have_not_ended_are_counted(person, make_job, ledger):
+    """So that who looks at the list sees at once what waits; those that have ended are not counted, however many."""
+    for number in range(3):
+        job_id = (await make_job(FILE)).job_id
+        if number:
+            await ledger.jobs.pause(job_id, by="ada", code="paused", reason="lunch")
+    await ledger.jobs.retire((await make_job(f"id,team\n{IDS[0]},x\n", {0: Outcome.UPDATED})).job_id)
+    async with await person("read") as client:
+        shown = words_of(await client.get("/jobs"))
+
+    assert "all submitting held running 1 paused 2 finished cancelled lost" in shown
+
+
 async def test_a_completion_shows_what_changed_it(person, make_job):
     """Which job, by whom, from what to what."""
     job = await make_job(FILE, ENDS, images=True, name="quality-labels.csv", by="ada@x")

@@ -48,12 +48,12 @@ async def test_a_lead_uploads_a_file_sees_its_preview_and_starts_it(browser, sig
     assert await look(browser.faults, "submit") == []
     await look(browser.choose, "file", file)
     await look(browser.click, "Go on")
-    preview = await look(browser.until, "nothing is sent before it is resumed")
+    preview = await look(browser.until, "nothing is sent before somebody starts it")
     assert await look(browser.faults, "preview") == []
     (held,) = await ledger.jobs.latest(1)
-    await look(browser.click, "Resume")
+    await look(browser.click, "Start")
     await look(browser.until, "6 rows will be carried out")
-    await look(browser.click, "Resume")
+    await look(browser.click, "Start")
     await look(browser.until, "no worker is alive")
 
     for words in ("Preview of labels.csv", "completions to change\n6", "rejected\n1", "team", "t0", "white space"):

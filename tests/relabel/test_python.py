@@ -205,6 +205,7 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(client, tmp_path):
             await client.submit(wrong, **options)
         assert isinstance(caught.value, relabel.RelabelError)
         assert caught.value.code != "error"
+        assert " --" not in f"{caught.value} {getattr(caught.value, 'rejected', '')}", "as arguments are called"
     with pytest.raises(TypeError, match="colour"):
         await client.submit([(IDS[0], {"n": "5"})], colour="red")
     with pytest.raises(relabel.NoSuchJob, match="there is no job 'none'"):

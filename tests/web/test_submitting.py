@@ -133,6 +133,7 @@ async def test_rejected_rows_are_counted_and_their_places_told(client):
     answer = await client.post("/v1/jobs", files={"file": ("x.csv", body)})
     strict = await client.post("/v1/jobs", files={"file": ("x.csv", body)}, data={"strict": "true"})
     none = await client.post("/v1/jobs", files={"file": ("x.csv", BAD)})
+    number = await client.post("/v1/jobs", json={"rows": [{"id": PatchRows(1).ids[0], "metadata": {"n": 5}}]})
 
     assert (answer.status_code, answer.json()["rejected_total"], answer.json()["rows"]["total"]) == (201, 2, 7)
     assert [place["line"] for place in answer.json()["rejections"]] == [7, 8]
@@ -141,6 +142,8 @@ async def test_rejected_rows_are_counted_and_their_places_told(client):
         assert refusal.json()["rejected_total"] == total
         assert len(refusal.json()["rejections"]) == total
         assert "bad id" not in refusal.text
+    assert "use stringify to send its text" in number.json()["detail"]
+    assert "use stringify to send its text" in number.json()["rejections"][0]["reason"]
 
 
 async def test_what_a_terminal_would_ask_is_to_be_confirmed(client, ledger):
@@ -151,6 +154,8 @@ async def test_what_a_terminal_would_ask_is_to_be_confirmed(client, ledger):
     assert (asked.status_code, asked.json()["code"]) == (422, "needs_confirmation")
     codes = [question["code"] for question in asked.json()["questions"]]
     assert codes == ["index_column"]
+    assert "name the keys with columns" in asked.json()["detail"]
+    assert " --" not in str(asked.json()["questions"])
     assert asked.json()["preview"]["completions"] == 30
     assert not await ledger.redis.exists(JOBS)
     confirmed = await client.post("/v1/jobs", files={"file": ("x.csv", body)}, data={"confirm": ",".join(codes)})

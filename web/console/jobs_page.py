@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import Request
 from fastapi.responses import Response
 
-from relabel.jobs import ANY_JOB, page_of_jobs
+from relabel.jobs import ANY_JOB, count_active, page_of_jobs
 from web.acting import session_of
 from web.console.pages import Reader, new_router, render
 from web.job_endpoints import STATE_WORDS, Wanted
@@ -29,6 +29,7 @@ async def show_jobs(request: Request, _: Reader, wanted: Wanted, *, after: After
         asked=dict(request.query_params),
         asked_states=request.query_params.getlist("state"),
         states=STATE_WORDS,
+        active=await count_active(session),
         after=after,
         shared_rate=session.settings.rate.per_minute,
         next_query=_query(request, found.last) if found.has_more else "",
