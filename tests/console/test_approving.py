@@ -41,5 +41,6 @@ async def test_a_lead_approves_what_somebody_else_submitted(browser, ledger, new
     await look(browser.click, "Approve")
     approved = await look(browser.until, "Approved")
     assert "by lead (token lead)" in approved
+    assert approved.count("Approved") == 1
     assert await look(browser.faults, "job-approved") == []
     assert (await ledger.jobs.get(job.job_id)).approval.approved_by == "lead (token lead)"
