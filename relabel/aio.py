@@ -12,9 +12,8 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, Unpack, overload
 
-from config.moment import parse_moment
 from ledger.job import JobState
-from relabel.arguments import PlanArguments, RunArguments, SubmitArguments, file_options
+from relabel.arguments import PlanArguments, RunArguments, SubmitArguments, file_options, moment_of
 from relabel.connection import Connection, open_connection, reported, said_to_programs
 from relabel.errors import InvalidInput
 from relabel.history import history, history_facts
@@ -172,7 +171,7 @@ class Client(Operations):
         key: str = "",
     ) -> list[JobStatus]:
         """Return the latest jobs, the newest first, of those that are asked for as in `relabel jobs`."""
-        wanted = JobFilter(_states(state), await self._moment(since), by, name, key)
+        wanted = JobFilter(_states(state), moment_of(since, await self._session.ledger.jobs.now()), by, name, key)
         return [_status(seen_facts(seen)) for seen in await list_jobs(self._session, limit, wanted)]
 
     @reported
@@ -235,16 +234,6 @@ class Client(Operations):
     @property
     def _session(self) -> Session:
         return self.connection.session
-
-    async def _moment(self, since: datetime | str | None) -> float:
-        if since is None:
-            return 0.0
-        if isinstance(since, datetime):
-            return since.timestamp()
-        try:
-            return parse_moment(since, now=await self._session.ledger.jobs.now())
-        except ValueError as error:
-            raise InvalidInput(f"since: {error}.") from error
 
 
 @asynccontextmanager

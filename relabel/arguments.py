@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
+from datetime import datetime
 from typing import Any, Literal, TypedDict, Unpack
 
 from config.failure_limit import failure_limit
 from config.input_options import INPUT_OPTIONS, InputOptions, KeyColumn, input_options
+from config.moment import parse_moment
+from config.request_rate import parse_rate
 from ledger.job_spec import Mode, Priority
 from relabel.errors import InvalidInput
 from relabel.submit import FileOptions
@@ -31,10 +34,10 @@ class ReadingArguments(TypedDict, total=False):
 
 
 class PlanArguments(ReadingArguments, total=False):
-    """What a plan takes besides. `rate` is in requests a minute; `confirm` are the codes of questions to answer yes."""
+    """What a plan takes besides. `rate` is in requests a minute, or as `10/s`; `confirm` are codes of questions."""
 
     mode: Literal["merge", "replace"]
-    rate: float
+    rate: float | str
     max_failures: str | float
     priority: Literal["high", "normal", "low"]
     name: str
@@ -59,7 +62,7 @@ class SubmitArguments(RunArguments, total=False):
 class VerifyArguments(TypedDict, total=False):
     """What the verification of a job takes."""
 
-    rate: float
+    rate: float | str
     name: str
     confirm: Collection[str]
 
@@ -91,15 +94,43 @@ def file_options(files: tuple[str, ...], **arguments: Unpack[RunArguments]) -> F
     given.pop("confirm", None)
     try:
         reading = _reading(given)
-        rate = given.pop("rate", None)
-        if rate is not None and not 0 < rate < 1e9:
-            raise ValueError(f"rate={rate!r} is no number of requests a minute")
+        rate = rate_of(given.pop("rate", None))
         if (most := given.pop("max_failures", None)) is not None:
             given["max_failures"] = failure_limit(str(most))
         mode, priority = Mode(given.pop("mode", Mode.MERGE)), Priority(given.pop("priority", Priority.NORMAL))
     except ValueError as error:
         raise InvalidInput(f"{error}.") from error
     return FileOptions(files, mode=mode, priority=priority, rate=rate, reading=reading, **given)
+
+
+def rate_of(rate: float | str | None) -> float | None:
+    """Return a rate in requests a minute, which may be written as on the command line: `600/m`, `10/s`.
+
+    Raises:
+        InvalidInput: it is none.
+
+    """
+    try:
+        return None if rate is None else parse_rate(str(rate))
+    except ValueError as error:
+        raise InvalidInput(f"rate: {error}.") from error
+
+
+def moment_of(since: datetime | str | None, now: float) -> float:
+    """Return a moment, such as `12h` ago, in seconds since the epoch as `now` is; 0 where none is given.
+
+    Raises:
+        InvalidInput: it is none.
+
+    """
+    if since is None:
+        return 0.0
+    if isinstance(since, datetime):
+        return since.timestamp()
+    try:
+        return parse_moment(since, now=now)
+    except ValueError as error:
+        raise InvalidInput(f"since: {error}.") from error
 
 
 def _reading(given: dict[str, Any]) -> InputOptions:

@@ -15,7 +15,7 @@ from ledger.job import JobState
 from relabel import control
 from relabel.apply import ApplyOptions, PreparedApply, applicable_plan, prepare_apply
 from relabel.approve import approve
-from relabel.arguments import ApplyArguments, DerivedArguments, PlanArguments, VerifyArguments, file_options
+from relabel.arguments import ApplyArguments, DerivedArguments, PlanArguments, VerifyArguments, file_options, rate_of
 from relabel.connection import Connection, reported
 from relabel.derived import DerivedOptions, Prepared, prepare_retry, prepare_undo
 from relabel.errors import InvalidInput
@@ -260,9 +260,8 @@ class Job:
         return self.connection.session
 
     def _derived_options(self, options: DerivedArguments | VerifyArguments) -> DerivedOptions:
-        return DerivedOptions(
-            options.get("rate"), options.get("name"), again=bool(options.get("again")), here=self.connection.is_own
-        )
+        rate, again = rate_of(options.get("rate")), bool(options.get("again"))
+        return DerivedOptions(rate, options.get("name"), again=again, here=self.connection.is_own)
 
     async def _derive(self, prepared: Prepared | PreparedApply, options: Any) -> Job:
         here, confirm = self.connection.is_own, options.get("confirm", ())
@@ -291,9 +290,8 @@ def _apply_options(options: ApplyArguments, *, here: bool) -> ApplyOptions:
         canary = None if asked is None else CanaryShare.parse(str(asked))
     except ValueError as error:
         raise InvalidInput(f"canary={asked!r} is none; write a share of the rows like '1%', or a number.") from error
-    return ApplyOptions(
-        options.get("rate"), options.get("name"), canary, here=here, max_changes=options.get("max_changes")
-    )
+    rate, most = rate_of(options.get("rate")), options.get("max_changes")
+    return ApplyOptions(rate, options.get("name"), canary, here=here, max_changes=most)
 
 
 def _builtins(line: Any) -> dict[str, Any]:

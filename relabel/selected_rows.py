@@ -62,7 +62,7 @@ class SelectArguments(SelectionArguments, total=False):
 class PlanSelectionArguments(SelectionArguments, total=False):
     """What the plan of a selection takes besides, as in `relabel.arguments.PlanArguments`; `where` is an expression."""
 
-    rate: float
+    rate: float | str
     max_failures: str | float
     priority: Literal["high", "normal", "low"]
     name: str

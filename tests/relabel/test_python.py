@@ -124,9 +124,10 @@ async def test_rows_are_submitted_waited_for_and_undone(client, api):
 
 async def test_a_job_is_held_resumed_paused_and_cancelled(client):
     """What cannot be done in a state is an error of its own."""
-    job = await client.submit([(IDS[0], {"team": "red"})], again=True, hold=True)
+    job = await client.submit([(IDS[0], {"team": "red"})], again=True, hold=True, rate="10/s")
 
     assert (await job.status()).state == "held"
+    assert (await job.status()).rate_per_minute == 600, "as on the command line"
     with pytest.raises(relabel.WrongState, match="only a running job"):
         await job.pause()
     assert (await job.wait(timeout=0.1)).state == "held"
@@ -197,6 +198,7 @@ async def test_what_cannot_be_used_is_refused_with_what_to_do(client, tmp_path):
         ([(IDS[0], {"n": float("nan")})], {}, relabel.InvalidInput),
         ([(IDS[0], {"n": object()})], {}, relabel.InvalidInput),
         ([(IDS[0], {"n": "5"})], {"rate": -1}, relabel.InvalidInput),
+        ([(IDS[0], {"n": "5"})], {"rate": "fast"}, relabel.InvalidInput),
         ([(IDS[0], {"n": "5"})], {"mode": "patch"}, relabel.InvalidInput),
         ([], {}, relabel.UnreadableFile),
         (tmp_path / "none.csv", {}, relabel.UnreadableFile),
