@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
 import gzip
 import io
 import lzma
@@ -39,7 +40,7 @@ def tarred() -> bytes:
 
 
 def database() -> bytes:
-    with sqlite3.connect(":memory:") as made:
+    with contextlib.closing(sqlite3.connect(":memory:")) as made:
         made.execute("create table rows (id)")
         return made.serialize()
 
