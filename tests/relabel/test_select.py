@@ -62,8 +62,8 @@ async def scene(start, redis, tmp_path):
         sandbox.store.add(Completion(new_id(created, f"{number:024d}"), created, metadata, model))
     settings = Settings(
         _env_file=None,
-        openai_base_url=sandbox.base_url,
-        openai_api_key=SecretStr("sk-select-key-0123456789"),
+        OPENAI_BASE_URL=sandbox.base_url,
+        OPENAI_API_KEY=SecretStr("sk-select-key-0123456789"),
         rate={"per_minute": 60_000},
         state_dir=tmp_path / "state",
     )

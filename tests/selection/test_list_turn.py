@@ -84,8 +84,8 @@ async def scene(redis: Redis, redis_url: str, broker_url: str, tmp_path) -> Asyn
             sandbox.store.add(Completion(new_id(created, f"{number:024d}"), created, metadata, "gpt-4o"))
         settings = Settings(
             _env_file=None,
-            openai_base_url=sandbox.base_url,
-            openai_api_key=SecretStr("sk-select-key-0123456789"),
+            OPENAI_BASE_URL=sandbox.base_url,
+            OPENAI_API_KEY=SecretStr("sk-select-key-0123456789"),
             redis={"url": redis_url},
             broker_url=broker_url,
             rate={"per_minute": 60_000},

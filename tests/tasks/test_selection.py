@@ -29,8 +29,8 @@ def plan(ledger, redis_url, broker_url, tmp_path):
     async def take(base_url, key="sk-right-key-0123456789", before=None):
         settings = Settings(
             _env_file=None,
-            openai_base_url=base_url,
-            openai_api_key=SecretStr(key) if key else None,
+            OPENAI_BASE_URL=base_url,
+            OPENAI_API_KEY=SecretStr(key) if key else None,
             redis={"url": redis_url},
             broker_url=broker_url,
             state_dir=tmp_path,
