@@ -196,3 +196,12 @@ def private_redis(state_dir: Path) -> Iterator[EmbeddedServer]:
     """A server for one test alone, which may flush it, stop it or kill it."""
     with embedded_server(state_dir) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def faketime() -> None:
+    """Skip where the clock of a server cannot be set; in CI that is a failure."""
+    from tests.simulation.server import why_no_clock
+
+    if why := why_no_clock():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(why)

