@@ -51,6 +51,24 @@ async def test_a_page_changes_while_the_job_does(browser, sign_in, make_job, end
     assert re.search(r"Paused at \d\d:\d\d:\d\d UTC", paused)
 
 
+async def test_the_whole_page_of_a_job_shows_its_end(browser, sign_in, make_job, end_rows):
+    """Its rows, what was found and what was made of it, without loading it again; what somebody has typed stays."""
+    await sign_in("read")
+    job = await make_job(FILE, kind="plan", images=True)
+    await look(browser.open, f"/jobs/{job.job_id}", until="Live")
+    await look(browser.fill, "find", "chatcmpl-half")
+    begun = await look(browser.until, "Nothing so far")
+
+    await end_rows(job, dict.fromkeys(range(12), Outcome.WOULD_CHANGE))
+    await make_job(FILE, kind="apply", parent=job.job_id, by="ada@x")
+    ended = await look(browser.until, "Digest:")
+
+    for words in ("Receipt", "Made of it", "would change 12"):
+        assert words not in begun, words
+        assert words in ended, words
+    assert await look(browser.run, "return document.querySelector('[name=find]').value") == "chatcmpl-half"
+
+
 async def test_focus_and_what_is_unfolded_stay_while_a_page_changes(browser, sign_in, make_job, end_rows, ledger):
     """On a job's page, and in a list into which another job comes."""
     await sign_in("read", "control")
