@@ -40,6 +40,8 @@ def asked(harness):
 
 @pytest.fixture
 def plan(harness):
+    harness.stop_clocks()
+
     async def plan_it(ids, patch=None, *, kind=Kind.PLAN, **options):
         job_id = await harness.submit(*[(each, patch or {"team": "red"}) for each in ids], kind=kind, **options)
         assert await harness.turn(job_id) is ReleaseAnswer.FINISHED
@@ -209,6 +211,7 @@ async def merging(redis, start):
     """A harness whose service merges, where a probe found that pages may serve writes."""
     harness = WorkerHarness(redis, await start(semantics="merge"))
     harness.service = PROBED
+    harness.stop_clocks()
     return harness
 
 
