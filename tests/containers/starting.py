@@ -110,7 +110,7 @@ def hidden(run: Deployment) -> None:
 
 
 def networks(run: Deployment) -> None:
-    """Workers reach the API; Redis, beat and the web console reach nothing outside."""
+    """Workers and Flower reach the API; Redis and beat reach nothing outside."""
     reach = f"import socket; socket.create_connection(('{BRIDGE}', {PORT}), 3)"
     codes = {
         service: run.sh(f'docker compose exec -T {service} python -c "{reach}"', check=False).code

@@ -50,7 +50,7 @@ def redis_restart(run: Deployment) -> None:
 
 
 def scale(run: Deployment) -> None:
-    """More workers by .env, beside those that run; each of them takes rows."""
+    """More workers by .env, beside those that run, which stay."""
     before = set(run.containers("worker"))
     env = run.engine.tree / "project/.env"
     env.write_text(env.read_text().replace("WORKERS=2", "WORKERS=3"))
@@ -79,7 +79,7 @@ def replaced(run: Deployment) -> None:
     gap = run.api.longest_gap(rows.before)
     run.note(f"{len(new)} workers replaced in {replacing.seconds:.0f} s; no row was written for {gap:.1f} s at most")
     run.do("docker compose up --detach --wait")
-    assert set(run.containers("worker")) == set(new)
+    assert sorted(run.containers("worker")) == sorted(new), "the next `up` replaced workers again"
 
 
 def nightly(run: Deployment) -> None:

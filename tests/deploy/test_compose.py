@@ -116,6 +116,14 @@ def test_no_registry_is_asked_for_what_is_built_here():
     assert {(SERVICES[name]["build"], SERVICES[name]["pull_policy"]) for name in OURS} == {(".", "never")}
 
 
+def test_no_documented_start_makes_what_the_next_one_replaces():
+    """`up --no-deps` makes containers without `depends_on`, and an `up` of Compose before 2.30 makes those anew."""
+    starts = re.findall(r"docker compose .*\bup\b.*", (ROOT / "docs/operations.md").read_text())
+
+    assert any("--no-recreate --scale" in start for start in starts)
+    assert [start for start in starts if "--no-deps" in start] == []
+
+
 def test_a_ca_of_ones_own_reaches_all_that_call_the_api():
     """By the file that is laid over this one."""
     over = YAML(typ="safe").load(ROOT / "deploy" / "private-ca.yml")["services"]
