@@ -83,15 +83,16 @@ def replaced(run: Deployment) -> None:
 
 
 def nightly(run: Deployment) -> None:
-    """A file in the inbox, applied by a run that is asked for."""
+    """A file in the inbox, applied by a run that is asked for once the file has been unchanged for a minute."""
     rows = run.rows(SMALL)
     run.write("patches.csv", rows.csv())
     run.do("docker compose exec -T worker sh -c")
-    run.sh("docker compose run --rm -T relabel nightly run")
-    wait_for(lambda: run.api.metadata(rows.before) == rows.after(), what="the file of the night is applied")
-    wait_for(
-        lambda: run.sh("docker compose run --rm -T relabel nightly status", check=False).code == 0, what="it ended"
-    )
+    unchanged = "docker compose exec -T worker find /inbox -name tonight.csv -mmin +1"
+    wait_for(lambda: run.sh(unchanged).out, what="the file has been unchanged for a minute", within=300, every=5.0)
+    run.sh("docker compose run --rm -T relabel nightly run --wait")
+    assert run.api.metadata(rows.before) == rows.after()
+    assert "tonight.csv.report.csv" in run.sh("docker compose exec -T worker ls /inbox/done").out
+    run.sh("docker compose run --rm -T relabel nightly status")
 
 
 def web(run: Deployment) -> None:

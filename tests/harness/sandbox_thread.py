@@ -77,7 +77,7 @@ def running_api(options: SandboxOptions, *, tls_at: str = "") -> Iterator[Api]:
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, port: int) -> None:
     """Carry bytes both ways between a client, whose TLS ends here, and the sandbox."""
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, asyncio.CancelledError):  # the end of the loop cancels it, and wants no report
         far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
         await asyncio.gather(_carry(reader, far_writer), _carry(far_reader, writer))
 

@@ -26,6 +26,8 @@ SECRETS = {
     "relabel_flower__basic_auth": "relabel:flower-of-this-run",
 }
 ROWS = 2000
+OF_SYSTEMD = ("systemctl", "/opt/", "/etc/", "/var/lib/")
+"""What a documented command has that is meant for such a machine."""
 
 
 class Run:
@@ -192,6 +194,8 @@ def main() -> None:
                 print(here.sh("journalctl -u 'relabel-*' -n 40 --no-pager", check=False).out[-5000:])  # noqa: T201
                 raise
             print(f"  ok, {time.monotonic() - began:.0f} s", flush=True)  # noqa: T201
+        left = [command for words in OF_SYSTEMD for command in run.documented.not_run(words)]
+        assert left == [], f"documented, and not run: {left}"
 
 
 def note(what: str) -> None:
