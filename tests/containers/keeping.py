@@ -54,7 +54,8 @@ def down(run: Deployment) -> None:
     networks = set(run.sh("docker network ls --format '{{.Name}}'").out.split())
     assert networks == {"bridge", "host", "none"}, networks
     volumes = set(run.sh("docker volume ls --quiet").out.split())
-    assert volumes <= {f"relabel_{name}" for name in ("redis", "beat", "inbox", "spool", "prometheus")}, volumes
+    named = ("redis", "beat", "inbox", "spool", "prometheus", "grafana")
+    assert volumes <= {f"relabel_{name}" for name in named}, volumes
 
 
 def _asked(what: str) -> dict[str, list[dict[str, str]]]:
