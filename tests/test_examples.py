@@ -52,7 +52,8 @@ def shell(folder: str, *arguments: str, environment: dict[str, str]) -> str:
     return ended.stdout + ended.stderr
 
 
-@pytest.mark.parametrize("folder", ["removals", pytest.param("replace", marks=pytest.mark.promise)])
+@pytest.mark.promise
+@pytest.mark.parametrize("folder", ["removals", "replace"])
 def test_a_file_is_applied_to_the_stand_in(folder, environment):
     """No row fails."""
     printed = shell(folder, "run.sh", environment=environment)

@@ -125,6 +125,7 @@ async def test_what_cannot_be_used_is_2_before_anything_is_sent(relabel, argumen
     assert said in " ".join(ended.err.split())
 
 
+@pytest.mark.promise
 async def test_a_plan_of_a_selection_reads_nothing_twice(relabel, service, sandbox_of):
     """The values of the pages are its own; the list is all that was asked for, but for a look at the API."""
     where = 'metadata.team == "search" and has(metadata.score)'

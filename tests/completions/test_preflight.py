@@ -7,6 +7,7 @@ from aiohttp import web
 
 from completions.preflight import look_at_api
 from relabel.health import Verdict, check_health
+from tests.end_to_end.independent_server import IndependentServer
 from tests.harness.cluster import settings_for
 from tests.harness.shaped_service import SHAPES, Shape, ShapedService, serving
 
@@ -40,6 +41,27 @@ async def test_a_service_without_a_list_whose_words_for_a_missing_completion_nam
         wrong = await look_at_api(settings_for("redis://127.0.0.1:1/0", service.address))
 
     assert (right.wrong_url, bool(wrong.wrong_url)) == ("", True)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_key_that_may_update_but_not_list_is_good_enough(status):
+    """Only the updates decide; a key of that kind must not be taken for a wrong one."""
+    async with IndependentServer({}) as server:
+        server.may_not_list = status
+        assert not any(await look_at_api(settings_of(server)))
+
+
+@pytest.mark.parametrize("mishap", ["404", "500", "reset"])
+async def test_any_other_answer_or_one_lost_connection_is_good_enough(mishap):
+    """A server that cannot list its completions may be able to update them."""
+    async with IndependentServer({}) as server:
+        server.mishaps["GET", ""] = [mishap]
+        assert not any(await look_at_api(settings_of(server)))
+
+
+def settings_of(server):
+    """The settings of a command that asks this server."""
+    return settings_for("redis://127.0.0.1:1/0", server.base_url, OPENAI_API_KEY=server.key)
 
 
 async def test_a_redirect_is_a_wrong_url():

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.end_to_end.cli_process import CliProcess
 from tests.end_to_end.conftest import StartServer
 from tests.end_to_end.expectation import new_ids, simple_csv
 
 
+@pytest.mark.promise
 async def test_a_plan_changes_nothing_and_is_applied_and_undone_where_nothing_is_configured(
     relabel: CliProcess, serve: StartServer
 ) -> None:

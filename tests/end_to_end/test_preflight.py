@@ -77,9 +77,8 @@ async def test_a_url_without_v1_is_exit_code_4_before_anything_is_stored(relabel
     assert await no_jobs(relabel)
 
 
-@pytest.mark.parametrize(
-    "mishap", ["404", *(pytest.param(each, marks=pytest.mark.promise) for each in ("500", "reset"))]
-)
+@pytest.mark.promise
+@pytest.mark.parametrize("mishap", ["404", "500", "reset"])
 async def test_any_other_answer_or_one_lost_connection_stops_no_run(
     relabel: CliProcess, serve: StartServer, mishap: str
 ) -> None:
@@ -93,7 +92,8 @@ async def test_any_other_answer_or_one_lost_connection_stops_no_run(
     assert server.completions == {"chatcmpl-CUL7Laaaaaaaaaaaaaaaaaaaaaaaa": {"team": "blue"}}
 
 
-@pytest.mark.parametrize("status", [401, pytest.param(403, marks=pytest.mark.promise)])
+@pytest.mark.promise
+@pytest.mark.parametrize("status", [401, 403])
 async def test_a_key_that_may_update_but_not_list_is_good_enough(
     relabel: CliProcess, serve: StartServer, status: int
 ) -> None:

@@ -39,6 +39,7 @@ async def test_a_job_goes_through_the_proxy_to_a_host_of_a_private_ca(relabel: C
     assert "canary" not in ended.said + relabel.worker_log
 
 
+@pytest.mark.promise
 async def test_nothing_for_loopback_leaves_the_machine(relabel: CliProcess, serve: StartServer) -> None:
     """A base URL on loopback and a rehearsal are never proxied: the proxy could read the key and the rows."""
     ids = new_ids(2)

@@ -160,6 +160,7 @@ async def check_report(relabel: CliProcess, job_id: str, expected: Expected) -> 
     assert codes == {"not_found": missing, "invalid_value": expected.count("failed") - missing}
 
 
+@pytest.mark.promise
 async def test_the_failed_rows_of_a_report_are_fed_back_as_they_are_and_succeed(
     relabel: CliProcess, serve: StartServer
 ) -> None:
@@ -180,6 +181,7 @@ async def test_the_failed_rows_of_a_report_are_fed_back_as_they_are_and_succeed(
     assert server.completions == {completion_id: {"kept": "yes"} | patch for completion_id, patch in rows}
 
 
+@pytest.mark.promise
 async def test_a_file_that_was_submitted_before_is_applied_again_only_when_asked(
     relabel: CliProcess, serve: StartServer
 ) -> None:
@@ -202,6 +204,7 @@ async def test_a_file_that_was_submitted_before_is_applied_again_only_when_asked
     assert again.facts["rows"]["unchanged"] == 5
 
 
+@pytest.mark.promise
 async def test_invalid_rows_are_told_and_the_others_go_on(relabel: CliProcess, serve: StartServer) -> None:
     """Exit code 1, the line and the reason on the screen and in the report, and the good rows applied."""
     ids = new_ids(3)
