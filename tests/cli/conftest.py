@@ -33,7 +33,7 @@ from producer.source import open_source
 from producer.submit import JobRequest, submit
 from tests.cli.deployed import Deploy, DeployedCommand
 from tests.harness.command import ROOT, Ended, run_command
-from tests.harness.fork_server import ForkedProcess
+from tests.harness.forked_process import ForkedProcess
 from tests.harness.idle_worker import IdleWorker, served_api
 
 LONGEST_S = 120.0

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tests.harness.end_with_parent import end_with_parent
-from tests.harness.fork_server import ForkedProcess, can_fork
+from tests.harness.forked_process import ForkedProcess, can_fork
 from tests.harness.wait import wait_until
 
 BIN = Path(sys.executable).parent
