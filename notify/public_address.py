@@ -13,7 +13,7 @@ def is_public(address: str) -> bool:
     """Return whether an IP address is public; an IPv6 address that embeds an IPv4 one is judged by that one."""
     try:
         found = ip_address(address.partition("%")[0])
-    except ValueError:  # a short or decimal spelling, which aiohttp 3.13 hands to the system as it is
+    except ValueError:  # a short or decimal spelling, which aiohttp 3.14.0 hands to the system as it is
         return False
     if isinstance(found, IPv6Address):
         if found in _LOCAL_NAT64:
