@@ -12,6 +12,8 @@ from tests.harness.debian_tree import debian_tree
 RELEASES = {"3.11": "bookworm", "3.13": "trixie", "3.14": "forky"}
 """Debian's releases by their Python; none has 3.12."""
 PACKAGES = ("python3", "python3-venv", "python3-dev", "ca-certificates", "git", "make", "procps")
+FOR_TESTS = ("faketime", "jq", "redis-tools")
+"""What some tests need, and skip by name without it."""
 SHARED = ("/proc", "/dev", "/sys", "/etc/ssl", "/etc/resolv.conf")
 """What a program in a tree finds as this machine has it: processes, its network, and whom that trusts."""
 
@@ -45,7 +47,7 @@ def find_interpreter(version: str, folder: Path) -> Interpreter | None:
             return Interpreter(program, None)
     if version not in RELEASES:
         return None
-    tree = debian_tree(folder / f"python-{version}", RELEASES[version], PACKAGES)
+    tree = debian_tree(folder / f"python-{version}", RELEASES[version], PACKAGES + FOR_TESTS)
     return Interpreter(f"/usr/bin/python{version}", tree)
 
 
