@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import os
 import signal
@@ -61,33 +62,49 @@ WHOLE = (
         f"cli/test_{name}.py"
         for name in (
             "applied",
+            "approved_apply",
             "confirm",
             "follow_ups",
             "former",
+            "full_redis",
             "hostile_ledger",
             "metrics",
             "planned",
             "probe",
             "select",
+            "startup",
             "verify",
             "watch",
         )
     ),
     "relabel/test_python.py",
+    "relabel/test_remember.py",
     "sandbox/test_command.py",
+    "web/test_costs.py",
     "web/test_serve.py",
     "test_examples.py",
 )
-"""What starts whole process trees or servers: left out by `make test-fast`, and begun first by `make test`."""
+"""What starts whole process trees or servers, or takes seconds: `make test-fast` leaves it out, `make test` begins it.
+
+A single test of that kind in another file is marked `whole`.
+"""
 
 
-TOGETHER = ("chromium", "idle_worker", "test_imports.py", "test_language.py")
+TOGETHER = (
+    "chromium",
+    "idle_worker",
+    "test_imports.py",
+    "test_language.py",
+    "test_retry_after.py",
+    "test_stored_jobs.py",
+)
 """What costs seconds once in each process that needs it, so that one process runs all of its tests.
 
 A fixture of a session, or a file whose tests all read the whole source.
 """
 
 
+@functools.cache
 def is_whole(path: Path) -> bool:
     """Return whether a file or folder of tests is in `WHOLE`."""
     return path.is_relative_to(TESTS) and str(path.relative_to(TESTS)).startswith(WHOLE)
@@ -110,7 +127,7 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_itemcollected(item: pytest.Item) -> None:
-    """Mark what takes whole process trees."""
+    """Mark what is in `WHOLE`."""
     if is_whole(item.path):
         item.add_marker("whole")
 
@@ -119,10 +136,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Begin with what takes longest, and leave out the slowest, unless marks or names are asked for."""
     if not (config.option.markexpr or any("::" in name for name in config.args)):
         late = [item for item in items if item.get_closest_marker("slow") or item.get_closest_marker("promise")]
-        config.hook.pytest_deselected(items=late)
-        items[:] = [item for item in items if item not in set(late)]
+        leave_out(config, items, late)
+    if config.option.quick:
+        leave_out(config, items, [item for item in items if item.get_closest_marker("whole")])
     items.sort(key=lambda item: item.get_closest_marker("whole") is None)
     items[:] = share_out(items, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+
+
+def leave_out(config: pytest.Config, items: list[pytest.Item], some: list[pytest.Item]) -> None:
+    """Take some of the tests out of those that run."""
+    config.hook.pytest_deselected(items=some)
+    left = set(some)
+    items[:] = [item for item in items if item not in left]
 
 
 def pytest_collection_finish() -> None:

@@ -32,6 +32,7 @@ def test_the_settings_table_is_that_of_the_model():
     assert SETTINGS.read_text(encoding="utf-8") == settings_page(), REGENERATE
 
 
+@pytest.mark.whole
 def test_the_page_of_verbs_is_that_of_the_command_line():
     """Every option and help text; written in a process of its own, as click keeps what another test made of -h."""
     code = "from docs.generate import verbs_page; print(verbs_page(), end='')"

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parent.parent
 
 PACKAGES = (
@@ -237,6 +239,7 @@ def test_every_lua_script_tells_its_keys_arguments_and_answer():
         assert f'"{script.stem}"' in sources, f"nobody loads {script.name}"
 
 
+@pytest.mark.whole
 def test_loading_the_use_cases_loads_neither_celery_nor_an_http_client():
     """They are loaded when something is sent; every module of the package is loaded here."""
     names = [path.removesuffix(".py").replace("/", ".") for path in modules() if path.startswith("relabel/")]

@@ -309,6 +309,7 @@ async def test_a_report_that_cannot_be_written_is_one_sentence_and_leaves_nothin
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.whole
 async def test_a_reader_that_has_seen_enough_is_no_error(make_job, environment, tmp_path):
     """As in `relabel report JOB | head`."""
     job = await make_job("id,team\n" + "".join(f"c{n},red\n" for n in range(100)))

@@ -182,6 +182,7 @@ async def test_an_unreachable_redis_is_told_apart(relabel, tmp_path):
     assert (ended.code, ended.out, "cannot be reached" in ended.err) == (4, "", True)
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("verb", [["jobs"], ["status", "--json"], ["config"]], ids=lambda verb: verb[0])
 async def test_a_disk_that_is_full_is_one_sentence(make_job, environment, verb):
     """What is printed may go to a file; exit code 2, and no traceback."""

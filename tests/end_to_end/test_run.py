@@ -278,6 +278,7 @@ async def test_azure_is_called_with_its_header_and_version(relabel: CliProcess, 
         assert "api-version=2025-02-01-preview" in seen.url
 
 
+@pytest.mark.promise
 async def test_a_temporary_folder_of_a_killed_check_holds_no_rows(relabel: CliProcess, serve: StartServer) -> None:
     """What is read waits in files without a name, and no folder stays behind."""
     ids = new_ids(50)

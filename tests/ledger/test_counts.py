@@ -234,7 +234,7 @@ def test_counts_always_sum_up_and_every_row_comes_to_an_end(redis_url, harness_o
     explore(
         type("Bound", (Workers,), {"url": redis_url, "harness_of": harness_of}),
         settings=settings(
-            max_examples=settings.default.max_examples // 2,
+            max_examples=settings.default.max_examples // 5,
             stateful_step_count=40,
             suppress_health_check=list(HealthCheck),
         ),

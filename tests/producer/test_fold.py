@@ -133,6 +133,7 @@ def test_folding_equals_a_plain_dictionary(tmp_path_factory, rows, mode, spread)
     assert len(rows) == len(expected) + len(left)
 
 
+@pytest.mark.whole
 def test_folding_works_across_many_buckets(tmp_path: Path):
     """Beyond 65,536 rows the ids are dealt out to several buckets; each pair still meets."""
     number = 70_000

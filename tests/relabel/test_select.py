@@ -251,6 +251,7 @@ async def test_what_a_page_does_not_show_is_read_by_itself(scene, fault):
     assert selected.found.requests == 1 + 100
 
 
+@pytest.mark.whole
 async def test_a_completion_that_can_never_be_read_is_left_out(scene):
     """What its GET answers is no JSON, each time: it does not end the selection."""
     scene.sandbox.add_faults(
@@ -321,6 +322,7 @@ async def test_a_page_that_fails_is_read_again(scene):
     assert "500" in waits[2]
 
 
+@pytest.mark.whole
 async def test_an_api_that_never_answers_is_not_waited_for(scene):
     """A wrong URL, say: it ends after few tries, leaves nothing, and does not speak of going on."""
     scene.sandbox.add_faults(rules=[{"fault": "error_500", "match": {"operation": "list"}}])

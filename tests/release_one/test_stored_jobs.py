@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from config.environment import child_environment
 from ledger.job import JobState
@@ -30,14 +32,32 @@ ROWS = {
 """What the jobs were asked to do."""
 
 
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+@asynccontextmanager
+async def restored(folder: Path) -> AsyncIterator[Cluster]:
     """A private Redis with release one's ledger in it, and an API that holds what it held then."""
-    (tmp_path / "logs").mkdir()
-    async with Cluster(tmp_path, keep_logs=tmp_path / "logs") as cluster:
+    (folder / "logs").mkdir()
+    async with Cluster(folder, keep_logs=folder / "logs") as cluster:
         await STORED.restore(cluster.ledger.redis, target=cluster.sandbox.base_url)
         cluster.sandbox.store.load(STORED.completions)
         yield cluster
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    """Release one's ledger for one test, without workers."""
+    async with restored(tmp_path) as cluster:
+        yield cluster
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def at_work(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cluster]:
+    """Release one's ledger with a worker; each test has to do with other rows."""
+    async with restored(tmp_path_factory.mktemp("at_work")) as cluster:
+        await cluster.worker()
+        yield cluster
+
+
+WITH_WORKER = pytest.mark.asyncio(loop_scope="module")
 
 
 async def relabel(cluster: Cluster, *arguments: str) -> tuple[int, str]:
@@ -71,13 +91,12 @@ async def test_each_row_is_in_the_report(cluster: Cluster):
         assert outcomes == expected
 
 
-async def test_a_finished_job_is_undone(cluster: Cluster):
-    await cluster.worker()
+@WITH_WORKER
+async def test_a_finished_job_is_undone(at_work: Cluster):
+    code, job_id = await relabel(at_work, "undo", STORED.jobs["finished"], "--again")
+    await at_work.finished(job_id.strip())
 
-    code, job_id = await relabel(cluster, "undo", STORED.jobs["finished"], "--again")
-    await cluster.finished(job_id.strip())
-
-    held = cluster.sandbox.store.dump()
+    held = at_work.sandbox.store.dump()
     rows = ROWS["finished"]
     assert code == 0
     assert {row: held[row] for row in rows.ids} == rows.before
@@ -96,38 +115,38 @@ async def test_a_finished_job_is_verified_and_has_a_receipt(cluster: Cluster):
     assert json.loads(receipt)["verification"] == found
 
 
-async def test_a_cancelled_job_is_undone_by_its_before_images(cluster: Cluster):
-    await cluster.worker()
+@WITH_WORKER
+async def test_a_cancelled_job_is_undone_by_its_before_images(at_work: Cluster):
     rows = PatchRows(60, seed=5)
 
-    _, job_id = await relabel(cluster, "undo", STORED.jobs["cancelled"])
-    await cluster.finished(job_id.strip())
+    _, job_id = await relabel(at_work, "undo", STORED.jobs["cancelled"])
+    await at_work.finished(job_id.strip())
 
-    held = cluster.sandbox.store.dump()
+    held = at_work.sandbox.store.dump()
     assert {row: held[row] for row in rows.ids} == rows.before
 
 
-async def test_failed_rows_are_tried_again(cluster: Cluster):
-    await cluster.worker()
+@WITH_WORKER
+async def test_failed_rows_are_tried_again(at_work: Cluster):
     unknown = "chatcmpl-" + "0" * 29
-    cluster.sandbox.store.load({unknown: {"team": "none"}})
+    at_work.sandbox.store.load({unknown: {"team": "none"}})
 
-    _, job_id = await relabel(cluster, "retry", STORED.jobs["finished"], "--all", "--again")
-    await cluster.finished(job_id.strip())
+    _, job_id = await relabel(at_work, "retry", STORED.jobs["finished"], "--all", "--again")
+    await at_work.finished(job_id.strip())
 
-    assert cluster.sandbox.store.dump()[unknown]["team"] == "x"
+    assert at_work.sandbox.store.dump()[unknown]["team"] == "x"
 
 
+@WITH_WORKER
 @pytest.mark.parametrize("fate", ["paused", "held", "running"])
-async def test_a_job_that_had_not_ended_goes_on_to_its_end(cluster: Cluster, fate: str):
+async def test_a_job_that_had_not_ended_goes_on_to_its_end(at_work: Cluster, fate: str):
     rows, job_id = ROWS[fate], STORED.jobs[fate]
-    await cluster.worker()
     if fate != "running":
-        await relabel(cluster, "resume", job_id)
+        await relabel(at_work, "resume", job_id)
 
-    job = await cluster.finished(job_id)
+    job = await at_work.finished(job_id)
 
-    held = cluster.sandbox.store.dump()
+    held = at_work.sandbox.store.dump()
     assert {row: held[row] for row in rows.ids} == {row: rows.after(row) for row in rows.ids}
     assert job.counts.updated + job.counts.unchanged == len(rows)
     assert job.state is JobState.FINISHED

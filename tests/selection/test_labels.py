@@ -183,6 +183,7 @@ def test_a_share_is_about_that_and_is_the_same_for_each_completion():
     assert chosen("100%", 0, IDS) == set(IDS)
 
 
+@pytest.mark.whole
 def test_a_sample_is_the_same_in_another_process():
     """Python's own hashes are not."""
     code = "import tests.selection.test_labels as t; print(*sorted(t.chosen('5', 7, t.IDS)))"

@@ -66,6 +66,7 @@ async def test_a_plan_of_nothing_has_the_digest_of_no_rows_and_is_not_applied(pl
         await applicable_plan(Session(ledger, Settings(_env_file=None), "ada"), found.spec.job_id, here=False)
 
 
+@pytest.mark.whole
 async def test_an_api_that_does_not_answer_is_waited_for(plan):
     """For a quarter of an hour without a page; then it pauses."""
     waits = await plan("http://127.0.0.1:9/v1")

@@ -122,6 +122,7 @@ async def test_a_job_that_vanishes_ends_its_stream(client, spec, ledger):
     assert (await client.get(f"/v1/jobs/{spec.job_id}/events")).status_code in {404, 410}
 
 
+@pytest.mark.whole
 async def test_a_server_that_ends_ends_its_streams_and_the_next_one_goes_on(
     redis_url, state_dir, new_token, client, spec
 ):

@@ -212,6 +212,7 @@ async def test_a_completion_stays_claimed_whose_write_got_no_answer_before_the_n
     assert await harness.redis.pttl(claim_key(claim_of(harness.sandbox.base_url, completion_id))) > 5_000
 
 
+@pytest.mark.whole
 async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(harness, completion_id):
     """The keeper renews them: their life grows again and again, and never comes to its end."""
     harness.sandbox.configure(latency_s=2.5)
@@ -232,6 +233,7 @@ async def test_claims_are_kept_while_requests_take_longer_than_a_claim_lives(har
     assert sum(later > earlier for earlier, later in itertools.pairwise(seen)) >= 2
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize("journal", [True, False])
 async def test_a_row_whose_claim_was_lost_waits_for_it_and_reads_again(harness, completion_id, eventually, journal):
     """The journal's script refuses it, or the keeper's renewal without a journal: another job's change is kept."""

@@ -117,6 +117,7 @@ async def test_the_last_of_the_workers_whose_keys_are_refused_pauses_the_job(rot
     assert states == [(True, JobState.RUNNING), (False, JobState.PAUSED)]
 
 
+@pytest.mark.whole
 async def test_a_turn_records_that_its_key_is_accepted(rotated):
     """While it goes on, so that others with a wrong key stand aside within a second or two."""
     rotated.sandbox.configure(api_key=KEY, latency_s=0.6)

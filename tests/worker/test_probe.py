@@ -65,6 +65,7 @@ async def test_each_rule_of_a_service_is_found_out(redis, rules, found):
     assert service.completions == {ID: BEFORE}
 
 
+@pytest.mark.whole
 async def test_a_reply_that_only_echoes_the_request_is_found_out_by_reads(redis):
     """The answer shows no key that was left out, yet a read does: it merges, and null removes."""
     rules = {"merges": True, "null": "removes", "empty": "removes", "echoes": True}
@@ -159,6 +160,7 @@ async def test_a_removal_that_is_only_echoed_is_confirmed_by_a_read(harness):
     assert (row.outcome, row.detail.code) == (Outcome.FAILED, "key_not_removed")
 
 
+@pytest.mark.whole
 @pytest.mark.parametrize(
     ("options", "found"),
     [

@@ -156,6 +156,7 @@ async def test_a_stop_in_a_ledger_that_came_back_empty_is_no_crash(harness, comp
         await asyncio.wait_for(turn, LONG_S)
 
 
+@pytest.mark.whole
 async def test_a_row_that_never_gets_an_answer_ends_as_failed_over_several_turns(harness, completion_id):
     """Its tries are longer than a turn, so they are counted over turns: a job never goes round for ever."""
     harness.api = {"timeout_s": 1.2}
@@ -269,6 +270,7 @@ async def test_a_worker_that_slept_and_still_has_its_shard_reads_again(harness, 
     assert [entry.method for entry in harness.sent()] == ["GET", "GET", "POST"]
 
 
+@pytest.mark.whole
 async def test_what_the_api_answered_last_is_seen_in_the_job_while_no_row_ends(harness, completion_id):
     """Each renewal reports the last request that did not succeed."""
     harness.fault("error_500", id=completion_id)
