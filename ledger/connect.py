@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
+import redis
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
+from redis.driver_info import DriverInfo
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -32,6 +34,9 @@ SOCKET_TIMEOUT_S = 5.0
 """Bound of one round trip, so that a dead link cannot hold a worker."""
 LOOK_TIMEOUT_S = 2.0
 """The same for readers that would rather know soon that the server is away."""
+
+DRIVER = DriverInfo(lib_version=redis.__version__)
+"""What a connection says of itself; redis-py would read the metadata of its package, a millisecond for each one."""
 
 ERROR_CHARS = 120
 """Most that is shown of an error's words, which the server wrote."""
@@ -145,6 +150,7 @@ def new_client(
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
         health_check_interval=25,
+        driver_info=DRIVER,
         **once,
     )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import redis
 from redis.asyncio import Redis
 
 from ledger.cancellation import end_tasks
@@ -88,3 +89,11 @@ async def test_a_client_without_a_free_connection_does_not_blame_the_server(redi
     finally:
         await end_tasks([holder])
         await client.aclose()
+
+
+async def test_a_connection_says_which_library_it_is_of(redis_url):
+    """Operators find it in CLIENT LIST."""
+    async with open_ledger(redis_url) as client:
+        info = await client.client_info()
+
+    assert (info["lib-name"], info["lib-ver"]) == ("redis-py", redis.__version__)
