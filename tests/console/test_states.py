@@ -23,7 +23,9 @@ from tests.harness.rows import PatchRows
 pytestmark = pytest.mark.promise
 IDS = PatchRows(8).ids
 FILE = "id,team,note\n" + "".join(f"{each},t{number},{'n' * 512}\n" for number, each in enumerate(IDS)) + "bad id,x,y\n"
-ENDS = dict.fromkeys(range(4), Outcome.UPDATED) | {4: failure("not_found", f"No completion {'x' * 120}", status=404)}
+LONG = f"https://api.openai.com/v1/chat/completions/{IDS[4]}"
+"""What has no place to break a line at, and is wider than a phone."""
+ENDS = dict.fromkeys(range(4), Outcome.UPDATED) | {4: failure("not_found", f"No completion at {LONG}", status=404)}
 ENDS |= {5: (Outcome.DRIFTED, failure("changed_since")[1]), 6: failure("timeout"), 7: Outcome.UNCHANGED}
 BY = "ada (token labels)"
 WAITS = {"code": "invalid_api_key", "reason": "the API refuses the key", "by": "worker@a"}
