@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from config.environment import environment_names
+from relabel import __version__
 from relabel.worker_process import STOP_S
 from web.server import END_WITHIN_S
 
@@ -52,6 +53,14 @@ def test_a_unit_is_valid_and_has_few_rights(installed: Path, name: str):
     level = re.search(r"Overall exposure level for \S+: ([\d.]+)", told)
     assert level is not None, told
     assert float(level[1]) < MOST_EXPOSED
+
+
+def test_the_operations_install_this_version():
+    """Into an environment of its own, to which the link leads that the units name."""
+    told = (UNITS.parents[1] / "docs/operations.md").read_text()
+
+    assert f"deploy/build.sh /opt/relabel-{__version__} " in told
+    assert f"ln -sfT relabel-{__version__} /opt/relabel " in told
 
 
 def test_units_name_settings_that_there_are():

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
+from relabel import __version__
 from relabel.worker_process import STOP_S
 from sandbox.options import SandboxOptions
 from tests.containers.documented import Documented
@@ -61,7 +62,11 @@ class Run:
     def main_process(self, unit: str) -> int:
         """Return the number that the unit's main process has here; the machine has numbers of its own."""
         theirs = self.machine.show(unit, "MainPID")
-        return next(number for number in processes_here() if _numbers(number)[-1:] == [theirs])
+        return next(number for number in processes_here() if _numbers(number)[1:] == [theirs])
+
+    def command_line(self, unit: str) -> str:
+        """Return the command line of the unit's main process."""
+        return Path(f"/proc/{self.main_process(unit)}/cmdline").read_text()
 
     def during_a_job(self, strike: Callable[[], object]) -> None:
         """Carry out a job, and strike once a quarter of it is done."""
@@ -85,8 +90,9 @@ def install(run: Run) -> None:
     """The documented commands, one after the other."""
     run.do("useradd --system")
     began = time.monotonic()
-    run.do("deploy/build.sh /opt/relabel")
+    run.do(f"deploy/build.sh /opt/relabel-{__version__}")
     note(f"installed in {time.monotonic() - began:.0f} s")
+    run.do(f"ln -sfT relabel-{__version__}")
     run.do("install -d -m 700")
     run.do("install -m 600")
     run.machine.sh(f"printf '%s\\n' OPENAI_BASE_URL={run.api.base_url} >> /etc/relabel/relabel.env")
@@ -146,19 +152,25 @@ def killed(run: Run) -> None:
     run.during_a_job(lambda: run.machine.sh("systemctl restart redis-server"))
 
 
-def restarted(run: Run) -> None:
-    """One worker after the other, in the middle of a job: each ends by itself, within its time."""
+def upgraded(run: Run) -> None:
+    """Another environment; one worker after the other, in the middle of a job, ends by itself and begins anew there."""
+    run.do("deploy/build.sh /opt/relabel-NEW")
+    run.do("ln -sfT relabel-NEW")
+    restart = run.documented.command("systemctl restart relabel-worker@1")
 
-    def restart() -> None:
+    def replace() -> None:
         for unit in UNITS[:2]:
-            before = run.main_process(unit)
-            done = run.machine.sh(f"systemctl restart {unit}")
+            assert f"/opt/relabel-{__version__}/bin/python" in run.command_line(unit)
+            done = run.machine.sh(restart.replace(UNITS[0], unit))
             assert done.seconds < 30, done
-            assert run.main_process(unit) != before
+            assert "/opt/relabel-NEW/bin/python" in run.command_line(unit)
             assert "SIGKILL" not in run.machine.sh(f"journalctl -u {unit} -n 40").out
             note(f"{unit} restarted in {done.seconds:.1f} s (it may take {STOP_S:.0f})")
 
-    run.during_a_job(restart)
+    run.during_a_job(replace)
+    run.machine.sh(f"systemctl restart {' '.join(UNITS[2:])}")
+    assert _asked("http://127.0.0.1:8400/readyz")
+    assert all("/opt/relabel-NEW/bin/python" in run.command_line(unit) for unit in UNITS)
 
 
 def stopped(run: Run) -> None:
@@ -171,7 +183,7 @@ def stopped(run: Run) -> None:
     assert run.machine.sh("pgrep -u relabel", check=False).out == ""
 
 
-STEPS = (redis, install, started, credentials, web, killed, restarted, stopped)
+STEPS = (redis, install, started, credentials, web, killed, upgraded, stopped)
 
 
 def main() -> None:
