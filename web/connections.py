@@ -9,6 +9,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADERS_WITHIN_S = 20.0
 """Time that a client has for the head of a request, and that an idle connection is kept open."""
+MOST_LEFT = 1000
+"""Requests, beyond the connections that there may be, that have not ended yet although theirs is closed."""
 
 
 class BoundedConnection(H11Protocol):
@@ -32,6 +34,7 @@ class BoundedConnection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Read more of a request."""
+        self.limit_concurrency = 0 if self._is_full() else None
         super().data_received(data)
         self._bound_head()
 
@@ -66,8 +69,14 @@ class BoundedConnection(H11Protocol):
         state: dict[str, Any] = self.scope["state"]
         return self.cycle.more_body and "caller" not in state
 
+    def _is_full(self) -> bool:
+        """Return whether no request is taken; uvicorn counts those of closed connections as if they had theirs."""
+        most = self.config.limit_concurrency
+        return most is not None and (len(self.connections) >= most or len(self.tasks) >= most + MOST_LEFT)
+
     def _make_room(self) -> None:
-        if self.limit_concurrency is None or len(self.connections) < self.limit_concurrency:
+        most = self.config.limit_concurrency
+        if most is None or len(self.connections) < most:
             return
         others = [each for each in self.connections if isinstance(each, BoundedConnection) and each is not self]
         if waiting := [each for each in others if each._may_go()]:

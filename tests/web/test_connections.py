@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from contextlib import AsyncExitStack
 
 import httpx
@@ -78,11 +80,36 @@ async def test_connections_that_ask_for_nothing_keep_nobody_out(narrow, narrow_c
         assert (await events.next()).job["state"] == "paused"
 
 
+async def test_a_burst_of_them_keeps_nobody_out_either(narrow):
+    """All at once, as a server finds them that could not work for a moment, beside those that are there already."""
+    port = int(narrow.url.rpartition(":")[2])
+    async with AsyncExitStack() as stack:
+        for _ in range(10):
+            os.kill(narrow.process.pid, signal.SIGSTOP)
+            for sent in [*WAITS.values()] * 6:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+                stack.callback(writer.close)
+                writer.write(sent)
+            reader, writer = await _ask(port)
+            stack.callback(writer.close)
+            os.kill(narrow.process.pid, signal.SIGCONT)
+            assert (await _answer(reader)).startswith(b"HTTP/1.1 200")
+
+
 async def _livez(port):
     """Ask over a connection of its own, and return the answer."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    async with asyncio.timeout(LONGEST_S):
-        answer = await reader.read()
+    reader, writer = await _ask(port)
+    answer = await _answer(reader)
     writer.close()
     return answer
+
+
+async def _ask(port):
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+    return reader, writer
+
+
+async def _answer(reader):
+    async with asyncio.timeout(LONGEST_S):
+        return await reader.read()
