@@ -8,6 +8,8 @@ import threading
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from typing import Any, TypeVar
 
+from ledger.cancellation import end_tasks
+
 T = TypeVar("T")
 
 
@@ -56,8 +58,14 @@ class LoopThread:
             self.run(end())
 
     def close(self) -> None:
-        """End the loop and its thread."""
+        """Cancel what still runs, and end the loop and its thread."""
+        ended = asyncio.run_coroutine_threadsafe(self._end_tasks(), self.loop)
+        concurrent.futures.wait([ended], timeout=5.0)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(timeout=5.0)
         if not self._thread.is_alive():
             self.loop.close()
+
+    async def _end_tasks(self) -> None:
+        await end_tasks(task for task in asyncio.all_tasks() if task is not asyncio.current_task())
+        await self.loop.shutdown_asyncgens()

@@ -111,34 +111,11 @@ def make_app(
 ) -> ASGIApp:
     """Return the application. Once `stopping` is set, streams end, so that the server can; `link` signs in once."""
     metrics = metrics or RequestMetrics()
-
-    @asynccontextmanager
-    async def hold_open(app: FastAPI) -> AsyncIterator[None]:
-        redis = new_client(settings.ledger_url, most=REDIS_CONNECTIONS)
-        looking = new_client(settings.ledger_url, retry=False, most=CONNECTIONS)
-        try:
-            state = app.state
-            state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
-            state.metrics = metrics
-            state.callers = Callers(settings, state.ledger, metrics)
-            state.feeds = JobFeeds(settings, state.ledger)
-            metrics.count_streams(lambda: state.feeds.watchers)
-            state.work = Work(settings)
-            state.uploads = submit_endpoints.UploadTurns()
-            state.templates, state.link, state.away_since = new_environment(), link, None
-            away = AwaySince()
-            state.readiness = Readiness(settings, state.ledger, away)
-            state.health = HealthLooks(settings, Ledger(looking), away)
-            yield
-        finally:
-            await redis.aclose()
-            await looking.aclose()
-
     app = Api(
         title=TITLE,
         version=__version__,
         description=DESCRIPTION,
-        lifespan=hold_open,
+        lifespan=partial(_hold_open, settings=settings, stopping=stopping, metrics=metrics, link=link),
         docs_url=None,
         redoc_url=None,
         generate_unique_id_function=_operation_id,
@@ -150,6 +127,32 @@ def make_app(
         app.include_router(router)
     app.mount("/static", StaticFiles(packages=[("web.console", "static")]))
     return guarded(app, settings.web, metrics, partial(answer_refusal, app))
+
+
+@asynccontextmanager
+async def _hold_open(
+    app: FastAPI, *, settings: Settings, stopping: asyncio.Event, metrics: RequestMetrics, link: OneTimeLink | None
+) -> AsyncIterator[None]:
+    """Fill the state that endpoints read; close its connections to Redis at the end."""
+    redis = new_client(settings.ledger_url, most=REDIS_CONNECTIONS)
+    looking = new_client(settings.ledger_url, retry=False, most=CONNECTIONS)
+    try:
+        state = app.state
+        state.settings, state.stopping, state.ledger = settings, stopping, Ledger(redis)
+        state.metrics = metrics
+        state.callers = Callers(settings, state.ledger, metrics)
+        state.feeds = JobFeeds(settings, state.ledger)
+        metrics.count_streams(lambda: state.feeds.watchers)
+        state.work = Work(settings)
+        state.uploads = submit_endpoints.UploadTurns()
+        state.templates, state.link, state.away_since = new_environment(), link, None
+        away = AwaySince()
+        state.readiness = Readiness(settings, state.ledger, away)
+        state.health = HealthLooks(settings, Ledger(looking), away)
+        yield
+    finally:
+        await redis.aclose()
+        await looking.aclose()
 
 
 def _operation_id(route: APIRoute) -> str:

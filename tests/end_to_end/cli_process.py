@@ -118,7 +118,8 @@ class CliProcess:
         self._started: list[Program] = []
         self.state = folder / "state"
         self.files = folder / "files"
-        for made in (self.state, self.files):
+        temporary = folder / "temporary"
+        for made in (self.state, self.files, temporary):
             made.mkdir()
         kept = {
             name: value
@@ -132,6 +133,8 @@ class CliProcess:
             "RELABEL_RATE__PER_MINUTE": "60000",
             "COLUMNS": "200",
             "TZ": "UTC",
+            # what a process that is killed leaves behind goes with the home
+            "TMPDIR": str(temporary),
         }
 
     def file(self, name: str, content: str | bytes) -> str:

@@ -19,6 +19,7 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
 import termios
 import time
 from collections.abc import Sequence
@@ -184,6 +185,7 @@ def _become(asked: Asked) -> None:
     time.tzset()
     os.chdir(asked.folder)
     random.seed()
+    tempfile.tempdir = None  # it is that of the environment
     module = sys.modules["__main__"]
     module.__spec__ = module.__package__ = None  # as of a script; click takes the program's name from it
     sys.argv = [str(Path(sys.executable).parent / asked.program), *asked.arguments]

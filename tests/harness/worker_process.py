@@ -26,7 +26,8 @@ class WorkerProcess:
         self.log = folder / f"{name}.log"
         self._children = settings.worker.children
         arguments = ["-A", "tasks.app", "worker", "--hostname", f"{name}@%h", *options]
-        environment = child_environment(settings)
+        # what a child that is killed leaves behind goes with the folder
+        environment = child_environment(settings) | {"TMPDIR": str(folder)}
         self._process = start_logged("celery", arguments, cwd=folder, env=environment, log=self.log)
 
     @property

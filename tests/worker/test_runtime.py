@@ -7,6 +7,7 @@ import os
 import secrets
 import threading
 import time
+from concurrent.futures import Future
 
 import msgspec
 import pytest
@@ -32,21 +33,20 @@ IDS = [f"chatcmpl-CUL7LH3wC39LYNbTfcOm9Q7XHp{n}" for n in range(100, 110)]
 @pytest.fixture
 def api():
     """A sandbox on a thread of its own, as a runtime has a loop of its own."""
-    loop, sandbox, ready, end = asyncio.new_event_loop(), Sandbox(), threading.Event(), asyncio.Event()
+    sandbox, end, ready = Sandbox(), asyncio.Event(), Future()
     sandbox.store.load({each: {} for each in IDS})
 
     async def serve():
         async with sandbox:
-            ready.set()
+            ready.set_result(asyncio.get_running_loop())
             await end.wait()
 
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
-    assert ready.wait(60)
+    loop = ready.result(60)
     yield sandbox
     loop.call_soon_threadsafe(end.set)
     thread.join(60)
-    loop.close()
 
 
 def settings_for(url, base_url, **api):
