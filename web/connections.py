@@ -9,6 +9,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 HEADERS_WITHIN_S = 20.0
 """Time that a client has for the head of a request, and that an idle connection is kept open."""
+FULL = "full"
+"""What a request is told in its state: whether the server takes no more of them."""
 MOST_LEFT = 1000
 """Requests, beyond the connections that there may be, that have not ended yet although theirs is closed."""
 
@@ -19,22 +21,25 @@ class BoundedConnection(H11Protocol):
     uvicorn bounds the time between requests only: the head itself might come byte by byte for ever.
 
     Where there are as many connections as there may be, a new one takes the place of the one that has waited longest
-    for a request, as uvicorn refuses every request then. Whose requests are under way keep theirs.
+    for a request. Whose requests are under way keep theirs; where all are, the next request is told that the server is
+    full (`FULL`), which `web.peers` answers: uvicorn's own bound would answer no problem.
     """
 
     _head_timer: asyncio.TimerHandle | None = None
     _waits_since = 0.0
+    _server_state: dict[str, Any]
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take the connection, and the place of another one where there is no other."""
         super().connection_made(transport)
+        self.limit_concurrency, self._server_state = None, self.app_state
         self._waits_since = self.loop.time()
         self._make_room()
         self._bound_head()
 
     def data_received(self, data: bytes) -> None:
         """Read more of a request."""
-        self.limit_concurrency = 0 if self._is_full() else None
+        self.app_state = self._server_state | {FULL: self._is_full()}
         super().data_received(data)
         self._bound_head()
 

@@ -19,6 +19,7 @@ from config.web import WebSettings, networks
 from metrics.requests import RequestMetrics
 from web.bodies import BoundedBodies
 from web.callers import AccessEnded
+from web.connections import FULL
 from web.measured import Measured
 from web.problems import refused
 from web.refusals import Refusal
@@ -26,6 +27,8 @@ from web.refusals import Refusal
 FORWARDED = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port", "x-real-ip")
 SEND_WITHIN_S = 60.0
 """Time that a client may take for the next part of an answer."""
+RETRY_S = 5.0
+"""Time after which it is worth asking a full server again."""
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -49,7 +52,23 @@ def guarded(app: ASGIApp, settings: WebSettings, metrics: RequestMetrics, refuse
     inner: ASGIApp = OwnNames(BoundedBodies(app, settings), settings, refuse)
     if trusted:
         inner = ProxyHeadersMiddleware(inner, trusted_hosts=[part.strip() for part in trusted.split(",")])  # type: ignore[arg-type, assignment]
-    return Answers(TrustedHeaders(Measured(inner, metrics), settings))
+    return Answers(TrustedHeaders(Measured(RoomForRequests(inner, settings.connections), metrics), settings))
+
+
+class RoomForRequests:
+    """Refuses a request where the server has as many as it takes (`web.connections`)."""
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, or refuse it."""
+        if scope.get("state", {}).get(FULL):
+            what = f"{self._most:,} connections have requests under way (RELABEL_WEB__CONNECTIONS)."
+            await refused("busy", what, retry_after_s=RETRY_S)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
 
 
 class TrustedHeaders:

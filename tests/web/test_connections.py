@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 from contextlib import AsyncExitStack
@@ -12,6 +13,7 @@ import pytest
 
 from config.web import Scope
 from tests.harness.rows import PatchRows
+from tests.harness.wait import wait_until
 from tests.web.conftest import LONGEST_S, end_server, start_server
 from tests.web.streams import stream
 
@@ -94,6 +96,26 @@ async def test_a_burst_of_them_keeps_nobody_out_either(narrow):
             stack.callback(writer.close)
             os.kill(narrow.process.pid, signal.SIGCONT)
             assert (await _answer(reader)).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_server_that_is_full_of_requests_says_so_as_it_says_everything(narrow, narrow_client, make_job):
+    """As a problem with the time after which to ask again; once one of them has ended, others are let in."""
+    path = f"/v1/jobs/{(await make_job(FILE)).job_id}/events"
+    port = int(narrow.url.rpartition(":")[2])
+    async with AsyncExitStack() as stack:
+        answers = [await stack.enter_async_context(narrow_client.stream("GET", path)) for _ in range(MOST - 1)]
+        assert {answer.status_code for answer in answers} == {200}
+        head, _, body = (await _livez(port)).partition(b"\r\n\r\n")
+        await answers[0].aclose()
+        await wait_until(lambda: _is_let_in(port), within=LONGEST_S, what="the server saw that it left")
+
+    assert head.startswith(b"HTTP/1.1 503")
+    assert b"retry-after: 5" in head
+    assert json.loads(body)["code"] == "busy"
+
+
+async def _is_let_in(port):
+    return (await _livez(port)).startswith(b"HTTP/1.1 200")
 
 
 async def _livez(port):
