@@ -7,7 +7,7 @@ waits so while it sends each command.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 CANCEL_AGAIN_S = 0.02
@@ -33,3 +33,19 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any]]) -> None:
         for task in alive:
             task.cancel()
         _, alive = await asyncio.wait(alive, timeout=CANCEL_AGAIN_S)
+
+
+async def until_first(tasks: Collection[asyncio.Task[Any]]) -> None:
+    """Wait until one of the tasks ends, then end the others; raise the error of one that ended by itself.
+
+    The errors of all are looked at, as asyncio logs one that nobody has seen.
+    """
+    done, errors = set[asyncio.Task[Any]](), dict[asyncio.Task[Any], BaseException | None]()
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        await end_tasks(tasks)
+        errors = {task: task.exception() for task in tasks if not task.cancelled()}
+    for task, error in errors.items():
+        if error is not None and task in done:
+            raise error

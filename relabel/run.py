@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 from config.settings import Settings
-from ledger.cancellation import end_tasks
+from ledger.cancellation import until_first
 from ledger.job import Job, JobState
 from relabel.control import pause_interrupted
 from relabel.errors import Unreachable
@@ -54,17 +54,8 @@ async def carry_out(session: Session, job_id: str, *, stop: asyncio.Event, progr
 async def _until_over(
     session: Session, job_id: str, worker: WorkerProcess, stop: asyncio.Event, progress: Progress
 ) -> None:
-    tasks = [
-        asyncio.create_task(_watch(session, job_id, progress)),
-        asyncio.create_task(worker.watch()),
-        asyncio.create_task(stop.wait()),
-    ]
-    try:
-        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        await end_tasks(tasks)
-    for task in done:
-        task.result()
+    watching = _watch(session, job_id, progress)
+    await until_first([asyncio.create_task(each) for each in (watching, worker.watch(), stop.wait())])
 
 
 async def _watch(session: Session, job_id: str, progress: Progress) -> None:

@@ -17,7 +17,7 @@ import msgspec
 
 from completions.errors import Refusal
 from config.settings import Settings
-from ledger.cancellation import end_tasks, is_cancelled
+from ledger.cancellation import is_cancelled, until_first
 from ledger.codec import pack_page, unpack_page
 from ledger.connect import AWAY
 from ledger.job import Job
@@ -118,13 +118,7 @@ class ListTurn:
 
     async def _while_wanted(self, reading: Any) -> None:
         """Carry out a reading, as long as the job is to be read and the worker is not ending."""
-        tasks = [asyncio.create_task(reading), asyncio.create_task(self._look())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            await end_tasks(tasks)
-        for task in done:
-            task.result()
+        await until_first([asyncio.create_task(reading), asyncio.create_task(self._look())])
 
     async def _look(self) -> None:
         """Record how far it is until the worker is ending; raise LeaseLost where the job is not to be read any more."""

@@ -20,7 +20,7 @@ from config.errors import SettingsError
 from config.groups import MetricsSettings
 from config.settings import Settings
 from config.web import WebSettings
-from ledger.cancellation import end_tasks
+from ledger.cancellation import until_first
 from metrics.listener import listener as metrics_listener
 from metrics.requests import RequestMetrics
 from producer.find_files import MAX_FILES
@@ -107,12 +107,9 @@ async def serve(
         stack.enter_context(_scraped(settings.metrics, metrics))
         await stack.enter_async_context(_served(_config(settings.web, app), listener, started))
         try:
-            done, _ = await asyncio.wait(watching, return_when=asyncio.FIRST_COMPLETED)
+            await until_first(watching)
         finally:
             stopping.set()
-            await end_tasks(watching)
-        for task in done:
-            task.result()
         return signals.first
 
 
