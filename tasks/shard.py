@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 from typing import Any
 
@@ -13,6 +14,9 @@ from config.text import known_code
 from tasks.announce import APPLY_SHARD, announce
 from worker.runtime import Runtime
 from worker.worker_key import Standby
+
+NEW_OBJECTS, YOUNG, OLD = 20_000, 20, 20
+"""When garbage is looked for: rows leave next to none, and to look every 700 objects took up to a tenth of a row."""
 
 
 class ShardFailed(Exception):
@@ -34,6 +38,8 @@ class Process:
         if self._runtime is None:
             runtime = Runtime(self._settings, stopping=self.stopping, standby=self.standby)
             runtime.open()
+            gc.freeze()  # what is loaded by now stays
+            gc.set_threshold(NEW_OBJECTS, YOUNG, OLD)
             self._runtime = runtime
         return self._runtime
 
