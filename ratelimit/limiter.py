@@ -15,20 +15,20 @@ from typing import NamedTuple
 
 from redis.asyncio import Redis
 
-from ledger.clock import CLOCKS, Clocks
+from ledger.clock import CLOCKS, Clocks, Reading
 from ledger.connect import AWAY, describe
 from ledger.errors import LedgerUnreachable
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from ratelimit.headers import RateLimitHeaders, Remaining
+from ratelimit.spare_slots import SpareSlots
 
 HORIZON_S = 0.25
 """How far ahead slots are leased: a live change of the rate or a pause is in effect after this."""
 LONGEST_SLEEP_S = 0.5
 """Longest wait before the limit is looked at again, so that changes are seen soon."""
 GATHER_S = 0.005
-"""While slots are plenty, the wait in which rows gather that ask for them together: a round trip costs as much as half
-a request."""
+"""While slots are plenty, the wait in which rows gather that ask for them: a round trip costs half a request."""
 LATE_S = 2.0
 """Age past its moment at which a slot is dropped: a worker that was stopped must not spend at once what it leased."""
 FIRST_PAUSE_S = 0.5
@@ -198,6 +198,7 @@ class RateLimiter:
         self._closed_to: set[str] = set()
         self._refusals = 0
         self._plenty = False
+        self._spare = SpareSlots(clocks, life_s=HORIZON_S)
         self.waiting = 0
         self.status = RateStatus()
 
@@ -211,6 +212,8 @@ class RateLimiter:
         """
         if ("write" if write else "read") in self._closed_to:
             raise HandBack
+        if self._spare.take():
+            return
         waiter = asyncio.get_running_loop().create_future()
         (self._writes if write else self._reads).append(waiter)
         if self._pump is None or self._pump.done():
@@ -224,12 +227,14 @@ class RateLimiter:
     async def pause(self, retry_after: float | None, *, sent_s_ago: float = 0.0) -> None:
         """Pause every worker on this limit. While Redis is away there is nothing to do, as nobody gets a slot."""
         self._refusals += 1
+        self._spare.clear()
         try:
             await self._limits.pause(self._shared.key, retry_after, sent_s_ago=sent_s_ago)
         except AWAY:
             return
         finally:
             self._refusals += 1  # also a lease that was taken meanwhile knows nothing of the pause
+            self._spare.clear()
 
     def close(self, *, to_writes: bool) -> None:
         """Stop handing slots to reads, or to anything; waiters get `HandBack`."""
@@ -249,7 +254,8 @@ class RateLimiter:
         while self._writes or self._reads:
             if self._plenty:
                 await asyncio.sleep(GATHER_S)
-            want = len(self._writes) + len(self._reads)
+            waiting = len(self._writes) + len(self._reads)
+            want = waiting + self._spare.wanted(self.status.rate if self._plenty else 0.0)
             refusals, asked = self._refusals, self._clocks.read()
             try:
                 remaining = self._rate_headers.take()
@@ -265,26 +271,24 @@ class RateLimiter:
                 continue
             answered_at = began = loop.time()
             self.status = grant.status
-            self._plenty = len(grant.slots) == want and not any(grant.slots)
+            self._plenty = len(grant.slots) >= waiting and not any(grant.slots)
             if not grant.slots:
                 await asyncio.sleep(min(grant.ask_again_s, LONGEST_SLEEP_S))
             for slot in grant.slots:
-                early = began + slot - loop.time()
-                if early > 0:
+                if (early := began + slot - loop.time()) > 0:
                     await asyncio.sleep(early)
-                if self._refusals != refusals:
-                    break  # spent after a 429, the slots left would only be refused, too
-                if self._clocks.age_s(asked) - slot > LATE_S:
-                    break
-                self._wake_one()
+                if self._refusals != refusals or self._clocks.age_s(asked) - slot > LATE_S:
+                    break  # spent after a 429 or that late, the slots left would only be refused, too
+                self._give(asked)
 
-    def _wake_one(self) -> None:
+    def _give(self, leased: Reading) -> None:
         for waiters in (self._writes, self._reads):
             while waiters:
                 waiter = waiters.popleft()
                 if not waiter.done():
                     waiter.set_result(None)
                     return
+        self._spare.add(leased)
 
 
 def _end_waiting(queues: Iterable[deque[asyncio.Future[None]]], error: Callable[[], Exception]) -> None:

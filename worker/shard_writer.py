@@ -24,7 +24,7 @@ from worker.run_counters import RunCounters
 
 HAND_BACK_S = 2.0
 """Bound of the wait for the renewal that a hand-back needs; a worker that ends while Redis is away goes without."""
-JOURNAL_LINGER_S, JOURNAL_GROUP = 0.003, 64
+JOURNAL_LINGER_S, JOURNAL_GROUP = 0.008, 64
 SETTLE_LINGER_S, SETTLE_GROUP = 0.1, 100
 
 
