@@ -8,6 +8,7 @@ itself, for all workers together (`lua/pause.lua`, `lua/acquire.lua`).
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
@@ -130,21 +131,21 @@ class Limits:
         remaining: Remaining | None = None,
         alive: bool = False,
         background: bool = False,
+        answered: int = 0,
     ) -> Grant:
         """Lease up to `want` slots that keep both the shared limit and the job's own; with 0 only read the status.
 
-        `remaining` is what the API's headers said last. The rate of `shared` counts for all workers while its caller
-        wants slots, or says that it is `alive`; not that of work in the `background`, which beside a job gets a tenth
-        of the rate in force.
+        `remaining` is what the API's headers said last, `answered` how many answers other than 429 came since the last
+        call. The rate of `shared` counts for all workers while its caller wants slots, or says that it is `alive`; not
+        that of work in the `background`, which beside a job gets a tenth of the rate in force.
         """
-        keys = [shared.key, rates_key(shared.key)] + (
-            [] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job]
-        )
+        keys = [shared.key, rates_key(shared.key)]
+        keys += [] if job_id is None else [JobKeys(job_id).limit, JobKeys(job_id).job]
         counts = int(alive or (want > 0 and not background))
-        bounds = [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, counts, int(background)]
-        again, paused, code, rate, asked, slowed_by, used, asks, share, its_used, slots = await self._acquire(
-            keys, bounds
-        )
+        bounds = [want, HORIZON_S, *shared.limit, *(remaining or ("", "")), LONGEST_PAUSE_S, counts]
+        bounds += [int(background), answered]
+        answer = await self._acquire(keys, bounds)
+        again, paused, code, rate, asked, slowed_by, used, asks, share, its_used, slots = answer
         status = RateStatus(
             paused_s=paused / 1e6,
             paused_by=code.decode(),
@@ -187,16 +188,16 @@ class RateLimiter:
     ) -> None:
         self._limits = limits
         self._longest_away_s = longest_away_s
-        self._background = background
         self._clocks = clocks
         self._shared = shared
-        self._job_id = job_id
+        self._lease = functools.partial(limits.acquire, shared=shared, job_id=job_id, background=background)
         self._rate_headers = rate_headers or RateLimitHeaders()
         self._reads: deque[asyncio.Future[None]] = deque()
         self._writes: deque[asyncio.Future[None]] = deque()
         self._pump: asyncio.Task[None] | None = None
         self._closed_to: set[str] = set()
         self._refusals = 0
+        self._answered = 0
         self._plenty = False
         self._spare = SpareSlots(clocks, life_s=HORIZON_S)
         self.waiting = 0
@@ -236,6 +237,10 @@ class RateLimiter:
             self._refusals += 1  # also a lease that was taken meanwhile knows nothing of the pause
             self._spare.clear()
 
+    def note_answered(self) -> None:
+        """Count an answer other than 429, with which a limit rises that was never used."""
+        self._answered += 1
+
     def close(self, *, to_writes: bool) -> None:
         """Stop handing slots to reads, or to anything; waiters get `HandBack`."""
         self._closed_to |= {"read", "write"} if to_writes else {"read"}
@@ -258,10 +263,9 @@ class RateLimiter:
             want = waiting + self._spare.wanted(self.status.rate if self._plenty else 0.0)
             refusals, asked = self._refusals, self._clocks.read()
             try:
-                remaining = self._rate_headers.take()
-                grant = await self._limits.acquire(
-                    want, self._shared, job_id=self._job_id, remaining=remaining, background=self._background
-                )
+                remaining, answered = self._rate_headers.take(), self._answered
+                grant = await self._lease(want, remaining=remaining, answered=answered)
+                self._answered -= answered
             except AWAY as error:
                 if self._longest_away_s is not None and loop.time() - answered_at >= self._longest_away_s:
                     why = describe(error)

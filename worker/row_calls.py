@@ -105,8 +105,7 @@ class RowCalls:
         try:
             reply = await self._call(write)
         except (Retryable, RowFailed) as refusal:
-            failing = isinstance(refusal, Retryable) and refusal.endpoint_fails
-            context.breaker.record(write=self.wrote_last, succeeded=not failing)
+            self._note_answer(failed=isinstance(refusal, Retryable) and refusal.endpoint_fails)
             raise
         except NotSent:
             context.counters.requests -= 1
@@ -119,9 +118,14 @@ class RowCalls:
             raise NotSent from None  # the API did nothing: the try begins again, with the new key
         finally:
             context.counters.in_flight -= 1
-        context.breaker.record(write=self.wrote_last, succeeded=True)
+        self._note_answer(failed=False)
         self._sent_with_new_key = False
         return reply
+
+    def _note_answer(self, *, failed: bool) -> None:
+        self._context.breaker.record(write=self.wrote_last, succeeded=not failed)
+        if not failed:
+            self._context.limiter.note_answered()
 
     async def _take_slot(self, *, write: bool) -> None:
         if not self._has_slot:

@@ -4,14 +4,16 @@
 -- ARGV: 1 slots wanted (0: only read), 2 horizon (seconds: how far ahead slots are given), 3 rate (requests a second),
 --       4 burst, 5 requests that the API said are left ('' where it did not say), 6 seconds until they are renewed,
 --       7 longest pause for want of requests (seconds), 8 whether the caller is a worker, whose rate counts (1; 0: not),
---       9 whether the slots are for work in the background (1; 0: not), which a job's goes before
+--       9 whether the slots are for work in the background (1; 0: not), which a job's goes before, 10 answers other than
+--       429 that came to the caller since it asked last
 -- Fields of a limit: tat (when the next slot is free), rate and burst (set live; they go before ARGV), pause_until,
 --                    pause_code, probing (1 after a storm, until a request succeeds: one request a second),
 --                    ceiling, share, risen (see pause.lua: slowed down by a 429), learned (the rate that a 429 would
---                    slow down), told and told_until (rate that the API's headers allow), used_at, used, used_before
---                    (slots of this window and of the one before), paused_s:used_up (seconds paused in all), job_at
---                    (when a job wanted slots last), tat_background (tat of work in the background), background and
---                    background_before (its part of used and used_before), slowed_at (since when it is slowed down)
+--                    slow down), proved (answers that came while the rate was used, with which it rises: see BEGIN),
+--                    told and told_until (rate that the API's headers allow), used_at, used, used_before (slots of this
+--                    window and of the one before), paused_s:used_up (seconds paused in all), job_at (when a job wanted
+--                    slots last), tat_background (tat of work in the background), background and background_before (its
+--                    part of used and used_before), slowed_at (since when it is slowed down)
 -- Workers that are set to different rates: the lowest that a living one asks for holds for all of them.
 -- Work in the background gets no more than a tenth of the rate in force while a job wants slots.
 -- Returns: list: 1 microseconds until it is worth asking again (0 where slots were given), 2 microseconds that
@@ -25,6 +27,11 @@ local STEEPNESS = 3e-5 -- of the rise: a tenth below the ceiling is made up in 1
 local LEAST = 0.05     -- requests a second: the smallest limit known, 3 a minute (OpenAI's free tier)
 local FORGET = 600     -- seconds without a request after which an old 429 says nothing any more
 local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slowed down: the server may count closely
+local BEGIN = 200      -- requests a second that a limit is given which nobody tried,
+local GROWTH = 6       -- and so many more with each answer that is no 429: it doubles within 0.2 s, and more slowly where
+                       -- answers are slow, so that few requests are under way when the first 429 comes (RFC 5681)
+local CAUTIOUS, CLOSE = 0.02, 0.06 -- seconds: the horizon below which slots are given while a 429 is likely, at first
+                       -- and later, as those that were given would be refused, too
 local ALIVE = 15       -- seconds for which a rate counts that a worker asked for, as its heartbeat does
 local WINDOW = 5       -- seconds of the window that tells how much is used
 local SHARE = 0.1      -- of the rate in force that work in the background gets beside a job
@@ -54,7 +61,8 @@ local function limit_of(key, field, tat, per_second, most_at_once)
 end
 
 local set, names = {}, { 'tat', 'rate', 'burst', 'pause_until', 'pause_code', 'probing', 'ceiling', 'share', 'risen',
-  'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background', 'background_before', 'slowed_at' }
+  'proved', 'told', 'told_until', 'used_at', 'used', 'used_before', 'job_at', 'tat_background', 'background',
+  'background_before', 'slowed_at' }
 for i, value in ipairs(redis.call('HMGET', KEYS[1], unpack(names))) do
   set[names[i]] = value
 end
@@ -83,13 +91,19 @@ local pause_until, pause_code = number('pause_until'), set.pause_code or ''
 
 if set.ceiling then
   local slower = risen_to(number('ceiling'), number('share'), number('risen'))
-  if slower < wanted and now - number('tat') < FORGET then
+  local is_forgotten = now - number('tat') >= FORGET
+  if slower < wanted and not is_forgotten then
     rate, slowed_by = slower, '429'
   else
     change.ceiling = false
   end
+  if is_forgotten then
+    set.proved, change.proved = '0', '0'
+  end
 end
-local learned, paused_more = rate, 0
+local proved = number('proved') + tonumber(ARGV[10])
+local tried = math.max(BEGIN, GROWTH * proved)
+local learned, paused_more = math.min(rate, tried), 0
 if ARGV[5] ~= '' then
   local left, renewed_in = tonumber(ARGV[5]), tonumber(ARGV[6])
   if left >= 1 then
@@ -105,11 +119,14 @@ end
 if number('told_until') > now and number('told') < rate then
   rate, slowed_by = number('told'), 'headers'
 end
-if slowed_by ~= '' then
-  burst = math.min(burst, math.max(1, math.floor(rate * SMOOTH)))
+local paced = math.min(rate, tried)
+if slowed_by ~= '' or paced < rate then
+  burst = math.min(burst, math.max(1, math.floor(paced * SMOOTH)))
+  ahead = math.min(ahead, slowed_by ~= '' and CLOSE or CAUTIOUS)
 end
 if set.probing == '1' then
   rate, burst, slowed_by = math.min(rate, 1), 1, 'failing'
+  paced = rate
 end
 
 if slowed_by ~= '' then
@@ -128,7 +145,7 @@ if now - number('job_at') < RUNS then
   share = rate * SHARE
 end
 
-local limits = { limit_of(KEYS[1], 'tat', set.tat, rate, burst) }
+local limits = { limit_of(KEYS[1], 'tat', set.tat, paced, burst) }
 local own = KEYS[4] and redis.call('HGET', KEYS[4], 'rate_per_minute')
 if own then
   local per_second, tat = tonumber(own) / 60, redis.call('HGET', KEYS[3], 'tat')
@@ -172,6 +189,11 @@ for _ = 1, want do
   given[#given + 1] = math.max(0, math.ceil((at - now) * 1000000))
 end
 answer[#answer + 1] = table.concat(given, ' ')
+-- answers count at a rate that is used: all of it just now, or half of it for a while (RFC 7661)
+local is_used = limits[1].tat - limits[1].tolerance > now + ahead or used > tried * WINDOW / 2
+if is_used and number('proved') * GROWTH < wanted then
+  change.proved = proved
+end
 
 local slots = #given
 if slots > 0 then

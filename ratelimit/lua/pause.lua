@@ -9,8 +9,9 @@
 --                 these three), paused_s:rate_limited (seconds paused in all, as in acquire.lua and report.lua)
 -- Returns: microseconds that the shared pause now lasts
 local SOON = 2 -- seconds after a pause within which a request that is refused makes the next pause longer
-local FIRST, LEAST, MOST = 0.7, 0.5, 0.9 -- share of the rate after a 429: out of the blue (RFC 9438), and the bounds
-local BELOW = 0.97 -- of the rate at which a 429 came: where the rate lingers on its way up
+local LEAST, MOST = 0.35, 0.9 -- share of the rate after a 429: the least also after one out of the blue, as it may have
+                              -- risen to a multiple of the limit by then
+local BELOW = 0.95 -- of the rate at which a 429 came: where the rate lingers on its way up
 local NEAR = 0.15  -- the limit is taken for known where two 429s came at rates that differ by less
 local KEEP, KEEP_LIVE = 604800000, 31622400000 -- milliseconds: a week; a year where somebody set the rate
 
@@ -29,7 +30,7 @@ local pauses = number('pauses')
 if news then
   pauses = sent - refused_until < SOON and pauses + 1 or 1
   if number('learned') > 0 then
-    local rate, share = number('learned'), FIRST
+    local rate, share = number('learned'), LEAST
     local last = number('ceiling') / BELOW
     if last > 0 and math.abs(rate / last - 1) < NEAR then
       -- the limit is just there: a 429 below the last one may be chance, requests that met on their way

@@ -82,6 +82,7 @@ async def spend(limiter, number, *, write=False):
 @pytest.mark.parametrize(("rate", "burst"), [(50.0, 1), (200.0, 20), (1000.0, 100), (10.0, 5)])
 async def test_no_window_of_leased_slots_holds_more_than_rate_and_burst(redis, rate, burst):
     """Slots are given ahead of time; their moments keep the limit whoever asks, and how much he asks for."""
+    await redis.hset(KEY, "proved", 10_000)  # a limit that was used before
     asks = [leased(redis, Limits(redis), SharedLimit(KEY, Limit(rate, burst)), want=want) for want in (1, 3, 50, 1000)]
     moments = [moment for part in await asyncio.gather(*asks) for moment in part]
 
@@ -134,6 +135,7 @@ async def test_slots_are_given_no_further_ahead_than_the_horizon(redis):
 async def test_a_lease_is_part_of_what_was_asked_for(redis):
     """Nobody takes more than a tenth of a second's worth at a time, so that others get some."""
     limits = Limits(redis)
+    await redis.hset(KEY, "proved", 10_000)  # a limit that was used before
 
     assert len((await limits.acquire(1000, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 20
     assert len((await limits.acquire(3, SharedLimit(KEY, Limit(200.0, 200)))).slots) == 3
@@ -154,6 +156,7 @@ async def test_many_limiters_together_keep_one_rate_and_use_it(limiters):
 async def test_a_job_may_have_a_lower_rate_of_its_own(redis):
     """Both limits are kept; the other jobs keep theirs."""
     limits, shared = Limits(redis), SharedLimit(KEY, Limit(1000.0, 100))
+    await redis.hset(KEY, "proved", 10_000)  # a limit that was used before
     await redis.hset(JobKeys("a").job, "rate_per_minute", 20 * 60)
     began = await server_time(redis)
     slow = await leased(redis, limits, shared, job_id="a")
@@ -176,7 +179,7 @@ async def test_a_lower_shared_rate_holds_for_a_faster_job(redis):
 async def test_a_live_rate_goes_before_that_of_the_settings(redis):
     """Fields in the hash are set while workers run."""
     limits, shared = Limits(redis), SharedLimit(KEY, Limit(10.0, 1))
-    await redis.hset(KEY, mapping={"rate": 1000, "burst": 50})
+    await redis.hset(KEY, mapping={"rate": 1000, "burst": 50, "proved": 10_000})
 
     assert (await limits.acquire(1000, shared)).slots.count(0.0) == 50
 

@@ -54,9 +54,57 @@ class Endpoint:
 
 
 @pytest.fixture
-def endpoint(redis):
-    """An endpoint that has just been used."""
+async def endpoint(redis):
+    """An endpoint that was used before, at any rate."""
+    await redis.hset(KEY, "proved", 10_000)
     return Endpoint(redis)
+
+
+async def test_a_limit_that_was_never_used_begins_low_and_rises_with_what_was_answered(redis):
+    """So that a setting far above the service's own limit is found out by few 429s; it is told in no status."""
+    endpoint, sent = Endpoint(redis), [[]]
+    for _ in range(40):
+        sent.append((await endpoint.send(1000, answered=len(sent[-1]))).slots)
+        await endpoint.let_pass(0.05)
+
+    first, last = sum(map(len, sent[:3])), len(sent[-1])
+    assert first <= 40  # of 200 a second, and of the horizon
+    assert last >= 24  # 0.05 s at 500 a second
+    assert max(sent[1]) <= 0.03  # as a slot cannot be taken back
+    assert (await endpoint.seen()).rate == 500
+
+
+async def test_answers_at_a_rate_that_nobody_used_up_prove_nothing(redis):
+    """One request at a time, of which each is answered: no more than 200 a second is known to be allowed."""
+    endpoint = Endpoint(redis)
+    for _ in range(100):
+        await endpoint.send(answered=1)
+        await endpoint.let_pass(0.05)
+
+    assert len((await endpoint.send(1000)).slots) <= 10
+
+
+async def test_answers_at_a_rate_that_was_half_used_for_seconds_count(redis):
+    """Workers that cannot use it up leave the slow start all the same, in which slots are given for short."""
+    endpoint = Endpoint(redis)
+    for _ in range(300):
+        await endpoint.send(6, answered=6)
+        await endpoint.let_pass(0.05)
+
+    assert (await endpoint.send(1000)).slots.count(0.0) >= 49  # the whole burst
+
+
+async def test_a_limit_that_was_used_before_is_used_at_once(endpoint):
+    """Its first lease has the whole burst."""
+    assert (await endpoint.send(1000)).slots.count(0.0) >= 49
+
+
+async def test_a_429_while_the_rate_still_rises_counts_for_the_rate_at_that_time(redis):
+    """Not for the one that was set, which nobody tried."""
+    endpoint = Endpoint(redis)
+    await endpoint.refuse()
+
+    assert (await endpoint.seen()).rate < 0.5 * 200
 
 
 async def test_a_429_lowers_the_rate_sharply_for_everybody(endpoint):
@@ -157,8 +205,6 @@ async def test_the_rate_stays_between_what_is_asked_for_and_three_a_minute(redis
 
 async def test_while_it_is_slowed_down_requests_go_evenly(endpoint):
     """After a pause there is no burst: the server may count closely."""
-    await endpoint.refuse()
-    await endpoint.refuse()
     await endpoint.refuse()
     rate = (await endpoint.seen()).rate
 

@@ -16,6 +16,7 @@ from ratelimit.limiter import Limit
 from sandbox.completion import Completion, new_id
 from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.wait import wait_until
+from tests.harness.worker_harness import LIMIT_KEY
 from worker.checked_api import KnownCompletions
 from worker.unclear_rows import MOST_UNCLEAR
 
@@ -118,6 +119,7 @@ async def test_a_route_to_read_shows_nothing_of_one_to_update(harness):
 async def test_requests_under_way_are_waited_for(harness, service):
     """Any of them may show that the URL is right."""
     harness.limit = Limit(2000.0, 200)
+    await harness.redis.hset(LIMIT_KEY, "proved", 10_000)  # a limit that was used before: all are sent at once
     job_id = await harness.submit(*patches(*MISSING, *STORED))
     await harness.turn(job_id, in_flight=16)
 
