@@ -90,7 +90,8 @@ class RowLane:
     async def _next(self) -> ClaimedRow | None:
         """Return the next row; once none is left or under way, one of those that were held back, if it is resumed."""
         self._unclear.resume()
-        claimed = await self._queue.next()
+        # completions that are missing often stand together: their file is sorted by age, and the oldest are gone
+        claimed = await self._queue.next(from_afar=bool(self._unclear))
         if claimed is None and self._unclear and not (self._carried_out or self._drain.is_draining):
             with contextlib.suppress(HandBack):
                 await self._unclear.decide()

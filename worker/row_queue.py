@@ -72,8 +72,10 @@ class RowQueue:
         self._claiming = asyncio.Lock()
         self._swapping = asyncio.Lock()
 
-    async def next(self) -> ClaimedRow | None:
+    async def next(self, *, from_afar: bool = False) -> ClaimedRow | None:
         """Return the next row, claimed; None where none is left or the run is ending.
+
+        With `from_afar` it is one of those that are claimed already which is far from the last ones.
 
         Raises:
             LeaseLost: another worker has the shard.
@@ -81,7 +83,7 @@ class RowQueue:
 
         """
         if self._ready:
-            return self._ready.popleft()
+            return self._ready.pop() if from_afar else self._ready.popleft()
         async with self._claiming:
             while not self._ready and (self._left or self._postponed) and not is_cancelled():
                 await retry_while_unavailable(self._claim_some)

@@ -72,12 +72,21 @@ async def test_a_first_row_that_is_missing_fails_alone(harness, service, kind, a
 async def test_rows_are_held_back_up_to_a_bound(harness, service):
     """Each is asked for once more after another was found."""
     held = MISSING[: MOST_UNCLEAR - 1]
-    job_id = await harness.submit(*patches(*held, *STORED[:2]))
+    job_id = await harness.submit(*patches(held[0], *STORED[:2], *held[1:]))
     await harness.turn(job_id, in_flight=1)
 
     job = await harness.job(job_id)
     assert (job.state, job.counts.failed, job.counts.updated) == (JobState.FINISHED, len(held), 2)
     assert [service.asked.count(("GET", each)) for each in held] == [2] * len(held)
+
+
+async def test_many_rows_that_are_missing_may_stand_together(harness, service):
+    """A file is sorted by age, and the oldest completions are gone: a row far from those is tried next."""
+    job_id = await harness.submit(*patches(*MISSING, *STORED))
+    await harness.turn(job_id, in_flight=1)
+
+    job = await harness.job(job_id)
+    assert (job.state, job.counts.failed) == (JobState.FINISHED, len(MISSING))
 
 
 @pytest.mark.parametrize("kind", KINDS.values(), ids=KINDS)
