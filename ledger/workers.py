@@ -106,6 +106,13 @@ class Workers:
         """Return the living workers."""
         return living_in(*await read_together(self._redis, LIVING_READS))
 
+    async def call(self, target: str) -> bool:
+        """Return whether a living worker that takes shards calls the API at this URL."""
+        return any(
+            worker.takes_shards and worker.facts is not None and worker.facts.base_url == target
+            for worker in await self.living()
+        )
+
     async def last_beat_at(self) -> float | None:
         """Return when a worker was last alive, in seconds since the epoch; None where none was within a week."""
         last: Any = await self._redis.zrange(WORKERS, 0, 0, desc=True, withscores=True)

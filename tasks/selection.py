@@ -37,6 +37,7 @@ from selection.list_turn import (
 from tasks.announce import READ_SELECTION, announce, ask_to_read
 from tasks.shard import Process
 from worker.job_end import retire
+from worker.runtime import OTHERS_START_S
 from worker.worker_key import WorkerKey
 
 TIME_LIMIT_S = 6 * 3600
@@ -153,10 +154,11 @@ class Reader:
         return None
 
     async def _may_read(self) -> bool:
-        """Return whether this worker calls the job's API, and has a key; else pause the job."""
+        """Return whether this worker calls the job's API, and has a key; else leave it to another or pause the job."""
         target, called = (await self._ledger.jobs.get(self._job_id)).spec.target, self._settings.openai_base_url
         if target != called:
-            await self._pause("other_target", f"the job is for {target}, worker {self._worker} calls {called}")
+            if await self._waited_s() > OTHERS_START_S and not await self._ledger.workers.call(target):
+                await self._pause("other_target", f"the job is for {target}, worker {self._worker} calls {called}")
             return False
         try:
             trouble = "" if await asyncio.to_thread(read_api_key, self._settings) else "there is no key"

@@ -44,6 +44,10 @@ SHARED_TURN_S = 5.0
 """Length of a run while several jobs are active, so that a small one need not wait long for its first."""
 QUIET_S = 10.0
 """Bound of the wait until a worker whose key is refused has left the queue; another gets what it announces."""
+OTHERS_START_S = 15.0
+"""Seconds for which a job runs before it pauses as no worker calls its API: one may be starting."""
+HAND_OVER_S = 1.0
+"""Seconds for which a shard of another API is kept, so that its messages do not go round and round between workers."""
 LAST_STEP_S = 2.0
 """Bound of the last try to hand a shard back when the worker is stopping; failing that, the lease expires."""
 
@@ -164,11 +168,7 @@ class Runtime:
         run = None
         try:
             if shard.spec.target != self._settings.openai_base_url:
-                self.failure, called = "other_target", self._settings.openai_base_url
-                reason = f"the job is for {shard.spec.target}, worker {self._worker} calls {called}"
-                await self._ledger.jobs.pause(
-                    job_id, by=self._worker, code=self.failure, reason=reason, running_since=shard.running_since
-                )
+                await self._leave_to_another(shard)
             elif await self._has_key(shard):
                 secret = self._api.credential.secret
                 self._limit = shared_limit(self._settings, secret)
@@ -190,6 +190,18 @@ class Runtime:
             await self._retry(lambda: end_turn(self._ledger, shard, answer))
             if answer is ReleaseAnswer.LOST:
                 await self._retry(lambda: self._ledger.jobs.get(job_id))  # where it is gone, no other worker has it
+
+    async def _leave_to_another(self, shard: LeasedShard) -> None:
+        """Hand the shard back for a worker that calls its job's API; pause the job where there is none."""
+        target, called = shard.spec.target, self._settings.openai_base_url
+        ran_s = await self._retry(self._ledger.jobs.now) - float(shard.running_since)
+        if ran_s < OTHERS_START_S or await self._retry(lambda: self._ledger.workers.call(target)):
+            await asyncio.sleep(HAND_OVER_S)
+            return
+        self.failure = "other_target"
+        job_id, by, since = shard.spec.job_id, self._worker, shard.running_since
+        reason = f"the job is for {target}, worker {by} calls {called}"
+        await self._ledger.jobs.pause(job_id, by=by, code=self.failure, reason=reason, running_since=since)
 
     async def _has_key(self, shard: LeasedShard) -> bool:
         """Return whether there is a key to send; where there is none, go on standby or pause the job."""

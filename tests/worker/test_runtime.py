@@ -23,6 +23,7 @@ from ledger.job_spec import Columns, JobSpec, Mode
 from ledger.keys import JobKeys
 from ledger.ledger import Ledger
 from ledger.row import Patch
+from ledger.workers import WorkerFacts
 from sandbox import Sandbox
 from worker.runtime import Runtime
 from worker.worker_key import Standby
@@ -165,15 +166,37 @@ def test_a_message_for_a_job_that_is_gone_is_no_error(redis_url, api, open_runti
 
 
 def test_a_job_for_another_api_is_paused_and_nothing_is_sent(redis_url, api, open_runtime):
-    """A worker with other settings does not apply it to the wrong project."""
+    """A worker with other settings does not apply it to the wrong project; one that does may be starting at first."""
     job_id = submit(redis_url, "https://eu.api.example/v1")
 
     runtime = open_runtime(settings_for(redis_url, api.base_url))
+    runtime.run_shard(job_id, 0)
+    assert job_of(redis_url, job_id).state is JobState.RUNNING
+    began = time.time() - 60
+    in_ledger(redis_url, lambda ledger: ledger.redis.hset(JobKeys(job_id).job, "running_at", began))
     runtime.run_shard(job_id, 0)
 
     job = job_of(redis_url, job_id)
     assert (job.state, job.reason_code, job.counts.pending) == (JobState.PAUSED, "other_target", 10)
     assert runtime.failure == "other_target"
+    assert list(api.log.entries) == []
+
+
+def test_a_job_for_another_api_is_left_to_the_worker_that_calls_it(redis_url, api, open_runtime):
+    """As where `run --sandbox` and `serve --run` share a private server: each carries out its own jobs."""
+    target = "https://eu.api.example/v1"
+    job_id = submit(redis_url, target)
+    beat = WorkerFacts(base_url=target)
+    in_ledger(redis_url, lambda ledger: ledger.workers.beat("w2@there", 1, beat))
+    began = time.time() - 60
+    in_ledger(redis_url, lambda ledger: ledger.redis.hset(JobKeys(job_id).job, "running_at", began))
+
+    runtime = open_runtime(settings_for(redis_url, api.base_url))
+    announced = runtime.run_shard(job_id, 0)
+
+    job = job_of(redis_url, job_id)
+    assert (job.state, job.counts.pending, runtime.failure) == (JobState.RUNNING, 10, "")
+    assert 0 in announced
     assert list(api.log.entries) == []
 
 
