@@ -36,7 +36,7 @@ endif
 test: check unit ## Lint, types and the tests
 
 test-fast: $(VENV)/.installed-dev ## The tests without whole process trees, for the inner loop
-	$(BIN)/pytest -n 3 --dist worksteal --quick
+	$(BIN)/pytest -n 4 --dist worksteal --quick
 
 check: $(VENV)/.installed-dev ## Lint, import contracts and types
 	$(BIN)/ruff check .

@@ -104,8 +104,7 @@ def select_command(
     goes_on = as_plan or as_apply
     _check_use(output, as_plan=as_plan, as_apply=as_apply, as_json=as_json)
     _check_apply(as_apply=as_apply, yes=yes, max_changes=max_changes, canary=canary)
-    if not goes_on and (here or yes):
-        raise click.UsageError(f"{'--run' if here else '--yes'} goes with --plan or --apply; add one, or leave it out.")
+    _check_job_options(goes_on=goes_on, here=here, yes=yes)
     path = None if output in {None, STANDARD_OUTPUT} else Path(str(output))
     check_selection(options, path, for_plan=goes_on)
     need_api_key(settings)
@@ -118,13 +117,9 @@ def select_command(
     selected = in_session(
         settings, lambda session: _select(session, options, path, console, to_stdout=output == STANDARD_OUTPUT)
     )
-    print_selected(selected, console)
-    if selected.output and (step := after_selection(selected.output, options)):
-        print_step(step, console)
-    if path and not selected.found.matched:
-        console.print(shown(f"Nothing matched, so {path} was not written."))
     if as_json:
         print_facts(select_facts(selected))
+    _show(selected, options, path, console)
     return DONE if selected.found.matched else NOTHING_FOUND
 
 
@@ -147,6 +142,21 @@ def _check_apply(*, as_apply: bool, yes: bool, max_changes: int | None, canary: 
         raise click.UsageError(f"{which} goes with --apply; add --apply, or leave it out.")
     if as_apply and not can_ask() and not (yes and max_changes is not None):
         raise click.UsageError("there is no terminal to ask at; --apply needs --yes and --max-changes N here.")
+
+
+def _check_job_options(*, goes_on: bool, here: bool, yes: bool) -> None:
+    """Refuse options of a job where none is made."""
+    if not goes_on and (here or yes):
+        raise click.UsageError(f"{'--run' if here else '--yes'} goes with --plan or --apply; add one, or leave it out.")
+
+
+def _show(selected: Selected, options: SelectOptions, path: Path | None, console: Console) -> None:
+    """Print what was found, and the next step."""
+    print_selected(selected, console)
+    if selected.output and (step := after_selection(selected.output, options)):
+        print_step(step, console)
+    if path and not selected.found.matched:
+        console.print(shown(f"Nothing matched, so {path} was not written."))
 
 
 async def _select(

@@ -9,14 +9,15 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
-from selenium import webdriver
-from selenium.webdriver.common.by import By
-from selenium.webdriver.support.wait import WebDriverWait
 
 from tests.flower.scene import PASSWORD, SHARDS, USER, Scene
+
+if TYPE_CHECKING:
+    from selenium import webdriver
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 LONGEST_S = 60
@@ -31,6 +32,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def browser(tmp_path: Path) -> Iterator[webdriver.Chrome]:
     """A browser that knows the password, and nothing of the machine."""
+    from selenium import webdriver
+
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER or ""
     quiet = "no-first-run disable-background-networking disable-component-update disable-sync disable-quic disable-gpu"
@@ -68,7 +71,10 @@ async def test_an_operator_sees_the_worker_and_the_shards_of_the_job(scene: Scen
 
 
 def page(browser: webdriver.Chrome, url: str, words: str) -> str:
-    """Go to a page and wait until it shows the words; give all that it shows."""
+    """Go to a page and wait until it shows the words; return all that it shows."""
+    from selenium.webdriver.common.by import By
+    from selenium.webdriver.support.wait import WebDriverWait
+
     browser.get(url)
 
     def shown(browser: webdriver.Chrome) -> str:
