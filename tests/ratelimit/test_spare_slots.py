@@ -31,7 +31,8 @@ async def moved():
 
 @pytest.fixture
 async def limiter(redis, moved):
-    """A limiter of one process."""
+    """A limiter of one process; its limit has risen to the rate that is set."""
+    await redis.hset(KEY, "proved", int(PLENTY.rate))
     limiter = RateLimiter(Limits(redis), SharedLimit(KEY, PLENTY), job_id="job", clocks=moved)
     yield limiter
     await limiter.aclose()
