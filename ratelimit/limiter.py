@@ -22,7 +22,7 @@ from ledger.errors import LedgerUnreachable
 from ledger.keys import JobKeys
 from ledger.scripts import load_script
 from ratelimit.headers import RateLimitHeaders, Remaining
-from ratelimit.spare_slots import SpareSlots
+from ratelimit.spare_slots import MOST, SpareSlots
 
 HORIZON_S = 0.25
 """How far ahead slots are leased: a live change of the rate or a pause is in effect after this."""
@@ -199,7 +199,8 @@ class RateLimiter:
         self._refusals = 0
         self._answered = 0
         self._plenty = False
-        self._spare = SpareSlots(clocks, life_s=HORIZON_S)
+        # work in the background has few slots, and one that it did not use would count as used
+        self._spare = SpareSlots(clocks, life_s=HORIZON_S, most=0 if background else MOST)
         self.waiting = 0
         self.status = RateStatus()
 

@@ -11,17 +11,18 @@ MOST, SECONDS = 64, 0.01
 
 
 class SpareSlots:
-    """Spare slots, each for `life_s` seconds from its lease."""
+    """Spare slots, each for `life_s` seconds from its lease; at most so many of a lease."""
 
-    def __init__(self, clocks: Clocks, *, life_s: float) -> None:
+    def __init__(self, clocks: Clocks, *, life_s: float, most: int = MOST) -> None:
         self._clocks = clocks
         self._life_s = life_s
+        self._most = most
         self._leased: deque[Reading] = deque()
         self._asked_for = 0
 
     def wanted(self, rate: float) -> int:
         """Return how many to lease now at so many requests a second: as many as were asked for since the last lease."""
-        wanted, self._asked_for = min(self._asked_for, MOST, int(rate * SECONDS)), 0
+        wanted, self._asked_for = min(self._asked_for, self._most, int(rate * SECONDS)), 0
         return wanted
 
     def add(self, leased: Reading) -> None:
