@@ -115,7 +115,7 @@ async def test_home_says_since_when_a_worker_crashes_and_the_rate_is_slowed_down
     await limits.acquire(1, shared)
     slowed_at = float(await ledger.redis.hget(shared.key, "slowed_at"))
     async with await person("read") as client:
-        shown = await home_that_says(client, "api.example")
+        shown = await home_that_says(client, "api.example: the rate is slowed down")  # the pause is over
         workers = words_of(await client.get("/workers"))
 
     crashes = "Celery@a was started 8 times within 15 minutes"
