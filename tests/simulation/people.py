@@ -136,10 +136,14 @@ class People(Setting):
         self.world.settle()
 
     def request(self, job_id: str, what: str) -> None:
-        """Let somebody ask this of a job; nobody resumes one that is undone, or undoes one twice."""
+        """Let somebody ask this of a job; nobody resumes one that is or may soon be undone, or undoes one twice."""
         job = self.model.jobs[job_id]
         is_undone = self.model.is_undone(job)
-        if (what == "resume" and is_undone) or (what == "undo" and (is_undone or job.undoes)) or not job.state:
+        if (
+            (what == "resume" and (is_undone or self.person.undoing[job_id]))
+            or (what == "undo" and (is_undone or job.undoes))
+            or not job.state
+        ):
             return
         self.world.note(f"person: {what} {job_id}")
         job.resumed |= what == "resume"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class Person:
         self._model = model
         self._announce = announce
         self._submitted = 0
+        self.undoing = Counter[str]()
+        """Jobs of which an undo is being prepared, and how many."""
         self._session = Session(process.ledger, SETTINGS, SUBMITTER)
 
     def plans(self, patches: list[Patch], *, shard_rows: int) -> str:
@@ -105,6 +108,7 @@ class Person:
 
     def undoes(self, job_id: str) -> None:
         """Take a job back, if it neither runs nor has rows in flight."""
+        self.undoing[job_id] += 1
         self.process.start(self._if_possible(self._undo(job_id)))
 
     def searches(self, completion_id: str) -> None:
@@ -159,7 +163,10 @@ class Person:
         self._announce(job_id, LIST)
 
     async def _undo(self, job_id: str) -> None:
-        prepared = await prepare_undo(self._session, job_id, DerivedOptions(again=True))
+        try:
+            prepared = await prepare_undo(self._session, job_id, DerivedOptions(again=True))
+        finally:
+            self.undoing[job_id] -= 1
         with prepared.checked as checked:
             request = prepared.request._replace(shard_rows=2, keep_s=KEEP_S)
             undo_id = self._new_id()
