@@ -30,6 +30,8 @@ local SMOOTH = 0.02    -- seconds' worth of slots that may go at once while slow
 local BEGIN = 200      -- requests a second that a limit is given which nobody tried,
 local GROWTH = 6       -- and so many more with each answer that is no 429: it doubles within 0.2 s, and more slowly where
                        -- answers are slow, so that few requests are under way when the first 429 comes (RFC 5681)
+local FAST = 2000      -- requests a second from which on each answer counts, used or not: workers reach their own bounds
+                       -- there, and to space each request would cost a fifth of a row
 local CAUTIOUS, CLOSE = 0.02, 0.06 -- seconds: the horizon below which slots are given while a 429 is likely, at first
                        -- and later, as those that were given would be refused, too
 local ALIVE = 15       -- seconds for which a rate counts that a worker asked for, as its heartbeat does
@@ -189,8 +191,8 @@ for _ = 1, want do
   given[#given + 1] = math.max(0, math.ceil((at - now) * 1000000))
 end
 answer[#answer + 1] = table.concat(given, ' ')
--- answers count at a rate that is used: all of it just now, or half of it for a while (RFC 7661)
-local is_used = limits[1].tat - limits[1].tolerance > now + ahead or used > tried * WINDOW / 2
+-- answers count at a rate that is used, all of it just now or half of it for a while (RFC 7661), or that nobody uses up
+local is_used = limits[1].tat - limits[1].tolerance > now + ahead or used > tried * WINDOW / 2 or tried >= FAST
 if is_used and number('proved') * GROWTH < wanted then
   change.proved = proved
 end

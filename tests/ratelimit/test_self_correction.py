@@ -94,6 +94,17 @@ async def test_answers_at_a_rate_that_was_half_used_for_seconds_count(redis):
     assert (await endpoint.send(1000)).slots.count(0.0) >= 49  # the whole burst
 
 
+async def test_at_a_rate_that_is_more_than_workers_manage_each_answer_counts(redis):
+    """Else it would stay just above what they manage, and each request would wait for its moment."""
+    endpoint, far_above = Endpoint(redis), Limit(100_000, 10_000)
+    await redis.hset(KEY, "proved", 400)
+    for _ in range(3):
+        await endpoint.send(limit=far_above, answered=1000)
+        await endpoint.let_pass(0.05)
+
+    assert (await endpoint.send(1000, limit=far_above)).slots.count(0.0) >= 300
+
+
 async def test_a_limit_that_was_used_before_is_used_at_once(endpoint):
     """Its first lease has the whole burst."""
     assert (await endpoint.send(1000)).slots.count(0.0) >= 49
