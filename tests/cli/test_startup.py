@@ -28,9 +28,11 @@ main()
 """
 
 
-def loaded(code: str, *arguments: str, environment: dict[str, str], folder: Path) -> set[str]:
-    """Return the modules that a program has loaded at its end; it must end well."""
-    ended = subprocess.run(
+def ended_well(
+    code: str, *arguments: str, environment: dict[str, str], folder: Path
+) -> subprocess.CompletedProcess[str]:
+    """Run a program, which must end well, and return what it printed."""
+    return subprocess.run(
         [sys.executable, "-c", code, *arguments],
         env=environment,
         cwd=folder,
@@ -39,6 +41,11 @@ def loaded(code: str, *arguments: str, environment: dict[str, str], folder: Path
         check=True,
         timeout=60,
     )
+
+
+def loaded(code: str, *arguments: str, environment: dict[str, str], folder: Path) -> set[str]:
+    """Return the modules that a program has loaded at its end."""
+    ended = ended_well(code, *arguments, environment=environment, folder=folder)
     return set(ended.stderr.splitlines()[-1].split())
 
 
@@ -77,15 +84,7 @@ async def test_the_check_of_a_container_loads_neither_celery_nor_an_http_client(
 
 def test_garbage_is_collected_once_a_verb_is_loaded_but_not_looked_for_in_its_modules(environment, tmp_path):
     """Looking through them again and again takes a fifth of the start; a verb may run for days, and make garbage."""
-    shown = subprocess.run(
-        [sys.executable, "-c", COLLECTING, "config", "--json"],
-        env=environment,
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=60,
-    )
+    shown = ended_well(COLLECTING, "config", "--json", environment=environment, folder=tmp_path)
     is_collecting, loaded_before, made_since = json.loads(shown.stdout.splitlines()[-1])
 
     assert is_collecting
