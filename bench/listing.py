@@ -26,7 +26,7 @@ from completions.listing import ListQuery, open_list
 from completions.target import Target
 from ledger.connect import open_ledger
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limit, SharedLimit
+from ratelimit.limits import Limit, SharedLimit
 
 SIZES = {10_000: 5, 100_000: 3, 1_000_000: 1}
 """Completions, and runs of which the median is taken."""

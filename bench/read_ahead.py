@@ -15,7 +15,7 @@ from typing import NamedTuple
 from bench.stage import stage
 from bench.table import print_head, print_row
 from ledger.connect import open_ledger
-from ratelimit.limiter import Limit
+from ratelimit.limits import Limit
 from sandbox import Sandbox, SandboxOptions
 from tests.harness.worker_harness import WorkerHarness
 from worker.read_ahead import PageReach

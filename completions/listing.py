@@ -18,7 +18,8 @@ from completions.retry_after import backoff
 from ledger.cancellation import end_tasks
 from ledger.ledger import Ledger
 from ratelimit.breaker import WELL_FOR_S, CircuitBreaker
-from ratelimit.limiter import Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limits, SharedLimit
 
 __all__ = ["Cursor", "Doubts", "ListQuery", "ListReader", "Listed", "Page", "ReadPage", "open_list"]
 

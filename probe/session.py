@@ -26,7 +26,8 @@ from probe.calls import RetryingCalls
 from probe.errors import BrokenOff, NotBegun
 from probe.examine import NotAsSent, OnStep, Probe
 from probe.restore import restore
-from ratelimit.limiter import Limits, RateLimiter
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limits
 from ratelimit.shared_rate import shared_limit
 
 T = TypeVar("T")

@@ -16,7 +16,7 @@ from ledger.keys import LIMITS, JobKeys
 from ledger.ledger import Ledger
 from ledger.scripts import load_script
 from ratelimit.breaker import failing_s
-from ratelimit.limiter import LIMIT_PREFIX, Limit, Limits, RateStatus, SharedLimit, limit_key
+from ratelimit.limits import LIMIT_PREFIX, Limit, Limits, RateStatus, SharedLimit, limit_key
 
 USED_OVER_S = 5.0
 """Seconds that `RateStatus.used` is about (`lua/acquire.lua`, WINDOW)."""

@@ -10,7 +10,7 @@ from config.settings import Settings
 from ledger.job import Job
 from ledger.ledger import Ledger
 from ratelimit.breaker import failing_s
-from ratelimit.limiter import Limit, RateStatus, SharedLimit
+from ratelimit.limits import Limit, RateStatus, SharedLimit
 from ratelimit.shared_rate import USED_OVER_S, RateNote, SharedRate, jobs_on, only_limit_of, shared_limit
 from relabel.errors import InvalidInput, WrongState
 from relabel.rate_state import rate_warnings

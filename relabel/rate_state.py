@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ratelimit.limiter import RateStatus
+from ratelimit.limits import RateStatus
 from relabel.explain import paused_because, slowed_because
 from relabel.wording import duration, in_words, per_minute
 

@@ -10,7 +10,7 @@ from config.settings import Settings
 from ledger.job import Job, JobState
 from ledger.job_spec import JobSpec
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limits
+from ratelimit.limits import Limits
 from ratelimit.shared_rate import jobs_on, shared_limit
 
 log = logging.getLogger(__name__)

@@ -28,7 +28,8 @@ from ledger.ledger import Ledger
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ledger.window import running_jobs
 from ratelimit.breaker import CircuitBreaker
-from ratelimit.limiter import Limits, RateLimiter
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limits
 from ratelimit.shared_rate import endpoint_of, record_use, shared_limit
 from worker.checked_api import KnownCompletions
 from worker.job_end import end_turn

@@ -12,7 +12,7 @@ import pytest
 from ledger.ledger import Ledger
 from ledger.service_profile import Behaviour
 from producer.checked import Checked
-from ratelimit.limiter import Limit, SharedLimit, limit_key
+from ratelimit.limits import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import RateNote, SharedRate
 from tests.cli.conftest import CTRL_C
 

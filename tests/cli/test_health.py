@@ -21,7 +21,7 @@ from ledger.workers import Aside, WorkerFacts
 from nightly.state import FileState, NightFile, NightState
 from nightly.store import Nights
 from ratelimit.breaker import CircuitBreaker, health_key
-from ratelimit.limiter import Limit, Limits, SharedLimit
+from ratelimit.limits import Limit, Limits, SharedLimit
 from ratelimit.shared_rate import record_use
 from relabel.check_result import Verdict
 from relabel.health import judge_clock

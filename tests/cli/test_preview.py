@@ -25,7 +25,7 @@ from producer.questions import QUESTIONS
 from producer.submit import JobRequest
 from producer.submit import submit as producer_submit
 from ratelimit.breaker import LEAST_FAILURES, CircuitBreaker, health_key
-from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
+from ratelimit.limits import Limit, Limits, SharedLimit, limit_key
 from ratelimit.shared_rate import record_use
 from relabel.preview import Outlook, preview_of, with_outlook
 from tests.harness.command import ROOT

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.job import JobState
 from ledger.progress import Waits
-from ratelimit.limiter import Limit, Limits, SharedLimit, limit_key
+from ratelimit.limits import Limit, Limits, SharedLimit, limit_key
 
 CSV = "id,team\na,red\nb,blue\n"
 KEY = {"OPENAI_API_KEY": "sk-canary-rate"}

@@ -14,7 +14,7 @@ from completions.list_place import nearest_end
 from completions.listing import ATTEMPTS, Cursor, ListQuery, open_list
 from completions.target import Target
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limit, SharedLimit
+from ratelimit.limits import Limit, SharedLimit
 from sandbox.completion import Completion, new_id
 
 NOON = 1_795_000_000

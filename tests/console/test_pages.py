@@ -20,7 +20,7 @@ from ledger.row import Outcome
 from ledger.workers import WorkerFacts
 from nightly.state import FileState, NightState
 from nightly.store import Nights
-from ratelimit.limiter import LIMIT_PREFIX, Limit, Limits, SharedLimit
+from ratelimit.limits import LIMIT_PREFIX, Limit, Limits, SharedLimit
 from ratelimit.shared_rate import endpoint_of, record_use
 from tests.cli.conftest import failure
 from tests.console.conftest import LONGEST_S, night_file, words_of

@@ -9,7 +9,7 @@ import time
 import pytest
 
 from ledger.job import JobState
-from ratelimit.limiter import FIRST_PAUSE_S, limit_key
+from ratelimit.limits import FIRST_PAUSE_S, limit_key
 from sandbox import Sandbox
 from tests.faults.conftest import StartCluster
 from tests.harness.cluster import KEY, Cluster, StopWatch

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from ratelimit.limiter import limit_key
+from ratelimit.limits import limit_key
 from tests.harness.cluster import KEY, Cluster, StopWatch
 from tests.harness.oracle import check_exact
 from tests.harness.rows import PatchRows

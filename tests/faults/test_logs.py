@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ratelimit.limiter import Limit, SharedLimit, limit_key
+from ratelimit.limits import Limit, SharedLimit, limit_key
 from ratelimit.shared_rate import RateNote, SharedRate
 from tests.faults.conftest import StartCluster
 from tests.harness.cluster import KEY, Cluster

@@ -27,7 +27,8 @@ from ledger.row import OUTCOMES, Metadata, Patch
 from ledger.row_reader import ReportedRow, read_rows
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
-from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limit, Limits, SharedLimit
 from sandbox import Sandbox, SandboxOptions
 from worker.checked_api import KnownCompletions
 from worker.read_ahead import PageReach

@@ -21,7 +21,7 @@ from metrics.endpoint import exposition
 from producer.selected import create_selected
 from producer.submit import JobRequest
 from ratelimit.breaker import CircuitBreaker, health_key
-from ratelimit.limiter import Limit, SharedLimit
+from ratelimit.limits import Limit, SharedLimit
 from ratelimit.shared_rate import record_use
 from tests.ledger.conftest import LedgerHarness
 from tests.metrics.scrape import Scrape

@@ -11,7 +11,7 @@ from completions.client import open_api
 from completions.listing import ListQuery, open_list
 from completions.target import Target
 from ledger.ledger import Ledger
-from ratelimit.limiter import Limit, Limits, SharedLimit, rates_key
+from ratelimit.limits import Limit, Limits, SharedLimit, rates_key
 from sandbox.completion import Completion, new_id
 from tests.harness.worker_harness import LIMIT_KEY
 

@@ -9,7 +9,7 @@ import pytest
 from redis.asyncio import Redis
 
 from ratelimit.breaker import CircuitBreaker, health_key
-from ratelimit.limiter import Limit, Limits, SharedLimit
+from ratelimit.limits import Limit, Limits, SharedLimit
 
 LIMIT = "relabel:limit:test"
 

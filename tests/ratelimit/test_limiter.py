@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from ledger.clock import Clocks
 from ledger.connect import new_client
 from ledger.keys import JobKeys
-from ratelimit.limiter import HORIZON_S, HandBack, Limit, Limits, RateLimiter, SharedLimit, limit_key, rates_key
+from ratelimit.limiter import HandBack, RateLimiter
+from ratelimit.limits import HORIZON_S, Limit, Limits, SharedLimit, limit_key, rates_key
 
 KEY = "relabel:limit:test"
 LONG_S = 30.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ratelimit.breaker import FIRST_PAUSE_S, LEAST_FAILURES, CircuitBreaker
 from ratelimit.headers import Remaining
-from ratelimit.limiter import LONGEST_PAUSE_S, Limit, Limits, SharedLimit, limit_key
+from ratelimit.limits import LONGEST_PAUSE_S, Limit, Limits, SharedLimit, limit_key
 from ratelimit.shared_rate import limits_in_use, record_use
 
 SHARED = SharedLimit(limit_key("https://api.example/v1", "sk-canary", None, None), Limit(10.0, 2))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.keys import JobKeys
 from ratelimit.headers import Remaining
-from ratelimit.limiter import Limit, Limits, SharedLimit, rates_key
+from ratelimit.limits import Limit, Limits, SharedLimit, rates_key
 from ratelimit.shared_rate import LIVE_KEEP_S, RateNote, SharedRate
 
 KEY = "relabel:limit:test"

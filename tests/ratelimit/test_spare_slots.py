@@ -8,7 +8,8 @@ import time
 import pytest
 
 from ledger.clock import Clocks
-from ratelimit.limiter import HORIZON_S, Limit, Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import HORIZON_S, Limit, Limits, SharedLimit
 from ratelimit.spare_slots import MOST, SpareSlots
 
 KEY = "relabel:limit:test"

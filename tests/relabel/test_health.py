@@ -14,7 +14,7 @@ from ledger.server_info import ServerFacts
 from ledger.workers import Aside, LivingWorker, WorkerFacts
 from nightly.state import FileState, Night, NightFile, NightState
 from notify.outbox import Backlog
-from ratelimit.limiter import Limit, RateStatus
+from ratelimit.limits import Limit, RateStatus
 from ratelimit.shared_rate import LimitSeen
 from relabel.check_result import CheckResult, Verdict, combined
 from relabel.health_jobs import MOST_NAMED, judge_jobs

@@ -20,7 +20,8 @@ from ledger.ledger import Ledger
 from ledger.loss_detector import LossDetector
 from ledger.shards import LeaseAnswer, LeasedShard, ReleaseAnswer
 from ratelimit.breaker import CircuitBreaker
-from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limit, Limits, SharedLimit
 from tests.simulation.link import Command, SimulatedConnection
 from tests.simulation.listing import LIST, Held, new_reader
 from tests.simulation.loop import SimulatedLoop

@@ -14,7 +14,8 @@ import pytest
 
 from ledger.clock import Clocks
 from ratelimit.headers import RateLimitHeaders
-from ratelimit.limiter import HandBack, Limit, Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import HandBack, RateLimiter
+from ratelimit.limits import Limit, Limits, SharedLimit
 from sandbox.limit import Limit as ServerLimit
 from sandbox.limit import rate_headers
 from tests.simulation.loop import SimulatedLoop

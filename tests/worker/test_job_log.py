@@ -6,7 +6,7 @@ import msgspec
 
 from config.groups import RateSettings
 from config.settings import Settings
-from ratelimit.limiter import Limits
+from ratelimit.limits import Limits
 from ratelimit.shared_rate import RateNote, SharedRate, shared_limit
 from worker.job_log import RateLog
 

@@ -12,7 +12,8 @@ from ledger.service_profile import Behaviour, Null, PairLimit, Semantics
 from probe.calls import RetryingCalls
 from probe.examine import Probe
 from probe.restore import restore
-from ratelimit.limiter import Limit, Limits, RateLimiter, SharedLimit
+from ratelimit.limiter import RateLimiter
+from ratelimit.limits import Limit, Limits, SharedLimit
 from tests.harness.odd_service import OddService, serving
 from worker.service import service_of
 

@@ -11,7 +11,7 @@ import pytest
 from ledger.job_spec import Kind
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from ratelimit.limiter import Limit
+from ratelimit.limits import Limit
 from sandbox.completion import Completion, new_id
 from tests.harness.wait import wait_until
 from tests.harness.worker_harness import WorkerHarness

@@ -12,7 +12,7 @@ from ledger.job import JobState
 from ledger.keys import JobKeys
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from ratelimit.limiter import Limit
+from ratelimit.limits import Limit
 
 LONG_S = 30.0
 """Bound of what takes seconds at most on a machine that has time."""

@@ -12,7 +12,7 @@ from ledger.job_spec import Kind
 from ledger.keys import JobKeys, claim_key
 from ledger.row import Outcome
 from ledger.shards import ReleaseAnswer
-from ratelimit.limiter import Limit
+from ratelimit.limits import Limit
 from sandbox.completion import Completion, new_id
 from tests.harness.shaped_service import SHAPES, ShapedService, serving
 from tests.harness.wait import wait_until
